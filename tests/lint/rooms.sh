@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Rooms: which folder may include which (docs/decisions/0001-rooms.md). Prints offenders, exits 1.
+set -u
+cd "$(dirname "$0")/../.."
+bad=0
+# deny FOLDER REGEX: no source of FOLDER may include a path matching REGEX.
+deny() {
+    local hits
+    hits=$(grep -rnE "^#include [\"<]($2)" "$1" --include='*.c' --include='*.h' --include='*.def' 2>/dev/null)
+    if [ -n "$hits" ]; then echo "rooms: $1 may not include ($2):"; echo "$hits"; bad=1; fi
+}
+deny ir '(frontend|backends|compiler|tools|kernels|runtime)/'
+deny ir 'tegula/(tegula|compiler|package_format)'
+deny frontend '(backends|compiler|tools|kernels|runtime)/'
+deny backends '(frontend|compiler|tools|kernels|runtime)/'
+deny runtime '(ir|frontend|backends|compiler|tools|kernels)/'
+deny kernels '(ir|frontend|backends|compiler|tools)/'
+for d in ir frontend runtime compiler tools kernels backends/lower backends/pack; do deny "$d" 'llvm-c/'; done
+exit $bad
