@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plain C references of the stock kernels, in double precision, written from the specification and
+ * apart from the kernels: the witness that a kernel is right. They see decoded arguments by position
+ * and know nothing of the compiler.
+ *
+ * A reference reads the inputs (already rounded to their storage types and decoded exactly) and fills
+ * the outputs' `f` or `i` in double or int64; it does not round them. Row-major, dense.
+ */
+#ifndef TG_KERNELS_REFERENCE_H
+#define TG_KERNELS_REFERENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tegula/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TGK_API __attribute__((visibility("default")))
+
+/* One argument in parameter order. Floats in f, integers and bool in i, records in bytes. */
+typedef struct tgk_arg {
+    const char *name;
+    tg_dtype dtype;
+    bool is_out;
+    int rank; /* 0: scalar */
+    int64_t extent[TG_MAX_RANK];
+    int64_t elem_bytes; /* records */
+    double *f;
+    int64_t *i;
+    unsigned char *bytes;
+    int64_t count; /* product of extents */
+} tgk_arg;
+
+/* A deterministic stream of test values (splitmix64 and the polar method). */
+typedef struct tgk_random {
+    uint64_t state;
+    double spare;
+    bool has_spare;
+} tgk_random;
+TGK_API uint64_t tgk_random_u64(tgk_random *r);
+TGK_API double tgk_random_uniform(tgk_random *r); /* [0, 1) */
+TGK_API double tgk_random_normal(tgk_random *r);  /* N(0, 1) */
+TGK_API int64_t tgk_random_below(tgk_random *r, int64_t n);
+
+/* How outputs are judged when the case line itself has no `tol`. Derivations: docs/tolerances.md. */
+typedef enum tgk_tolerance {
+    TGK_TOL_EXACT,    /* integers, movement: equal */
+    TGK_TOL_ULP,      /* |err| <= bound units in the last place of the output type, plus `abs` */
+    TGK_TOL_DOT,      /* |err| <= bound * 2^-24 * sum|a||b| (the reference fills arg->scale) */
+    TGK_TOL_GATE,     /* attention: 1 - cosine < 5e-6 and max|err|/rms < 0.03 */
+    TGK_TOL_LSE,      /* |err| <= 1e-5 + 1.2e-4 |lse| */
+    TGK_TOL_CALC_DIFF /* 1 - 2<x,y>/(<x,x>+<y,y>) <= bound */
+} tgk_tolerance;
+
+typedef struct tgk_output_rule {
+    const char *name; /* output parameter */
+    tgk_tolerance tol;
+    double bound;
+    double abs;
+} tgk_output_rule;
+
+#define TGK_MAX_OUTPUTS 4
+
+typedef struct tgk_reference {
+    const char *kernel;
+    /* Fills every output. Returns false when the arguments do not fit (never for a valid launch). */
+    bool (*run)(tgk_arg *args, int n_args);
+    /* Replaces the default inputs (N(0,1); integers by their facts) where the kernel needs meaning:
+     * page tables, lengths, valid and invalid indices. May be NULL. */
+    void (*inputs)(tgk_arg *args, int n_args, tgk_random *r);
+    tgk_output_rule outputs[TGK_MAX_OUTPUTS];
+} tgk_reference;
+
+TGK_API const tgk_reference *tgk_reference_find(const char *kernel);
+
+/* Argument by name, or NULL. */
+TGK_API tgk_arg *tgk_find(tgk_arg *args, int n_args, const char *name);
+
+/* Value helpers of the references. */
+double tgk_float(const tgk_arg *a); /* scalar float */
+int64_t tgk_int(const tgk_arg *a);  /* scalar integer */
+double tgk_e4m3(uint8_t code);
+double tgk_bf16(const unsigned char *p);
+double tgk_f32(const unsigned char *p);
+
+/* Registration: each family file exports its rows. */
+extern const tgk_reference tgk_elementwise_references[];
+extern const tgk_reference tgk_norm_references[];
+extern const tgk_reference tgk_rope_references[];
+extern const tgk_reference tgk_select_references[];
+extern const tgk_reference tgk_gemm_references[];
+extern const tgk_reference tgk_attention_references[];
+extern const tgk_reference tgk_mla_references[];
+
+#ifdef __cplusplus
+}
+#endif
+#endif
