@@ -136,10 +136,10 @@ static bool gemm_fp8(tgk_arg *args, int n) {
     }
     const tgk_arg *a = &args[0], *sa = &args[1], *b = &args[2], *sb = &args[3];
     int64_t rows = a->extent[0], depth = a->extent[1], cols = b->extent[0], blocks = sa->extent[1];
-    /* The block size is the one for which both scale shapes fit: ceil(depth / blocks) rounded to the
-     * next power of two of at least 16. */
+    /* The smallest power of two for which both scale tensors cover their operands; a larger one that
+     * gives the same scale shapes indexes them alike. */
     int64_t block = 16;
-    while (block * blocks < depth) {
+    while (block * blocks < depth || block * sb->extent[0] < cols) {
         block *= 2;
     }
     for (int64_t i = 0; i < rows; i++) {
