@@ -127,9 +127,11 @@ double tg_float_decode(tg_dtype t, uint64_t bits) {
         }
         return f->has_inf ? decode_nan(sign, man, f->man_bits) : decode_nan(sign, 1, 1);
     }
-    double v = exponent == 0 ? ldexp((double)man, 1 - f->bias - f->man_bits)
-                             : ldexp((double)(man | UINT64_C(1) << f->man_bits),
-                                     exponent - f->bias - f->man_bits);
+    if (exponent != 0) { /* every format's normals are normal doubles */
+        return double_of_bits(sign << 63 | (uint64_t)(exponent - f->bias + 1023) << 52 |
+                              man << (52 - f->man_bits));
+    }
+    double v = ldexp((double)man, 1 - f->bias - f->man_bits);
     return sign ? -v : v;
 }
 
@@ -199,6 +201,17 @@ static bool overflows_to_inf(tg_round round, bool negative) {
     return true;
 }
 
+/* |v| = m * 2^(e-53) with 2^52 <= m < 2^53; v finite, not 0. */
+static uint64_t split(double v, int *out_e) {
+    uint64_t b = bits_of_double(v);
+    int biased = (int)(b >> 52 & 0x7FF);
+    if (biased == 0) {
+        return (uint64_t)ldexp(frexp(fabs(v), out_e), 53);
+    }
+    *out_e = biased - 1022;
+    return (b & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
+}
+
 uint64_t tg_float_encode(tg_dtype t, double v, tg_round round, bool saturate) {
     if (t == TG_DT_F64) {
         return bits_of_double(v);
@@ -224,7 +237,7 @@ uint64_t tg_float_encode(tg_dtype t, double v, tg_round round, bool saturate) {
         return f->has_minus_zero ? sign_bit : 0;
     }
     int e;
-    uint64_t m = (uint64_t)ldexp(frexp(fabs(v), &e), 53); /* |v| = m * 2^(e-53), 2^52 <= m < 2^53 */
+    uint64_t m = split(v, &e);
     int binade = e - 1 < 1 - f->bias ? 1 - f->bias : e - 1;
     uint64_t code;
     if (binade - (1 - f->bias) > 1 << f->exp_bits) {
