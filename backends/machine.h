@@ -43,7 +43,7 @@ typedef struct tg_machine {
 size_t tg_machine_count(void);
 const tg_machine *tg_machine_at(size_t i);
 const tg_machine *tg_machine_find(const char *name); /* NULL if unknown */
-/* Best CPU level the running processor has, from CPUID / auxv. */
+/* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows. */
 const tg_machine *tg_machine_host(void);
 
 #endif

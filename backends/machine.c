@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine table and the detection of the running processor. The table is machines.def; adding a
+ * CPU level is one row there and, if the level is to be chosen at run time, one test in host_isa.
+ */
+#include "backends/machine.h"
+
+#include <string.h>
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+static const tg_machine machines[] = {
+#define TG_CPU_MACHINE(name_, label_, triple_, cpu_, feat_, isa_, vbytes_, regs_, pipes_, bits_, l1_,   \
+                       l2_, l3_)                                                                    \
+    {.name = name_,                                                                                 \
+     .vendor = "cpu",                                                                               \
+     .label = label_,                                                                               \
+     .class_ = TG_MACHINE_CPU,                                                                      \
+     .triple = triple_,                                                                             \
+     .llvm_cpu = cpu_,                                                                              \
+     .llvm_features = feat_,                                                                        \
+     .isa_id = isa_,                                                                                \
+     .vector_bytes = vbytes_,                                                                       \
+     .vector_regs = regs_,                                                                          \
+     .fma_pipes = pipes_,                                                                           \
+     .features = bits_,                                                                             \
+     .l1_bytes = l1_,                                                                               \
+     .l2_bytes = l2_,                                                                               \
+     .l3_bytes = l3_},
+#include "backends/machines.def"
+#undef TG_CPU_MACHINE
+};
+
+size_t tg_machine_count(void) { return TG_COUNT_OF(machines); }
+
+const tg_machine *tg_machine_at(size_t i) { return i < TG_COUNT_OF(machines) ? &machines[i] : NULL; }
+
+const tg_machine *tg_machine_find(const char *name) {
+    for (size_t i = 0; i < TG_COUNT_OF(machines); i++) {
+        if (strcmp(machines[i].name, name) == 0) {
+            return &machines[i];
+        }
+    }
+    return NULL;
+}
+
+/* The best level this processor runs; v3 is the floor of the x86 rows. */
+static const char *host_name(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
+    if (v4 && __builtin_cpu_supports("avx512vnni")) {
+        return __builtin_cpu_supports("avx512bf16") ? "x86-64-avx512-bf16" : "x86-64-avx512-vnni";
+    }
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c");
+    return v4 ? "x86-64-v4" : v3 ? "x86-64-v3" : "";
+#elif defined(__aarch64__)
+#if defined(__linux__) && defined(HWCAP_SVE)
+    return (getauxval(AT_HWCAP) & HWCAP_SVE) ? "aarch64-sve" : "aarch64-neon";
+#else
+    return "aarch64-neon";
+#endif
+#elif defined(__riscv)
+    return "riscv64-v";
+#else
+    return "";
+#endif
+}
+
+const tg_machine *tg_machine_host(void) { return tg_machine_find(host_name()); }
