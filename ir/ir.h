@@ -127,8 +127,8 @@ typedef struct tg_op_info {
     int min_operands, max_operands, n_results, n_regions;
     unsigned flags;
     const char *doc;
+    int n_required, n_attrs; /* n_attrs counts the TG_ATTR_OPTIONAL marker too */
     tg_attr_key attrs[TG_OP_MAX_ATTRS]; /* required first; optional ones follow TG_ATTR_OPTIONAL */
-    int n_required, n_attrs;
 } tg_op_info;
 
 const tg_op_info *tg_op_info_get(tg_opcode code);
@@ -154,7 +154,8 @@ struct tg_value {
 struct tg_op {
     tg_opcode code;
     tg_span span;
-    tg_region *parent;
+    tg_func *func;
+    tg_region *parent; /* NULL while unlinked */
     tg_op *prev, *next;
     tg_use *operands;
     int n_operands;
@@ -302,7 +303,14 @@ void tg_value_map_put(tg_value_map *map, const tg_value *from, tg_value *to);
 tg_value *tg_value_map_get(const tg_value_map *map, const tg_value *from); /* NULL if none */
 tg_op *tg_op_clone(tg_op *op, tg_region *into, tg_value_map *map);
 
+/* Printed name and kind letter of an attribute key, and back. */
+const char *tg_attr_name(tg_attr_key key);
+char tg_attr_kind(tg_attr_key key);
+bool tg_attr_from_name(const char *name, size_t len, tg_attr_key *out);
 const tg_attr *tg_attr_get(const tg_op *op, tg_attr_key key); /* NULL if absent */
+double tg_attr_float(const tg_op *op, tg_attr_key key, double otherwise);
+const char *tg_attr_str(const tg_op *op, tg_attr_key key); /* NULL if absent */
+void tg_op_remove_attr(tg_op *op, tg_attr_key key);
 int64_t tg_attr_int(const tg_op *op, tg_attr_key key, int64_t otherwise);
 void tg_op_set_int(tg_op *op, tg_attr_key key, int64_t v);
 void tg_op_set_float(tg_op *op, tg_attr_key key, double v);
