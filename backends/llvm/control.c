@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Functions and structured control flow. A region becomes a run of basic blocks; region arguments and
+ * the results of for, while and if become phis.
+ *
+ *   for:    [guard lo < hi] ─▶ body(iv, carried) ─▶ latch ─▶ body | exit      (tested at the end)
+ *   while:  head(carried) ─▶ cond region ─▶ body ─▶ head | exit
+ *   trap:   branch to a cold block that records the line and returns the code
+ */
+#include <string.h>
+
+#include "backends/llvm/emit.h"
+
+static void emit_region(tg_emitter *e, tg_region *r) {
+    for (tg_op *op = r->first; op && op->code != TG_OP_YIELD; op = op->next) {
+        tg_emit_op(e, op);
+    }
+}
+
+static const tg_op *yield_of(const tg_region *r) {
+    return r->last && r->last->code == TG_OP_YIELD ? r->last : NULL;
+}
+
+static LLVMBasicBlockRef here(tg_emitter *e) { return LLVMGetInsertBlock(e->builder); }
+
+static void go_to(tg_emitter *e, LLVMBasicBlockRef block) {
+    LLVMPositionBuilderAtEnd(e->builder, block);
+}
+
+/* A phi per value, typed like it, with one incoming edge. */
+static LLVMValueRef phi_from(tg_emitter *e, LLVMTypeRef type, LLVMValueRef first,
+                             LLVMBasicBlockRef from) {
+    LLVMValueRef phi = LLVMBuildPhi(e->builder, type, "");
+    LLVMAddIncoming(phi, &first, &from, 1);
+    return phi;
+}
+
+/* ---- loops ------------------------------------------------------------------------------------ */
+
+/* Attaches !llvm.loop with the named hint (and count, when positive) to a latch branch. */
+static void loop_hint(tg_emitter *e, LLVMValueRef branch, const char *hint, int64_t count) {
+    LLVMMetadataRef parts[2];
+    parts[0] = LLVMMDStringInContext2(e->context, hint, strlen(hint));
+    parts[1] = LLVMValueAsMetadata(
+        LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)count, 0));
+    LLVMMetadataRef property = LLVMMDNodeInContext2(e->context, parts, count > 0 ? 2 : 1);
+    LLVMMetadataRef self = LLVMTemporaryMDNode(e->context, NULL, 0);
+    LLVMMetadataRef both[2] = {self, property};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(e->context, both, 2);
+    LLVMMetadataReplaceAllUsesWith(self, node);
+    unsigned kind = LLVMGetMDKindIDInContext(e->context, "llvm.loop", 9);
+    LLVMSetMetadata(branch, kind, LLVMMetadataAsValue(e->context, node));
+}
+
+static void unroll_hint(tg_emitter *e, tg_op *op, LLVMValueRef branch) {
+    int64_t unroll = tg_attr_int(op, TG_ATTR_UNROLL, 0);
+    if (unroll > 1) {
+        e->wants_unroll = true;
+        loop_hint(e, branch, "llvm.loop.unroll.count", unroll);
+    } else if (e->wants_unroll) {
+        loop_hint(e, branch, "llvm.loop.unroll.disable", 0);
+    }
+}
+
+static LLVMValueRef const_i64(tg_emitter *e, int64_t v) {
+    return LLVMConstInt(LLVMInt64TypeInContext(e->context), (uint64_t)v, 1);
+}
+
+/*
+ * iv + step may pass INT64_MAX on the last trip. With step 1 it cannot; else the latch compares the
+ * old iv with hi - step, saturated, so the sum is used only when it stays below hi.
+ */
+static LLVMValueRef latch_condition(tg_emitter *e, LLVMValueRef iv, LLVMValueRef next, LLVMValueRef hi,
+                                    LLVMValueRef last) {
+    return last ? LLVMBuildICmp(e->builder, LLVMIntSLT, iv, last, "")
+                : LLVMBuildICmp(e->builder, LLVMIntSLT, next, hi, "");
+}
+
+static void emit_for(tg_emitter *e, tg_op *op) {
+    LLVMBuilderRef b = e->builder;
+    tg_region *body = op->regions[0];
+    int n = op->n_results;
+    LLVMValueRef lo = tg_emit_operand(e, op, 0), hi = tg_emit_operand(e, op, 1);
+    LLVMValueRef step = tg_emit_operand(e, op, 2);
+    bool unit = LLVMIsConstant(step) && LLVMConstIntGetSExtValue(step) == 1;
+    LLVMValueRef last = unit ? NULL : tg_emit_intrinsic2(e, "llvm.ssub.sat", hi, step);
+    LLVMBasicBlockRef before = here(e);
+    LLVMBasicBlockRef loop = tg_emit_block(e, "for"), exit = tg_emit_block(e, "endfor");
+    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, lo, hi, ""), loop, exit);
+
+    go_to(e, loop);
+    LLVMValueRef iv = phi_from(e, LLVMTypeOf(lo), lo, before);
+    tg_emit_set(e, body->args[0], iv);
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef init = tg_emit_operand(e, op, 3 + i);
+        tg_emit_set(e, body->args[1 + i], phi_from(e, LLVMTypeOf(init), init, before));
+    }
+    emit_region(e, body);
+    LLVMValueRef next = LLVMBuildAdd(b, iv, step, "");
+    LLVMSetNSW(next, 1);
+    LLVMValueRef again = latch_condition(e, iv, next, hi, last);
+    LLVMBasicBlockRef latch = here(e);
+    unroll_hint(e, op, LLVMBuildCondBr(b, again, loop, exit));
+    LLVMAddIncoming(iv, &next, &latch, 1);
+    const tg_op *yield = yield_of(body);
+    go_to(e, exit);
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef carried = tg_emit_operand(e, yield, i);
+        LLVMAddIncoming(tg_emit_get(e, body->args[1 + i]), &carried, &latch, 1);
+        LLVMValueRef out = phi_from(e, LLVMTypeOf(carried), tg_emit_operand(e, op, 3 + i), before);
+        LLVMAddIncoming(out, &carried, &latch, 1);
+        tg_emit_set(e, &op->results[i], out);
+    }
+}
+
+/* ---- trap -------------------------------------------------------------------------------------- */
+
+/* Writes the line of `span` to the report unless one is there already. */
+static void record_line(tg_emitter *e, tg_span span) {
+    if (!e->report) {
+        return;
+    }
+    int line = 1, col = 1;
+    if (span.source) {
+        tg_source_position(span.source, span.begin, &line, &col);
+    }
+    LLVMValueRef swap = LLVMBuildAtomicCmpXchg(e->builder, e->report, const_i64(e, 0),
+                                               const_i64(e, line), LLVMAtomicOrderingMonotonic,
+                                               LLVMAtomicOrderingMonotonic, 0);
+    LLVMSetAlignment(swap, 8);
+}
+
+static void finish(tg_emitter *e, int64_t code) {
+    if (e->nontemporal) { /* streamed data must be visible before the launch counts as done */
+        if (e->is_x86) {
+            tg_emit_intrinsic(e, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
+        } else {
+            LLVMBuildFence(e->builder, LLVMAtomicOrderingRelease, 0, "");
+        }
+    }
+    LLVMBuildRet(e->builder, LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)code, 0));
+}
+
+static void unlikely(tg_emitter *e, LLVMValueRef branch) {
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMMetadataRef parts[3] = {LLVMMDStringInContext2(e->context, "branch_weights", 14),
+                                LLVMValueAsMetadata(LLVMConstInt(i32, 1, 0)),
+                                LLVMValueAsMetadata(LLVMConstInt(i32, 1000000, 0))};
+    unsigned kind = LLVMGetMDKindIDInContext(e->context, "prof", 4);
+    LLVMSetMetadata(branch, kind,
+                    LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, parts, 3)));
+}
+
+static void trap_if(tg_emitter *e, tg_span span, LLVMValueRef cond, int64_t code) {
+    LLVMBasicBlockRef bad = tg_emit_block(e, "trap"), good = tg_emit_block(e, "");
+    unlikely(e, LLVMBuildCondBr(e->builder, cond, bad, good));
+    go_to(e, bad);
+    record_line(e, span);
+    finish(e, code);
+    go_to(e, good);
+}
+
+/* ---- while, if --------------------------------------------------------------------------------- */
+
+static void emit_while(tg_emitter *e, tg_op *op) {
+    LLVMBuilderRef b = e->builder;
+    tg_region *cond = op->regions[0], *body = op->regions[1];
+    int n = op->n_results;
+    LLVMBasicBlockRef before = here(e), head = tg_emit_block(e, "while");
+    LLVMBasicBlockRef inside = tg_emit_block(e, "do"), exit = tg_emit_block(e, "endwhile");
+    LLVMBuildBr(b, head);
+    go_to(e, head);
+    LLVMValueRef trips = phi_from(e, LLVMInt64TypeInContext(e->context), const_i64(e, 0), before);
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef init = tg_emit_operand(e, op, i);
+        tg_emit_set(e, cond->args[i], phi_from(e, LLVMTypeOf(init), init, before));
+    }
+    emit_region(e, cond);
+    const tg_op *test = yield_of(cond);
+    LLVMBuildCondBr(b, tg_emit_operand(e, test, 0), inside, exit);
+    for (int i = 0; i < n; i++) {
+        tg_emit_set(e, body->args[i], tg_emit_operand(e, test, 1 + i));
+        tg_emit_set(e, &op->results[i], tg_emit_operand(e, test, 1 + i));
+    }
+    go_to(e, inside);
+    LLVMValueRef over =
+        LLVMBuildICmp(b, LLVMIntSGE, trips, const_i64(e, tg_attr_int(op, TG_ATTR_MAX, 0)), "");
+    trap_if(e, op->span, over, TG_CPU_TRAP_LIMIT);
+    emit_region(e, body);
+    LLVMValueRef next = LLVMBuildAdd(b, trips, const_i64(e, 1), "");
+    LLVMBasicBlockRef latch = here(e);
+    LLVMBuildBr(b, head);
+    LLVMAddIncoming(trips, &next, &latch, 1);
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef carried = tg_emit_operand(e, yield_of(body), i);
+        LLVMAddIncoming(tg_emit_get(e, cond->args[i]), &carried, &latch, 1);
+    }
+    go_to(e, exit);
+}
+
+static void emit_if(tg_emitter *e, tg_op *op) {
+    LLVMBuilderRef b = e->builder;
+    LLVMBasicBlockRef block[2] = {tg_emit_block(e, "then"), tg_emit_block(e, "else")};
+    LLVMBasicBlockRef end[2], join = tg_emit_block(e, "endif");
+    LLVMBuildCondBr(b, tg_emit_operand(e, op, 0), block[0], block[1]);
+    for (int side = 0; side < 2; side++) {
+        go_to(e, block[side]);
+        emit_region(e, op->regions[side]);
+        end[side] = here(e);
+        LLVMBuildBr(b, join);
+    }
+    go_to(e, join);
+    for (int i = 0; i < op->n_results; i++) {
+        LLVMValueRef from_then = tg_emit_operand(e, yield_of(op->regions[0]), i);
+        LLVMValueRef from_else = tg_emit_operand(e, yield_of(op->regions[1]), i);
+        LLVMValueRef phi = phi_from(e, LLVMTypeOf(from_then), from_then, end[0]);
+        LLVMAddIncoming(phi, &from_else, &end[1], 1);
+        tg_emit_set(e, &op->results[i], phi);
+    }
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------- */
+
+static void emit_trap(tg_emitter *e, tg_op *op) {
+    LLVMValueRef cond = tg_emit_operand(e, op, 0);
+    if (op->code == TG_OP_ASSERT) {
+        trap_if(e, op->span, LLVMBuildNot(e->builder, cond, ""), TG_CPU_TRAP_ASSERT);
+    } else {
+        trap_if(e, op->span, cond, tg_attr_int(op, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT));
+    }
+}
+
+void tg_emit_op(tg_emitter *e, tg_op *op) {
+    tg_emit_debug_location(e, op->span);
+    LLVMValueRef x = NULL;
+    switch (op->code) {
+    case TG_OP_FOR: emit_for(e, op); return;
+    case TG_OP_WHILE: emit_while(e, op); return;
+    case TG_OP_IF: emit_if(e, op); return;
+    case TG_OP_ASSERT:
+    case TG_OP_TRAP: emit_trap(e, op); return;
+    case TG_OP_YIELD: return;
+
+    case TG_OP_CONST_INT: case TG_OP_CONST_FLOAT: case TG_OP_ADD: case TG_OP_SUB: case TG_OP_MUL:
+    case TG_OP_DIV: case TG_OP_REM: case TG_OP_MIN: case TG_OP_MAX: case TG_OP_NEG: case TG_OP_ABS:
+    case TG_OP_FMA: case TG_OP_AND: case TG_OP_OR: case TG_OP_XOR: case TG_OP_NOT: case TG_OP_SHL:
+    case TG_OP_SHR: case TG_OP_POPCOUNT: case TG_OP_CMP: case TG_OP_SELECT: case TG_OP_MATH:
+    case TG_OP_CAST: case TG_OP_BITCAST:
+        x = tg_emit_arith(e, op);
+        break;
+    case TG_OP_REDUCEV: x = tg_emit_reducev(e, op); break;
+    case TG_OP_INTRINSIC: x = tg_emit_machine_row(e, op); break;
+
+    case TG_OP_SLOT: case TG_OP_ALLOCA: case TG_OP_GEP: case TG_OP_LOADM: case TG_OP_STOREM:
+    case TG_OP_GATHERM: case TG_OP_SCATTERM: case TG_OP_PREFETCH: case TG_OP_MEMSET:
+    case TG_OP_MEMCPY: case TG_OP_SPLAT: case TG_OP_EXTRACT: case TG_OP_INSERT: case TG_OP_SHUFFLE:
+    case TG_OP_LANES: case TG_OP_PMASK: case TG_OP_ATOMICM:
+        x = tg_emit_memory(e, op);
+        break;
+
+    case TG_OP_IOTA: case TG_OP_SYM: case TG_OP_DIM: case TG_OP_SPAN: case TG_OP_SPAN_MASK:
+    case TG_OP_PRESENT: case TG_OP_LOAD: case TG_OP_STORE: case TG_OP_ATOMIC: case TG_OP_VIEW:
+    case TG_OP_BROADCAST: case TG_OP_RESHAPE: case TG_OP_PERMUTE: case TG_OP_SLICE:
+    case TG_OP_CONCAT: case TG_OP_LOCAL_GATHER: case TG_OP_RNG: case TG_OP_REDUCE: case TG_OP_SCAN:
+    case TG_OP_SORT: case TG_OP_TOPK: case TG_OP_RANK_BY_KEY: case TG_OP_COMPRESS:
+    case TG_OP_HISTOGRAM: case TG_OP_SCATTER_ADD: case TG_OP_DOT: case TG_OP_PRINT:
+    case TG_OP_ASSUME: case TG_OP_EXTERN: case TG_OP_COUNT:
+        tg_emit_refuse(e, op, "it does not belong to the loop level");
+        break;
+    }
+    if (op->n_results == 1) {
+        tg_emit_set(e, &op->results[0], x);
+    }
+}
+
+/* ---- functions --------------------------------------------------------------------------------- */
+
+static bool any_nontemporal(const tg_region *r) {
+    for (const tg_op *op = r->first; op; op = op->next) {
+        if (op->code == TG_OP_STOREM && tg_attr_int(op, TG_ATTR_NONTEMPORAL, 0)) {
+            return true;
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            if (any_nontemporal(op->regions[i])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void enum_attribute(tg_emitter *e, unsigned where, const char *name, uint64_t value) {
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    LLVMAddAttributeAtIndex(e->function, where, LLVMCreateEnumAttribute(e->context, kind, value));
+}
+
+static void string_attribute(tg_emitter *e, const char *name, const char *value) {
+    LLVMAddAttributeAtIndex(e->function, (unsigned)LLVMAttributeFunctionIndex,
+                            LLVMCreateStringAttribute(e->context, name, (unsigned)strlen(name), value,
+                                                      (unsigned)strlen(value)));
+}
+
+/*
+ * The phase convention of abi.h. Tensors may overlap each other, so nothing read from a slot is
+ * noalias; the slots themselves, the scratch and the shared memory are the launch's own.
+ */
+static void phase_attributes(tg_emitter *e, tg_func *f) {
+    bool phase = f->role && strncmp(f->role, "phase", 5) == 0 && f->body->n_args == 6;
+    bool plan = f->role && strcmp(f->role, "plan") == 0 && f->body->n_args == 2;
+    e->report = NULL;
+    if (phase || plan) {
+        enum_attribute(e, 1, "noalias", 0);
+        enum_attribute(e, 1, "readonly", 0);
+        enum_attribute(e, 1, "align", 8);
+    }
+    if (phase) {
+        e->report = LLVMGetParam(e->function, 5);
+        for (unsigned i = 4; i <= 5; i++) {
+            enum_attribute(e, i, "noalias", 0);
+            enum_attribute(e, i, "align", 64);
+        }
+        enum_attribute(e, 6, "noalias", 0);
+    }
+}
+
+static void function_attributes(tg_emitter *e, tg_func *f) {
+    const char *bits = tg_arena_printf(e->arena, "%d", e->machine->vector_bytes * 8);
+    enum_attribute(e, (unsigned)LLVMAttributeFunctionIndex, "nounwind", 0);
+    enum_attribute(e, (unsigned)LLVMAttributeFunctionIndex, "nofree", 0);
+    if (e->is_x86) { /* keep 512-bit vectors whole on parts whose tuning prefers 256 */
+        string_attribute(e, "prefer-vector-width", bits);
+        string_attribute(e, "min-legal-vector-width", bits);
+    }
+    phase_attributes(e, f);
+}
+
+void tg_emit_function(tg_emitter *e, tg_func *f) {
+    int n = f->body->n_args;
+    LLVMTypeRef *params = TG_NEW_ARRAY(e->arena, LLVMTypeRef, n + 1);
+    for (int i = 0; i < n; i++) {
+        params[i] = tg_emit_type(e, f->body->args[i]->type);
+    }
+    LLVMTypeRef type =
+        LLVMFunctionType(LLVMInt32TypeInContext(e->context), params, (unsigned)n, 0);
+    e->func = f;
+    e->function = LLVMAddFunction(e->module, f->name, type);
+    LLVMSetVisibility(e->function, LLVMHiddenVisibility);
+    function_attributes(e, f);
+    e->n_values = (size_t)f->next_value_id + 1;
+    e->values = TG_NEW_ARRAY(e->arena, LLVMValueRef, e->n_values);
+    e->nontemporal = any_nontemporal(f->body);
+    for (int i = 0; i < n; i++) {
+        tg_emit_set(e, f->body->args[i], LLVMGetParam(e->function, (unsigned)i));
+    }
+    LLVMBasicBlockRef entry = tg_emit_block(e, "entry"), first = tg_emit_block(e, "");
+    go_to(e, entry);
+    tg_emit_debug_function(e, f);
+    e->alloca_mark = LLVMBuildBr(e->builder, first);
+    go_to(e, first);
+    emit_region(e, f->body);
+    finish(e, 0);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door of the LLVM back end: a module of loop functions becomes an object file, assembly or IR
+ * text. The emitter writes code that is already vectorised, blocked and unrolled, so LLVM's part is
+ * clean-up (SROA, CSE, hoisting, peepholes) and code generation; its loop optimisers are not run.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+#include "backends/llvm/emit.h"
+
+/* ---- types and values --------------------------------------------------------------------------- */
+
+LLVMTypeRef tg_emit_int_type(tg_emitter *e, unsigned bits) {
+    return LLVMIntTypeInContext(e->context, bits);
+}
+
+LLVMTypeRef tg_emit_dtype(tg_emitter *e, tg_dtype t) {
+    if (t == TG_DT_F32) {
+        return LLVMFloatTypeInContext(e->context);
+    }
+    if (t == TG_DT_F64) {
+        return LLVMDoubleTypeInContext(e->context);
+    }
+    if (t == TG_DT_BOOL) {
+        return LLVMInt1TypeInContext(e->context);
+    }
+    int bits = tg_dtype_bits(t);
+    return tg_emit_int_type(e, bits < 8 ? 8u : (unsigned)bits);
+}
+
+unsigned tg_emit_lanes(const tg_type *t) { return t->kind == TG_TY_VEC ? (unsigned)t->shape[0] : 0; }
+
+LLVMTypeRef tg_emit_like(tg_emitter *e, const tg_type *t, LLVMTypeRef elem) {
+    (void)e;
+    unsigned lanes = tg_emit_lanes(t);
+    return lanes ? LLVMVectorType(elem, lanes) : elem;
+}
+
+LLVMTypeRef tg_emit_type(tg_emitter *e, const tg_type *t) {
+    if (t->kind == TG_TY_PTR) {
+        return LLVMPointerTypeInContext(e->context, 0);
+    }
+    return tg_emit_like(e, t, tg_emit_dtype(e, t->dtype));
+}
+
+LLVMValueRef tg_emit_get(tg_emitter *e, const tg_value *v) {
+    LLVMValueRef x = v->id < e->n_values ? e->values[v->id] : NULL;
+    return x ? x : LLVMGetPoison(tg_emit_type(e, v->type));
+}
+
+void tg_emit_set(tg_emitter *e, const tg_value *v, LLVMValueRef x) {
+    if (v->id < e->n_values) {
+        e->values[v->id] = x;
+    }
+}
+
+LLVMValueRef tg_emit_operand(tg_emitter *e, const tg_op *op, int i) {
+    return tg_emit_get(e, tg_operand(op, i));
+}
+
+static LLVMValueRef repeat(LLVMTypeRef vector, LLVMValueRef elem) {
+    LLVMValueRef lane[256];
+    unsigned n = LLVMGetVectorSize(vector);
+    n = n < TG_COUNT_OF(lane) ? n : (unsigned)TG_COUNT_OF(lane);
+    for (unsigned i = 0; i < n; i++) {
+        lane[i] = elem;
+    }
+    return LLVMConstVector(lane, n);
+}
+
+LLVMValueRef tg_emit_const_int(LLVMTypeRef t, uint64_t v) {
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind
+               ? repeat(t, LLVMConstInt(LLVMGetElementType(t), v, 0))
+               : LLVMConstInt(t, v, 0);
+}
+
+LLVMValueRef tg_emit_const_real(LLVMTypeRef t, double v) {
+    return LLVMGetTypeKind(t) == LLVMVectorTypeKind
+               ? repeat(t, LLVMConstReal(LLVMGetElementType(t), v))
+               : LLVMConstReal(t, v);
+}
+
+LLVMValueRef tg_emit_splat(tg_emitter *e, LLVMValueRef scalar, unsigned lanes) {
+    if (lanes == 0) {
+        return scalar;
+    }
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMTypeRef type = LLVMVectorType(LLVMTypeOf(scalar), lanes);
+    LLVMValueRef v = LLVMBuildInsertElement(e->builder, LLVMGetPoison(type), scalar,
+                                            LLVMConstInt(i32, 0, 0), "");
+    return LLVMBuildShuffleVector(e->builder, v, LLVMGetPoison(type),
+                                  LLVMConstNull(LLVMVectorType(i32, lanes)), "");
+}
+
+LLVMValueRef tg_emit_intrinsic(tg_emitter *e, const char *name, unsigned n_overload,
+                               LLVMTypeRef *overload, unsigned n_args, LLVMValueRef *args) {
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    LLVMValueRef callee = LLVMGetIntrinsicDeclaration(e->module, id, overload, n_overload);
+    LLVMTypeRef type = LLVMIntrinsicGetType(e->context, id, overload, n_overload);
+    return LLVMBuildCall2(e->builder, type, callee, args, n_args, "");
+}
+
+LLVMValueRef tg_emit_intrinsic1(tg_emitter *e, const char *name, LLVMValueRef x) {
+    LLVMTypeRef type = LLVMTypeOf(x);
+    return tg_emit_intrinsic(e, name, 1, &type, 1, &x);
+}
+
+LLVMValueRef tg_emit_intrinsic2(tg_emitter *e, const char *name, LLVMValueRef x, LLVMValueRef y) {
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef args[2] = {x, y};
+    return tg_emit_intrinsic(e, name, 1, &type, 2, args);
+}
+
+LLVMBasicBlockRef tg_emit_block(tg_emitter *e, const char *name) {
+    return LLVMAppendBasicBlockInContext(e->context, e->function, name);
+}
+
+void tg_emit_refuse(tg_emitter *e, const tg_op *op, const char *why) {
+    e->failed = true;
+    tg_error(e->sink, TG_D_BACKEND, op->span, "`%s` cannot be compiled for %s: %s",
+             tg_op_info_get(op->code)->name, e->machine->name, why);
+}
+
+/* ---- target ------------------------------------------------------------------------------------- */
+
+static void init_targets(void) {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeRISCVTargetInfo();
+    LLVMInitializeRISCVTarget();
+    LLVMInitializeRISCVTargetMC();
+    LLVMInitializeRISCVAsmPrinter();
+}
+
+static bool starts_with(const char *s, const char *prefix) {
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static bool open_target(tg_emitter *e) {
+    static const LLVMCodeGenOptLevel level[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+    const tg_machine *mc = e->machine;
+    LLVMTargetRef target = NULL;
+    char *text = NULL;
+    if (LLVMGetTargetFromTriple(mc->triple, &target, &text)) {
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "LLVM does not know the target %s: %s", mc->triple,
+                 text ? text : "");
+        LLVMDisposeMessage(text);
+        return false;
+    }
+    int opt = e->options->opt_level < 0 ? 0 : e->options->opt_level > 3 ? 3 : e->options->opt_level;
+    const char *features = mc->llvm_features;
+    if (starts_with(mc->triple, "riscv")) { /* no linker follows that could relax */
+        features = tg_arena_printf(e->arena, "%s,-relax", features);
+    }
+    LLVMTargetMachineOptionsRef o = LLVMCreateTargetMachineOptions();
+    LLVMTargetMachineOptionsSetCPU(o, mc->llvm_cpu);
+    LLVMTargetMachineOptionsSetFeatures(o, features);
+    LLVMTargetMachineOptionsSetCodeGenOptLevel(o, level[opt]);
+    LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
+    LLVMTargetMachineOptionsSetCodeModel(
+        o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium : LLVMCodeModelSmall);
+    if (starts_with(mc->triple, "riscv")) {
+        LLVMTargetMachineOptionsSetABI(o, "lp64d");
+    }
+    e->target = LLVMCreateTargetMachineWithOptions(target, mc->triple, o);
+    LLVMDisposeTargetMachineOptions(o);
+    if (!e->target) {
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "LLVM cannot make code for %s", mc->name);
+        return false;
+    }
+    LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(e->target);
+    LLVMSetModuleDataLayout(e->module, layout);
+    LLVMDisposeTargetData(layout);
+    LLVMSetTarget(e->module, mc->triple);
+    return true;
+}
+
+/* Errors (severity 0) do not stop LLVM from returning success, so they are collected here. */
+static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
+    tg_emitter *e = user;
+    if (LLVMGetDiagInfoSeverity(info) != LLVMDSError) {
+        return;
+    }
+    char *text = LLVMGetDiagInfoDescription(info);
+    e->failed = true;
+    tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s", e->machine->name,
+             text);
+    LLVMDisposeMessage(text);
+}
+
+/* ---- passes and output -------------------------------------------------------------------------- */
+
+static bool run_passes(tg_emitter *e) {
+    const char *passes =
+        e->options->opt_level == 0
+            ? "function(sroa)"
+        : e->wants_unroll
+            ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-peeling>,sroa,early-cse,"
+              "loop-mssa(licm),instcombine,simplifycfg)"
+            : "function(sroa,early-cse,loop-mssa(licm),instcombine,simplifycfg)";
+    LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef err = LLVMRunPasses(e->module, passes, e->target, o);
+    LLVMDisposePassBuilderOptions(o);
+    if (err) {
+        char *text = LLVMGetErrorMessage(err);
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "LLVM passes failed: %s", text);
+        LLVMDisposeErrorMessage(text);
+    }
+    return !err;
+}
+
+typedef struct output {
+    const unsigned char *bytes;
+    size_t n_bytes;
+} output;
+
+static void keep(tg_emitter *e, const char *data, size_t n, output *out) {
+    out->bytes = (const unsigned char *)tg_arena_strndup(e->arena, data, n);
+    out->n_bytes = n;
+}
+
+static bool write_output(tg_emitter *e, output *out) {
+    if (e->options->emit == TG_LLVM_IR) {
+        char *text = LLVMPrintModuleToString(e->module);
+        keep(e, text, strlen(text), out);
+        LLVMDisposeMessage(text);
+        return true;
+    }
+    LLVMMemoryBufferRef buffer = NULL;
+    char *text = NULL;
+    LLVMCodeGenFileType kind =
+        e->options->emit == TG_LLVM_ASM ? LLVMAssemblyFile : LLVMObjectFile;
+    if (LLVMTargetMachineEmitToMemoryBuffer(e->target, e->module, kind, &text, &buffer)) {
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s",
+                 e->machine->name, text ? text : "");
+        LLVMDisposeMessage(text);
+        return false;
+    }
+    keep(e, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer), out);
+    LLVMDisposeMemoryBuffer(buffer);
+    return true;
+}
+
+static bool check_module(tg_emitter *e) {
+    char *text = NULL;
+    bool bad = LLVMVerifyModule(e->module, LLVMReturnStatusAction, &text);
+    if (bad) {
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "internal error: invalid LLVM IR: %s", text);
+    }
+    LLVMDisposeMessage(text);
+    return !bad;
+}
+
+/* ---- the door ----------------------------------------------------------------------------------- */
+
+static bool region_unrolls(const tg_region *r) {
+    for (const tg_op *op = r->first; op; op = op->next) {
+        if (op->code == TG_OP_FOR && tg_attr_int(op, TG_ATTR_UNROLL, 0) > 1) {
+            return true;
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            if (region_unrolls(op->regions[i])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void emit_functions(tg_emitter *e, tg_module *loop) {
+    for (tg_func *f = loop->first_func; f; f = f->next) {
+        e->wants_unroll |= f->level == TG_LEVEL_LOOP && region_unrolls(f->body);
+    }
+    tg_emit_debug_begin(e, loop);
+    for (tg_func *f = loop->first_func; f; f = f->next) {
+        if (f->level == TG_LEVEL_LOOP) {
+            tg_emit_function(e, f);
+        }
+    }
+    tg_emit_debug_end(e);
+}
+
+typedef struct job {
+    tg_emitter *emitter;
+    tg_module *loop;
+    output out;
+    bool ok;
+} job;
+
+static void compile(void *user) {
+    job *j = user;
+    tg_emitter *e = j->emitter;
+    e->context = LLVMContextCreate();
+    LLVMContextSetDiagnosticHandler(e->context, on_diagnostic, e);
+    e->module = LLVMModuleCreateWithNameInContext("tegula", e->context);
+    e->builder = LLVMCreateBuilderInContext(e->context);
+    if (open_target(e)) {
+        emit_functions(e, j->loop);
+        j->ok = !e->failed && check_module(e) && run_passes(e) && write_output(e, &j->out) && !e->failed;
+    }
+    if (e->target) {
+        LLVMDisposeTargetMachine(e->target);
+    }
+    LLVMDisposeBuilder(e->builder);
+    LLVMDisposeModule(e->module);
+    LLVMContextDispose(e->context);
+}
+
+tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm_options *options,
+                       tg_arena *a, tg_sink *sink, const unsigned char **out, size_t *out_bytes) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (!loop || !machine || !options || !out || !out_bytes || machine->class_ != TG_MACHINE_CPU) {
+        return TG_E_INVALID;
+    }
+    pthread_once(&once, init_targets);
+    tg_emitter e = {.machine = machine, .options = options, .arena = a, .sink = sink,
+                    .is_x86 = starts_with(machine->triple, "x86_64")};
+    job j = {.emitter = &e, .loop = loop};
+    size_t limit = a->env->limit_bytes;
+    const char *fatal = tg_llvm_guarded(a, compile, &j);
+    if (fatal && limit && strcmp(fatal, "out of memory") == 0) {
+        return TG_E_NOMEM;
+    }
+    if (fatal) {
+        tg_error(sink, TG_D_BACKEND, (tg_span){0}, "LLVM cannot compile this for %s: %s", machine->name,
+                 fatal);
+    }
+    if (fatal || !j.ok) {
+        return TG_E_UNSUPPORTED;
+    }
+    *out = j.out.bytes;
+    *out_bytes = j.out.n_bytes;
+    return TG_OK;
+}

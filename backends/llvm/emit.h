@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the LLVM emitter: loop IR in, one LLVM module out.
+ *
+ *   emit.c       the door: target machine, passes, object / assembly / text
+ *   guard.c      LLVM's fatal errors become a longjmp back to the door
+ *   control.c    functions, regions, for / while / if, trap
+ *   arith.c      elementwise operations, casts, reductions of a vector
+ *   memory.c     loads, stores, gathers, atomics, shuffles
+ *   debug.c      line tables
+ *
+ * One LLVM context per compile; nothing is shared between threads but LLVM's target registry.
+ */
+#ifndef TG_LLVM_EMIT_H
+#define TG_LLVM_EMIT_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "backends/backend.h"
+
+typedef struct tg_emitter {
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    LLVMTargetMachineRef target;
+    const tg_machine *machine;
+    const tg_llvm_options *options;
+    tg_arena *arena;
+    tg_sink *sink;
+    bool is_x86;
+    bool failed;       /* a diagnostic was reported; the module is not worth compiling */
+    bool wants_unroll; /* some loop carries unroll metadata */
+
+    /* the function being emitted */
+    tg_func *func;
+    LLVMValueRef function;
+    LLVMValueRef *values; /* by tg_value.id */
+    size_t n_values;
+    LLVMValueRef report;      /* tg_cpu_report argument, or NULL */
+    LLVMValueRef alloca_mark; /* allocas go before this instruction of the entry block */
+    bool nontemporal;         /* it stores past the cache: fence before returning */
+
+    LLVMDIBuilderRef debug; /* NULL without line tables */
+    LLVMMetadataRef debug_file, debug_scope;
+} tg_emitter;
+
+/* ---- guard.c ---------------------------------------------------------------------------------- */
+
+/*
+ * Runs work(user) so that an LLVM fatal error inside ends it instead of the process. Returns NULL
+ * when work came back, else the error text (malloc'ed by LLVM's convention: copied into a). After an
+ * error whatever LLVM object work used is lost: leaked, never touched again.
+ */
+const char *tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user);
+
+/* ---- shared helpers --------------------------------------------------------------------------- */
+
+/* LLVM type of a loop-IR value. Storage types are integers of their width, bool is i1. */
+LLVMTypeRef tg_emit_type(tg_emitter *e, const tg_type *t);
+LLVMTypeRef tg_emit_dtype(tg_emitter *e, tg_dtype t);
+LLVMTypeRef tg_emit_int_type(tg_emitter *e, unsigned bits);
+/* Type of t with another element, same lanes. */
+LLVMTypeRef tg_emit_like(tg_emitter *e, const tg_type *t, LLVMTypeRef elem);
+/* Number of lanes, 0 for a scalar. */
+unsigned tg_emit_lanes(const tg_type *t);
+
+LLVMValueRef tg_emit_get(tg_emitter *e, const tg_value *v);
+void tg_emit_set(tg_emitter *e, const tg_value *v, LLVMValueRef x);
+LLVMValueRef tg_emit_operand(tg_emitter *e, const tg_op *op, int i);
+
+/* Integer constant in every lane of t. */
+LLVMValueRef tg_emit_const_int(LLVMTypeRef t, uint64_t v);
+LLVMValueRef tg_emit_const_real(LLVMTypeRef t, double v);
+LLVMValueRef tg_emit_splat(tg_emitter *e, LLVMValueRef scalar, unsigned lanes);
+/* Calls an LLVM intrinsic; overload types as the name demands. */
+LLVMValueRef tg_emit_intrinsic(tg_emitter *e, const char *name, unsigned n_overload,
+                               LLVMTypeRef *overload, unsigned n_args, LLVMValueRef *args);
+LLVMValueRef tg_emit_intrinsic1(tg_emitter *e, const char *name, LLVMValueRef x);
+LLVMValueRef tg_emit_intrinsic2(tg_emitter *e, const char *name, LLVMValueRef x, LLVMValueRef y);
+LLVMBasicBlockRef tg_emit_block(tg_emitter *e, const char *name);
+/* Reports E_UNSUPPORTED for op and marks the compile as failed. */
+void tg_emit_refuse(tg_emitter *e, const tg_op *op, const char *why);
+
+/* ---- per-group emission ----------------------------------------------------------------------- */
+
+void tg_emit_function(tg_emitter *e, tg_func *f);
+void tg_emit_op(tg_emitter *e, tg_op *op); /* control.c: dispatch over all ops */
+LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op);
+LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op);
+/* Smaller / larger of two values of dtype t, NaN propagating, -0 below +0. */
+LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef x, LLVMValueRef y);
+LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op); /* NULL for ops without result */
+LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op);
+
+void tg_emit_debug_begin(tg_emitter *e, tg_module *m);
+void tg_emit_debug_function(tg_emitter *e, tg_func *f);
+void tg_emit_debug_location(tg_emitter *e, tg_span span);
+void tg_emit_debug_end(tg_emitter *e);
+
+#endif
