@@ -41,6 +41,7 @@ typedef struct tgk_random {
     uint64_t state;
     double spare;
     bool has_spare;
+    bool full; /* for measuring: greatest lengths, no window, no soft cap, no empty request */
 } tgk_random;
 TGK_API uint64_t tgk_random_u64(tgk_random *r);
 TGK_API double tgk_random_uniform(tgk_random *r); /* [0, 1) */

@@ -101,6 +101,10 @@ static void cumulative(tgk_arg *a, int64_t total, tgk_random *r) {
     a->i[0] = 0;
     for (int64_t b = 1; b < parts; b++) {
         int64_t left = total - a->i[b - 1];
+        if (r->full) {
+            a->i[b] = total * b / parts;
+            continue;
+        }
         a->i[b] = parts >= 3 && b == 2 ? a->i[b - 1] : a->i[b - 1] + tgk_random_below(r, left + 1);
     }
     a->i[parts] = total;
@@ -124,8 +128,8 @@ static void inputs_flash(tgk_arg *args, int n, tgk_random *r) {
     }
     sinks(&args[5], r);
     args[6].f[0] = (double)(float)(1 / sqrt((double)args[0].extent[2]));
-    args[7].f[0] = tgk_random_below(r, 2) == 0 ? 0 : 5;
-    args[8].i[0] = tgk_random_below(r, 2) == 0 ? -1 : 8;
+    args[7].f[0] = r->full || tgk_random_below(r, 2) == 0 ? 0 : 5;
+    args[8].i[0] = r->full || tgk_random_below(r, 2) == 0 ? -1 : 8;
     args[9].i[0] = longest;
 }
 
@@ -166,7 +170,7 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     int64_t bs = args[1].extent[1], pages = args[1].extent[0], columns = args[3].extent[1];
     for (int64_t b = 0; b < args[4].count; b++) {
-        args[4].i[b] = b == 1 ? 0 : b == 0 ? columns * bs : tgk_random_below(r, columns * bs + 1);
+        args[4].i[b] = r->full || b == 0 ? columns * bs : b == 1 ? 0 : tgk_random_below(r, columns * bs + 1);
         for (int64_t c = 0; c < columns; c++) {
             bool used = c * bs < args[4].i[b];
             args[3].i[b * columns + c] = used ? tgk_random_below(r, pages) : 2147480000;

@@ -141,7 +141,7 @@ static void inputs_decode(tgk_arg *args, int n, tgk_random *r) {
     tgk_arg *cache = &args[1], *table = &args[2], *len = &args[3], *work = &args[4];
     int64_t bs = cache->extent[1], columns = table->extent[1], requests = len->count, items = work->extent[0];
     for (int64_t b = 0; b < requests; b++) {
-        len->i[b] = b == 1 ? 0 : b == 0 ? columns * bs : tgk_random_below(r, columns * bs + 1);
+        len->i[b] = r->full || b == 0 ? columns * bs : b == 1 ? 0 : tgk_random_below(r, columns * bs + 1);
         for (int64_t c = 0; c < columns; c++) {
             table->i[b * columns + c] = c * bs < len->i[b] ? tgk_random_below(r, cache->extent[0]) : 2147480000;
         }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Launch arguments in host memory: guarded allocation, strides, element access by any dtype. */
+#include "tools/tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD_BYTE = 0xA5, POISON_BYTE = 0xFF, ALIGN = 64 };
+
+static int64_t dense_row_bytes(const tool_array *a) {
+    int64_t inner = a->rank == 0 ? 1 : a->extent[a->rank - 1];
+    if (a->dtype == TG_DT_RECORD) {
+        return inner * a->elem_bytes;
+    }
+    return (inner * tg_dtype_bits(a->dtype) + 7) / 8;
+}
+
+bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
+    int64_t bits = tg_dtype_bits(a->dtype), elem = a->dtype == TG_DT_RECORD ? a->elem_bytes : (bits + 7) / 8;
+    a->row_bytes = dense_row_bytes(a);
+    int64_t pitch = a->row_bytes + pad_row_bytes;
+    a->count = 1;
+    for (int i = 0; i < a->rank; i++) {
+        if (!tg_mul_i64(a->count, a->extent[i], &a->count)) {
+            a->count = -1;
+            break;
+        }
+    }
+    int64_t total = pitch;
+    for (int i = a->rank - 1; i >= 0; i--) {
+        a->stride_bytes[i] = i == a->rank - 1 ? (bits != 0 && bits < 8 ? 0 : elem) : total;
+        if (i < a->rank - 1 && !tg_mul_i64(total, a->extent[i], &total)) {
+            total = -1;
+            break;
+        }
+    }
+    if (a->count < 0 || total < 0 || total > INT64_MAX / 4 ||
+        (a->block = malloc((size_t)total + 2 * TOOL_GUARD + ALIGN)) == NULL) {
+        tool_error(t, TG_D_TOOL, "argument %s: no memory for its %lld elements", a->name, (long long)a->count);
+        return false;
+    }
+    a->bytes = (size_t)total;
+    unsigned char *p = a->block;
+    p += TOOL_GUARD;
+    p += (ALIGN - (uintptr_t)p % ALIGN) % ALIGN;
+    a->data = p;
+    memset(p - TOOL_GUARD, GUARD_BYTE, TOOL_GUARD);
+    memset(p, POISON_BYTE, a->bytes);
+    memset(p + a->bytes, GUARD_BYTE, TOOL_GUARD);
+    return true;
+}
+
+void tool_array_free(tool_array *a) {
+    free(a->block);
+    a->block = NULL;
+    a->data = NULL;
+}
+
+bool tool_array_guards_ok(const tool_array *a) {
+    if (a->data == NULL) {
+        return true;
+    }
+    for (int i = 0; i < TOOL_GUARD; i++) {
+        if (a->data[-1 - i] != GUARD_BYTE || a->data[a->bytes + (size_t)i] != GUARD_BYTE) {
+            return false;
+        }
+    }
+    if (a->rank < 2) {
+        return true;
+    }
+    int64_t inner = a->extent[a->rank - 1], pitch = a->stride_bytes[a->rank - 2];
+    for (int64_t r = 0; inner > 0 && r < a->count / inner; r++) {
+        for (int64_t g = a->row_bytes; g < pitch; g++) {
+            if (a->data[r * pitch + g] != POISON_BYTE) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+unsigned char *tool_array_row(const tool_array *a, int64_t e, size_t *out_in_row) {
+    if (a->rank == 0) {
+        *out_in_row = 0;
+        return (unsigned char *)(uintptr_t)&a->scalar;
+    }
+    int64_t inner = a->extent[a->rank - 1], rest = e / inner;
+    unsigned char *p = a->data;
+    *out_in_row = (size_t)(e % inner);
+    for (int i = a->rank - 2; i >= 0; i--) {
+        p += rest % a->extent[i] * a->stride_bytes[i];
+        rest /= a->extent[i];
+    }
+    return p;
+}
+
+int64_t tool_array_get_int(const tool_array *a, int64_t e) {
+    size_t at;
+    const unsigned char *row = tool_array_row(a, e, &at);
+    return tg_int_decode(a->dtype, tg_bits_load(row, a->dtype, at));
+}
+
+double tool_array_get(const tool_array *a, int64_t e) {
+    if (!tg_dtype_is_float(a->dtype)) {
+        return (double)tool_array_get_int(a, e);
+    }
+    size_t at;
+    const unsigned char *row = tool_array_row(a, e, &at);
+    return tg_float_decode(a->dtype, tg_bits_load(row, a->dtype, at));
+}
+
+void tool_array_set_int(const tool_array *a, int64_t e, int64_t v) {
+    size_t at;
+    unsigned char *row = tool_array_row(a, e, &at);
+    tg_bits_store(row, a->dtype, at, (uint64_t)v);
+}
+
+void tool_array_set(const tool_array *a, int64_t e, double v) {
+    if (!tg_dtype_is_float(a->dtype)) {
+        tool_array_set_int(a, e, (int64_t)v);
+        return;
+    }
+    size_t at;
+    unsigned char *row = tool_array_row(a, e, &at);
+    double once = tg_dtype_bits(a->dtype) < 32 ? (double)(float)v : v;
+    tg_bits_store(row, a->dtype, at, tg_float_encode(a->dtype, once, TG_ROUND_RNE, false));
+}
+
+bool tool_array_copy(tool *t, const tool_array *from, tool_array *to) {
+    *to = *from;
+    to->block = NULL;
+    if (from->rank == 0) {
+        return true;
+    }
+    int64_t pitch = from->rank >= 2 ? from->stride_bytes[from->rank - 2] : (int64_t)from->bytes;
+    if (!tool_array_make(t, to, pitch - from->row_bytes)) {
+        return false;
+    }
+    memcpy(to->data, from->data, from->bytes);
+    return true;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* build: source to package, object, header or a dump of any stage, through libtegula. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tegula/compiler.h>
+
+#include "tools/commands.h"
+
+typedef struct build {
+    tgc_options options;
+    const char *out;
+    TG_LIST(tgr_setting) settings;
+    TG_LIST(tgc_instance) instances;
+    TG_LIST(const char *) targets;
+    bool print_pipeline;
+} build;
+
+static bool parse_emit(tool *t, const char *name, uint32_t *out) {
+    static const char *const names[] = {"package", "ast", "tile", "loop", "llvm", "asm", "obj", "header"};
+    for (uint32_t i = 0; i < TG_COUNT_OF(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    tool_error(t, TG_D_TOOL, "--emit %s: one of package ast tile loop llvm asm obj header", name);
+    return false;
+}
+
+static void split_targets(tool *t, build *b, const char *list) {
+    for (const char *p = list; *p != '\0';) {
+        size_t n = strcspn(p, ",");
+        if (n > 0) {
+            TG_LIST_PUSH(&t->arena, &b->targets, tg_arena_strndup(&t->arena, p, n));
+        }
+        p += n + (p[n] == ',');
+    }
+}
+
+static bool parse(tool *t, int argc, char **argv, build *b) {
+    static const struct option options[] = {
+        {"kernel", required_argument, NULL, 'k'},     {"target", required_argument, NULL, 't'},
+        {"set", required_argument, NULL, 's'},        {"emit", required_argument, NULL, 'e'},
+        {"no-schedule", no_argument, NULL, 'n'},      {"remarks", no_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},             {"dump-after", required_argument, NULL, 'D'},
+        {"stop-after", required_argument, NULL, 'A'}, {"start-from", required_argument, NULL, 'F'},
+        {"print-pipeline", no_argument, NULL, 'P'},   {"debug", no_argument, NULL, 'g'},
+        {0}};
+    tg_setting s;
+    int c;
+    while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+        switch (c) {
+        case 'o': b->out = optarg; break;
+        case 'k': TG_LIST_PUSH(&t->arena, &b->instances, (tgc_instance){.kernel = optarg}); break;
+        case 't': split_targets(t, b, optarg); break;
+        case 's':
+            if (!tool_parse_setting(t, optarg, &s)) {
+                return false;
+            }
+            TG_LIST_PUSH(&t->arena, &b->settings, (tgr_setting){.name = s.name, .value = s.value});
+            break;
+        case 'e':
+            if (!parse_emit(t, optarg, &b->options.emit)) {
+                return false;
+            }
+            break;
+        case 'n': b->options.no_schedule = 1; break;
+        case 'r': b->options.remarks = 1; break;
+        case 'j': t->json = true; break;
+        case 'g': b->options.debug_lines = 1; break;
+        case 'D': b->options.dump_after = optarg; break;
+        case 'A': b->options.stop_after = optarg; break;
+        case 'F': b->options.start_from = optarg; break;
+        case 'P': b->print_pipeline = true; break;
+        default: return false;
+        }
+    }
+    return true;
+}
+
+static void dump(void *user, const char *pass, const char *kernel, const char *text) {
+    (void)user;
+    (void)printf("// %s after %s\n%s\n", kernel, pass, text);
+}
+
+static int import(void *user, const char *path, const char *from, const char **out_text, size_t *out_bytes) {
+    tool *t = user;
+    tg_source importer = {.name = from};
+    const tg_source *src = tool_import(t, &t->arena, path, &importer);
+    if (src != NULL) {
+        *out_text = src->text;
+        *out_bytes = src->len;
+    }
+    return src != NULL;
+}
+
+static bool is_text(uint32_t emit) { return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT; }
+
+static int compile(tool *t, build *b, const tg_source *src) {
+    size_t n = strlen(src->name);
+    b->options.source_name = src->name;
+    b->options.source = src->text;
+    b->options.source_bytes = src->len;
+    b->options.from_ir = n > 5 && strcmp(src->name + n - 5, ".tgir") == 0;
+    b->options.import = import;
+    b->options.import_user = t;
+    b->options.settings = b->settings.data;
+    b->options.n_settings = (int32_t)b->settings.count;
+    b->options.instances = b->instances.count != 0 ? b->instances.data : NULL;
+    b->options.n_instances = (int32_t)b->instances.count;
+    b->options.targets = b->targets.count != 0 ? b->targets.data : NULL;
+    b->options.n_targets = (int32_t)b->targets.count;
+    b->options.json = t->json;
+    b->options.dump = dump;
+    tgc_result result;
+    tgr_status s = tgc_compile(&b->options, &result);
+    (void)fputs(result.diagnostics != NULL ? result.diagnostics : "", t->json ? stdout : stderr);
+    bool ok = s == TGR_OK;
+    if (ok && b->out != NULL) {
+        ok = tool_write_file(t, b->out, result.bytes, result.n_bytes);
+    } else if (ok && b->out == NULL) {
+        ok = fwrite(result.bytes, 1, result.n_bytes, stdout) == result.n_bytes;
+    } else if (result.errors == 0) {
+        tool_error(t, TG_D_TOOL, "%s: %s", src->name, tgr_status_sentence(s));
+    }
+    tgc_result_fini(&result);
+    return ok ? TOOL_OK : s == TGR_E_UNSUPPORTED || s == TGR_E_NOT_FOUND ? TOOL_NO_DEVICE : TOOL_FAILED;
+}
+
+int cmd_build(tool *t, int argc, char **argv) {
+    build b = {.options = TGR_INIT(tgc_options)};
+    if (!parse(t, argc, argv, &b)) {
+        return TOOL_USAGE;
+    }
+    if (b.print_pipeline) {
+        for (const char *const *p = tgc_pipeline(); *p != NULL; p++) {
+            (void)printf("%-14s %s\n", *p, tgc_pipeline_doc(*p));
+        }
+        return TOOL_OK;
+    }
+    if (optind + 1 != argc || (b.out == NULL && !is_text(b.options.emit))) {
+        return TOOL_USAGE;
+    }
+    for (size_t i = 0; i < b.targets.count; i++) {
+        tgc_target_info info;
+        bool known = strcmp(b.targets.data[i], "host") == 0;
+        for (int32_t k = 0; !known && tgc_target(k, &info) == TGR_OK; k++) {
+            known = strcmp(info.name, b.targets.data[i]) == 0;
+        }
+        if (!known) {
+            tool_error(t, TG_D_TOOL, "there is no target '%s'; `tegula targets` lists them", b.targets.data[i]);
+            return TOOL_NO_DEVICE;
+        }
+    }
+    const tg_source *src = tool_read_source(t, argv[optind]);
+    return src == NULL ? TOOL_FAILED : compile(t, &b, src);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is an output right? Each tolerance is derived from the arithmetic (kernels/ *_ref.c, docs/tolerances.md)
+ * and evaluated in double here. NaN is right exactly where the reference has NaN; an output that is one
+ * constant while the reference is not fails whatever the tolerance says.
+ */
+#include "tools/tool.h"
+
+#include <math.h>
+
+/* Gap between v and the next value away from zero in dtype, at least the smallest subnormal's. */
+static double ulp_of(tg_dtype t, double v) {
+    static const struct {
+        tg_dtype dtype;
+        int mantissa, min_exponent;
+    } formats[] = {{TG_DT_F64, 52, -1022},   {TG_DT_F32, 23, -126},      {TG_DT_F16, 10, -14},
+                   {TG_DT_BF16, 7, -126},    {TG_DT_F8E4M3, 3, -6},      {TG_DT_F8E5M2, 2, -14},
+                   {TG_DT_F4E2M1, 1, 0},     {TG_DT_F8E4M3FNUZ, 3, -7}};
+    int mantissa = 23, least = -126, e = 0;
+    for (size_t i = 0; i < TG_COUNT_OF(formats); i++) {
+        if (formats[i].dtype == t) {
+            mantissa = formats[i].mantissa;
+            least = formats[i].min_exponent;
+        }
+    }
+    (void)frexp(v, &e);
+    e = v == 0 || e - 1 < least ? least : e - 1;
+    return ldexp(1, e - mantissa);
+}
+
+typedef struct sums {
+    double xx, yy, xy, err2, max_err;
+    bool constant, want_constant;
+} sums;
+
+static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance kind, double bound, double abs_bound,
+                   double rel_bound, tool_verdict *v) {
+    if (isnan(want) || isnan(got)) {
+        return isnan(want) && isnan(got);
+    }
+    if (isinf(want) || isinf(got)) {
+        /* An infinite result of a narrow type is right when the reference overflows it. */
+        double limit = tg_float_decode(a->dtype, tg_float_encode(a->dtype, want, TG_ROUND_RNE, false));
+        return got == want || got == limit;
+    }
+    double err = fabs(got - want), ulp = ulp_of(a->dtype, want);
+    v->max_abs = fmax(v->max_abs, err);
+    v->max_ulp = fmax(v->max_ulp, err / ulp);
+    v->max_rel = fmax(v->max_rel, want != 0 ? err / fabs(want) : 0);
+    switch (kind) {
+    case TGK_TOL_EXACT: return got == want;
+    case TGK_TOL_ULP: return err <= bound * ulp + abs_bound + rel_bound * fabs(want);
+    case TGK_TOL_LSE: return err <= 1e-5 + 1.2e-4 * fabs(want);
+    case TGK_TOL_DOT:
+    case TGK_TOL_GATE:
+    case TGK_TOL_CALC_DIFF: return true;
+    }
+    return false;
+}
+
+/* The case's own `tol`, in the terms of an output rule. */
+static tgk_output_rule effective_rule(const tg_case *tol, const tgk_output_rule *rule, double *out_rel) {
+    tgk_output_rule r = rule != NULL ? *rule : (tgk_output_rule){.tol = TGK_TOL_EXACT};
+    *out_rel = 0;
+    if (tol == NULL) {
+        return r;
+    }
+    switch (tol->tol) {
+    case TG_TOL_NONE: break;
+    case TG_TOL_EXACT: r.tol = TGK_TOL_EXACT; break;
+    case TG_TOL_ULP: r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = tol->tol_a}; break;
+    case TG_TOL_ABS_REL:
+        r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = 1, .abs = tol->tol_a};
+        *out_rel = tol->tol_b;
+        break;
+    case TG_TOL_CALC_DIFF:
+    case TG_TOL_NMSE: r = (tgk_output_rule){.tol = TGK_TOL_CALC_DIFF, .bound = tol->tol_a}; break;
+    case TG_TOL_GATE: r.tol = TGK_TOL_GATE; break;
+    }
+    return r;
+}
+
+static void judge_sums(const sums *s, int64_t n, const tgk_output_rule *r, tool_verdict *v) {
+    if (r->tol == TGK_TOL_CALC_DIFF) {
+        v->metric = s->xx + s->yy > 0 ? 1 - 2 * s->xy / (s->xx + s->yy) : 0;
+        if (!(v->metric <= r->bound)) {
+            v->pass = false;
+            v->why = "calc_diff above the bound";
+        }
+    } else if (r->tol == TGK_TOL_GATE && s->yy > 0) {
+        v->metric = 1 - s->xy / sqrt(s->xx * s->yy);
+        double rms = sqrt(s->yy / (double)n);
+        if (!(v->metric < 5e-6) || !(s->max_err / rms < 0.03)) {
+            v->pass = false;
+            v->why = "outside the attention gate (cosine 5e-6, max error 0.03 rms)";
+        }
+    }
+}
+
+tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, const tg_case *tol,
+                          const tgk_output_rule *rule) {
+    (void)t;
+    double rel;
+    tgk_output_rule r = effective_rule(tol, rule, &rel);
+    tool_verdict v = {.pass = true, .first_bad = -1};
+    sums s = {.constant = a->count > 8, .want_constant = true};
+    double first = 0, want_first = 0;
+    for (int64_t e = 0; e < a->count; e++) {
+        double got = tool_array_get(a, e), ref = want->f != NULL ? want->f[e] : (double)want->i[e];
+        if (want->f == NULL && tool_array_get_int(a, e) != want->i[e]) {
+            got = ref + 1; /* beyond 2^53 doubles would hide it */
+        }
+        first = e == 0 ? got : first;
+        want_first = e == 0 ? ref : want_first;
+        s.constant = s.constant && got == first;
+        s.want_constant = s.want_constant && ref == want_first;
+        if (!one_ok(a, got, ref, r.tol, r.bound, r.abs, rel, &v) && v.first_bad < 0) {
+            v.pass = false;
+            v.first_bad = e;
+            v.why = isnan(got) != isnan(ref) ? "NaN where the reference has a number, or the reverse" : "outside the tolerance";
+        }
+        if (isfinite(got) && isfinite(ref)) {
+            s.xx += got * got;
+            s.yy += ref * ref;
+            s.xy += got * ref;
+            s.max_err = fmax(s.max_err, fabs(got - ref));
+        }
+    }
+    judge_sums(&s, a->count, &r, &v);
+    if (s.constant && !s.want_constant) {
+        v.pass = false;
+        v.why = "the output is one constant, the reference is not";
+    }
+    return v;
+}
+
+int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first) {
+    int64_t bad = 0;
+    *out_first = -1;
+    for (int64_t e = 0; e < a->count; e++) {
+        size_t at, bt;
+        const unsigned char *x = tool_array_row(a, e, &at), *y = tool_array_row(b, e, &bt);
+        uint64_t u = tg_bits_load(x, a->dtype, at), w = tg_bits_load(y, b->dtype, bt);
+        if (u == w || (tg_dtype_is_float(a->dtype) && isnan(tg_float_decode(a->dtype, u)) &&
+                       isnan(tg_float_decode(b->dtype, w)))) {
+            continue;
+        }
+        *out_first = bad++ == 0 ? e : *out_first;
+    }
+    return bad;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices of the runtime as the command uses them: open, compile a kernel of a file, launch it. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "tools/tool.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <tegula/compiler.h>
+
+struct tool_device {
+    tgr_context *context;
+    tgr_device *device;
+    tgr_queue *queue;
+    tgr_cache *cache;
+};
+
+struct tool_code {
+    tool_device *device;
+    tgr_module *module;
+    tgr_kernel *kernel;
+    bool checked;
+};
+
+double tool_now(void) {
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+int tool_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static void report(tool *t, tool_device *d, const char *what, tgr_status s) {
+    char text[1024] = "";
+    if (d->context != NULL) {
+        (void)tgr_context_message(d->context, text, sizeof text);
+    }
+    tool_error(t, TG_D_TOOL, "%s: %s", what, text[0] != '\0' ? text : tgr_status_sentence(s));
+}
+
+tool_device *tool_device_open(tool *t, const char *name, int threads) {
+    tool_device *d = TG_NEW(&t->arena, tool_device);
+    tgr_device_options options = TGR_INIT(tgr_device_options);
+    options.n_threads = threads;
+    tgr_status s = tgr_context_create(NULL, &d->context);
+    s = s == TGR_OK ? tgr_device_open(d->context, name, &options, &d->device) : s;
+    s = s == TGR_OK ? tgr_queue_create(d->device, 0, &d->queue) : s;
+    s = s == TGR_OK ? tgr_cache_open(d->context, NULL, 0, &d->cache) : s;
+    if (s != TGR_OK) {
+        report(t, d, "device", s);
+        tool_device_close(d);
+        return NULL;
+    }
+    return d;
+}
+
+void tool_device_close(tool_device *d) {
+    tgr_cache_release(d->cache);
+    tgr_queue_release(d->queue);
+    tgr_device_release(d->device);
+    tgr_context_release(d->context);
+    *d = (tool_device){0};
+}
+
+static int find_import(void *user, const char *path, const char *from, const char **out_text, size_t *out_bytes) {
+    tool *t = user;
+    tg_source importer = {.name = from};
+    const tg_source *src = tool_import(t, &t->arena, path, &importer);
+    if (src == NULL) {
+        return 0;
+    }
+    *out_text = src->text;
+    *out_bytes = src->len;
+    return 1;
+}
+
+static const tgr_setting *runtime_settings(tool *t, const tg_setting *settings, int n) {
+    tgr_setting *out = TG_NEW_ARRAY(&t->arena, tgr_setting, n + 1);
+    for (int i = 0; i < n; i++) {
+        out[i] = (tgr_setting){.name = settings[i].name, .value = settings[i].value};
+    }
+    return out;
+}
+
+tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const char *kernel,
+                               const tg_setting *settings, int n_settings, const tool_compile_options *options,
+                               double *out_compile_ms) {
+    const tg_source *src = tool_read_source(t, path);
+    if (src == NULL) {
+        return NULL;
+    }
+    tgc_instance instance = {.kernel = kernel, .settings = runtime_settings(t, settings, n_settings), .n_settings = n_settings};
+    tgc_options c = TGR_INIT(tgc_options);
+    c.source_name = src->name;
+    c.source = src->text;
+    c.source_bytes = src->len;
+    c.import = find_import;
+    c.import_user = t;
+    c.instances = &instance;
+    c.n_instances = 1;
+    c.no_schedule = options->no_schedule;
+    c.json = t->json;
+    tgr_load_options load = TGR_INIT(tgr_load_options);
+    load.flags = TGR_LOAD_TRUSTED;
+    tool_code *code = TG_NEW(&t->arena, tool_code);
+    *code = (tool_code){.device = d, .checked = options->checked};
+    char *diagnostics = NULL;
+    double begin = tool_now();
+    tgr_status s = tgr_module_from_source(d->device, &c, options->no_cache ? NULL : d->cache, &load, &code->module, &diagnostics);
+    if (out_compile_ms != NULL) {
+        *out_compile_ms = 1e3 * (tool_now() - begin);
+    }
+    s = s == TGR_OK ? tgr_module_find(code->module, kernel, NULL, 0, &code->kernel) : s;
+    if (s != TGR_OK) {
+        if (diagnostics != NULL && diagnostics[0] != '\0') {
+            (void)fputs(diagnostics, t->json ? stdout : stderr);
+            t->sink.errors++;
+        } else {
+            report(t, d, kernel, s);
+        }
+    }
+    tgc_text_free(&c, diagnostics);
+    if (s != TGR_OK) {
+        tgr_module_release(code->module);
+        return NULL;
+    }
+    return code;
+}
+
+void tool_code_free(tool_code *c) {
+    if (c != NULL) {
+        tgr_module_release(c->module);
+        c->module = NULL;
+    }
+}
+
+bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
+    tgr_arg args[64];
+    tgr_dim_value dims[64];
+    if (k->n_args > 64 || k->func->n_syms > 64) {
+        tool_error(t, TG_D_TOOL, "%s has more than 64 parameters", k->func->name);
+        return false;
+    }
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        args[i] = a->rank == 0 ? tgr_arg_bits(a->dtype, a->scalar)
+                               : tgr_arg_tensor_strided(a->data, a->dtype, a->rank, a->extent, a->stride_bytes);
+    }
+    for (int i = 0; i < k->func->n_syms; i++) {
+        dims[i] = (tgr_dim_value){.name = k->func->syms[i].name, .value = k->syms[i]};
+    }
+    tgr_launch_options options = TGR_INIT(tgr_launch_options);
+    options.checked = c->checked;
+    options.dims = dims;
+    options.n_dims = k->func->n_syms;
+    tgr_status s = tgr_launch(c->device->queue, c->kernel, args, k->n_args, &options);
+    if (s != TGR_OK) {
+        report(t, c->device, k->func->name, s);
+    }
+    return s == TGR_OK;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A kernel made ready to launch: loaded, specialised, dims bound, arguments allocated and filled. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+tg_program *tool_load_program(tool *t, const char *path) {
+    const tg_source *src = tool_read_source(t, path);
+    tg_program *p = NULL;
+    if (src == NULL || tg_program_load(&t->arena, &t->sink, src, tool_import, t, &p) != TG_OK) {
+        return NULL;
+    }
+    return p;
+}
+
+static const char *setting(const tool_kernel *k, const char *name) {
+    const char *value = NULL;
+    for (int i = 0; i < k->n_settings; i++) {
+        if (strcmp(k->settings[i].name, name) == 0) {
+            value = k->settings[i].value;
+        }
+    }
+    return value;
+}
+
+static bool parse_int(const char *text, int64_t *out) {
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 0);
+    if (end == text || *end != '\0' || errno != 0) {
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+static bool set_scalar(tool *t, tool_kernel *k, tool_array *a) {
+    const char *text = setting(k, a->name);
+    char *end;
+    if (text == NULL) {
+        return true;
+    }
+    errno = 0;
+    double v = strtod(text, &end);
+    int64_t i = 0;
+    if (end == text || *end != '\0' || (!tg_dtype_is_float(a->dtype) && !parse_int(text, &i))) {
+        tool_error(t, TG_D_TOOL, "%s=%s is not a %s", a->name, text, tg_dtype_name(a->dtype));
+        return false;
+    }
+    if (tg_dtype_is_float(a->dtype)) {
+        tool_array_set(a, 0, v);
+    } else {
+        tool_array_set_int(a, 0, i);
+    }
+    return true;
+}
+
+bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
+                      const tg_target_query *target, tool_kernel *out) {
+    *out = (tool_kernel){.program = p, .settings = settings, .n_settings = n_settings};
+    out->module = tg_module_make(&t->arena);
+    if (tg_program_specialise(p, kernel, settings, n_settings, target, out->module, &out->func) != TG_OK) {
+        return false;
+    }
+    if (out->func == NULL) {
+        tool_error(t, TG_D_TOOL, "%s is an op: it runs on a device, not by itself", kernel);
+        return false;
+    }
+    tg_func *f = out->func;
+    out->syms = TG_NEW_ARRAY(&t->arena, int64_t, f->n_syms + 1);
+    for (int i = 0; i < f->n_syms; i++) {
+        const char *text = setting(out, f->syms[i].name);
+        out->syms[i] = -1;
+        if (text != NULL && (!parse_int(text, &out->syms[i]) || out->syms[i] < 0)) {
+            tool_error(t, TG_D_TOOL, "%s=%s is not an extent", f->syms[i].name, text);
+            return false;
+        }
+    }
+    out->args = TG_NEW_ARRAY(&t->arena, tool_array, f->n_params + 1);
+    out->n_args = f->n_params;
+    for (int i = 0; i < f->n_params; i++) {
+        const tg_param *param = &f->params[i];
+        tool_array *a = &out->args[i];
+        *a = (tool_array){.param = param, .name = param->name, .dtype = param->type->dtype,
+                          .elem_bytes = param->type->elem_bytes, .rank = param->type->rank, .count = 1};
+        if (a->rank == 0 && !set_scalar(t, out, a)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Bare dimension names take the extent of an array that was given. */
+static void solve_from_arrays(tool_kernel *k) {
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        for (int d = 0; d < a->rank && a->data != NULL; d++) {
+            const tg_dim *dim = a->param->type->dims[d];
+            if (dim->code == TG_DIM_SYM && k->syms[dim->value] < 0) {
+                k->syms[dim->value] = a->extent[d];
+            }
+        }
+    }
+}
+
+bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes) {
+    solve_from_arrays(k);
+    for (int i = 0; i < k->func->n_syms; i++) {
+        if (k->syms[i] < 0) {
+            tool_error(t, TG_D_TOOL, "the extent %s of %s is not known: give --set %s=...",
+                       k->func->syms[i].name, k->func->name, k->func->syms[i].name);
+            return false;
+        }
+    }
+    for (int i = 0; i < k->n_args; i++) {
+        tool_array *a = &k->args[i];
+        if (a->rank == 0 || a->data != NULL) {
+            continue;
+        }
+        for (int d = 0; d < a->rank; d++) {
+            a->extent[d] = tg_dim_eval(a->param->type->dims[d], k->syms);
+            if (a->extent[d] < 0) {
+                tool_error(t, TG_D_TOOL, "argument %s: extent %d of axis %d is negative", a->name,
+                           (int)a->extent[d], d);
+                return false;
+            }
+        }
+        bool pad = a->rank >= 2 && a->dtype != TG_DT_RECORD;
+        if (!tool_array_make(t, a, pad ? pad_row_bytes : 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tool_kernel_free(tool_kernel *k) {
+    for (int i = 0; i < k->n_args; i++) {
+        tool_array_free(&k->args[i]);
+    }
+}
+
+/* ---- inputs ----------------------------------------------------------------------------------- */
+
+static bool is_input(const tool_array *a) {
+    return (a->param->flags & TG_PARAM_OUT) == 0;
+}
+
+static int ascending(const void *x, const void *y) {
+    const int64_t *a = x, *b = y;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static void fill_integers(const tool_kernel *k, tool_array *a, tgk_random *r) {
+    const tg_param *p = a->param;
+    int64_t lo = tg_dtype_is_signed(a->dtype) ? -8 : 0, hi = a->dtype == TG_DT_BOOL ? 2 : 8;
+    if ((p->flags & TG_PARAM_RANGE) != 0) {
+        lo = tg_dim_eval(p->range_lo, k->syms);
+        hi = tg_dim_eval(p->range_hi, k->syms);
+    }
+    int64_t *v = calloc((size_t)a->count + 1, sizeof *v);
+    for (int64_t i = 0; v != NULL && i < a->count; i++) {
+        v[i] = (p->flags & TG_PARAM_UNIQUE) != 0 ? lo + i : lo + tgk_random_below(r, hi - lo);
+    }
+    if (v != NULL && (p->flags & TG_PARAM_SORTED) != 0) {
+        qsort(v, (size_t)a->count, sizeof *v, ascending);
+    }
+    for (int64_t i = 0; v != NULL && i < a->count; i++) {
+        tool_array_set_int(a, i, v[i]);
+    }
+    free(v);
+}
+
+static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
+    for (int i = 0; i < k->n_args; i++) {
+        tool_array *a = &k->args[i];
+        if (!is_input(a) || (a->rank == 0 && setting(k, a->name) != NULL)) {
+            continue;
+        }
+        if (a->dtype == TG_DT_RECORD) {
+            for (size_t b = 0; b < a->bytes; b++) {
+                a->data[b] = (unsigned char)(tgk_random_u64(r) & 0x3f);
+            }
+        } else if (!tg_dtype_is_float(a->dtype)) {
+            fill_integers(k, a, r);
+        } else {
+            for (int64_t e = 0; e < a->count; e++) {
+                tool_array_set(a, e, exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
+            }
+        }
+    }
+}
+
+/* Decoded copy of an argument for the references; arena memory. */
+static void decode_arg(tool *t, const tool_array *a, tgk_arg *out) {
+    *out = (tgk_arg){.name = a->name, .dtype = a->dtype, .rank = a->rank, .elem_bytes = a->elem_bytes,
+                     .count = a->count, .is_out = (a->param->flags & TG_PARAM_OUT) != 0};
+    memcpy(out->extent, a->extent, sizeof out->extent);
+    if (a->dtype == TG_DT_RECORD) {
+        out->bytes = malloc(a->bytes + 1);
+        if (out->bytes != NULL) {
+            memcpy(out->bytes, a->data, a->bytes);
+        }
+    } else if (tg_dtype_is_float(a->dtype)) {
+        out->f = malloc(((size_t)a->count + 1) * sizeof(double));
+        for (int64_t e = 0; out->f != NULL && e < a->count; e++) {
+            out->f[e] = tool_array_get(a, e);
+        }
+    } else {
+        out->i = malloc(((size_t)a->count + 1) * sizeof(int64_t));
+        for (int64_t e = 0; out->i != NULL && e < a->count; e++) {
+            out->i[e] = tool_array_get_int(a, e);
+        }
+    }
+    if (out->bytes == NULL && out->f == NULL && out->i == NULL) {
+        tool_error(t, TG_D_TOOL, "argument %s: no memory for the reference", a->name);
+    }
+}
+
+static void free_arg(tgk_arg *a) {
+    free(a->bytes);
+    free(a->f);
+    free(a->i);
+    *a = (tgk_arg){0};
+}
+
+void tool_args_free(tgk_arg *args, int n) {
+    for (int i = 0; i < n; i++) {
+        free_arg(&args[i]);
+    }
+}
+
+static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a) {
+    if (!is_input(a) || (a->rank == 0 && setting(k, a->name) != NULL)) {
+        return;
+    }
+    if (from->bytes != NULL) {
+        memcpy(a->data, from->bytes, a->bytes);
+    }
+    for (int64_t e = 0; e < a->count; e++) {
+        if (from->f != NULL) {
+            tool_array_set(a, e, from->f[e]);
+        } else if (from->i != NULL) {
+            tool_array_set_int(a, e, from->i[e]);
+        }
+    }
+}
+
+static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact, bool full) {
+    tgk_random r = {.state = seed, .full = full};
+    fill_defaults(k, &r, exact);
+    if (ref == NULL || ref->inputs == NULL) {
+        return;
+    }
+    tgk_arg *args = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
+    for (int i = 0; i < k->n_args; i++) {
+        decode_arg(t, &k->args[i], &args[i]);
+    }
+    if (t->sink.errors == 0) {
+        ref->inputs(args, k->n_args, &r);
+        for (int i = 0; i < k->n_args; i++) {
+            bool keep = exact && tg_dtype_is_float(k->args[i].dtype) && k->args[i].rank > 0;
+            if (!keep) {
+                encode_arg(k, &args[i], &k->args[i]);
+            }
+        }
+    }
+    tool_args_free(args, k->n_args);
+}
+
+void tool_kernel_fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
+    fill(t, k, ref, seed, false, false);
+}
+
+void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
+    fill(t, k, ref, seed, false, true);
+}
+
+void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
+    fill(t, k, ref, seed, true, false);
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options) {
+    tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        args[i].data = a->data;
+        args[i].scalar = a->scalar;
+        memcpy(args[i].extent, a->extent, sizeof args[i].extent);
+        memcpy(args[i].stride_bytes, a->stride_bytes, sizeof args[i].stride_bytes);
+        for (int64_t e = 0; (a->param->flags & TG_PARAM_INIT) != 0 && e < a->count; e++) {
+            tool_array_set(a, e, a->param->init);
+        }
+    }
+    int64_t *syms = TG_NEW_ARRAY(&t->arena, int64_t, k->func->n_syms + 1);
+    return tg_interp_bind(k->func, args, syms, &t->sink) == TG_OK &&
+           tg_interp_run(k->func, args, syms, options, &t->arena, &t->sink) == TG_OK;
+}
+
+bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref, tgk_arg *out_args) {
+    int before = t->sink.errors;
+    for (int i = 0; i < k->n_args; i++) {
+        decode_arg(t, &k->args[i], &out_args[i]);
+    }
+    if (t->sink.errors != before) {
+        return false;
+    }
+    if (!ref->run(out_args, k->n_args)) {
+        tool_error(t, TG_D_TOOL, "%s: the reference does not take these arguments", k->func->name);
+        return false;
+    }
+    return true;
+}

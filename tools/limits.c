@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Measured limits. The FMA loop keeps 12 independent vector accumulators; the read loops sum 1 to 8
+ * streams with and without software prefetch (plain sequential reads under-report DRAM); the copy uses
+ * non-temporal stores. Threads start together on a barrier and the slowest one counts.
+ */
+#include "tools/limits.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/tool.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { STREAM_BYTES = 96 << 20, MAX_THREADS = 256 };
+
+typedef struct job {
+    pthread_barrier_t *start;
+    double (*run)(struct job *job); /* returns seconds */
+    unsigned char *from, *to;
+    size_t bytes;
+    int streams, prefetch;
+    double seconds, work;
+    float sink;
+} job;
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static double fma_avx2(job *j) {
+    __m256 a[12], x = _mm256_set1_ps(1.0000001f), y = _mm256_set1_ps(1e-9f);
+    for (int i = 0; i < 12; i++) {
+        a[i] = _mm256_set1_ps((float)i);
+    }
+    const long trips = 400000;
+    double begin = tool_now();
+    for (long t = 0; t < trips; t++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < 12; i++) {
+            a[i] = _mm256_fmadd_ps(a[i], x, y);
+        }
+    }
+    double took = tool_now() - begin;
+    for (int i = 0; i < 12; i++) {
+        j->sink += _mm256_cvtss_f32(a[i]);
+    }
+    j->work = (double)trips * 12 * 16;
+    return took;
+}
+
+__attribute__((target("avx512f"))) static double fma_avx512(job *j) {
+    __m512 a[16], x = _mm512_set1_ps(1.0000001f), y = _mm512_set1_ps(1e-9f);
+    for (int i = 0; i < 16; i++) {
+        a[i] = _mm512_set1_ps((float)i);
+    }
+    const long trips = 300000;
+    double begin = tool_now();
+    for (long t = 0; t < trips; t++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            a[i] = _mm512_fmadd_ps(a[i], x, y);
+        }
+    }
+    double took = tool_now() - begin;
+    for (int i = 0; i < 16; i++) {
+        j->sink += _mm512_cvtss_f32(a[i]);
+    }
+    j->work = (double)trips * 16 * 32;
+    return took;
+}
+
+__attribute__((target("avx2"))) static double read_avx2(job *j) {
+    size_t part = j->bytes / (size_t)j->streams / 256 * 256;
+    __m256 sum[8] = {_mm256_setzero_ps()};
+    double begin = tool_now();
+    for (size_t at = 0; at < part; at += 128) {
+        for (int s = 0; s < j->streams; s++) {
+            const unsigned char *p = j->from + (size_t)s * part + at;
+            if (j->prefetch != 0) {
+                _mm_prefetch((const char *)p + 1024, _MM_HINT_T0);
+                _mm_prefetch((const char *)p + 1088, _MM_HINT_T0);
+            }
+            __m256 u = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)p), _mm256_load_ps((const float *)(const void *)(p + 32)));
+            __m256 v = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)(p + 64)), _mm256_load_ps((const float *)(const void *)(p + 96)));
+            sum[s] = _mm256_add_ps(sum[s], _mm256_add_ps(u, v));
+        }
+    }
+    double took = tool_now() - begin;
+    for (int s = 0; s < 8; s++) {
+        j->sink += _mm256_cvtss_f32(sum[s]);
+    }
+    j->work = (double)part * j->streams;
+    return took;
+}
+
+__attribute__((target("avx2"))) static double copy_avx2(job *j) {
+    double begin = tool_now();
+    for (size_t at = 0; at < j->bytes; at += 64) {
+        _mm_prefetch((const char *)j->from + at + 1024, _MM_HINT_T0);
+        __m256i u = _mm256_load_si256((const __m256i *)(const void *)(j->from + at));
+        __m256i v = _mm256_load_si256((const __m256i *)(const void *)(j->from + at + 32));
+        _mm256_stream_si256((__m256i *)(void *)(j->to + at), u);
+        _mm256_stream_si256((__m256i *)(void *)(j->to + at + 32), v);
+    }
+    _mm_sfence();
+    double took = tool_now() - begin;
+    j->work = 2.0 * (double)j->bytes;
+    return took;
+}
+#endif
+
+static double read_plain(job *j) {
+    uint64_t sum = 0;
+    double begin = tool_now();
+    for (size_t at = 0; at + 8 <= j->bytes; at += 8) {
+        uint64_t v;
+        memcpy(&v, j->from + at, sizeof v);
+        sum += v;
+    }
+    double took = tool_now() - begin;
+    j->sink += (float)(sum & 1);
+    j->work = (double)j->bytes;
+    return took;
+}
+
+static double copy_plain(job *j) {
+    double begin = tool_now();
+    memcpy(j->to, j->from, j->bytes);
+    double took = tool_now() - begin;
+    j->work = 2.0 * (double)j->bytes;
+    return took;
+}
+
+static double fma_plain(job *j) {
+    float a[16];
+    for (int i = 0; i < 16; i++) {
+        a[i] = (float)i;
+    }
+    double begin = tool_now();
+    for (long t = 0; t < 2000000; t++) {
+        for (int i = 0; i < 16; i++) {
+            a[i] = a[i] * 1.0000001f + 1e-9f;
+        }
+    }
+    double took = tool_now() - begin;
+    for (int i = 0; i < 16; i++) {
+        j->sink += a[i];
+    }
+    j->work = 2000000.0 * 32;
+    return took;
+}
+
+static void *worker(void *arg) {
+    job *j = arg;
+    (void)pthread_barrier_wait(j->start);
+    j->seconds = j->run(j);
+    return NULL;
+}
+
+/* Rate of all threads together, in units of work a second. */
+static double together(int threads, double (*run)(job *), unsigned char *from, unsigned char *to, int streams, int prefetch) {
+    pthread_barrier_t start;
+    pthread_t ids[MAX_THREADS];
+    job jobs[MAX_THREADS];
+    double slowest = 0, work = 0;
+    (void)pthread_barrier_init(&start, NULL, (unsigned)threads);
+    for (int i = 0; i < threads; i++) {
+        size_t each = STREAM_BYTES / (size_t)threads / 4096 * 4096;
+        jobs[i] = (job){.start = &start, .run = run, .bytes = each, .streams = streams, .prefetch = prefetch};
+        if (from != NULL) {
+            jobs[i].from = from + (size_t)i * each;
+            jobs[i].to = to + (size_t)i * each;
+        }
+        if (i > 0 && pthread_create(&ids[i], NULL, worker, &jobs[i]) != 0) {
+            return 0; /* no threads to be had: no figure */
+        }
+    }
+    (void)worker(&jobs[0]);
+    for (int i = 0; i < threads; i++) {
+        if (i > 0) {
+            (void)pthread_join(ids[i], NULL);
+        }
+        slowest = jobs[i].seconds > slowest ? jobs[i].seconds : slowest;
+        work += jobs[i].work;
+    }
+    (void)pthread_barrier_destroy(&start);
+    return work / slowest;
+}
+
+static void keep(double *best, double value) { *best = value > *best ? value : *best; }
+
+void tool_limits_measure(tool_limits *limits, int threads) {
+    double (*fma)(job *) = fma_plain, (*rd)(job *) = read_plain, (*cp)(job *) = copy_plain;
+    limits->threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+    limits->instructions = "scalar";
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        fma = fma_avx2;
+        rd = read_avx2;
+        cp = copy_avx2;
+        limits->instructions = "avx2+fma";
+    }
+    if (__builtin_cpu_supports("avx512f")) {
+        fma = fma_avx512;
+        limits->instructions = "avx512f";
+    }
+#endif
+    for (int r = 0; r < 5; r++) {
+        keep(&limits->fma_gflops, together(limits->threads, fma, NULL, NULL, 1, 0) / 1e9);
+    }
+    unsigned char *block = aligned_alloc(4096, 2 * (size_t)STREAM_BYTES + 8192);
+    if (block == NULL) {
+        return;
+    }
+    memset(block, 1, 2 * (size_t)STREAM_BYTES + 8192);
+    static const int streams[] = {1, 2, 4, 8};
+    for (int r = 0; r < 3; r++) {
+        for (int s = 0; s < 8; s++) {
+            keep(&limits->read_gbs, together(limits->threads, rd, block, block + STREAM_BYTES, streams[s / 2], s & 1) / 1e9);
+        }
+        keep(&limits->copy_gbs, together(limits->threads, cp, block, block + STREAM_BYTES, 1, 0) / 1e9);
+    }
+    free(block);
+}
+
+void tool_processor_name(char *out, unsigned long size) {
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    (void)snprintf(out, size, "unknown processor");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+            colon[strcspn(colon, "\n")] = '\0';
+            (void)snprintf(out, size, "%s", colon + 2);
+            break;
+        }
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this machine can do, measured: the denominators of every ratio. */
+#ifndef TG_TOOL_LIMITS_H
+#define TG_TOOL_LIMITS_H
+
+typedef struct tool_limits {
+    int threads;
+    double fma_gflops;  /* f32 FMA peak, dependency-free register loop */
+    double read_gbs;    /* DRAM read: best of several stream counts, with and without prefetch */
+    double copy_gbs;    /* DRAM copy, non-temporal stores; bytes read + written */
+    const char *instructions; /* what the loops used: "avx2+fma", "avx512f", ... */
+} tool_limits;
+
+/* Keeps the best of this and earlier calls with the same struct, so interleaved rounds sharpen it. */
+void tool_limits_measure(tool_limits *limits, int threads);
+
+/* Processor model as the system names it. */
+void tool_processor_name(char *out, unsigned long size);
+
+#endif

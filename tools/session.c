@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A command's session: memory with an exit for the time it runs out, diagnostics and their printing. */
+#include "tools/tool.h"
+
+#include <string.h>
+
+int tool_with_session(int (*fn)(tool *t, int argc, char **argv), int argc, char **argv) {
+    static tool session;
+    tool *t = &session;
+    *t = (tool){0};
+    tg_env_init(&t->env, tg_allocator_default(), 0);
+    tg_arena_init(&t->arena, &t->env);
+    if (TG_ENV_GUARD(&t->env, t->oom)) {
+        (void)fputs("tegula: out of memory\n", stderr);
+        tg_arena_fini(&t->arena);
+        return TOOL_FAILED;
+    }
+    tg_sink_init(&t->sink, &t->arena);
+    int rc = fn(t, argc, argv);
+    bool failed = t->sink.errors > 0;
+    tool_flush_diagnostics(t);
+    tg_arena_fini(&t->arena);
+    return rc == TOOL_OK && failed ? TOOL_FAILED : rc;
+}
+
+void tool_flush_diagnostics(tool *t) {
+    int shown = 0;
+    for (const tg_diag *d = t->sink.first; d != NULL; d = d->next) {
+        tg_sb sb;
+        tg_sb_init(&sb, &t->arena);
+        if (t->json) {
+            tg_diag_render_json(&sb, d);
+        } else {
+            tg_diag_render(&sb, d);
+        }
+        (void)fputs(sb.data, t->json ? stdout : stderr);
+        shown += d->severity == TG_SEV_ERROR;
+    }
+    if (t->sink.errors > shown && !t->json) {
+        (void)fprintf(stderr, "and %d more errors\n", t->sink.errors - shown);
+    }
+    tg_sink_init(&t->sink, &t->arena);
+}
+
+void tool_error(tool *t, tg_diag_id id, const char *fmt, ...) {
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    va_list ap;
+    va_start(ap, fmt);
+    tg_sb_addv(&sb, fmt, ap);
+    va_end(ap);
+    (void)tg_error(&t->sink, id, (tg_span){0}, "%s", sb.data);
+}
+
+bool tool_parse_setting(tool *t, const char *text, tg_setting *out) {
+    const char *eq = strchr(text, '=');
+    if (eq == NULL || eq == text) {
+        tool_error(t, TG_D_TOOL, "'%s' is not NAME=VALUE", text);
+        return false;
+    }
+    *out = (tg_setting){.name = tg_arena_strndup(&t->arena, text, (size_t)(eq - text)),
+                        .value = tg_arena_strdup(&t->arena, eq + 1)};
+    return true;
+}

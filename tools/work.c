@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Work formulas: attention.md section 6 (K1, K4), moe.md section 12. */
+#include "tools/work.h"
+
+#include <string.h>
+
+static const tool_array *arg(const tool_kernel *k, const char *name) {
+    for (int i = 0; i < k->n_args; i++) {
+        if (strcmp(k->args[i].name, name) == 0) {
+            return &k->args[i];
+        }
+    }
+    return NULL;
+}
+
+/* Products of x[M, K] with something of N columns. */
+static double gemm_flops(const tool_kernel *k) {
+    const tool_array *a = &k->args[0], *c = &k->args[k->n_args - 1];
+    return 2.0 * (double)a->extent[0] * (double)a->extent[1] * (double)c->extent[1];
+}
+
+/* Causal pairs of every request times 2 (d_qk + d_v) a head. */
+static double flash_flops(const tool_kernel *k) {
+    const tool_array *cq = arg(k, "cq"), *ck = arg(k, "ck"), *q = arg(k, "q"), *o = arg(k, "o");
+    double pairs = 0;
+    for (int64_t b = 0; b + 1 < cq->count; b++) {
+        int64_t sq = tool_array_get_int(cq, b + 1) - tool_array_get_int(cq, b);
+        int64_t sk = tool_array_get_int(ck, b + 1) - tool_array_get_int(ck, b);
+        for (int64_t i = 0; i < sq; i++) {
+            int64_t visible = i + sk - sq + 1;
+            pairs += (double)(visible < 0 ? 0 : visible > sk ? sk : visible);
+        }
+    }
+    return 2.0 * pairs * (double)q->extent[1] * (double)(q->extent[2] + o->extent[2]);
+}
+
+static double mla_flops(const tool_kernel *k) {
+    const tool_array *q = arg(k, "q"), *work = arg(k, "work");
+    double tokens = 0;
+    for (int64_t w = 0; w < work->extent[0]; w++) {
+        tokens += (double)(tool_array_get_int(work, 4 * w + 2) - tool_array_get_int(work, 4 * w + 1));
+    }
+    return 2.0 * tokens * (double)q->extent[1] * 1088.0;
+}
+
+static double gqa_flops(const tool_kernel *k) {
+    const tool_array *q = arg(k, "q"), *o = arg(k, "o"), *len = arg(k, "len");
+    double tokens = 0;
+    for (int64_t b = 0; b < len->count; b++) {
+        tokens += (double)tool_array_get_int(len, b);
+    }
+    return 2.0 * tokens * (double)q->extent[1] * (double)(q->extent[2] + o->extent[2]);
+}
+
+static const struct {
+    const char *kernel;
+    double (*flops)(const tool_kernel *k);
+} formulas[] = {
+    {"matmul", gemm_flops},       {"linear", gemm_flops},          {"linear_silu", gemm_flops},
+    {"linear_residual", gemm_flops}, {"matmul_i8", gemm_flops},    {"linear_i8", gemm_flops},
+    {"gemm_fp8", gemm_flops},     {"flash_attention", flash_flops}, {"gqa_decode", gqa_flops},
+    {"mla_decode", mla_flops},    {"mla_decode_fp8", mla_flops},
+};
+
+/* Share of a paged cache that the launch touches: pages are drawn with repetition. */
+static double touched(const tool_kernel *k, const tool_array *a) {
+    const tool_array *len = arg(k, "len");
+    bool paged = len != NULL && a->rank >= 2 && (strcmp(a->name, "cache") == 0 || strcmp(a->name, "kc") == 0 || strcmp(a->name, "vc") == 0);
+    if (!paged) {
+        return 1;
+    }
+    double tokens = 0, rows = (double)(a->extent[0] * a->extent[1]);
+    for (int64_t b = 0; b < len->count; b++) {
+        tokens += (double)tool_array_get_int(len, b);
+    }
+    return tokens < rows ? tokens / rows : 1;
+}
+
+tool_work tool_work_of(const tool_kernel *k) {
+    tool_work w = {0};
+    for (size_t i = 0; i < TG_COUNT_OF(formulas); i++) {
+        if (strcmp(formulas[i].kernel, k->func->name) == 0) {
+            w.flops = formulas[i].flops(k);
+        }
+    }
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        if (a->rank == 0) {
+            continue;
+        }
+        if ((a->param->flags & TG_PARAM_OUT) == 0) {
+            w.read_bytes += (double)a->bytes * touched(k, a);
+        }
+        if ((a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0) {
+            w.written_bytes += (double)a->bytes;
+        }
+    }
+    return w;
+}
+
+double tool_work_limit(const tool_work *w, const tool_limits *l) {
+    double bytes = w->read_bytes + w->written_bytes;
+    double bandwidth = w->written_bytes > bytes / 8 ? l->copy_gbs : l->read_gbs;
+    double memory = bytes / (bandwidth * 1e9), compute = w->flops / (l->fma_gflops * 1e9);
+    return compute > memory ? compute : memory;
+}
+
+double tool_work_rate(const tool_work *w, const tool_limits *l, double seconds, const char **out_unit) {
+    bool compute = tool_work_limit(w, l) <= w->flops / (l->fma_gflops * 1e9) && w->flops > 0;
+    *out_unit = compute ? "GFLOP/s" : "GB/s";
+    return (compute ? w->flops : w->read_bytes + w->written_bytes) / seconds / 1e9;
+}
