@@ -60,7 +60,9 @@ typedef struct tg_dot_operand {
 } tg_dot_operand;
 
 /* acc[m,n] (row pitch in elements, innermost contiguous) += a[m,k] * b[k,n]. Elements beyond m_len,
- * n_len may be computed or not; k beyond k_len must not contribute. */
+ * n_len may be computed or not; k beyond k_len must not contribute. acc needs exactly m rows of pitch
+ * elements, nothing around them; garbage may appear beyond m_len, n_len inside them. k is 0 when only
+ * k_len is known (a whole loop over k contracted into one product): dot blocks it for the caches. */
 typedef struct tg_dot_desc {
     int64_t m, n, k;                  /* static extents */
     tg_value *m_len, *n_len, *k_len;  /* i64 values <= extents; the part that matters */

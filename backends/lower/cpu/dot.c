@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix product on the CPU: acc[m,n] += a[m,k] * b[k,n] as loop IR.
+ *
+ * Takes operands as callbacks that give converted vectors in either direction, with their memory when
+ * they are plain; gives loops over register blocks. The form follows from the static extents, the
+ * direction in which memory runs and, where m is only known at run time, a branch on it:
+ *
+ *   few columns, A contiguous along k          products along k, operands exchanged
+ *   few rows, B contiguous along k             products along k
+ *   very few rows, B contiguous along n        updates along rows
+ *   else                                       packed panels
+ */
+#include "backends/lower/cpu/dot.h"
+
+/* Rows up to which products along k beat packing: the transposing pack of B costs about as much as
+ * a third of a multiply per element and lane, adding up lanes the same per result. */
+enum { FEW_COLUMNS = 4, FEW_ROWS = 4, ROWS_ALONG_K = 32 };
+
+tg_value *tg_scratch_take(tg_scratch *s, tg_builder *b, int64_t bytes) {
+    int64_t at = s->used;
+    s->used = at + tg_round_up_i64(bytes, 64);
+    s->peak = tg_max_i64(s->peak, s->used);
+    return at == 0 ? s->base : tg_build_gep(b, s->base, tg_build_index(b, at), 1);
+}
+
+/* ---- set-up ------------------------------------------------------------------------------------ */
+
+static bool small_int(tg_dtype t) { return tg_dtype_is_int(t) && tg_dtype_bits(t) <= 8; }
+
+static const char *pair_intrinsic(const tg_machine *mc) {
+    if (!(mc->features & TG_CPU_MADDUBS)) {
+        return NULL;
+    }
+    return mc->vector_bytes == 64 ? "x86.avx512.pmaddw.d.512"
+                                  : (mc->vector_bytes == 32 ? "x86.avx2.pmadd.wd" : NULL);
+}
+
+static int64_t const_or(const tg_value *v, int64_t otherwise) {
+    int64_t c;
+    return tg_value_const_int(v, &c) ? c : otherwise;
+}
+
+static dot_side make_side(const tg_dot_desc *d, bool is_a) {
+    const tg_dot_operand *op = is_a ? &d->a : &d->b;
+    tg_value *len = is_a ? d->m_len : d->n_len;
+    return (dot_side){
+        .op = op,
+        .is_a = is_a,
+        .len = len,
+        .extent = is_a ? d->m : d->n,
+        .len_const = const_or(len, -1),
+        .k_unit = is_a ? op->unit_cols != 0 : op->unit_cols == 0,
+        .row_bytes = is_a ? op->row_bytes : op->col_bytes,
+        .k_bytes = is_a ? op->col_bytes : op->row_bytes,
+    };
+}
+
+static dot_gen make_gen(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
+                        const tg_dot_desc *d) {
+    dot_gen g = {.b = b, .mc = mc, .scratch = scratch, .d = d};
+    g.x = make_side(d, true);
+    g.y = make_side(d, false);
+    g.acc_x_elems = d->acc_pitch;
+    g.acc_y_elems = 1;
+    g.word = d->compute;
+    g.per_word = 1;
+    if (d->compute == TG_DT_I32 && small_int(d->a.dtype) && small_int(d->b.dtype)) {
+        g.pair_product = pair_intrinsic(mc);
+        g.per_word = g.pair_product ? 2 : 1;
+    }
+    g.word_bytes = tg_dtype_bits(g.word) / 8;
+    g.vl = (int)(mc->vector_bytes / g.word_bytes);
+    g.word_type = tg_type_scalar(b->module, g.word);
+    g.vec_type = tg_type_vec(b->module, g.word, g.vl);
+    g.k_divisor = tg_max_i64(const_or(d->k_len, 1), 0);
+    return g;
+}
+
+static void exchange_operands(dot_gen *g) {
+    dot_side t = g->x;
+    g->x = g->y;
+    g->y = t;
+    int64_t e = g->acc_x_elems;
+    g->acc_x_elems = g->acc_y_elems;
+    g->acc_y_elems = e;
+}
+
+/* ---- choice ------------------------------------------------------------------------------------- */
+
+/* Most rows for which the skinny form of this direction is worth having. */
+static int64_t skinny_rows(const dot_gen *g) {
+    if (!g->y.k_unit) {
+        return FEW_ROWS;
+    }
+    int64_t k = g->d->k > 0 ? g->d->k : INT64_MAX;
+    return tg_max_i64(tg_min_i64(ROWS_ALONG_K, k / 3), FEW_ROWS);
+}
+
+static void emit_skinny(dot_gen *g, int64_t max_rows) {
+    if (g->y.k_unit) {
+        dot_emit_along_k(g, max_rows);
+    } else {
+        dot_emit_along_rows(g, max_rows);
+    }
+}
+
+/* Up to `rows`: the skinny form, else `rest`... a chain of branches on the run-time row count. */
+static void emit_by_rows(dot_gen *g) {
+    int64_t limit = skinny_rows(g), most = g->x.extent;
+    if (g->x.len_const >= 0) {
+        if (g->x.len_const <= limit) {
+            emit_skinny(g, tg_max_i64(g->x.len_const, 1));
+        } else {
+            dot_emit_packed(g);
+        }
+        return;
+    }
+    tg_op *one = NULL, *few = NULL;
+    if (most > 1) {
+        one = tg_build_if(g->b, dot_lt(g, g->x.len, dot_ix(g, 2)), 0, NULL);
+    }
+    emit_skinny(g, 1);
+    if (!one) {
+        return;
+    }
+    tg_build_else(g->b, one, 0, NULL);
+    if (most > limit) {
+        few = tg_build_if(g->b, dot_lt(g, g->x.len, dot_ix(g, limit + 1)), 0, NULL);
+    }
+    emit_skinny(g, tg_min_i64(limit, most));
+    if (few) {
+        tg_build_else(g->b, few, 0, NULL);
+        dot_emit_packed(g);
+        tg_build_end_if(g->b, few, 0, NULL);
+    }
+    tg_build_end_if(g->b, one, 0, NULL);
+}
+
+tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
+                      const tg_dot_desc *d, tg_sink *sink) {
+    bool computes = d->compute == TG_DT_F32 || d->compute == TG_DT_F64 ||
+                    d->compute == TG_DT_I32 || d->compute == TG_DT_U32 ||
+                    d->compute == TG_DT_I64 || d->compute == TG_DT_U64;
+    if (!computes) {
+        tg_error(sink, TG_D_BACKEND, b->span, "dot: %s has no product on %s",
+                 tg_dtype_name(d->compute), mc->name);
+        return TG_E_UNSUPPORTED;
+    }
+    if (d->m <= 0 || d->n <= 0) {
+        return TG_OK;
+    }
+    dot_gen g = make_gen(b, mc, scratch, d);
+    if (d->n <= FEW_COLUMNS && d->n < d->m && d->a.unit_cols == 1) {
+        exchange_operands(&g);
+        dot_emit_along_k(&g, d->n);
+    } else {
+        emit_by_rows(&g);
+    }
+    return TG_OK;
+}

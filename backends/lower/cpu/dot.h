@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the matrix product share.
+ *
+ *   dot.c         choice of the form by shape and direction; scratch
+ *   dot_parts.c   operand access in words, transposes, horizontal sums
+ *   dot_packed.c  register blocks over packed panels (many rows and columns)
+ *   dot_skinny.c  few rows or columns: products along k, and row updates along n
+ *
+ * Words. The kernels multiply vectors of words. A word is one element of the compute type; or, for
+ * products of 8-bit and smaller integers on a machine with a pair product, an i32 that holds two
+ * 16-bit elements of consecutive k (per_word = 2). k positions count elements, word positions count
+ * words; a block of k always starts at a whole word.
+ *
+ * Ragged edges. A block that sticks out beyond m_len or n_len repeats its last row or column vector:
+ * the repeats compute the same sums and store the same bytes to the same place, all loads before all
+ * stores. So no edge needs a second kernel, a temporary or padding of acc.
+ */
+#ifndef TG_LOWER_CPU_DOT_H
+#define TG_LOWER_CPU_DOT_H
+
+#include "backends/lower/cpu/cpu.h"
+
+enum { DOT_MAX_ROWS = 16, DOT_MAX_VECS = 4, DOT_MAX_LANES = 64 };
+
+/* One operand seen from the product: `row` is its index that is not k. */
+typedef struct dot_side {
+    const tg_dot_operand *op;
+    bool is_a;            /* A is [row, k], B is [k, row] */
+    tg_value *len;        /* rows that matter, i64 */
+    int64_t extent;       /* static rows */
+    int64_t len_const;    /* len when constant, else -1 */
+    bool k_unit;          /* memory runs along k */
+    tg_value *row_bytes, *k_bytes; /* with base */
+} dot_side;
+
+typedef struct dot_gen {
+    tg_builder *b;
+    const tg_machine *mc;
+    tg_scratch *scratch;
+    const tg_dot_desc *d;
+    dot_side x, y;        /* acc[x row, y row]; x is A and y is B unless swapped */
+    int64_t acc_x_elems, acc_y_elems; /* acc strides */
+    tg_dtype word;
+    int per_word;
+    int64_t word_bytes;
+    int vl;               /* words of one vector register */
+    const char *pair_product; /* intrinsic when per_word is 2 */
+    const tg_type *word_type, *vec_type;
+    int64_t k_divisor;    /* known divisor of every k length */
+} dot_gen;
+
+/* Where a register block reads its x words: row r, word w at row[r] + w * step. */
+typedef struct dot_rows {
+    tg_value *row[DOT_MAX_ROWS];
+    tg_value *step_bytes; /* i64 */
+} dot_rows;
+
+/* ---- arithmetic on i64 values ---- */
+tg_value *dot_ix(dot_gen *g, int64_t v);
+tg_value *dot_add(dot_gen *g, tg_value *x, tg_value *y);
+tg_value *dot_addc(dot_gen *g, tg_value *x, int64_t c);
+tg_value *dot_sub(dot_gen *g, tg_value *x, tg_value *y);
+tg_value *dot_mulc(dot_gen *g, tg_value *x, int64_t c);
+tg_value *dot_min(dot_gen *g, tg_value *x, tg_value *y);
+tg_value *dot_lt(dot_gen *g, tg_value *x, tg_value *y);
+/* base + i * unit, unit any i64 value (constants become the address factor). */
+tg_value *dot_at(dot_gen *g, tg_value *base, tg_value *i, tg_value *unit);
+tg_value *dot_atc(dot_gen *g, tg_value *base, tg_value *i, int64_t unit);
+/* Words of a k length: cdiv by per_word. */
+tg_value *dot_words(dot_gen *g, tg_value *k);
+
+/* ---- words ---- */
+/* `words` words along k of one row, from k; `valid` counts elements (NULL: all exist). */
+tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int words,
+                      tg_value *valid);
+/* One word of each of `rows` rows from `row`; `odd`: the second element of the pair does not exist. */
+tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int rows,
+                         tg_value *valid, bool odd);
+tg_value *dot_load(dot_gen *g, tg_value *ptr, int words, int64_t align);
+void dot_store(dot_gen *g, tg_value *ptr, tg_value *words, int64_t align);
+tg_value *dot_load_splat(dot_gen *g, tg_value *ptr);
+tg_value *dot_zero(dot_gen *g);
+/* acc + x * y, word by word. */
+tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc);
+/* vl vectors of vl words, transposed in registers. */
+void dot_transpose(dot_gen *g, tg_value **v);
+/* Sums the lanes of n vectors; n is 4 (one vector of 4) or anything else (n scalars). */
+tg_value *dot_sum4(dot_gen *g, tg_value *const *v);
+
+/* True when words of s can be read where they lie: plain memory of the compute type, nothing masked. */
+bool dot_is_direct(const dot_gen *g, const dot_side *s);
+/* Copies rows [row, row+count) x k [k, k+len) of s as words along k into `to` with `pitch_words`;
+ * the row ends are filled with zero words up to a whole vector. */
+void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
+                    tg_value *len, tg_value *to, int64_t pitch_words);
+/* Row number r of a block of `rows` at `row`: the last row of s repeats beyond its end. */
+tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int rows);
+/* Whether every length of s is a multiple of n. */
+bool dot_whole(const dot_side *s, int64_t n);
+/* Rows of a block at `row` in memory at k. */
+dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k);
+/* Sets acc[0..x.len, 0..y.len] to zero (whole vectors of the inner axis). */
+void dot_zero_acc(dot_gen *g);
+
+/* Loop with nothing carried. */
+typedef struct dot_loop {
+    tg_op *op;
+    tg_value *iv;
+} dot_loop;
+dot_loop dot_for(dot_gen *g, tg_value *lo, tg_value *hi, int64_t step);
+void dot_end_for(dot_gen *g, dot_loop l);
+/* Emits the then-side only; skipped altogether when cond is constant false. Returns false then. */
+bool dot_if(dot_gen *g, tg_value *cond, tg_op **op);
+void dot_end_if(dot_gen *g, tg_op *op);
+
+/* ---- forms ---- */
+void dot_emit_packed(dot_gen *g);
+/* max_rows: the most x rows this code has to serve. */
+void dot_emit_along_k(dot_gen *g, int64_t max_rows);
+void dot_emit_along_rows(dot_gen *g, int64_t max_rows);
+
+#endif

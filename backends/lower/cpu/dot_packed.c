@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The packed form: many rows and columns.
+ *
+ *   for each block of k (and of columns, when they are many)
+ *       y is packed in panels of NR columns, k-major            [panel][word of k][NR]
+ *       for each block of MR rows
+ *           x is read where it lies, or staged as a few rows of words
+ *           for each panel: MR x NR words of acc in registers, one broadcast and NV products a row
+ *
+ * A panel of k words and NR columns fits half the first cache level; all panels of a block fit the
+ * second. x rows stay in the first level while all panels pass. The block shape is chosen so that
+ * accumulators, one row of y and one broadcast fit the registers (6x16 f32 on 16 registers of 8).
+ */
+#include "backends/lower/cpu/dot.h"
+
+typedef struct packed {
+    int mr, nv;
+    int64_t nr;           /* nv * vl columns */
+    int64_t kc, kcw;      /* k block in elements and, rounded up to vectors, in words */
+    int64_t nc;           /* columns packed at a time, a multiple of nr */
+    bool blocked_k;       /* more than one block of k is possible */
+    bool clamp_cols;      /* the last panel sticks out of acc */
+    tg_value *panels, *stage;
+    int64_t stage_pitch;  /* words between staged rows (k-contiguous x) or between k (else) */
+} packed;
+
+/* ---- shape ------------------------------------------------------------------------------------ */
+
+static void choose_block(const dot_gen *g, packed *p) {
+    int64_t best = INT64_MAX;
+    int regs = g->mc->vector_regs;
+    for (int nv = 1; nv <= DOT_MAX_VECS; nv++) {
+        for (int mr = 1; mr <= DOT_MAX_ROWS && mr * nv + nv + 1 <= regs; mr++) {
+            int64_t nr = (int64_t)nv * g->vl;
+            int64_t blocks = tg_cdiv_i64(g->x.extent, mr) * tg_cdiv_i64(g->y.extent, nr);
+            /* Fewer than 11 accumulators cannot hide the latency of two multipliers. */
+            int64_t cost = blocks * (tg_max_i64(mr * nv, 11) * 16 + 4 * (mr + nv));
+            if (cost < best) {
+                best = cost;
+                p->mr = mr;
+                p->nv = nv;
+                p->nr = nr;
+            }
+        }
+    }
+}
+
+static int64_t clamp_i64(int64_t v, int64_t lo, int64_t hi) {
+    return tg_max_i64(lo, tg_min_i64(v, hi));
+}
+
+static packed plan_packed(dot_gen *g) {
+    packed p = {0};
+    choose_block(g, &p);
+    int64_t wb = g->word_bytes, unit = (int64_t)g->vl * g->per_word;
+    int64_t n = tg_round_up_i64(g->y.extent, p.nr);
+    int64_t l1_words = g->mc->l1_bytes / 2 / wb, l2_words = g->mc->l2_bytes / 2 / wb;
+    /* Columns: all of them, unless 128 words of k would already fill the second level. */
+    p.nc = clamp_i64(l2_words / 128 / p.nr * p.nr, p.nr, n);
+    int64_t kcw = tg_min_i64(2 * l1_words / (p.nr + p.mr), l2_words / p.nc);
+    kcw = clamp_i64(kcw / 64 * 64, 64, 512);
+    int64_t k = g->d->k;
+    p.blocked_k = k <= 0 || k > kcw * g->per_word;
+    p.kc = p.blocked_k ? kcw * g->per_word : k;
+    p.kcw = tg_round_up_i64(tg_round_up_i64(p.kc, unit) / g->per_word, g->vl);
+    p.clamp_cols = n > g->acc_x_elems;
+    p.panels = tg_scratch_take(g->scratch, g->b, p.nc * p.kcw * wb);
+    if (!dot_is_direct(g, &g->x)) {
+        int64_t rows = g->x.k_unit ? p.mr : tg_round_up_i64(p.mr, g->vl);
+        p.stage_pitch = g->x.k_unit ? p.kcw + 64 / wb : rows;
+        int64_t lines = g->x.k_unit ? p.mr : p.kcw;
+        p.stage = tg_scratch_take(g->scratch, g->b, lines * p.stage_pitch * wb);
+    }
+    return p;
+}
+
+/* ---- packing y --------------------------------------------------------------------------------- */
+
+/* One block of the product: columns [n0, n0 + nl), k [k0, k0 + kl). */
+typedef struct packed_block {
+    tg_value *n0, *nl, *k0, *kl;
+} packed_block;
+
+/* First column of vector v of the panel at column j; panels beyond acc repeat its last vector. */
+static tg_value *panel_vec(dot_gen *g, const packed *p, tg_value *j, int v) {
+    tg_value *at = dot_addc(g, j, (int64_t)v * g->vl);
+    int64_t last = tg_round_up_i64(g->y.extent, g->vl) - g->vl;
+    return p->clamp_cols ? dot_min(g, at, dot_ix(g, last)) : at;
+}
+
+static tg_value *panel_at(dot_gen *g, const packed *p, tg_value *j) {
+    return dot_atc(g, p->panels, j, p->kcw * g->word_bytes);
+}
+
+/* One word of k over all columns of the block; `at` is its offset in every panel. */
+static void pack_word(dot_gen *g, const packed *p, const packed_block *blk, tg_value *k,
+                      tg_value *at, bool odd) {
+    bool whole = dot_whole(&g->y, p->nr);
+    int64_t vec_bytes = g->vl * g->word_bytes;
+    tg_value *zero = dot_ix(g, 0), *j, *carried[1] = {zero};
+    tg_value *hi = whole ? blk->nl : dot_addc(g, blk->nl, 1 - p->nr);
+    tg_op *loop = tg_build_for(g->b, zero, hi, dot_ix(g, p->nr), 1, carried, &j);
+    tg_value *to = tg_build_gep(g->b, panel_at(g, p, j), at, 1);
+    for (int v = 0; v < p->nv; v++) {
+        tg_value *col = dot_add(g, blk->n0, dot_addc(g, j, (int64_t)v * g->vl));
+        tg_value *x = dot_fetch_rows(g, &g->y, col, k, g->vl, NULL, odd);
+        dot_store(g, dot_atc(g, to, dot_ix(g, v), vec_bytes), x, vec_bytes);
+    }
+    carried[0] = dot_addc(g, j, p->nr);
+    tg_build_end_for(g->b, loop, 1, carried);
+    tg_op *edge;
+    if (whole || !dot_if(g, dot_lt(g, carried[0], blk->nl), &edge)) {
+        return;
+    }
+    to = tg_build_gep(g->b, panel_at(g, p, carried[0]), at, 1);
+    for (int v = 0; v < p->nv; v++) {
+        tg_value *col = panel_vec(g, p, dot_add(g, blk->n0, carried[0]), v);
+        tg_value *valid = dot_sub(g, g->y.len, col);
+        valid = tg_build_binary(g->b, TG_OP_MAX, valid, zero);
+        tg_value *x = dot_fetch_rows(g, &g->y, col, k, g->vl, valid, odd);
+        dot_store(g, dot_atc(g, to, dot_ix(g, v), vec_bytes), x, vec_bytes);
+    }
+    dot_end_if(g, edge);
+}
+
+/* y contiguous along its columns (or in no direction): row by row, all panels side by side. */
+static void pack_by_rows(dot_gen *g, const packed *p, const packed_block *blk) {
+    int64_t row_bytes = p->nr * g->word_bytes, pw = g->per_word;
+    tg_value *k, *carried[1] = {dot_ix(g, 0)};
+    tg_value *hi = g->k_divisor % pw == 0 ? blk->kl : dot_addc(g, blk->kl, 1 - pw);
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, pw), 1, carried, &k);
+    tg_value *at = dot_mulc(g, k, row_bytes / pw);
+    pack_word(g, p, blk, dot_add(g, blk->k0, k), at, false);
+    carried[0] = dot_addc(g, k, pw);
+    tg_build_end_for(g->b, loop, 1, carried);
+    tg_op *tail;
+    if (g->k_divisor % pw != 0 && dot_if(g, dot_lt(g, carried[0], blk->kl), &tail)) {
+        at = dot_mulc(g, carried[0], row_bytes / pw);
+        pack_word(g, p, blk, dot_add(g, blk->k0, carried[0]), at, true);
+        dot_end_if(g, tail);
+    }
+}
+
+/* vl columns x vl words of k: loads along k, transpose, store. */
+static void pack_square(dot_gen *g, const packed *p, tg_value *const *cols, tg_value *k,
+                        tg_value *to, tg_value *valid) {
+    tg_value *v[DOT_MAX_LANES];
+    int64_t row_bytes = p->nr * g->word_bytes;
+    for (int c = 0; c < g->vl; c++) {
+        v[c] = dot_fetch_k(g, &g->y, cols[c], k, g->vl, valid);
+    }
+    dot_transpose(g, v);
+    for (int c = 0; c < g->vl; c++) {
+        dot_store(g, dot_atc(g, to, dot_ix(g, c), row_bytes), v[c], g->vl * g->word_bytes);
+    }
+}
+
+/* y contiguous along k: squares are transposed in registers. */
+static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk) {
+    int64_t wb = g->word_bytes, step = (int64_t)g->vl * g->per_word;
+    int64_t unit = p->nr * wb / g->per_word; /* panel bytes per element of k */
+    bool whole_k = g->k_divisor % step == 0;
+    dot_loop panel = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
+    dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
+    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES];
+    if (p->clamp_cols) {
+        col = panel_vec(g, p, col, 0);
+    }
+    tg_value *last = dot_addc(g, g->y.len, -1);
+    for (int c = 0; c < g->vl; c++) {
+        tg_value *i = dot_addc(g, col, c);
+        cols[c] = dot_whole(&g->y, p->nr) ? i : dot_min(g, i, last);
+    }
+    tg_value *to = dot_atc(g, panel_at(g, p, panel.iv), part.iv, wb);
+    tg_value *k, *carried[1] = {dot_ix(g, 0)};
+    tg_value *hi = whole_k ? blk->kl : dot_addc(g, blk->kl, 1 - step);
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, step), 1, carried, &k);
+    pack_square(g, p, cols, dot_add(g, blk->k0, k), dot_atc(g, to, k, unit), NULL);
+    carried[0] = dot_addc(g, k, step);
+    tg_build_end_for(g->b, loop, 1, carried);
+    tg_op *tail;
+    if (!whole_k && dot_if(g, dot_lt(g, carried[0], blk->kl), &tail)) {
+        tg_value *valid = dot_sub(g, blk->kl, carried[0]);
+        pack_square(g, p, cols, dot_add(g, blk->k0, carried[0]),
+                    dot_atc(g, to, carried[0], unit), valid);
+        dot_end_if(g, tail);
+    }
+    dot_end_for(g, part);
+    dot_end_for(g, panel);
+}
+
+/* ---- x rows ------------------------------------------------------------------------------------ */
+
+/* x contiguous along its rows: [word of k][rows], read as whole vectors across the rows. */
+static void stage_across(dot_gen *g, const packed *p, const packed_block *blk, tg_value *row,
+                         bool masked) {
+    int64_t wb = g->word_bytes, pw = g->per_word;
+    tg_value *left = dot_sub(g, g->x.len, row);
+    tg_value *words = dot_words(g, blk->kl);
+    dot_loop l = dot_for(g, dot_ix(g, 0), words, 1);
+    tg_value *to = dot_atc(g, p->stage, l.iv, p->stage_pitch * wb);
+    tg_value *k = dot_mulc(g, l.iv, pw);
+    tg_value *at = dot_add(g, blk->k0, k);
+    tg_op *odd = NULL;
+    bool may_be_odd = g->k_divisor % pw != 0;
+    for (int pass = may_be_odd ? 0 : 1; pass < 2; pass++) {
+        if (pass == 0) {
+            odd = tg_build_if(g->b, dot_lt(g, dot_addc(g, blk->kl, -1), dot_addc(g, k, 1)), 0, NULL);
+        } else if (odd) {
+            tg_build_else(g->b, odd, 0, NULL);
+        }
+        for (int64_t r = 0; r < p->stage_pitch; r += g->vl) {
+            tg_value *valid = NULL;
+            if (masked) {
+                valid = tg_build_binary(g->b, TG_OP_MAX, dot_addc(g, left, -r), dot_ix(g, 0));
+            }
+            tg_value *x = dot_fetch_rows(g, &g->x, dot_addc(g, row, r), at, g->vl, valid, pass == 0);
+            dot_store(g, dot_atc(g, to, dot_ix(g, r), wb), x, wb);
+        }
+    }
+    if (odd) {
+        tg_build_end_if(g->b, odd, 0, NULL);
+    }
+    dot_end_for(g, l);
+}
+
+static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk, tg_value *row) {
+    if (!p->stage) {
+        return dot_rows_direct(g, &g->x, row, p->mr, blk->k0);
+    }
+    dot_rows out = {0};
+    int64_t wb = g->word_bytes, pitch = p->stage_pitch;
+    tg_value *left = dot_sub(g, g->x.len, row);
+    if (g->x.k_unit) {
+        tg_value *count = dot_whole(&g->x, p->mr) ? dot_ix(g, p->mr)
+                                                  : dot_min(g, left, dot_ix(g, p->mr));
+        dot_stage_rows(g, &g->x, row, count, blk->k0, blk->kl, p->stage, pitch);
+    } else {
+        /* Vectors across the rows read up to stage_pitch rows: masked where x ends before. */
+        tg_op *op = tg_build_if(g->b, dot_lt(g, left, dot_ix(g, pitch)), 0, NULL);
+        stage_across(g, p, blk, row, true);
+        tg_build_else(g->b, op, 0, NULL);
+        stage_across(g, p, blk, row, false);
+        tg_build_end_if(g->b, op, 0, NULL);
+    }
+    out.step_bytes = dot_ix(g, g->x.k_unit ? wb : pitch * wb);
+    for (int r = 0; r < p->mr; r++) {
+        tg_value *i = dot_ix(g, r);
+        if (r > 0 && !dot_whole(&g->x, p->mr)) {
+            i = dot_min(g, i, dot_addc(g, left, -1));
+        }
+        out.row[r] = dot_atc(g, p->stage, i, g->x.k_unit ? pitch * wb : wb);
+    }
+    return out;
+}
+
+/* ---- the register block ------------------------------------------------------------------------- */
+
+/* acc[r][v] of the block, summed over the words of the panel. */
+static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+                      tg_value *words, tg_value **acc) {
+    int n = p->mr * p->nv;
+    tg_value *w;
+    for (int i = 0; i < n; i++) {
+        acc[i] = dot_zero(g);
+    }
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), words, dot_ix(g, 1), n, acc, &w);
+    tg_value *at = dot_atc(g, panel, w, p->nr * g->word_bytes), *y[DOT_MAX_VECS];
+    int64_t vec_bytes = g->vl * g->word_bytes;
+    for (int v = 0; v < p->nv; v++) {
+        y[v] = dot_load(g, dot_atc(g, at, dot_ix(g, v), vec_bytes), g->vl, vec_bytes);
+    }
+    for (int r = 0; r < p->mr; r++) {
+        tg_value *x = dot_load_splat(g, dot_at(g, rows->row[r], w, rows->step_bytes));
+        for (int v = 0; v < p->nv; v++) {
+            acc[r * p->nv + v] = dot_mac(g, x, y[v], acc[r * p->nv + v]);
+        }
+    }
+    tg_build_end_for(g->b, loop, n, acc);
+}
+
+static void prefetch_rows(dot_gen *g, const packed *p, tg_value *const *c) {
+    int64_t bytes = p->nr * g->word_bytes;
+    for (int r = 0; r < p->mr; r++) {
+        for (int64_t at = 0; at < bytes; at += 64) {
+            tg_value *ptr = tg_build_gep(g->b, c[r], dot_ix(g, 1), at);
+            tg_op *op = tg_build_op(g->b, TG_OP_PREFETCH, 1, &ptr, 0, NULL, 0);
+            tg_op_set_int(op, TG_ATTR_LOCALITY, 3);
+            tg_op_set_int(op, TG_ATTR_WRITE, 1);
+        }
+    }
+}
+
+static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, const dot_rows *rows,
+                       tg_value *const *acc_rows, tg_value *j, tg_value *words) {
+    tg_value *acc[DOT_MAX_ROWS * DOT_MAX_VECS], *c[DOT_MAX_ROWS * DOT_MAX_VECS];
+    int64_t wb = g->word_bytes;
+    bool store_only = g->d->acc_zero && !p->blocked_k;
+    tg_value *col = dot_add(g, blk->n0, j), *first[DOT_MAX_ROWS];
+    for (int r = 0; r < p->mr; r++) {
+        first[r] = dot_atc(g, acc_rows[r], col, wb);
+    }
+    if (!store_only) {
+        prefetch_rows(g, p, first);
+    }
+    sum_panel(g, p, rows, panel_at(g, p, j), words, acc);
+    for (int r = 0; r < p->mr; r++) {
+        for (int v = 0; v < p->nv; v++) {
+            int i = r * p->nv + v;
+            c[i] = p->clamp_cols ? dot_atc(g, acc_rows[r], panel_vec(g, p, col, v), wb)
+                                 : dot_atc(g, first[r], dot_ix(g, v), g->vl * wb);
+            if (!store_only) {
+                acc[i] = tg_build_binary(g->b, TG_OP_ADD, dot_load(g, c[i], g->vl, wb), acc[i]);
+            }
+        }
+    }
+    for (int i = 0; i < p->mr * p->nv; i++) {
+        dot_store(g, c[i], acc[i], wb);
+    }
+}
+
+static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
+    if (g->y.k_unit) {
+        pack_by_columns(g, p, blk);
+    } else {
+        pack_by_rows(g, p, blk);
+    }
+    tg_value *words = dot_words(g, blk->kl), *acc_rows[DOT_MAX_ROWS];
+    dot_loop i = dot_for(g, dot_ix(g, 0), g->x.len, p->mr);
+    dot_rows rows = block_rows(g, p, blk, i.iv);
+    for (int r = 0; r < p->mr; r++) {
+        tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
+        acc_rows[r] = dot_atc(g, g->d->acc, at, g->acc_x_elems * g->word_bytes);
+    }
+    dot_loop j = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
+    emit_block(g, p, blk, &rows, acc_rows, j.iv, words);
+    dot_end_for(g, j);
+    dot_end_for(g, i);
+}
+
+void dot_emit_packed(dot_gen *g) {
+    int64_t mark = g->scratch->used;
+    packed p = plan_packed(g);
+    packed_block blk = {dot_ix(g, 0), g->y.len, dot_ix(g, 0), g->d->k_len};
+    dot_loop cols = {0}, ks = {0};
+    if (g->d->acc_zero && p.blocked_k) {
+        dot_zero_acc(g);
+    }
+    bool blocked_n = p.nc < g->y.extent;
+    if (blocked_n) {
+        cols = dot_for(g, blk.n0, g->y.len, p.nc);
+        blk.n0 = cols.iv;
+        blk.nl = dot_min(g, dot_ix(g, p.nc), dot_sub(g, g->y.len, cols.iv));
+    }
+    if (p.blocked_k) {
+        ks = dot_for(g, blk.k0, g->d->k_len, p.kc);
+        blk.k0 = ks.iv;
+        blk.kl = dot_min(g, dot_ix(g, p.kc), dot_sub(g, g->d->k_len, ks.iv));
+    }
+    emit_blocks(g, &p, &blk);
+    if (p.blocked_k) {
+        dot_end_for(g, ks);
+    }
+    if (blocked_n) {
+        dot_end_for(g, cols);
+    }
+    g->scratch->used = mark;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parts of the matrix product: index arithmetic, operand access in words, staging of rows, register
+ * transposes and horizontal sums. Everything here emits loop IR at the generator's builder.
+ */
+#include "backends/lower/cpu/dot.h"
+
+/* ---- arithmetic ------------------------------------------------------------------------------ */
+
+tg_value *dot_ix(dot_gen *g, int64_t v) { return tg_build_index(g->b, v); }
+
+tg_value *dot_add(dot_gen *g, tg_value *x, tg_value *y) {
+    return tg_build_binary(g->b, TG_OP_ADD, x, y);
+}
+
+tg_value *dot_addc(dot_gen *g, tg_value *x, int64_t c) {
+    return c == 0 ? x : dot_add(g, x, dot_ix(g, c));
+}
+
+tg_value *dot_sub(dot_gen *g, tg_value *x, tg_value *y) {
+    return tg_build_binary(g->b, TG_OP_SUB, x, y);
+}
+
+tg_value *dot_mulc(dot_gen *g, tg_value *x, int64_t c) {
+    return c == 1 ? x : tg_build_binary(g->b, TG_OP_MUL, x, dot_ix(g, c));
+}
+
+tg_value *dot_min(dot_gen *g, tg_value *x, tg_value *y) {
+    int64_t cx, cy;
+    if (x == y) {
+        return x;
+    }
+    if (tg_value_const_int(x, &cx) && tg_value_const_int(y, &cy)) {
+        return dot_ix(g, tg_min_i64(cx, cy));
+    }
+    return tg_build_binary(g->b, TG_OP_MIN, x, y);
+}
+
+tg_value *dot_lt(dot_gen *g, tg_value *x, tg_value *y) {
+    int64_t cx, cy;
+    if (tg_value_const_int(x, &cx) && tg_value_const_int(y, &cy)) {
+        return tg_build_bool(g->b, cx < cy);
+    }
+    return tg_build_cmp(g->b, TG_CMP_LT, x, y);
+}
+
+tg_value *dot_atc(dot_gen *g, tg_value *base, tg_value *i, int64_t unit) {
+    int64_t c;
+    if (tg_value_const_int(i, &c) && c == 0) {
+        return base;
+    }
+    return tg_build_gep(g->b, base, i, unit);
+}
+
+tg_value *dot_at(dot_gen *g, tg_value *base, tg_value *i, tg_value *unit) {
+    int64_t c;
+    if (tg_value_const_int(unit, &c)) {
+        return dot_atc(g, base, i, c);
+    }
+    if (tg_value_const_int(i, &c) && c == 0) {
+        return base;
+    }
+    return tg_build_gep(g->b, base, tg_build_binary(g->b, TG_OP_MUL, i, unit), 1);
+}
+
+tg_value *dot_words(dot_gen *g, tg_value *k) {
+    int64_t c;
+    if (g->per_word == 1) {
+        return k;
+    }
+    if (tg_value_const_int(k, &c)) {
+        return dot_ix(g, (c + 1) / 2);
+    }
+    return tg_build_binary(g->b, TG_OP_SHR, dot_addc(g, k, 1), dot_ix(g, 1));
+}
+
+dot_loop dot_for(dot_gen *g, tg_value *lo, tg_value *hi, int64_t step) {
+    dot_loop l;
+    l.op = tg_build_for(g->b, lo, hi, dot_ix(g, step), 0, NULL, &l.iv);
+    return l;
+}
+
+void dot_end_for(dot_gen *g, dot_loop l) { tg_build_end_for(g->b, l.op, 0, NULL); }
+
+bool dot_if(dot_gen *g, tg_value *cond, tg_op **op) {
+    int64_t c;
+    *op = NULL;
+    if (tg_value_const_int(cond, &c)) {
+        return c != 0;
+    }
+    *op = tg_build_if(g->b, cond, 0, NULL);
+    return true;
+}
+
+void dot_end_if(dot_gen *g, tg_op *op) {
+    if (op) {
+        tg_build_else(g->b, op, 0, NULL);
+        tg_build_end_if(g->b, op, 0, NULL);
+    }
+}
+
+/* ---- loads and stores of words ---------------------------------------------------------------- */
+
+static const tg_type *words_type(dot_gen *g, int words) {
+    return words == 1 ? g->word_type : tg_type_vec(g->b->module, g->word, words);
+}
+
+tg_value *dot_load(dot_gen *g, tg_value *ptr, int words, int64_t align) {
+    return tg_build_loadm(g->b, words_type(g, words), ptr, align);
+}
+
+void dot_store(dot_gen *g, tg_value *ptr, tg_value *words, int64_t align) {
+    tg_build_storem(g->b, ptr, words, align);
+}
+
+tg_value *dot_load_splat(dot_gen *g, tg_value *ptr) {
+    return tg_build_splat(g->b, dot_load(g, ptr, 1, g->word_bytes), g->vl);
+}
+
+tg_value *dot_zero(dot_gen *g) {
+    return tg_dtype_is_float(g->word) ? tg_build_float(g->b, g->vec_type, 0.0)
+                                      : tg_build_int(g->b, g->vec_type, 0);
+}
+
+tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
+    if (g->per_word == 1) {
+        if (tg_dtype_is_float(g->word) && !(g->mc->features & TG_CPU_FMA)) {
+            return tg_build_binary(g->b, TG_OP_ADD, acc, tg_build_binary(g->b, TG_OP_MUL, x, y));
+        }
+        return tg_build_fma(g->b, x, y, acc);
+    }
+    const tg_type *halves = tg_type_vec(g->b->module, TG_DT_I16, 2 * g->vl);
+    tg_value *hx = tg_build1(g->b, TG_OP_BITCAST, halves, 1, x);
+    tg_value *hy = tg_build1(g->b, TG_OP_BITCAST, halves, 1, y);
+    tg_value *args[2] = {hx, hy};
+    tg_op *op = tg_build_op(g->b, TG_OP_INTRINSIC, 2, args, 1, &g->vec_type, 0);
+    tg_op_set_str(op, TG_ATTR_NAME, g->pair_product);
+    return tg_build_binary(g->b, TG_OP_ADD, acc, &op->results[0]);
+}
+
+/* ---- operand access --------------------------------------------------------------------------- */
+
+bool dot_is_direct(const dot_gen *g, const dot_side *s) {
+    return g->per_word == 1 && s->op->base && s->op->dtype == g->d->compute && !g->d->kmask;
+}
+
+/* `lanes` elements of the compute type along k or along the rows, unmasked by kmask. */
+static tg_value *fetch(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, bool along_k,
+                       int lanes, tg_value *valid) {
+    const tg_dot_operand *op = s->op;
+    bool unit = op->unit_cols >= 0 && s->k_unit == along_k;
+    if (op->base && !valid && (unit || lanes == 1) && tg_dtype_bits(op->dtype) >= 8) {
+        tg_value *p = dot_at(g, dot_at(g, op->base, row, s->row_bytes), k, s->k_bytes);
+        tg_dtype carrier = tg_carrier(op->dtype);
+        const tg_type *t = lanes == 1 ? tg_type_scalar(g->b->module, carrier)
+                                      : tg_type_vec(g->b->module, carrier, lanes);
+        tg_value *x = tg_build_loadm(g->b, t, p, tg_dtype_bits(op->dtype) / 8);
+        return tg_expand_convert(g->b, g->mc, x, op->dtype, g->d->compute, TG_ROUND_RNE, false);
+    }
+    bool along_cols = s->is_a ? along_k : !along_k;
+    return s->is_a ? op->vec(op->user, g->b, row, k, along_cols, lanes, valid)
+                   : op->vec(op->user, g->b, k, row, along_cols, lanes, valid);
+}
+
+static tg_value *zero_like(dot_gen *g, const tg_value *x) {
+    return tg_dtype_is_float(x->type->dtype) ? tg_build_float(g->b, x->type, 0.0)
+                                             : tg_build_int(g->b, x->type, 0);
+}
+
+/* x with the elements of skipped k replaced by zero; x runs along k. */
+static tg_value *mask_along_k(dot_gen *g, tg_value *x, tg_value *k, int lanes, tg_value *valid) {
+    if (!g->d->kmask) {
+        return x;
+    }
+    tg_module *m = g->b->module;
+    const tg_type *t = lanes == 1 ? tg_type_scalar(m, TG_DT_U8) : tg_type_vec(m, TG_DT_U8, lanes);
+    tg_value *p = dot_atc(g, g->d->kmask, k, 1), *bytes;
+    if (valid && lanes > 1) {
+        tg_value *args[3] = {p, tg_build_pmask(g->b, valid, lanes), tg_build_int(g->b, t, 0)};
+        tg_op *op = tg_build_op(g->b, TG_OP_LOADM, 3, args, 1, &t, 0);
+        tg_op_set_int(op, TG_ATTR_MASKED, 1);
+        bytes = &op->results[0];
+    } else {
+        bytes = tg_build_loadm(g->b, t, p, 1);
+    }
+    tg_value *on = tg_build_cmp(g->b, TG_CMP_NE, bytes, tg_build_int(g->b, t, 0));
+    return tg_build_select(g->b, on, x, zero_like(g, x));
+}
+
+/* The same for x all of one k. */
+static tg_value *mask_at_k(dot_gen *g, tg_value *x, tg_value *k, int lanes) {
+    if (!g->d->kmask) {
+        return x;
+    }
+    const tg_type *t = tg_type_scalar(g->b->module, TG_DT_U8);
+    tg_value *byte = tg_build_loadm(g->b, t, dot_atc(g, g->d->kmask, k, 1), 1);
+    tg_value *on = tg_build_cmp(g->b, TG_CMP_NE, byte, tg_build_int(g->b, t, 0));
+    if (lanes > 1) {
+        on = tg_build_splat(g->b, on, lanes);
+    }
+    return tg_build_select(g->b, on, x, zero_like(g, x));
+}
+
+tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int words,
+                      tg_value *valid) {
+    int lanes = words * g->per_word;
+    tg_value *x = fetch(g, s, row, k, true, lanes, valid);
+    x = mask_along_k(g, x, k, lanes, valid);
+    if (g->per_word == 1) {
+        return x;
+    }
+    x = tg_build_cast(g->b, x, TG_DT_I16);
+    return tg_build1(g->b, TG_OP_BITCAST, words_type(g, words), 1, x);
+}
+
+tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int rows,
+                         tg_value *valid, bool odd) {
+    tg_value *lo = mask_at_k(g, fetch(g, s, row, k, false, rows, valid), k, rows);
+    if (g->per_word == 1) {
+        return lo;
+    }
+    const tg_type *t = lo->type;
+    lo = tg_build_binary(g->b, TG_OP_AND, lo, tg_build_int(g->b, t, 0xFFFF));
+    if (odd) {
+        return lo;
+    }
+    tg_value *k1 = dot_addc(g, k, 1);
+    tg_value *hi = mask_at_k(g, fetch(g, s, row, k1, false, rows, valid), k1, rows);
+    hi = tg_build_binary(g->b, TG_OP_SHL, hi, tg_build_int(g->b, t, 16));
+    return tg_build_binary(g->b, TG_OP_OR, lo, hi);
+}
+
+/* ---- staging ---------------------------------------------------------------------------------- */
+
+void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
+                    tg_value *len, tg_value *to, int64_t pitch_words) {
+    int64_t step = (int64_t)g->vl * g->per_word, wb = g->word_bytes;
+    bool whole = g->k_divisor % step == 0;
+    dot_loop rows = dot_for(g, dot_ix(g, 0), count, 1);
+    tg_value *r = dot_add(g, row, rows.iv);
+    tg_value *dst = dot_atc(g, to, rows.iv, pitch_words * wb);
+    int64_t unit = wb / g->per_word; /* bytes of the copy per element of k */
+    tg_value *done = dot_ix(g, 0);
+    tg_value *hi = whole ? len : dot_addc(g, len, 1 - step);
+    tg_value *iv, *carried[1] = {done};
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, step), 1, carried, &iv);
+    dot_store(g, dot_atc(g, dst, iv, unit), dot_fetch_k(g, s, r, dot_add(g, k, iv), g->vl, NULL),
+              wb);
+    carried[0] = dot_addc(g, iv, step);
+    tg_build_end_for(g->b, loop, 1, carried);
+    tg_op *branch;
+    if (!whole && dot_if(g, dot_lt(g, carried[0], len), &branch)) {
+        tg_value *at = carried[0], *valid = dot_sub(g, len, at);
+        dot_store(g, dot_atc(g, dst, at, unit),
+                  dot_fetch_k(g, s, r, dot_add(g, k, at), g->vl, valid), wb);
+        dot_end_if(g, branch);
+    }
+    dot_end_for(g, rows);
+}
+
+bool dot_whole(const dot_side *s, int64_t n) { return s->len_const >= 0 && s->len_const % n == 0; }
+
+tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int rows) {
+    if (r == 0) {
+        return row;
+    }
+    tg_value *i = dot_addc(g, row, r);
+    return dot_whole(s, rows) ? i : dot_min(g, i, dot_addc(g, s->len, -1));
+}
+
+dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k) {
+    dot_rows out = {.step_bytes = s->k_bytes};
+    tg_value *base = dot_at(g, s->op->base, k, s->k_bytes);
+    for (int r = 0; r < rows; r++) {
+        out.row[r] = dot_at(g, base, dot_block_row(g, s, row, r, rows), s->row_bytes);
+    }
+    return out;
+}
+
+void dot_zero_acc(dot_gen *g) {
+    bool y_inner = g->acc_y_elems == 1;
+    const dot_side *outer = y_inner ? &g->x : &g->y, *inner = y_inner ? &g->y : &g->x;
+    int64_t pitch = y_inner ? g->acc_x_elems : g->acc_y_elems;
+    dot_loop rows = dot_for(g, dot_ix(g, 0), outer->len, 1);
+    tg_value *p = dot_atc(g, g->d->acc, rows.iv, pitch * g->word_bytes);
+    dot_loop cols = dot_for(g, dot_ix(g, 0), inner->len, g->vl);
+    dot_store(g, dot_atc(g, p, cols.iv, g->word_bytes), dot_zero(g), g->word_bytes);
+    dot_end_for(g, cols);
+    dot_end_for(g, rows);
+}
+
+/* ---- shuffles --------------------------------------------------------------------------------- */
+
+/* Words in 16 bytes: shuffles inside such a lane cost one instruction on every vector unit. */
+static int lane_words(const dot_gen *g) {
+    int n = (int)(16 / g->word_bytes);
+    return n < g->vl ? n : g->vl;
+}
+
+/*
+ * Interleaves units of `unit` words of x and y within 16-byte lanes: the low (high = 0) or high
+ * halves of each lane (unpcklps, unpckhpd ...).
+ */
+static tg_value *unpack(dot_gen *g, tg_value *x, tg_value *y, int unit, int high) {
+    int64_t mask[DOT_MAX_LANES];
+    int lane = lane_words(g), half = lane / 2;
+    for (int l = 0; l < g->vl; l++) {
+        int base = l / lane * lane, in = l % lane;
+        int u = in / unit, o = in % unit; /* unit number in the result lane, word within it */
+        int src = base + high * half + (u / 2) * unit + o;
+        mask[l] = u % 2 ? g->vl + src : src;
+    }
+    return tg_build_shuffle(g->b, x, y, g->vl, mask);
+}
+
+/* Exchanges 16-byte lanes: pairs at distance d (in lanes) of the 2x2 block (x, y). */
+static void exchange(dot_gen *g, tg_value **x, tg_value **y, int d) {
+    int64_t lo[DOT_MAX_LANES], hi[DOT_MAX_LANES];
+    int lane = lane_words(g);
+    for (int l = 0; l < g->vl; l++) {
+        bool second = (l / lane & d) != 0;
+        lo[l] = second ? g->vl + l - d * lane : l;
+        hi[l] = second ? g->vl + l : l + d * lane;
+    }
+    tg_value *a = tg_build_shuffle(g->b, *x, *y, g->vl, lo);
+    tg_value *c = tg_build_shuffle(g->b, *x, *y, g->vl, hi);
+    *x = a;
+    *y = c;
+}
+
+/*
+ * First every group of `lane` rows is transposed inside the 16-byte lanes, then whole lanes change
+ * places: log2 steps of one shuffle a vector.
+ */
+void dot_transpose(dot_gen *g, tg_value **v) {
+    int lane = lane_words(g), lanes = g->vl / lane;
+    tg_value *t[DOT_MAX_LANES];
+    for (int q = 0; q < lanes; q++) {
+        tg_value **r = v + q * lane;
+        if (lane == 1) {
+            t[q] = r[0];
+        } else if (lane == 2) {
+            t[q * 2] = unpack(g, r[0], r[1], 1, 0);
+            t[q * 2 + 1] = unpack(g, r[0], r[1], 1, 1);
+        } else {
+            tg_value *a = unpack(g, r[0], r[1], 1, 0), *c = unpack(g, r[0], r[1], 1, 1);
+            tg_value *e = unpack(g, r[2], r[3], 1, 0), *f = unpack(g, r[2], r[3], 1, 1);
+            t[q * 4] = unpack(g, a, e, 2, 0);
+            t[q * 4 + 1] = unpack(g, a, e, 2, 1);
+            t[q * 4 + 2] = unpack(g, c, f, 2, 0);
+            t[q * 4 + 3] = unpack(g, c, f, 2, 1);
+        }
+    }
+    for (int d = 1; d < lanes; d *= 2) {
+        for (int q = 0; q < lanes; q++) {
+            for (int c = 0; !(q & d) && c < lane; c++) {
+                exchange(g, &t[q * lane + c], &t[(q + d) * lane + c], d);
+            }
+        }
+    }
+    for (int i = 0; i < g->vl; i++) {
+        v[i] = t[i];
+    }
+}
+
+static tg_value *halves_sum(dot_gen *g, tg_value *x) {
+    int n = (int)x->type->shape[0] / 2;
+    int64_t lo[DOT_MAX_LANES], hi[DOT_MAX_LANES];
+    for (int l = 0; l < n; l++) {
+        lo[l] = l;
+        hi[l] = n + l;
+    }
+    return tg_build_binary(g->b, TG_OP_ADD, tg_build_shuffle(g->b, x, x, n, lo),
+                           tg_build_shuffle(g->b, x, x, n, hi));
+}
+
+tg_value *dot_sum4(dot_gen *g, tg_value *const *v) {
+    if (lane_words(g) == 4) {
+        tg_value *s[2];
+        for (int p = 0; p < 2; p++) {
+            tg_value *lo = unpack(g, v[2 * p], v[2 * p + 1], 1, 0);
+            tg_value *hi = unpack(g, v[2 * p], v[2 * p + 1], 1, 1);
+            s[p] = tg_build_binary(g->b, TG_OP_ADD, lo, hi);
+        }
+        tg_value *lo = unpack(g, s[0], s[1], 2, 0), *hi = unpack(g, s[0], s[1], 2, 1);
+        tg_value *sum = tg_build_binary(g->b, TG_OP_ADD, lo, hi);
+        while (sum->type->shape[0] > 4) {
+            sum = halves_sum(g, sum);
+        }
+        return sum;
+    }
+    const tg_type *t = tg_type_vec(g->b->module, g->word, 4);
+    tg_value *sum = tg_dtype_is_float(g->word) ? tg_build_float(g->b, t, 0.0)
+                                               : tg_build_int(g->b, t, 0);
+    for (int i = 0; i < 4; i++) {
+        tg_value *x = g->vl == 1 ? v[i] : tg_build_reducev(g->b, TG_RED_SUM, v[i]);
+        sum = tg_build_insert(g->b, sum, x, i);
+    }
+    return sum;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The skinny forms: few x rows, so packing y would cost more than it saves.
+ *
+ * Along k: y is contiguous along k (weights [N, K]). A block of MR x NR sums, each a vector along k;
+ * lanes are added at the end. The rows of y are read where they lie, NR streams at once, widened in
+ * registers; when several blocks of x use them they are first staged as words.
+ *
+ * Along rows: y is contiguous along its rows (weights [K, N]). U words of k at a time update whole
+ * rows of acc: one load and store of acc for U products.
+ */
+#include "backends/lower/cpu/dot.h"
+
+enum { MAX_BLOCK = 4 };
+
+/* ---- along k ------------------------------------------------------------------------------------ */
+
+typedef struct along_k {
+    int mr, nr, unroll;
+    bool stage_x, stage_y;
+    bool blocked_k;
+    int64_t ks, pitch;    /* block of k in elements; words between staged rows */
+    int64_t step;         /* elements in a vector of words */
+    tg_value *x_at, *y_at;
+} along_k;
+
+static void choose_sums(const dot_gen *g, along_k *p, int64_t rows) {
+    int64_t best = INT64_MAX;
+    for (int mr = 1; mr <= MAX_BLOCK && mr <= rows; mr++) {
+        for (int nr = 1; nr <= MAX_BLOCK && nr <= g->y.extent; nr++) {
+            int held = mr < nr ? mr : nr;
+            if (mr * nr + held + 1 > g->mc->vector_regs) {
+                continue;
+            }
+            int64_t blocks = tg_cdiv_i64(rows, mr) * tg_cdiv_i64(g->y.extent, nr);
+            int64_t cost = blocks * (tg_max_i64(mr * nr, 8) * 16 + 6 * (mr + nr) + (nr == 4 ? 0 : 24));
+            if (cost < best) {
+                best = cost;
+                p->mr = mr;
+                p->nr = nr;
+            }
+        }
+    }
+    p->unroll = p->mr * p->nr <= 4 ? 2 : 1;
+}
+
+static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
+    along_k p = {.step = (int64_t)g->vl * g->per_word};
+    int64_t wb = g->word_bytes, rows = tg_min_i64(max_rows, g->x.extent), k = g->d->k;
+    choose_sums(g, &p, rows);
+    p.stage_x = !(dot_is_direct(g, &g->x) && g->x.k_unit && g->x.op->unit_cols >= 0);
+    p.stage_y = rows > p.mr && !(dot_is_direct(g, &g->y) && g->y.op->unit_cols >= 0);
+    int64_t ks = tg_min_i64(g->mc->l2_bytes / 4 / (wb * rows), 4096) / 256 * 256;
+    if (p.stage_y) {
+        ks = tg_min_i64(ks, g->mc->l1_bytes / 2 / (wb * p.nr) / 256 * 256);
+    }
+    p.ks = tg_max_i64(ks, 256) * g->per_word;
+    p.blocked_k = (p.stage_x || p.stage_y) && (k <= 0 || k > p.ks);
+    int64_t len = p.blocked_k ? p.ks : k;
+    if (p.stage_x || p.stage_y) {
+        p.pitch = tg_round_up_i64(len, p.step) / g->per_word + 64 / wb;
+    }
+    if (p.stage_x) {
+        p.x_at = tg_scratch_take(g->scratch, g->b, rows * p.pitch * wb);
+    }
+    if (p.stage_y) {
+        p.y_at = tg_scratch_take(g->scratch, g->b, p.nr * p.pitch * wb);
+    }
+    return p;
+}
+
+/* Row r of a block: where its words start, or its number when it is fetched through the operand. */
+typedef struct sum_rows {
+    const dot_side *s;
+    bool plain;           /* words lie at ptr[] */
+    bool padded;          /* and zero words follow its end */
+    tg_value *ptr[MAX_BLOCK], *number[MAX_BLOCK];
+} sum_rows;
+
+static tg_value *sum_word(dot_gen *g, const sum_rows *rows, int r, tg_value *k0, tg_value *k,
+                          tg_value *valid) {
+    if (rows->plain && (rows->padded || !valid)) {
+        return dot_load(g, dot_atc(g, rows->ptr[r], k, g->word_bytes / g->per_word), g->vl,
+                        g->word_bytes);
+    }
+    return dot_fetch_k(g, rows->s, rows->number[r], dot_add(g, k0, k), g->vl, valid);
+}
+
+static sum_rows staged_rows(dot_gen *g, const dot_side *s, tg_value *at, int64_t pitch,
+                            tg_value *first, tg_value *row, int n) {
+    sum_rows out = {.s = s, .plain = true, .padded = true};
+    for (int r = 0; r < n; r++) {
+        out.number[r] = dot_block_row(g, s, row, r, n);
+        out.ptr[r] = dot_atc(g, at, dot_sub(g, out.number[r], first), pitch * g->word_bytes);
+    }
+    return out;
+}
+
+static sum_rows memory_rows(dot_gen *g, const dot_side *s, tg_value *k0, tg_value *row, int n) {
+    sum_rows out = {.s = s, .plain = dot_is_direct(g, s) && s->k_unit && s->op->unit_cols >= 0};
+    for (int r = 0; r < n; r++) {
+        out.number[r] = dot_block_row(g, s, row, r, n);
+        if (out.plain) {
+            out.ptr[r] = dot_at(g, dot_at(g, s->op->base, out.number[r], s->row_bytes), k0,
+                                s->k_bytes);
+        }
+    }
+    return out;
+}
+
+/* Adds `unroll` vectors of words from k to the sums; the smaller side's vectors are held. */
+static void sum_step(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                     tg_value *k0, tg_value *k, tg_value *valid, int unroll, tg_value **acc) {
+    for (int u = 0; u < unroll; u++) {
+        tg_value *at = dot_addc(g, k, u * p->step), *held[MAX_BLOCK];
+        bool hold_x = p->mr <= p->nr;
+        int n_held = hold_x ? p->mr : p->nr, n_other = hold_x ? p->nr : p->mr;
+        for (int i = 0; i < n_held; i++) {
+            held[i] = sum_word(g, hold_x ? x : y, i, k0, at, valid);
+        }
+        for (int o = 0; o < n_other; o++) {
+            tg_value *other = sum_word(g, hold_x ? y : x, o, k0, at, valid);
+            for (int i = 0; i < n_held; i++) {
+                int r = hold_x ? i : o, c = hold_x ? o : i;
+                tg_value **s = &acc[(u * p->mr + r) * p->nr + c];
+                *s = hold_x ? dot_mac(g, held[i], other, *s) : dot_mac(g, other, held[i], *s);
+            }
+        }
+    }
+}
+
+/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors. */
+static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                      tg_value *k0, tg_value *kl, tg_value **acc) {
+    int n = p->mr * p->nr * p->unroll;
+    int64_t stride = p->step * p->unroll;
+    tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
+    bool whole = g->k_divisor % stride == 0;
+    for (int i = 0; i < n; i++) {
+        carried[i] = dot_zero(g);
+    }
+    carried[n] = dot_ix(g, 0);
+    tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), n + 1, carried, &k);
+    sum_step(g, p, x, y, k0, k, NULL, p->unroll, carried);
+    carried[n] = dot_addc(g, k, stride);
+    tg_build_end_for(g->b, loop, n + 1, carried);
+    for (int i = 0; i < p->mr * p->nr; i++) {
+        acc[i] = carried[i];
+        for (int u = 1; u < p->unroll; u++) {
+            acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], carried[u * p->mr * p->nr + i]);
+        }
+    }
+    if (whole) {
+        return;
+    }
+    bool masked = g->k_divisor % p->step != 0;
+    n = p->mr * p->nr;
+    loop = tg_build_for(g->b, carried[p->unroll * n], kl, dot_ix(g, p->step), n, acc, &k);
+    sum_step(g, p, x, y, k0, k, masked ? dot_sub(g, kl, k) : NULL, 1, acc);
+    tg_build_end_for(g->b, loop, n, acc);
+}
+
+/* Scalars of all sums of the block, [mr][nr]. */
+static void lane_sums(dot_gen *g, const along_k *p, tg_value *const *acc, tg_value **out) {
+    for (int i = 0; i < p->mr * p->nr; i++) {
+        out[i] = NULL;
+    }
+    if (p->nr == 4 || p->mr == 4) {
+        int groups = p->nr == 4 ? p->mr : p->nr;
+        for (int q = 0; q < groups; q++) {
+            tg_value *v[4];
+            for (int i = 0; i < 4; i++) {
+                v[i] = acc[p->nr == 4 ? q * 4 + i : i * p->nr + q];
+            }
+            tg_value *sum = dot_sum4(g, v);
+            for (int i = 0; i < 4; i++) {
+                out[p->nr == 4 ? q * 4 + i : i * p->nr + q] = tg_build_extract(g->b, sum, i);
+            }
+        }
+        return;
+    }
+    for (int i = 0; i < p->mr * p->nr; i++) {
+        out[i] = tg_build_reducev(g->b, TG_RED_SUM, acc[i]);
+    }
+}
+
+/* acc block += sums; all loads come before all stores, since rows may repeat. */
+static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                      tg_value *const *acc, bool store_only) {
+    tg_value *ptr[MAX_BLOCK * MAX_BLOCK], *sum[MAX_BLOCK * MAX_BLOCK];
+    int64_t wb = g->word_bytes;
+    bool vectors = p->nr == 4 && g->acc_y_elems == 1 &&
+                   g->acc_x_elems >= tg_round_up_i64(g->y.extent, 4);
+    int n = vectors ? p->mr : p->mr * p->nr, per_row = vectors ? 1 : p->nr;
+    if (vectors) {
+        for (int r = 0; r < p->mr; r++) {
+            sum[r] = dot_sum4(g, acc + r * 4);
+        }
+    } else {
+        lane_sums(g, p, acc, sum);
+    }
+    for (int i = 0; i < n; i++) {
+        tg_value *at = dot_atc(g, g->d->acc, x->number[i / per_row], g->acc_x_elems * wb);
+        ptr[i] = dot_atc(g, at, y->number[vectors ? 0 : i % per_row], g->acc_y_elems * wb);
+        if (!store_only) {
+            tg_value *old = dot_load(g, ptr[i], vectors ? 4 : 1, wb);
+            sum[i] = tg_build_binary(g->b, TG_OP_ADD, old, sum[i]);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        dot_store(g, ptr[i], sum[i], wb);
+    }
+}
+
+static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+    tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
+    if (p->stage_x) {
+        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch);
+    }
+    dot_loop j = dot_for(g, zero, g->y.len, p->nr);
+    sum_rows y;
+    if (p->stage_y) {
+        tg_value *count = dot_min(g, dot_sub(g, g->y.len, j.iv), dot_ix(g, p->nr));
+        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch);
+        y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
+    } else {
+        y = memory_rows(g, &g->y, k0, j.iv, p->nr);
+    }
+    dot_loop i = dot_for(g, zero, g->x.len, p->mr);
+    sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i.iv, p->mr)
+                            : memory_rows(g, &g->x, k0, i.iv, p->mr);
+    sum_block(g, p, &x, &y, k0, kl, acc);
+    add_block(g, p, &x, &y, acc, g->d->acc_zero && !p->blocked_k);
+    dot_end_for(g, i);
+    dot_end_for(g, j);
+}
+
+void dot_emit_along_k(dot_gen *g, int64_t max_rows) {
+    int64_t mark = g->scratch->used;
+    along_k p = plan_along_k(g, max_rows);
+    tg_value *k0 = dot_ix(g, 0), *kl = g->d->k_len;
+    if (p.blocked_k) {
+        if (g->d->acc_zero) {
+            dot_zero_acc(g);
+        }
+        dot_loop ks = dot_for(g, k0, g->d->k_len, p.ks);
+        kl = dot_min(g, dot_ix(g, p.ks), dot_sub(g, g->d->k_len, ks.iv));
+        emit_sums(g, &p, ks.iv, kl);
+        dot_end_for(g, ks);
+    } else {
+        emit_sums(g, &p, k0, kl);
+    }
+    g->scratch->used = mark;
+}
+
+/* ---- along rows ----------------------------------------------------------------------------------- */
+
+typedef struct along_rows {
+    int mr, unroll, nv;
+    bool staged;
+    int64_t ks, pitch;
+    tg_value *x_at;
+} along_rows;
+
+/* One strip of nv vectors of every acc row from column j, over `words` words of k from k. */
+static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_value *w,
+                         tg_value *k, tg_value *j, int nv, int words, tg_value *valid, bool odd,
+                         tg_value *const *held) {
+    tg_value *c[MAX_BLOCK * 2], *at[MAX_BLOCK * 2];
+    int64_t wb = g->word_bytes;
+    for (int i = 0; i < p->mr * nv; i++) {
+        int64_t offset = i / nv * g->acc_x_elems + (int64_t)(i % nv) * g->vl;
+        at[i] = dot_atc(g, g->d->acc, dot_addc(g, j, offset), wb);
+        c[i] = dot_load(g, at[i], g->vl, wb);
+    }
+    for (int u = 0; u < words; u++) {
+        tg_value *y[2];
+        for (int v = 0; v < nv; v++) {
+            y[v] = dot_fetch_rows(g, &g->y, dot_addc(g, j, (int64_t)v * g->vl),
+                                  dot_addc(g, k, (int64_t)u * g->per_word), g->vl, valid, odd);
+        }
+        for (int r = 0; r < p->mr; r++) {
+            tg_value *s = held ? held[r * words + u]
+                               : dot_load_splat(g, dot_at(g, x->row[r], dot_addc(g, w, u),
+                                                          x->step_bytes));
+            for (int v = 0; v < nv; v++) {
+                c[r * nv + v] = dot_mac(g, s, y[v], c[r * nv + v]);
+            }
+        }
+    }
+    for (int i = 0; i < p->mr * nv; i++) {
+        dot_store(g, at[i], c[i], wb);
+    }
+}
+
+/* All columns, `words` words of k from word w of the block at k0. */
+static void update_rows(dot_gen *g, const along_rows *p, const dot_rows *x, tg_value *k0,
+                        tg_value *w, int words, bool odd) {
+    tg_value *k = dot_add(g, k0, dot_mulc(g, w, g->per_word)), *held[8];
+    for (int u = 0; p->mr == 1 && u < words; u++) {
+        held[u] = dot_load_splat(g, dot_at(g, x->row[0], dot_addc(g, w, u), x->step_bytes));
+    }
+    tg_value *const *splats = p->mr == 1 ? held : NULL;
+    int64_t step = (int64_t)p->nv * g->vl;
+    bool whole = dot_whole(&g->y, step);
+    tg_value *j, *carried[1] = {dot_ix(g, 0)};
+    tg_value *hi = whole ? g->y.len : dot_addc(g, g->y.len, 1 - step);
+    tg_op *loop = tg_build_for(g->b, carried[0], hi, dot_ix(g, step), 1, carried, &j);
+    update_strip(g, p, x, w, k, j, p->nv, words, NULL, odd, splats);
+    carried[0] = dot_addc(g, j, step);
+    tg_build_end_for(g->b, loop, 1, carried);
+    if (whole) {
+        return;
+    }
+    loop = tg_build_for(g->b, carried[0], g->y.len, dot_ix(g, g->vl), 0, NULL, &j);
+    tg_value *valid = dot_whole(&g->y, g->vl) ? NULL : dot_sub(g, g->y.len, j);
+    update_strip(g, p, x, w, k, j, 1, words, valid, odd, splats);
+    tg_build_end_for(g->b, loop, 0, NULL);
+}
+
+static void update_block(dot_gen *g, const along_rows *p, tg_value *k0, tg_value *kl) {
+    tg_value *zero = dot_ix(g, 0), *w, *full = kl;
+    dot_rows x;
+    if (p->staged) {
+        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch);
+        x = (dot_rows){.step_bytes = dot_ix(g, g->word_bytes)};
+        for (int r = 0; r < p->mr; r++) {
+            x.row[r] = dot_atc(g, p->x_at, dot_block_row(g, &g->x, zero, r, p->mr),
+                               p->pitch * g->word_bytes);
+        }
+    } else {
+        x = dot_rows_direct(g, &g->x, zero, p->mr, k0);
+    }
+    if (g->per_word == 2) {
+        full = tg_build_binary(g->b, TG_OP_SHR, kl, dot_ix(g, 1));
+    }
+    tg_value *carried[1] = {zero};
+    tg_op *loop = tg_build_for(g->b, zero, dot_addc(g, full, 1 - p->unroll),
+                               dot_ix(g, p->unroll), 1, carried, &w);
+    update_rows(g, p, &x, k0, w, p->unroll, false);
+    carried[0] = dot_addc(g, w, p->unroll);
+    tg_build_end_for(g->b, loop, 1, carried);
+    if (g->k_divisor % ((int64_t)p->unroll * g->per_word) != 0) {
+        loop = tg_build_for(g->b, carried[0], full, dot_ix(g, 1), 0, NULL, &w);
+        update_rows(g, p, &x, k0, w, 1, false);
+        tg_build_end_for(g->b, loop, 0, NULL);
+    }
+    tg_op *odd;
+    tg_value *twice = g->per_word == 2 ? dot_mulc(g, full, 2) : kl;
+    if (g->k_divisor % g->per_word != 0 && dot_if(g, dot_lt(g, twice, kl), &odd)) {
+        update_rows(g, p, &x, k0, full, 1, true);
+        dot_end_if(g, odd);
+    }
+}
+
+void dot_emit_along_rows(dot_gen *g, int64_t max_rows) {
+    int64_t mark = g->scratch->used, wb = g->word_bytes, k = g->d->k;
+    along_rows p = {.mr = (int)tg_min_i64(max_rows, g->x.extent), .ks = 2048};
+    p.unroll = p.mr == 1 ? 8 : 4;
+    p.nv = p.mr == 1 ? 1 : 2;
+    p.staged = !dot_is_direct(g, &g->x);
+    bool blocked = p.staged && (k <= 0 || k > p.ks);
+    if (p.staged) {
+        p.pitch = tg_round_up_i64(blocked ? p.ks : k, (int64_t)g->vl * g->per_word) + 64 / wb;
+        p.x_at = tg_scratch_take(g->scratch, g->b, p.mr * p.pitch * wb);
+    }
+    if (g->d->acc_zero) {
+        dot_zero_acc(g);
+    }
+    tg_value *k0 = dot_ix(g, 0), *kl = g->d->k_len;
+    tg_op *any; /* no row at all: the block's repeated rows would not exist */
+    if (!dot_if(g, dot_lt(g, k0, g->x.len), &any)) {
+        g->scratch->used = mark;
+        return;
+    }
+    if (blocked) {
+        dot_loop ks = dot_for(g, k0, g->d->k_len, p.ks);
+        kl = dot_min(g, dot_ix(g, p.ks), dot_sub(g, g->d->k_len, ks.iv));
+        update_block(g, &p, ks.iv, kl);
+        dot_end_for(g, ks);
+    } else {
+        update_block(g, &p, k0, kl);
+    }
+    dot_end_if(g, any);
+    g->scratch->used = mark;
+}
