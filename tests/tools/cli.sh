@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The command's contract: exit statuses, .npy in and out, diagnostics, packages, formatting, the cache.
+# usage: cli.sh TEGULA SCRATCH_DIR
+set -u
+tegula=$1 dir=$2
+kernels=$(cd "$(dirname "$0")/../../kernels" && pwd)
+rm -rf "$dir" && mkdir -p "$dir" && cd "$dir" || exit 1
+export TEGULA_CACHE_DIR=$dir/cache
+checks=0 failures=0
+
+# expect STATUS TEXT COMMAND...: exit status and a text that standard output or error must contain.
+expect() {
+    local status=$1 text=$2 got
+    shift 2
+    "$@" >out.txt 2>&1 </dev/null
+    got=$?
+    checks=$((checks + 1))
+    if [ $got -ne "$status" ] || ! grep -qF -- "$text" out.txt; then
+        failures=$((failures + 1))
+        echo "FAIL: $* -> status $got (want $status), want text '$text', got:"
+        head -20 out.txt
+    fi
+}
+
+cat >ok.tg <<'TG'
+// twice
+kernel twice[T: f32 | f16](x: T[N], out y: T[N])
+  tune BN = 64
+  grid i: N by BN
+{
+  y[i] = (x[i] * 2.0) as T
+}
+case twice [f32] N=5
+TG
+sed 's/x\[i\] \* 2.0/x[i] * z/' ok.tg >wrong.tg
+
+# command line
+expect 2 usage "$tegula"
+expect 2 "no command" "$tegula" frobnicate
+expect 0 "usage:" "$tegula" run --help
+expect 0 tegula "$tegula" --version
+expect 0 complete "$tegula" --completion
+expect 0 .TH "$tegula" --man
+expect 2 usage "$tegula" run ok.tg
+expect 2 usage "$tegula" check
+expect 3 "no device" "$tegula" run ok.tg --kernel twice --device abacus --set T=f32 --set N=5
+expect 3 "no target" "$tegula" build ok.tg --kernel twice --set T=f32 --target z80 -o z.tgp
+expect 1 "cannot open" "$tegula" check missing.tg
+
+# programs
+expect 0 fine "$tegula" check ok.tg
+expect 1 "wrong.tg:6:" "$tegula" check wrong.tg
+expect 1 '"severity"' "$tegula" check wrong.tg --json
+id=$("$tegula" check wrong.tg 2>&1 | grep -oE 'E[0-9]{4}' | head -1)
+expect 0 "$id" "$tegula" explain "$id"
+expect 1 "no diagnostic" "$tegula" explain E9999
+expect 1 "N" "$tegula" run ok.tg --kernel twice --set T=f32
+
+# arrays: 1..5 as float32 through an .npy file
+printf '\x93NUMPY\x01\x00\x76\x00' >x.npy
+printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }" >>x.npy
+printf '\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40\x00\x00\xa0\x40' >>x.npy
+for device in interp cpu; do
+    expect 0 "" "$tegula" run ok.tg --kernel twice --device $device --set T=f32 --in x=x.npy --out y=$device.npy
+    got=$(tail -c 20 $device.npy | od -An -tx1 | tr -d ' \n')
+    checks=$((checks + 1))
+    if [ "$got" != 0000004000008040000 ] && [ "$got" != 00000040000080400000c0400000004100002041 ]; then
+        failures=$((failures + 1)); echo "FAIL: $device wrote $got"
+    fi
+done
+head -c 60 x.npy >cut.npy
+expect 1 "cut.npy" "$tegula" run ok.tg --kernel twice --set T=f32 --in x=cut.npy
+expect 0 "y: ok" "$tegula" run ok.tg --kernel twice --set T=f32 --set N=1000 --check
+expect 0 "twice:" "$tegula" run ok.tg --kernel twice --set T=f16 --set N=77 --repeat 3
+expect 0 "" "$tegula" interp ok.tg --kernel twice --set T=f32 --set N=7 --mode exact
+
+# packages
+expect 0 "" "$tegula" build ok.tg --kernel twice --set T=f32 -o ok.tgp
+expect 0 "kernel twice" "$tegula" pack ls ok.tgp
+expect 0 whole "$tegula" pack verify ok.tgp
+expect 0 alike "$tegula" pack diff ok.tgp ok.tgp
+head -c 100 ok.tgp >short.tgp
+expect 1 short.tgp "$tegula" pack verify short.tgp
+for emit in ast tile loop llvm asm; do
+    expect 0 "" "$tegula" build ok.tg --kernel twice --set T=f32 --emit $emit
+done
+expect 0 tegula-ir "$tegula" build ok.tg --kernel twice --set T=f32 --emit tile -o ok.tgir
+expect 0 "" "$tegula" build ok.tgir --emit asm
+expect 0 parse "$tegula" build --print-pipeline
+
+# formatting: idempotent, and the stock kernels still check afterwards
+cp ok.tg f.tg
+expect 0 "" "$tegula" fmt f.tg
+expect 0 "" "$tegula" fmt --check f.tg
+for k in "$kernels"/*/*.tg; do
+    cp "$k" k.tg
+    expect 0 "" "$tegula" fmt k.tg
+    expect 0 "" "$tegula" fmt --check k.tg
+    expect 0 fine "$tegula" check k.tg
+done
+
+# the cache
+expect 0 entries "$tegula" cache ls
+expect 0 "0 damaged" "$tegula" cache verify
+for f in cache/*; do [ -f "$f" ] && printf 'x' | dd of="$f" bs=1 seek=40 conv=notrunc 2>/dev/null; done
+expect 0 "" "$tegula" run ok.tg --kernel twice --set T=f32 --set N=1000 --check
+expect 0 removed "$tegula" cache clear
+TEGULA_CACHE_DIR=/proc/nowhere expect 0 "y: ok" "$tegula" run ok.tg --kernel twice --set T=f32 --set N=1000 --check
+
+echo "$checks checks, $failures failed"
+[ $failures -eq 0 ]
