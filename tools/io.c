@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_SOURCE_BYTES = 16 << 20 };
@@ -39,14 +40,19 @@ bool tool_write_file(tool *t, const char *path, const void *data, size_t bytes) 
     if (strcmp(path, "-") == 0) {
         return fwrite(data, 1, bytes, stdout) == bytes && fflush(stdout) == 0;
     }
-    char *aside = tg_arena_printf(&t->arena, "%s.tmp%ld", path, (long)getpid());
-    FILE *f = fopen(aside, "wb");
+    /* Devices and pipes are written in place: renaming over them would replace them. */
+    struct stat st;
+    bool in_place = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    const char *target = in_place ? path : tg_arena_printf(&t->arena, "%s.tmp%ld", path, (long)getpid());
+    FILE *f = fopen(target, "wb");
     bool ok = f != NULL && fwrite(data, 1, bytes, f) == bytes;
     ok = f != NULL && fclose(f) == 0 && ok;
-    ok = ok && rename(aside, path) == 0;
+    ok = ok && (in_place || rename(target, path) == 0);
     if (!ok) {
         tool_error(t, TG_D_TOOL, "cannot write %s: %s", path, strerror(errno));
-        (void)remove(aside);
+        if (!in_place) {
+            (void)remove(target);
+        }
     }
     return ok;
 }
