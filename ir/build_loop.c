@@ -69,8 +69,7 @@ tg_value *tg_build_shuffle(tg_builder *b, tg_value *x, tg_value *y, int64_t lane
 }
 
 tg_value *tg_build_reducev(tg_builder *b, tg_reduce_kind kind, tg_value *vec) {
-    tg_value *r =
-        tg_build1(b, TG_OP_REDUCEV, tg_type_scalar(b->module, vec->type->dtype), 1, vec);
+    tg_value *r = tg_build1(b, TG_OP_REDUCEV, tg_type_scalar(b->module, vec->type->dtype), 1, vec);
     tg_op_set_int(r->def, TG_ATTR_RED, kind);
     return r;
 }

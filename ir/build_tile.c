@@ -23,9 +23,7 @@ tg_value *tg_build_dim(tg_builder *b, tg_value *tensor, int axis) {
     return r;
 }
 
-static tg_value *as_i64(tg_builder *b, tg_value *cond) {
-    return tg_build_cast(b, cond, TG_DT_I64);
-}
+static tg_value *as_i64(tg_builder *b, tg_value *cond) { return tg_build_cast(b, cond, TG_DT_I64); }
 
 static tg_value *is_nonzero(tg_builder *b, tg_value *v) {
     return tg_build_cmp(b, TG_CMP_NE, v, tg_build_index(b, 0));

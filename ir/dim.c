@@ -2,8 +2,8 @@
 /*
  * Dimension expressions: integer arithmetic over the runtime dimension names of a kernel. They are
  * interned, and sums and products are brought to one normal form on the way in, so that `M + 1` and
- * `1 + M` are one pointer: a sum is a list of coefficient * atom ordered structurally plus a constant.
- * Arithmetic wraps at 64 bits, which keeps the reordering exact.
+ * `1 + M` are one pointer: a sum is a list of coefficient * atom ordered structurally plus a
+ * constant. Arithmetic wraps at 64 bits, which keeps the reordering exact.
  */
 #include "ir/ir.h"
 

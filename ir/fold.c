@@ -4,9 +4,7 @@
 
 #include <math.h>
 
-static uint64_t width_mask(int bits) {
-    return bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
-}
+static uint64_t width_mask(int bits) { return bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1; }
 
 int64_t tg_fold_wrap(tg_dtype t, int64_t v) {
     if (t == TG_DT_BOOL) {
@@ -134,7 +132,9 @@ bool tg_fold_int_cmp(tg_cmp_pred p, tg_dtype t, int64_t a, int64_t b) {
 
 /* ---- floats --------------------------------------------------------------------------------- */
 
-static bool less_float(double a, double b) { return a < b || (a == b && signbit(a) && !signbit(b)); }
+static bool less_float(double a, double b) {
+    return a < b || (a == b && signbit(a) && !signbit(b));
+}
 
 /* One operation in f32: the operands are exact floats and each operation rounds once. */
 static bool apply_f32(tg_opcode code, float a, float b, float *out) {

@@ -2,10 +2,8 @@
 /*
  * Modules, functions, regions, operations and the use lists between them.
  *
- *   value.uses ─▶ tg_use ─▶ tg_use ...      one list per value, through every operand slot naming it
- *                   │ user
- *                   ▼
- *                 tg_op.operands[i]         the slots themselves, an array of the op
+ *   value.uses ─▶ tg_use ─▶ tg_use ...      one list per value, through every operand slot naming
+ * it │ user ▼ tg_op.operands[i]         the slots themselves, an array of the op
  *
  * So replacing all uses of a value or asking whether it has any costs no walk over the function.
  */

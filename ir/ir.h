@@ -342,6 +342,9 @@ bool tg_enum_value(tg_attr_key key, const char *name, size_t len, int64_t *out);
 /* Appends the versioned text form; reads back to an equal module (tests hold this). */
 void tg_module_print(tg_sb *sb, const tg_module *m);
 void tg_func_print(tg_sb *sb, const tg_func *f);
+/* f gives the dimension names; NULL prints sym(i). */
+void tg_type_print(tg_sb *sb, const tg_type *t, const tg_func *f);
+void tg_dim_print(tg_sb *sb, const tg_dim *d, const tg_func *f);
 /* Parses IR text; any bytes. TG_E_SOURCE with diagnostics in sink when malformed. */
 tg_status tg_module_parse(const tg_source *src, tg_arena *a, tg_sink *sink, tg_module **out) TG_MUST_USE;
 /* Checks every invariant of every op; TG_E_INTERNAL or TG_E_SOURCE with diagnostics. Never crashes. */

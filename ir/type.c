@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Types, interned per module: equal types are one pointer, so passes compare types with ==. The table
- * is open-addressed over a hash of the fields that the kind uses; unused fields are zero.
+ * Types, interned per module: equal types are one pointer, so passes compare types with ==. The
+ * table is open-addressed over a hash of the fields that the kind uses; unused fields are zero.
  */
 #include "ir/ir.h"
 
