@@ -178,6 +178,7 @@ typedef enum tg_shape_method { TG_SHAPE_RESHAPE, TG_SHAPE_PERMUTE, TG_SHAPE_BROA
 struct tg_expr {
     tg_expr_kind kind;
     bool paren; /* written in parentheses; span includes them */
+    int height; /* of the tree below; at most TG_EXPR_MAX_HEIGHT (parser.h) */
     tg_span span;
     union {
         uint64_t int_value; /* a minus sign is an EXPR_UNARY around it */
@@ -468,6 +469,7 @@ struct tg_file {
     tg_decl **decls;    /* in source order */
     int n_decls;
     bool has_errors;
+    bool loading; /* its imports are being loaded: importing it again is a circle */
 };
 
 /* Parses one file: always returns a tree, marking what is broken. */

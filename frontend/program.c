@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading: parses the main file, the built-in std module and the imports, finds names, and turns case
+ * and bench lines into settings. Everything that needs types is the checker's (elab*.c).
+ */
+#include "frontend/program.h"
+
+#include <string.h>
+
+enum { IMPORT_MAX_DEPTH = 64 };
+
+/* ---- lookup --------------------------------------------------------------------------------- */
+
+static bool declares_name(const tg_decl *d) {
+    return d->kind <= TG_DECL_CONST && d->name.name != NULL;
+}
+
+tg_decl *tg_file_find(const tg_file *f, const char *name) {
+    for (int i = 0; f != NULL && i < f->n_decls; i++) {
+        tg_decl *d = f->decls[i];
+        if (declares_name(d) && (d->name.name == name || strcmp(d->name.name, name) == 0)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+tg_file *tg_program_module(const tg_program *p, const tg_file *from, const char *module) {
+    for (int i = 0; i < from->n_decls; i++) {
+        const tg_decl *d = from->decls[i];
+        if (d->kind == TG_DECL_IMPORT && d->name.name != NULL && strcmp(d->name.name, module) == 0) {
+            return d->u.import.file;
+        }
+    }
+    return strcmp(module, "std") == 0 ? p->std : NULL;
+}
+
+tg_decl *tg_program_find(const tg_program *p, const tg_file *from, const char *name) {
+    tg_decl *d = tg_file_find(from, name);
+    return d != NULL || from == p->std ? d : tg_file_find(p->std, name);
+}
+
+const char *tg_program_name(tg_program *p, const char *text) {
+    return tg_intern(&p->names, text, strlen(text));
+}
+
+/* ---- files and imports ---------------------------------------------------------------------- */
+
+static tg_file *load_file(tg_program *p, const tg_source *src, const char *module, int depth);
+
+static tg_file *loaded(const tg_program *p, const tg_source *src) {
+    for (size_t i = 0; i < p->files.count; i++) {
+        if (p->files.data[i]->source == src || strcmp(p->files.data[i]->source->name, src->name) == 0) {
+            return p->files.data[i];
+        }
+    }
+    return NULL;
+}
+
+static void load_import(tg_program *p, tg_file *from, tg_decl *d, int depth) {
+    if (d->broken || d->u.import.path == NULL) {
+        return;
+    }
+    if (strcmp(d->u.import.path, "std") == 0) {
+        d->u.import.file = p->std;
+        return;
+    }
+    const tg_source *src = p->import != NULL && depth < IMPORT_MAX_DEPTH
+                               ? p->import(p->import_user, p->arena, d->u.import.path, from->source)
+                               : NULL;
+    if (src == NULL) {
+        tg_error(p->sink, TG_D_IMPORT_NOT_FOUND, d->u.import.path_span, "the module \"%s\" cannot be read",
+                 d->u.import.path);
+        return;
+    }
+    tg_file *f = loaded(p, src);
+    if (f != NULL && f->loading) {
+        tg_error(p->sink, TG_D_IMPORT_CYCLE, d->u.import.path_span, "\"%s\" imports itself in a circle",
+                 d->u.import.path);
+        return;
+    }
+    d->u.import.file = f != NULL ? f : load_file(p, src, d->name.name, depth + 1);
+}
+
+/* Kernels, ops, fns, records, constants and modules share one set of names. */
+static void check_names(tg_program *p, const tg_file *f) {
+    for (int i = 0; i < f->n_decls; i++) {
+        const tg_decl *d = f->decls[i];
+        bool named = declares_name(d) || (d->kind == TG_DECL_IMPORT && d->name.name != NULL);
+        for (int k = 0; named && k < i; k++) {
+            const tg_decl *o = f->decls[k];
+            if ((declares_name(o) || o->kind == TG_DECL_IMPORT) && o->name.name == d->name.name) {
+                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, d->name.span, "`%s` is declared twice", d->name.name);
+                tg_note_add(p->sink, g, o->name.span, "the first declaration is here");
+                break;
+            }
+        }
+    }
+}
+
+static tg_file *load_file(tg_program *p, const tg_source *src, const char *module, int depth) {
+    tg_parse_env env = {p->arena, p->sink, &p->names};
+    tg_file *f = tg_parse_file(&env, src, module);
+    TG_LIST_PUSH(p->arena, &p->files, f);
+    f->loading = true;
+    for (int i = 0; i < f->n_decls; i++) {
+        if (f->decls[i]->kind == TG_DECL_IMPORT) {
+            load_import(p, f, f->decls[i], depth);
+        }
+    }
+    f->loading = false;
+    check_names(p, f);
+    return f;
+}
+
+/* ---- cases ---------------------------------------------------------------------------------- */
+
+static bool is_kernel(const tg_decl *d) {
+    return d != NULL && (d->kind == TG_DECL_KERNEL || d->kind == TG_DECL_OP);
+}
+
+/* Does the name occur in the expression (as a dimension)? */
+static bool mentions(const tg_expr *e, const char *name) {
+    if (e == NULL) {
+        return false;
+    }
+    switch ((int)e->kind) {
+    case TG_EXPR_NAME:
+        return e->u.name.name == name;
+    case TG_EXPR_UNARY:
+        return mentions(e->u.unary.x, name);
+    case TG_EXPR_BINARY:
+        return mentions(e->u.binary.a, name) || mentions(e->u.binary.b, name);
+    case TG_EXPR_CALL:
+        for (int i = 0; i < e->u.call.n; i++) {
+            if (mentions(e->u.call.args[i].value, name)) {
+                return true;
+            }
+        }
+        return false;
+    default:
+        return false;
+    }
+}
+
+static bool list_mentions(const tg_expr_list *l, const char *name) {
+    for (int i = 0; i < l->n; i++) {
+        if (mentions(l->items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Compile-time parameters, tunes, scalars, and names in the extents of tensors can be set. */
+static bool can_set(const tg_decl *k, const char *name) {
+    for (int i = 0; i < k->u.kernel.ct.n; i++) {
+        if (k->u.kernel.ct.items[i].name.name == name) {
+            return true;
+        }
+    }
+    for (int i = 0; i < k->u.kernel.n_tunes; i++) {
+        if (k->u.kernel.tunes[i].name.name == name) {
+            return true;
+        }
+    }
+    for (int i = 0; i < k->u.kernel.params.n; i++) {
+        const tg_ast_param *a = &k->u.kernel.params.items[i];
+        bool scalar = a->name.name == name && !a->type.has_dims;
+        if (scalar || list_mentions(&a->type.dims, name) || list_mentions(&a->type.args, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *setting_name(tg_program *p, const tg_decl *example, const tg_decl *kernel, int i, int positional) {
+    const tg_set *s = &example->u.example.sets[i];
+    if (s->name.name != NULL) {
+        if (!can_set(kernel, s->name.name)) {
+            tg_diag *d = tg_error(p->sink, TG_D_CASE_SETTING, s->name.span, "`%s` has nothing called `%s` to set",
+                                  kernel->name.name, s->name.name);
+            tg_note_add(p->sink, d, kernel->head,
+                        "settings are compile-time parameters, tunes, dimensions and scalar parameters");
+            return NULL;
+        }
+        return s->name.name;
+    }
+    if (positional >= kernel->u.kernel.ct.n) {
+        tg_diag *d = tg_error(p->sink, TG_D_CASE_POSITIONAL, s->span, "`%s` has %d compile-time parameter%s",
+                              kernel->name.name, kernel->u.kernel.ct.n, kernel->u.kernel.ct.n == 1 ? "" : "s");
+        tg_note_add(p->sink, d, kernel->head, "values in brackets bind them in the order of their declaration");
+        return NULL;
+    }
+    return kernel->u.kernel.ct.items[positional].name.name;
+}
+
+bool tg_program_settings(tg_program *p, const tg_decl *example, tg_setting **out, int *out_n) {
+    const tg_decl *kernel = tg_file_find(example->file, example->name.name);
+    int n = 0, positional = 0;
+    bool ok = true;
+    tg_setting *settings = TG_NEW_ARRAY(p->arena, tg_setting, example->u.example.n);
+    *out = settings;
+    *out_n = 0;
+    if (!is_kernel(kernel)) {
+        return false;
+    }
+    for (int i = 0; i < example->u.example.n; i++) {
+        const tg_set *s = &example->u.example.sets[i];
+        const char *name = setting_name(p, example, kernel, i, positional);
+        positional += s->name.name == NULL;
+        bool twice = false;
+        for (int k = 0; name != NULL && k < n; k++) {
+            twice |= settings[k].name == name;
+        }
+        if (twice) {
+            tg_error(p->sink, TG_D_CASE_SETTING, s->span, "`%s` is set twice", name);
+        }
+        ok &= name != NULL && !twice;
+        if (name != NULL && !twice) {
+            settings[n++] = (tg_setting){name, s->text};
+        }
+    }
+    *out_n = n;
+    return ok;
+}
+
+static void check_kernel_name(tg_program *p, const tg_decl *d) {
+    static const char *const words[] = {[TG_DECL_SCHEDULE] = "schedule", [TG_DECL_CASE] = "case",
+                                        [TG_DECL_BENCH] = "bench", [TG_DECL_INSTANTIATE] = "instantiate"};
+    const tg_decl *k = tg_file_find(d->file, d->name.name);
+    if (k == NULL) {
+        tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "this file has no kernel or op called `%s` to %s",
+                 d->name.name, words[d->kind]);
+    } else if (!is_kernel(k)) {
+        tg_diag *g = tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "`%s` is neither a kernel nor an op", d->name.name);
+        tg_note_add(p->sink, g, k->name.span, "it is declared here");
+    }
+}
+
+static void add_case(tg_program *p, tg_decl *d) {
+    const tg_decl *kernel = tg_file_find(d->file, d->name.name);
+    tg_case c = {.is_bench = d->kind == TG_DECL_BENCH, .kernel = d->name.name, .span = d->head};
+    (void)tg_program_settings(p, d, &c.settings, &c.n_settings);
+    const tg_tol *t = d->u.example.tol.kind != TG_TOLK_NONE ? &d->u.example.tol : &kernel->u.kernel.tol;
+    static const int kinds[] = {TG_TOL_NONE, TG_TOL_EXACT, TG_TOL_ABS_REL, TG_TOL_CALC_DIFF, TG_TOL_ULP, TG_TOL_NMSE, TG_TOL_GATE};
+    c.tol = kinds[t->kind];
+    c.tol_a = t->a;
+    c.tol_b = t->b;
+    TG_LIST_PUSH(p->arena, &p->cases, c);
+    TG_LIST_PUSH(p->arena, &p->case_decls, d);
+}
+
+static void collect(tg_program *p) {
+    for (int i = 0; i < p->main->n_decls; i++) {
+        tg_decl *d = p->main->decls[i];
+        if (d->name.name == NULL) {
+            continue;
+        }
+        if (is_kernel(d)) {
+            TG_LIST_PUSH(p->arena, &p->kernels, d);
+        }
+        bool example = d->kind == TG_DECL_CASE || d->kind == TG_DECL_BENCH;
+        if (example || d->kind == TG_DECL_SCHEDULE || d->kind == TG_DECL_INSTANTIATE) {
+            check_kernel_name(p, d);
+        }
+        if (is_kernel(tg_file_find(p->main, d->name.name)) && !d->broken) {
+            tg_setting *settings;
+            int n;
+            if (example) {
+                add_case(p, d);
+            } else if (d->kind == TG_DECL_INSTANTIATE) {
+                (void)tg_program_settings(p, d, &settings, &n);
+            }
+        }
+    }
+}
+
+/* ---- the door ------------------------------------------------------------------------------- */
+
+static tg_program *load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_import_fn import, void *user) {
+    tg_program *p = TG_NEW(a, tg_program);
+    p->arena = a;
+    p->sink = sink;
+    p->import = import;
+    p->import_user = user;
+    tg_strtab_init(&p->names, a);
+    p->std = load_file(p, tg_std_source(), "std", 0);
+    p->main = load_file(p, src, "", 0);
+    collect(p);
+    return p;
+}
+
+tg_status tg_program_load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_import_fn import,
+                          void *import_user, tg_program **out) {
+    jmp_buf *outer = a->env->oom;
+    jmp_buf buf;
+    int errors = sink->errors;
+    *out = NULL;
+    if (TG_ENV_GUARD(a->env, buf)) {
+        a->env->oom = outer;
+        return TG_E_NOMEM;
+    }
+    *out = load(a, sink, src, import, import_user);
+    a->env->oom = outer;
+    return sink->errors > errors ? TG_E_SOURCE : TG_OK;
+}
+
+int tg_program_n_kernels(const tg_program *p) { return (int)p->kernels.count; }
+
+tg_kernel_info tg_program_kernel(const tg_program *p, int i) {
+    const tg_decl *d = p->kernels.data[i];
+    tg_kernel_info info = {.name = d->name.name, .is_op = d->kind == TG_DECL_OP, .n_compile = d->u.kernel.ct.n,
+                           .span = d->head};
+    const char **names = TG_NEW_ARRAY(p->arena, const char *, info.n_compile + 1);
+    for (int k = 0; k < info.n_compile; k++) {
+        names[k] = d->u.kernel.ct.items[k].name.name;
+    }
+    info.compile_names = names;
+    return info;
+}
+
+int tg_program_n_cases(const tg_program *p) { return (int)p->cases.count; }
+
+const tg_case *tg_program_case(const tg_program *p, int i) { return &p->cases.data[i]; }
