@@ -23,7 +23,7 @@
  *   signature  str name, u32 n_params, params, u32 n_syms, n_syms x str, u32 n_requires, n x code,
  *              u32 n_bindings, n x (str name, str value)
  *   param      str name, u8 dtype, u8 rank, u16 flags (tg_param_flag), u64 elem_bytes (records),
- *              u64 align_bytes (0: the element's), f64 init, code range_lo, code range_hi,
+ *              u64 align_bytes (0: the element's), u64 init bits, code range_lo, code range_hi,
  *              rank x code (extents in elements)
  *   variant    code guard (none: always), str schedule, u32 n_codes, n_codes x entry
  *   entry      u32 CODE section number (in order of appearance), u32 n_phases 1..TG_CPU_MAX_PHASES,
@@ -32,7 +32,8 @@
  *   op         signature, u32 n_temps, n x (str name, u8 dtype, u8 rank, u16 0, u64 elem_bytes,
  *              rank x code), u32 n_launches, n x (u32 kernel number, code when (none: always),
  *              u32 n_args, n_args x arg)
- *   arg        u8 kind (tg_pack_arg), then u32 index (PARAM, TEMP), code (DIM) or f64 (FLOAT)
+ *   arg        u8 kind (tg_pack_arg), then u32 index (PARAM, TEMP), code (DIM) or u64 bits of the
+ *              kernel's scalar parameter (FLOAT)
  * CODE     u32 isa (tg_isa), u32 n_imports, u64 imports offset, u64 image bytes, u64 bss bytes, 0,
  *          n_imports x u32 import id (tg_import), padding to 16 (from the section's start), image
  * IR       text of the tile module (for later retargeting)

@@ -215,8 +215,8 @@ typedef enum tgr_queue_flag {
 /*
  * In order: a piece of work starts when the one before it has ended. A synchronous queue (flags 0)
  * has finished the work when the call returns. On an asynchronous one arguments are checked in the
- * call; what fails later (a trap) is reported once by the next tgr_queue_wait or tgr_event_wait, and
- * work behind it still runs.
+ * call; what fails later (a trap) is reported by the events recorded behind it and by the next
+ * tgr_queue_wait, which also clears it; work behind it still runs.
  */
 TGR_API tgr_status tgr_queue_create(tgr_device *device, uint32_t flags, tgr_queue **out) TGR_MUST_USE;
 TGR_API void tgr_queue_retain(tgr_queue *queue);
@@ -299,7 +299,7 @@ typedef struct tgr_param_info {
     uint32_t reserved;
     int64_t elem_bytes;  /* of one element; 0 for sub-byte types */
     int64_t align_bytes; /* required of the base address */
-    double init;
+    uint64_t init_bits;  /* TG_PARAM_INIT: the element's bits */
 } tgr_param_info;
 
 TGR_API void tgr_kernel_get_info(const tgr_kernel *kernel, tgr_kernel_info *out);

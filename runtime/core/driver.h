@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door between the core and a driver: one table of functions per kind of device. A new driver
+ * clones drivers/null/null.c, fills in this table and adds its row to core/device.c; the conformance
+ * test (tests/runtime/test_driver.c) then runs over it.
+ *
+ * The core checks arguments, orders work and keeps references. A driver's `run` executes one launch
+ * and returns when it is done; it is never called twice at the same time from one queue, but may be
+ * from several.
+ */
+#ifndef TGR_DRIVER_H
+#define TGR_DRIVER_H
+
+#include <stdbool.h>
+
+#include <tegula/package_format.h>
+#include <tegula/tegula.h>
+
+/* Device memory. pointer is what launch slots hold; host is the same memory for the host, or NULL. */
+typedef struct tgr_memory {
+    void *pointer, *host;
+    size_t bytes;
+    void *base; /* driver's own */
+    size_t base_bytes;
+    uint32_t flags;
+} tgr_memory;
+
+/* A kernel's entry points on this device. */
+typedef struct tgr_entry {
+    tg_cpu_plan_fn plan;
+    tg_cpu_phase_fn phases[TG_CPU_MAX_PHASES];
+    uint32_t n_phases;
+    void *image; /* driver's code object */
+} tgr_entry;
+
+/* Code of a package, still in the package's bytes. */
+typedef struct tgr_image_desc {
+    uint32_t isa;
+    uint32_t n_imports;
+    const uint8_t *imports; /* n_imports little-endian u32 of tg_import */
+    uint64_t imports_offset, image_bytes, bss_bytes;
+    const uint8_t *image;
+} tgr_image_desc;
+
+/* One launch. */
+typedef struct tgr_run {
+    const char *name;
+    const tgr_entry *entry;
+    const int64_t *slots;
+    uint32_t n_slots;
+    int64_t programs; /* out: how many ran, for profiles */
+} tgr_run;
+
+typedef struct tgr_driver {
+    const char *name;
+    /* What a device of this driver would be; false when there is none on this machine. */
+    bool (*describe)(tgr_context *context, tgr_device_info *out);
+    tgr_status (*open)(tgr_context *context, const tgr_device_options *options, void **out_state,
+                       int32_t *out_threads);
+    void (*close)(tgr_context *context, void *state);
+
+    tgr_status (*memory_alloc)(tgr_context *context, void *state, size_t bytes, uint32_t flags, tgr_memory *out);
+    void (*memory_free)(tgr_context *context, void *state, tgr_memory *memory);
+    void (*copy)(void *state, void *to, const void *from, size_t bytes);
+
+    /* Preference of an instruction set: negative when the device cannot run it. */
+    int32_t (*isa_rank)(void *state, uint32_t isa);
+    bool needs_trust; /* the code runs with the host's rights */
+    tgr_status (*image_load)(tgr_context *context, void *state, const tgr_image_desc *desc, void **out_image);
+    void (*image_unload)(tgr_context *context, void *state, void *image);
+    /* Entry points at the offsets; checked to lie inside the image. */
+    void (*image_entry)(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases, tgr_entry *out);
+    /* Names a function for profilers. */
+    void (*image_name)(tgr_context *context, void *state, void *image, uint64_t offset, uint64_t bytes,
+                       const char *name);
+
+    /* Runs to the end. TGR_E_TRAP with a message when the kernel gave up. */
+    tgr_status (*run)(tgr_context *context, void *state, tgr_run *run);
+} tgr_driver;
+
+extern const tgr_driver tgr_driver_cpu;
+extern const tgr_driver tgr_driver_null;
+
+/* core/context.c, for drivers too. */
+void *tgr_alloc(tgr_context *context, size_t bytes);
+void *tgr_alloc_raw(tgr_context *context, size_t bytes); /* not zeroed */
+void tgr_free(tgr_context *context, void *pointer, size_t bytes);
+tgr_status tgr_fail(tgr_context *context, tgr_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void tgr_log(tgr_context *context, tgr_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
