@@ -83,6 +83,7 @@ typedef struct tg_interp {
     int64_t program;
     int64_t steps;
     uint32_t store_id;
+    tg_op no_yield;                /* stands for the yield that a region without results may omit */
     bool stop;                     /* give up: reported */
     TG_LIST(const tg_op *) told;   /* ops with a report already */
     TG_LIST(tg_op *) births;       /* ops of this program that made a NaN */
