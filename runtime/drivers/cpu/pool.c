@@ -9,7 +9,7 @@
  *   gate = open << 31 | number of workers inside        (one atomic word)
  *
  * pthreadpool does this job too, but Debian ships it as a shared library only, and the runtime links
- * nothing but libc (docs/decisions/0020-own-pool.md).
+ * nothing but libc (docs/decisions/0004-own-thread-pool.md).
  */
 #define _GNU_SOURCE
 #include "pool.h"
