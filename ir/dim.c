@@ -76,10 +76,14 @@ const tg_dim *tg_dim_sym(tg_module *m, int index) {
     return dim_intern(m, TG_DIM_SYM, index, NULL, NULL);
 }
 
-/* Structural order, independent of addresses, so that output is the same on every run. */
+/* Structural order, independent of addresses, so that output is the same on every run. Constants
+ * come last, where people write them. */
 static int dim_compare(const tg_dim *a, const tg_dim *b) {
     if (a == b) {
         return 0;
+    }
+    if ((a->code == TG_DIM_CONST) != (b->code == TG_DIM_CONST)) {
+        return a->code == TG_DIM_CONST ? 1 : -1;
     }
     if (a->code != b->code) {
         return a->code < b->code ? -1 : 1;
