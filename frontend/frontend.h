@@ -60,6 +60,9 @@ int tg_program_n_kernels(const tg_program *p);
 tg_kernel_info tg_program_kernel(const tg_program *p, int i);
 int tg_program_n_cases(const tg_program *p);
 const tg_case *tg_program_case(const tg_program *p, int i);
+/* The `instantiate` lines: kernel, settings and span of a tg_case. */
+int tg_program_n_instances(const tg_program *p);
+const tg_case *tg_program_instance(const tg_program *p, int i);
 
 /*
  * Specialises a kernel (or op: then all kernels it launches are added, and a tg_hostop) into module m

@@ -270,7 +270,10 @@ static void collect(tg_program *p) {
             if (example) {
                 add_case(p, d);
             } else if (d->kind == TG_DECL_INSTANTIATE) {
-                (void)tg_program_settings(p, d, &settings, &n);
+                if (tg_program_settings(p, d, &settings, &n)) {
+                    tg_case c = {.kernel = d->name.name, .settings = settings, .n_settings = n, .span = d->head};
+                    TG_LIST_PUSH(p->arena, &p->instances, c);
+                }
             }
         }
     }
@@ -323,3 +326,7 @@ tg_kernel_info tg_program_kernel(const tg_program *p, int i) {
 int tg_program_n_cases(const tg_program *p) { return (int)p->cases.count; }
 
 const tg_case *tg_program_case(const tg_program *p, int i) { return &p->cases.data[i]; }
+
+int tg_program_n_instances(const tg_program *p) { return (int)p->instances.count; }
+
+const tg_case *tg_program_instance(const tg_program *p, int i) { return &p->instances.data[i]; }

@@ -19,6 +19,7 @@ struct tg_program {
     TG_LIST(tg_decl *) kernels; /* kernels and ops of the main file, in order */
     TG_LIST(tg_case) cases;
     TG_LIST(tg_decl *) case_decls; /* parallel to cases */
+    TG_LIST(tg_case) instances;    /* of the instantiate lines: kernel and settings */
     tg_import_fn import;
     void *import_user;
     void *elab; /* the checker's own state */
