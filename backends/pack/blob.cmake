@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+add_library(tg_blob STATIC ${CMAKE_CURRENT_LIST_DIR}/blob.c ${CMAKE_CURRENT_LIST_DIR}/blob_reloc.c)
+target_link_libraries(tg_blob PUBLIC tg_ir)
