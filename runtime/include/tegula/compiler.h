@@ -86,7 +86,7 @@ typedef struct tgc_times {
 typedef struct tgc_result {
     void *bytes;          /* package, object or text; text is NUL-terminated beyond n_bytes */
     size_t n_bytes;
-    char *diagnostics;    /* rendered text or JSON lines; "" when there are none; NUL-terminated */
+    char *diagnostics;    /* rendered text or JSON lines, NUL-terminated; NULL when there are none */
     size_t diagnostics_bytes;
     int32_t errors, warnings;
     size_t peak_bytes;    /* compiler memory, LLVM's own excluded */
@@ -106,8 +106,8 @@ TGR_API void tgc_result_fini(tgc_result *result);
 TGR_API const char *const *tgc_pipeline(void);
 /* One line of what a stage does; NULL for an unknown name. */
 TGR_API const char *tgc_pipeline_doc(const char *stage);
-/* Identifies compiler build, LLVM and formats: part of every cache key. */
-TGR_API const char *tgc_build_id(void);
+/* Identifies compiler build, LLVM and formats: part of every cache key. As tgr_context_message. */
+TGR_API size_t tgc_build_id(char *text, size_t size);
 
 /* The target machines this build compiles for; NULL past the end. */
 typedef struct tgc_target_info {

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of libtegula: the state of one compilation and the doors between its files.
+ *
+ *   compile.c    the pipeline: one flat list of stages, memory, results
+ *   units.c      what to compile: targets, instances, their specialisations, merged into kernels
+ *   stages.c     tile passes, lowering, code generation, blobs
+ *   header.c     the C header for linked objects
+ *   module.c     compile through the cache and load
+ */
+#ifndef TG_COMPILER_H
+#define TG_COMPILER_H
+
+#include <tegula/compiler.h>
+
+#include "backends/backend.h"
+#include "backends/pack/package_write.h"
+#include "frontend/frontend.h"
+#include "ir/passes.h"
+
+/* One target of the compilation. */
+typedef struct tgc_lane {
+    const tg_machine *machine;
+    tg_module *tile, *loop;
+    const unsigned char *object;
+    size_t object_bytes;
+    tg_blob blob;
+} tgc_lane;
+
+/* A kernel or op to compile and its settings. */
+typedef struct tgc_job {
+    const char *kernel;
+    const tg_setting *settings;
+    int n_settings;
+    bool is_op;
+    tg_span span;
+} tgc_job;
+
+/* A kernel of the package under construction. */
+typedef struct tgc_unit {
+    const char *name;      /* in the package */
+    const char *func_name; /* in ops, for the kernels of an op; else NULL */
+    int job;
+    TG_LIST(tg_pack_variant) variants;
+} tgc_unit;
+
+/* A source read on the way: part of the cache key. */
+typedef struct tgc_text {
+    const char *name, *text;
+    size_t n;
+} tgc_text;
+
+typedef struct tgc_state {
+    tgc_options o;
+    tg_env env;
+    tg_arena arena;   /* of everything */
+    tg_arena scratch; /* of the running pass */
+    tg_sink sink;
+    tg_source source;
+    tg_program *program;
+    TG_LIST(tgc_text) texts;
+    tgc_lane *lanes;
+    int n_lanes;
+    TG_LIST(tgc_job) jobs;
+    TG_LIST(tgc_unit) units;
+    const tg_hostop *ops;
+    const char *ir; /* text for the package */
+    size_t ir_bytes;
+    const unsigned char *bytes; /* the result, in the arena */
+    size_t n_bytes;
+    bool done; /* the result is there: later stages do nothing */
+    tgc_times times;
+    tg_status status;
+    /* Called when the sources are read and before anything is compiled; true ends with a hit. */
+    bool (*lookup)(struct tgc_state *s, void *user);
+    void *lookup_user;
+} tgc_state;
+
+/* Runs the pipeline. *out as in tgc_compile. */
+tgr_status tgc_run(tgc_state *s, tgc_result *out);
+/* Copies the options over zeros and sets up the state; false when struct_bytes is nonsense. */
+bool tgc_state_init(tgc_state *s, const tgc_options *options);
+
+/* Doors of the stages; each returns a status and reports to the sink. */
+tg_status tgc_load(tgc_state *s);
+tg_status tgc_choose_targets(tgc_state *s);
+tg_status tgc_choose_jobs(tgc_state *s);
+tg_status tgc_specialise(tgc_state *s);
+tg_status tgc_read_ir(tgc_state *s);
+tg_status tgc_tile_passes(tgc_state *s);
+tg_status tgc_lower(tgc_state *s);
+tg_status tgc_codegen(tgc_state *s);
+tg_status tgc_make_blobs(tgc_state *s);
+tg_status tgc_pack(tgc_state *s);
+/* Appends the header text for the first lane. */
+tg_status tgc_header(tgc_state *s, tg_sb *sb);
+/* The package of the units; with_code false: signatures only. */
+tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out, size_t *out_bytes);
+
+/* Sets the result to a text. */
+void tgc_set_text(tgc_state *s, const tg_sb *sb);
+/* Gives the text after `pass` to the host, if it asked for it. */
+void tgc_dump(tgc_state *s, const char *pass, const tg_func *f);
+bool tgc_wants_stop(const tgc_state *s, const char *pass);
+int64_t tgc_now_ns(void);
+
+#endif

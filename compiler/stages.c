@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stages between tile IR and a package: machine-independent passes, lowering, code generation, blobs,
+ * packing. Textual results (`--emit`, `--stop-after`) show the first target's.
+ */
+#include "compiler/compiler.h"
+
+#include <string.h>
+
+#ifndef TEGULA_VERSION
+#define TEGULA_VERSION "0"
+#endif
+#ifndef TEGULA_LLVM_VERSION
+#define TEGULA_LLVM_VERSION "none"
+#endif
+
+static void set_module_text(tgc_state *s, const tg_module *m) {
+    tg_sb sb;
+    tg_sb_init(&sb, &s->arena);
+    tg_module_print(&sb, m);
+    tgc_set_text(s, &sb);
+}
+
+/* ---- tile passes ---------------------------------------------------------------------------- */
+
+/* Is this pass behind the one compilation starts from? */
+static bool is_skipped(const tgc_state *s, const char *pass) {
+    if (!s->o.start_from) {
+        return false;
+    }
+    for (const char *const *p = tgc_pipeline(); *p; p++) {
+        if (strcmp(*p, pass) == 0) {
+            return strcmp(s->o.start_from, pass) != 0;
+        }
+        if (strcmp(*p, s->o.start_from) == 0) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static tg_status run_pass(tgc_state *s, const tg_pass *pass, tg_module *m, bool first_lane) {
+    for (tg_func *f = m->first_func; f; f = f->next) {
+        tg_pass_context ctx = {.scratch = &s->scratch, .sink = &s->sink, .remarks = s->o.remarks && first_lane};
+        pass->run(f, &ctx);
+        tg_arena_fini(&s->scratch);
+        if (s->o.verify_each) {
+            tg_status st = tg_func_verify(f, &s->sink);
+            if (st) {
+                return TG_E_INTERNAL;
+            }
+        }
+        if (first_lane) {
+            tgc_dump(s, pass->name, f);
+        }
+    }
+    return TG_OK;
+}
+
+static void put_ir(tgc_state *s);
+
+tg_status tgc_tile_passes(tgc_state *s) {
+    if (tgc_wants_stop(s, "specialise") || tgc_wants_stop(s, "load")) {
+        set_module_text(s, s->lanes[0].tile);
+        return TG_OK;
+    }
+    bool skip = s->o.start_from != NULL;
+    for (size_t p = 0; p < tg_tile_pipeline_count; p++) {
+        const tg_pass *pass = &tg_tile_pipeline[p];
+        skip = skip && is_skipped(s, pass->name);
+        for (int lane = 0; lane < s->n_lanes && !skip; lane++) {
+            tg_status st = run_pass(s, pass, s->lanes[lane].tile, lane == 0);
+            if (st) {
+                return st;
+            }
+        }
+        if (tgc_wants_stop(s, pass->name)) {
+            break;
+        }
+    }
+    bool stopped = s->o.stop_after && strcmp(s->o.stop_after, "lower") != 0 && strcmp(s->o.stop_after, "codegen") != 0 &&
+                   strcmp(s->o.stop_after, "blob") != 0 && strcmp(s->o.stop_after, "pack") != 0;
+    if (s->o.emit == TGC_EMIT_TILE || stopped) {
+        set_module_text(s, s->lanes[0].tile);
+    }
+    put_ir(s);
+    return TG_OK;
+}
+
+/* ---- lowering ------------------------------------------------------------------------------- */
+
+tg_status tgc_lower(tgc_state *s) {
+    for (int lane = 0; lane < s->n_lanes; lane++) {
+        tgc_lane *l = &s->lanes[lane];
+        for (tg_func *f = l->tile->first_func; f; f = f->next) {
+            tg_status st = tg_lower_cpu(f, l->machine, l->loop, &s->sink);
+            if (st) {
+                return st;
+            }
+        }
+        for (tg_func *f = l->loop->first_func; f; f = f->next) {
+            if (s->o.verify_each && tg_func_verify(f, &s->sink)) {
+                return TG_E_INTERNAL;
+            }
+            if (lane == 0) {
+                tgc_dump(s, "lower", f);
+            }
+        }
+    }
+    if (s->o.emit == TGC_EMIT_LOOP || tgc_wants_stop(s, "lower")) {
+        set_module_text(s, s->lanes[0].loop);
+    }
+    return TG_OK;
+}
+
+/* ---- code generation ------------------------------------------------------------------------ */
+
+#if TEGULA_HAVE_LLVM
+
+static tg_status emit_text(tgc_state *s, const tg_llvm_options *o) {
+    tgc_lane *l = &s->lanes[0];
+    const unsigned char *bytes = NULL;
+    size_t n = 0;
+    tg_status st = tg_llvm_emit(l->loop, l->machine, o, &s->arena, &s->sink, &bytes, &n);
+    if (!st) {
+        s->bytes = bytes;
+        s->n_bytes = n;
+        s->done = true;
+    }
+    return st;
+}
+
+tg_status tgc_codegen(tgc_state *s) {
+    tg_llvm_options o = {.opt_level = s->o.opt_level < 0 ? 0 : s->o.opt_level == 0 ? 2 : s->o.opt_level,
+                         .debug_lines = s->o.debug_lines != 0, .emit = TG_LLVM_OBJECT};
+    if (s->o.emit == TGC_EMIT_LLVM || s->o.emit == TGC_EMIT_ASM) {
+        o.emit = s->o.emit == TGC_EMIT_LLVM ? TG_LLVM_IR : TG_LLVM_ASM;
+        return emit_text(s, &o);
+    }
+    if (s->o.emit == TGC_EMIT_HEADER) {
+        tg_sb sb;
+        tg_sb_init(&sb, &s->arena);
+        tg_status st = tgc_header(s, &sb);
+        if (!st) {
+            tgc_set_text(s, &sb);
+        }
+        return st;
+    }
+    for (int lane = 0; lane < s->n_lanes; lane++) {
+        tgc_lane *l = &s->lanes[lane];
+        tg_status st = tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
+        if (st) {
+            return st;
+        }
+    }
+    if (s->o.emit == TGC_EMIT_OBJECT || tgc_wants_stop(s, "codegen")) {
+        s->bytes = s->lanes[0].object;
+        s->n_bytes = s->lanes[0].object_bytes;
+        s->done = true;
+    }
+    return TG_OK;
+}
+
+tg_status tgc_make_blobs(tgc_state *s) {
+    for (int lane = 0; lane < s->n_lanes; lane++) {
+        tgc_lane *l = &s->lanes[lane];
+        tg_status st = tg_blob_from_object(l->object, l->object_bytes, &s->arena, &s->sink, &l->blob);
+        if (st) {
+            return st;
+        }
+    }
+    return TG_OK;
+}
+
+#else
+
+tg_status tgc_codegen(tgc_state *s) {
+    tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "this build has no code generator (it was made without LLVM)");
+    return TG_E_UNSUPPORTED;
+}
+
+tg_status tgc_make_blobs(tgc_state *s) {
+    (void)s;
+    return TG_E_UNSUPPORTED;
+}
+
+#endif
+
+/* ---- package -------------------------------------------------------------------------------- */
+
+/* The tile IR travels in the package as it is when the machine-independent passes are done. */
+static void put_ir(tgc_state *s) {
+    if (s->o.emit == TGC_EMIT_PACKAGE && !s->o.no_ir && !s->done) {
+        tg_sb sb;
+        tg_sb_init(&sb, &s->arena);
+        tg_module_print(&sb, s->lanes[0].tile);
+        s->ir = sb.data;
+        s->ir_bytes = sb.len;
+    }
+}
+
+static const char *target_list(tgc_state *s) {
+    tg_sb sb;
+    tg_sb_init(&sb, &s->arena);
+    for (int i = 0; i < s->n_lanes; i++) {
+        tg_sb_addf(&sb, "%s%s", i ? "," : "", s->lanes[i].machine->name);
+    }
+    return sb.data;
+}
+
+tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out, size_t *out_bytes) {
+    tg_pack_kernel *kernels = TG_NEW_ARRAY(&s->arena, tg_pack_kernel, s->units.count + 1);
+    tg_pack_code *codes = TG_NEW_ARRAY(&s->arena, tg_pack_code, s->n_lanes);
+    for (size_t i = 0; i < s->units.count; i++) {
+        tgc_unit *u = &s->units.data[i];
+        kernels[i] = (tg_pack_kernel){.name = u->name, .variants = u->variants.data,
+                                      .n_variants = (int)u->variants.count, .func_name = u->func_name};
+    }
+    for (int i = 0; i < s->n_lanes; i++) {
+        codes[i] = (tg_pack_code){.machine = s->lanes[i].machine, .blob = &s->lanes[i].blob};
+    }
+    tg_pack_meta meta[] = {{"targets", target_list(s)}};
+    tg_package_desc d = {.tool = "tegula " TEGULA_VERSION, .generator = "LLVM " TEGULA_LLVM_VERSION, .meta = meta,
+                         .n_meta = TG_COUNT_OF(meta), .kernels = kernels, .n_kernels = (int)s->units.count,
+                         .codes = codes, .n_codes = with_code ? s->n_lanes : 0, .ops = s->ops,
+                         .ir = with_code ? s->ir : NULL, .ir_bytes = with_code ? s->ir_bytes : 0};
+    return tg_package_write(&d, &s->arena, &s->sink, out, out_bytes);
+}
+
+tg_status tgc_pack(tgc_state *s) {
+    tg_status st = tgc_write_package(s, true, &s->bytes, &s->n_bytes);
+    s->done = !st;
+    return st;
+}
