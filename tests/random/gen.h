@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seeded random tile-level kernels whose results do not depend on any freedom of the language: sums
+ * and products that may be reordered only meet values for which every order is exact in f32, and
+ * elements that are absent never reach memory. So any two correct executions agree bit for bit.
+ */
+#ifndef TG_TEST_RANDOM_GEN_H
+#define TG_TEST_RANDOM_GEN_H
+
+#include "ir/ir.h"
+
+enum { GEN_MAX_PARAMS = 12, GEN_MAX_SYMS = 6 };
+
+typedef enum gen_data {
+    GEN_DATA_ANY,   /* any bits of an integer type; small exact numbers of a float type */
+    GEN_DATA_INDEX, /* -3 .. index_limit + 2 */
+    GEN_DATA_OUTPUT /* a fixed pattern; results are compared */
+} gen_data;
+
+typedef struct gen_param {
+    gen_data data;
+    int64_t index_limit;
+    bool specials; /* a few NaN, infinities, -0 */
+    bool padded;   /* rows are further apart than they are long */
+} gen_param;
+
+typedef struct gen_case {
+    tg_module *module;
+    tg_func *func;
+    gen_param params[GEN_MAX_PARAMS];
+    int64_t syms[GEN_MAX_SYMS]; /* run-time values */
+    uint64_t seed;
+} gen_case;
+
+typedef struct gen_options {
+    int max_steps;     /* statements at the outer level */
+    bool plain_types;  /* f32, i32, bool only */
+    bool no_control;
+} gen_options;
+
+void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena *a);
+
+/* splitmix64; also used for the data */
+uint64_t gen_random(uint64_t *state);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu] [--no-passes]
+ *                [--reduce] [--print] [--verbose]
+ *
+ * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
+ * its own so that a crash is one failure. With --reduce a failing kernel is shrunk and printed.
+ */
+#define _DEFAULT_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/random/reduce.h"
+
+typedef struct settings {
+    uint64_t seed;
+    int count, seconds;
+    gen_options gen;
+    run_options run;
+    bool reduce, print;
+} settings;
+
+enum { MESSAGE_BYTES = 400 };
+
+/* ---- one case in a child ------------------------------------------------------------------------ */
+
+/* text: a kernel in text form that replaces the generated one, or NULL. */
+static void child(const settings *s, uint64_t seed, const char *text, int out) {
+    tg_env env;
+    jmp_buf oom;
+    tg_arena a;
+    gen_case c;
+    char message[MESSAGE_BYTES] = "";
+    tg_env_init(&env, tg_allocator_default(), (size_t)2 << 30);
+    if (TG_ENV_GUARD(&env, oom)) {
+        (void)!write(out, "out of memory", 14);
+        _exit(1);
+    }
+    tg_arena_init(&a, &env);
+    alarm((unsigned)s->seconds);
+    gen_make(&c, seed, &s->gen, &a);
+    if (text != NULL) {
+        tg_source src = {.name = "text", .text = text, .len = strlen(text)};
+        tg_sink sink;
+        tg_sink_init(&sink, &a);
+        if (tg_module_parse(&src, &a, &sink, &c.module) != TG_OK) {
+            _exit(0);
+        }
+        c.func = c.module->first_func;
+    }
+    if (s->print) {
+        tg_sb sb;
+        tg_sb_init(&sb, &a);
+        tg_module_print(&sb, c.module);
+        fputs(sb.data, stdout);
+        fflush(stdout);
+    }
+    const char *wrong = run_case(&c, &s->run, &a);
+    if (wrong != NULL) {
+        snprintf(message, sizeof message, "%s", wrong);
+        (void)!write(out, message, sizeof message);
+    }
+    tg_arena_fini(&a);
+    _exit(wrong != NULL);
+}
+
+/* True when the case is right; else message says what is not. */
+static bool run_in_child(const settings *s, uint64_t seed, const char *text, char message[MESSAGE_BYTES]) {
+    int ends[2], status = 0;
+    message[0] = '\0';
+    if (pipe(ends) != 0) {
+        perror("pipe");
+        exit(2);
+    }
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        child(s, seed, text, ends[1]);
+    }
+    close(ends[1]);
+    size_t have = 0;
+    for (ssize_t n = 1; n > 0 && have < MESSAGE_BYTES; have += (size_t)(n > 0 ? n : 0)) {
+        n = read(ends[0], message + have, MESSAGE_BYTES - have);
+    }
+    close(ends[0]);
+    (void)waitpid(pid, &status, 0);
+    message[MESSAGE_BYTES - 1] = '\0';
+    if (WIFSIGNALED(status)) {
+        snprintf(message, MESSAGE_BYTES, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        return false;
+    }
+    return WEXITSTATUS(status) == 0;
+}
+
+/* ---- reduction ---------------------------------------------------------------------------------- */
+
+typedef struct failing {
+    const settings *s;
+    uint64_t seed;
+    char kind[32]; /* the failure must stay of this kind */
+} failing;
+
+/* The first words of a message, up to what varies with the program. */
+static void kind_of(const char *message, char kind[32]) {
+    size_t n = strcspn(message, ":(");
+    n = n < 31 ? n : 31;
+    memcpy(kind, message, n);
+    kind[n] = '\0';
+}
+
+static bool still_fails(void *user, const char *text) {
+    const failing *f = user;
+    char message[MESSAGE_BYTES], kind[32];
+    if (run_in_child(f->s, f->seed, text, message)) {
+        return false;
+    }
+    kind_of(message, kind);
+    return strcmp(kind, f->kind) == 0;
+}
+
+static void reduce_case(const settings *s, uint64_t seed, const char *message) {
+    tg_env env;
+    jmp_buf oom;
+    tg_arena a;
+    gen_case c;
+    tg_sb sb;
+    failing f = {.s = s, .seed = seed};
+    kind_of(message, f.kind);
+    tg_env_init(&env, tg_allocator_default(), 0);
+    if (TG_ENV_GUARD(&env, oom)) {
+        return;
+    }
+    tg_arena_init(&a, &env);
+    tg_sb_init(&sb, &a);
+    gen_make(&c, seed, &s->gen, &a);
+    tg_module_print(&sb, c.module);
+    const char *text = reduce_text(sb.data, still_fails, &f, &a);
+    char last[MESSAGE_BYTES];
+    (void)run_in_child(s, seed, text, last);
+    printf("reduced:\n%s-- %s\n", text, last);
+    for (int i = 0; i < c.func->n_syms; i++) {
+        printf("-- %s = %lld\n", c.func->syms[i].name, (long long)c.syms[i]);
+    }
+    tg_arena_fini(&a);
+}
+
+/* ---- command line ------------------------------------------------------------------------------- */
+
+static bool read_settings(settings *s, int argc, char **argv) {
+    *s = (settings){.seed = 1, .count = 1, .seconds = 30, .gen = {.max_steps = 12}};
+    s->run = (run_options){.passes = true, .cpu = true};
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
+        bool takes_value = true;
+        if (strcmp(a, "--seed") == 0) {
+            s->seed = strtoull(v, NULL, 10);
+        } else if (strcmp(a, "--count") == 0) {
+            s->count = atoi(v);
+        } else if (strcmp(a, "--steps") == 0) {
+            s->gen.max_steps = atoi(v);
+        } else {
+            takes_value = false;
+            s->gen.plain_types |= strcmp(a, "--plain") == 0;
+            s->gen.no_control |= strcmp(a, "--no-control") == 0;
+            s->run.cpu &= strcmp(a, "--no-cpu") != 0;
+            s->run.passes &= strcmp(a, "--no-passes") != 0;
+            s->run.verbose |= strcmp(a, "--verbose") == 0;
+            s->reduce |= strcmp(a, "--reduce") == 0;
+            s->print |= strcmp(a, "--print") == 0;
+        }
+        i += takes_value;
+    }
+    return s->count > 0;
+}
+
+int main(int argc, char **argv) {
+    settings s;
+    int failures = 0;
+    if (!read_settings(&s, argc, argv)) {
+        return 2;
+    }
+    for (int i = 0; i < s.count; i++) {
+        char message[MESSAGE_BYTES];
+        uint64_t seed = s.seed + (uint64_t)i;
+        if (run_in_child(&s, seed, NULL, message)) {
+            continue;
+        }
+        failures++;
+        printf("seed %llu: %s\n", (unsigned long long)seed, message);
+        if (s.reduce) {
+            settings quiet = s;
+            quiet.print = quiet.run.verbose = false;
+            reduce_case(&quiet, seed, message);
+        }
+    }
+    printf("%d of %d kernels failed\n", failures, s.count);
+    return failures != 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs one generated kernel in every way there is and compares the memory afterwards bit for bit (any
+ * NaN equals any NaN): interpreter, interpreter in another program order, text round trip, interpreter
+ * after each pass, compiled code.
+ */
+#ifndef TG_TEST_RANDOM_RUN_H
+#define TG_TEST_RANDOM_RUN_H
+
+#include "tests/random/gen.h"
+
+typedef struct run_options {
+    bool passes; /* check after each pass of the pipeline */
+    bool cpu;    /* compile for the host and run */
+    bool verbose;
+} run_options;
+
+/* NULL when all agree, else what went wrong (in the arena). The kernel may be changed by passes. */
+const char *run_case(gen_case *c, const run_options *options, tg_arena *a);
+
+/* ---- memory.c ---- */
+
+/* Tensors that end at an unmapped page, so that a read or write past the end is a fault. */
+typedef struct case_tensor {
+    char *map, *base;
+    size_t map_bytes, bytes;
+    int64_t extent[TG_MAX_RANK], stride[TG_MAX_RANK]; /* strides in bytes, 0 for a packed axis */
+    int rank;
+    tg_dtype dtype;
+} case_tensor;
+
+typedef struct case_memory {
+    case_tensor tensors[GEN_MAX_PARAMS]; /* rank 0 and no map: scalar */
+    uint64_t scalars[GEN_MAX_PARAMS];
+    int n;
+} case_memory;
+
+void memory_make(case_memory *m, const gen_case *c);
+void memory_free(case_memory *m);
+/* Places where the two differ, as text; NULL when they agree. */
+const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c, tg_arena *a);
+
+/* Compiles the kernel for this host and runs it on the memory; NULL or what went wrong. */
+const char *run_compiled(gen_case *c, case_memory *m, tg_arena *a);
+
+#endif
