@@ -36,6 +36,16 @@ static tg_value *one_element(const matrix *x, tg_builder *b, tg_value *i, tg_val
     return &op->results[0];
 }
 
+static tg_value *masked_load(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *valid) {
+    tg_value *zero = tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0)
+                                                 : tg_build_int(b, t, 0);
+    tg_value *args[3] = {ptr, tg_build_pmask(b, valid, t->shape[0]), zero};
+    tg_op *op = tg_build_op(b, TG_OP_LOADM, 3, args, 1, &t, 0);
+    tg_op_set_int(op, TG_ATTR_MASKED, 1);
+    tg_op_set_int(op, TG_ATTR_ALIGN, tg_dtype_bits(t->dtype) / 8);
+    return &op->results[0];
+}
+
 static tg_value *matrix_vec(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
                             int lanes, tg_value *valid) {
     const matrix *x = user;
@@ -43,9 +53,10 @@ static tg_value *matrix_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
     tg_value *v;
     if (lanes == 1) {
         v = one_element(x, b, i, j, 0, valid);
-    } else if (along_cols == x->unit_cols && !valid) {
-        v = tg_build_loadm(b, tg_type_vec(b->module, t->dtype, lanes), element_ptr(x, b, i, j),
-                           elem_bytes(x->dtype));
+    } else if (along_cols == x->unit_cols) {
+        const tg_type *vt = tg_type_vec(b->module, t->dtype, lanes);
+        tg_value *p = element_ptr(x, b, i, j);
+        v = valid ? masked_load(b, vt, p, valid) : tg_build_loadm(b, vt, p, elem_bytes(x->dtype));
     } else {
         const tg_type *vt = tg_type_vec(b->module, t->dtype, lanes);
         v = tg_dtype_is_float(t->dtype) ? tg_build_float(b, vt, 0.0) : tg_build_int(b, vt, 0);
@@ -63,10 +74,12 @@ dot_layout dot_case_layout(const dot_case *c, const tg_machine *mc) {
     dot_layout l;
     int64_t ab = elem_bytes(c->a_type), bb = elem_bytes(c->b_type), gap = c->strided ? 3 : 0;
     int64_t k = c->k > 0 ? c->k : c->k_len;
-    l.a_k = c->a_by_k ? ab : ab * (c->m + gap);
-    l.a_row = c->a_by_k ? ab * (k + gap) : ab;
-    l.b_k = c->b_by_k ? bb : bb * (c->n + gap);
-    l.b_row = c->b_by_k ? bb * (k + gap) : bb;
+    int64_t a_line = ab * (c->a_ld > 0 ? c->a_ld : (c->a_by_k ? k : c->m) + gap);
+    int64_t b_line = bb * (c->b_ld > 0 ? c->b_ld : (c->b_by_k ? k : c->n) + gap);
+    l.a_k = c->a_by_k ? ab : a_line;
+    l.a_row = c->a_by_k ? a_line : ab;
+    l.b_k = c->b_by_k ? bb : b_line;
+    l.b_row = c->b_by_k ? b_line : bb;
     int64_t lanes = mc->vector_bytes / elem_bytes(c->compute);
     l.acc_pitch = tg_round_up_i64(c->n, lanes) + c->acc_pad;
     return l;

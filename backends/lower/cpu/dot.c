@@ -105,36 +105,41 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
     }
 }
 
-/* Up to `rows`: the skinny form, else `rest`... a chain of branches on the run-time row count. */
+/*
+ * The number of rows is known only at run time: a chain of branches, each form serving up to so many
+ * rows. One row and few rows are worth a form of their own: they are bound by memory.
+ */
 static void emit_by_rows(dot_gen *g) {
-    int64_t limit = skinny_rows(g), most = g->x.extent;
-    if (g->x.len_const >= 0) {
-        if (g->x.len_const <= limit) {
-            emit_skinny(g, tg_max_i64(g->x.len_const, 1));
-        } else {
-            dot_emit_packed(g);
+    int64_t most = g->x.extent, limit = skinny_rows(g), up_to[3] = {1, FEW_ROWS, limit};
+    tg_op *branch[3] = {NULL, NULL, NULL};
+    int depth = 0;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0 && (up_to[i] <= up_to[i - 1] || up_to[i - 1] >= most)) {
+            continue;
         }
-        return;
+        if (up_to[i] < most) {
+            tg_value *few = dot_lt(g, g->x.len, dot_ix(g, up_to[i] + 1));
+            branch[depth] = tg_build_if(g->b, few, 0, NULL);
+        }
+        emit_skinny(g, tg_min_i64(up_to[i], most));
+        if (up_to[i] < most) {
+            tg_build_else(g->b, branch[depth++], 0, NULL);
+        }
     }
-    tg_op *one = NULL, *few = NULL;
-    if (most > 1) {
-        one = tg_build_if(g->b, dot_lt(g, g->x.len, dot_ix(g, 2)), 0, NULL);
-    }
-    emit_skinny(g, 1);
-    if (!one) {
-        return;
-    }
-    tg_build_else(g->b, one, 0, NULL);
-    if (most > limit) {
-        few = tg_build_if(g->b, dot_lt(g, g->x.len, dot_ix(g, limit + 1)), 0, NULL);
-    }
-    emit_skinny(g, tg_min_i64(limit, most));
-    if (few) {
-        tg_build_else(g->b, few, 0, NULL);
+    if (limit < most) {
         dot_emit_packed(g);
-        tg_build_end_if(g->b, few, 0, NULL);
     }
-    tg_build_end_if(g->b, one, 0, NULL);
+    while (depth > 0) {
+        tg_build_end_if(g->b, branch[--depth], 0, NULL);
+    }
+}
+
+static void emit_known_rows(dot_gen *g) {
+    if (g->x.len_const <= skinny_rows(g)) {
+        emit_skinny(g, tg_max_i64(g->x.len_const, 1));
+    } else {
+        dot_emit_packed(g);
+    }
 }
 
 tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
@@ -154,6 +159,8 @@ tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
     if (d->n <= FEW_COLUMNS && d->n < d->m && d->a.unit_cols == 1) {
         exchange_operands(&g);
         dot_emit_along_k(&g, d->n);
+    } else if (g.x.len_const >= 0) {
+        emit_known_rows(&g);
     } else {
         emit_by_rows(&g);
     }

@@ -90,10 +90,20 @@ tg_value *dot_sum4(dot_gen *g, tg_value *const *v);
 
 /* True when words of s can be read where they lie: plain memory of the compute type, nothing masked. */
 bool dot_is_direct(const dot_gen *g, const dot_side *s);
+/* Hint that the memory at ptr is needed soon. */
+void dot_prefetch(dot_gen *g, tg_value *ptr, bool write);
+/* The same for element (row, k) of an operand in plain memory; nothing for others. */
+void dot_prefetch_at(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k);
 /* Copies rows [row, row+count) x k [k, k+len) of s as words along k into `to` with `pitch_words`;
- * the row ends are filled with zero words up to a whole vector. */
+ * the row ends are filled with zero words up to a whole vector. `ahead`: the rows that many further
+ * are needed next (0: nothing is known). */
 void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
-                    tg_value *len, tg_value *to, int64_t pitch_words);
+                    tg_value *len, tg_value *to, int64_t pitch_words, int ahead);
+/* The last words of `rows` rows from `row` (repeating the last row): `valid` elements at k of each, one
+ * zero-filled vector a row, into `to`. One masked read in a loop, where unrolled reads would each
+ * carry their masking. */
+void dot_stage_ends(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k,
+                    tg_value *valid, tg_value *to);
 /* Row number r of a block of `rows` at `row`: the last row of s repeats beyond its end. */
 tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int rows);
 /* Whether every length of s is a multiple of n. */

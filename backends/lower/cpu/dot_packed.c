@@ -14,6 +14,9 @@
  */
 #include "backends/lower/cpu/dot.h"
 
+/* Words of k by which packing runs ahead of itself in memory. */
+enum { PREFETCH_K = 8 };
+
 typedef struct packed {
     int mr, nv;
     int64_t nr;           /* nv * vl columns */
@@ -22,6 +25,7 @@ typedef struct packed {
     bool blocked_k;       /* more than one block of k is possible */
     bool clamp_cols;      /* the last panel sticks out of acc */
     tg_value *panels, *stage;
+    tg_value *ends;       /* a square of words */
     int64_t stage_pitch;  /* words between staged rows (k-contiguous x) or between k (else) */
 } packed;
 
@@ -66,6 +70,7 @@ static packed plan_packed(dot_gen *g) {
     p.kcw = tg_round_up_i64(tg_round_up_i64(p.kc, unit) / g->per_word, g->vl);
     p.clamp_cols = n > g->acc_x_elems;
     p.panels = tg_scratch_take(g->scratch, g->b, p.nc * p.kcw * wb);
+    p.ends = tg_scratch_take(g->scratch, g->b, (int64_t)g->vl * g->vl * wb);
     if (!dot_is_direct(g, &g->x)) {
         int64_t rows = g->x.k_unit ? p.mr : tg_round_up_i64(p.mr, g->vl);
         p.stage_pitch = g->x.k_unit ? p.kcw + 64 / wb : rows;
@@ -82,9 +87,8 @@ typedef struct packed_block {
     tg_value *n0, *nl, *k0, *kl;
 } packed_block;
 
-/* First column of vector v of the panel at column j; panels beyond acc repeat its last vector. */
-static tg_value *panel_vec(dot_gen *g, const packed *p, tg_value *j, int v) {
-    tg_value *at = dot_addc(g, j, (int64_t)v * g->vl);
+/* First column of the panel vector at column `at`; panels beyond acc repeat its last vector. */
+static tg_value *panel_vec(dot_gen *g, const packed *p, tg_value *at) {
     int64_t last = tg_round_up_i64(g->y.extent, g->vl) - g->vl;
     return p->clamp_cols ? dot_min(g, at, dot_ix(g, last)) : at;
 }
@@ -102,6 +106,7 @@ static void pack_word(dot_gen *g, const packed *p, const packed_block *blk, tg_v
     tg_value *hi = whole ? blk->nl : dot_addc(g, blk->nl, 1 - p->nr);
     tg_op *loop = tg_build_for(g->b, zero, hi, dot_ix(g, p->nr), 1, carried, &j);
     tg_value *to = tg_build_gep(g->b, panel_at(g, p, j), at, 1);
+    dot_prefetch_at(g, &g->y, dot_add(g, blk->n0, j), dot_addc(g, k, PREFETCH_K));
     for (int v = 0; v < p->nv; v++) {
         tg_value *col = dot_add(g, blk->n0, dot_addc(g, j, (int64_t)v * g->vl));
         tg_value *x = dot_fetch_rows(g, &g->y, col, k, g->vl, NULL, odd);
@@ -114,13 +119,12 @@ static void pack_word(dot_gen *g, const packed *p, const packed_block *blk, tg_v
         return;
     }
     to = tg_build_gep(g->b, panel_at(g, p, carried[0]), at, 1);
-    for (int v = 0; v < p->nv; v++) {
-        tg_value *col = panel_vec(g, p, dot_add(g, blk->n0, carried[0]), v);
-        tg_value *valid = dot_sub(g, g->y.len, col);
-        valid = tg_build_binary(g->b, TG_OP_MAX, valid, zero);
-        tg_value *x = dot_fetch_rows(g, &g->y, col, k, g->vl, valid, odd);
-        dot_store(g, dot_atc(g, to, dot_ix(g, v), vec_bytes), x, vec_bytes);
-    }
+    dot_loop part = dot_for(g, zero, dot_ix(g, p->nr), g->vl);
+    tg_value *col = panel_vec(g, p, dot_add(g, blk->n0, dot_add(g, carried[0], part.iv)));
+    tg_value *valid = tg_build_binary(g->b, TG_OP_MAX, dot_sub(g, g->y.len, col), zero);
+    tg_value *x = dot_fetch_rows(g, &g->y, col, k, g->vl, valid, odd);
+    dot_store(g, dot_atc(g, to, part.iv, g->word_bytes), x, vec_bytes);
+    dot_end_for(g, part);
     dot_end_if(g, edge);
 }
 
@@ -142,14 +146,9 @@ static void pack_by_rows(dot_gen *g, const packed *p, const packed_block *blk) {
     }
 }
 
-/* vl columns x vl words of k: loads along k, transpose, store. */
-static void pack_square(dot_gen *g, const packed *p, tg_value *const *cols, tg_value *k,
-                        tg_value *to, tg_value *valid) {
-    tg_value *v[DOT_MAX_LANES];
+/* Stores vl columns x vl words of k transposed: rows of the panel. */
+static void pack_square(dot_gen *g, const packed *p, tg_value **v, tg_value *to) {
     int64_t row_bytes = p->nr * g->word_bytes;
-    for (int c = 0; c < g->vl; c++) {
-        v[c] = dot_fetch_k(g, &g->y, cols[c], k, g->vl, valid);
-    }
     dot_transpose(g, v);
     for (int c = 0; c < g->vl; c++) {
         dot_store(g, dot_atc(g, to, dot_ix(g, c), row_bytes), v[c], g->vl * g->word_bytes);
@@ -163,9 +162,9 @@ static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk
     bool whole_k = g->k_divisor % step == 0;
     dot_loop panel = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
     dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
-    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES];
+    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES], *v[DOT_MAX_LANES];
     if (p->clamp_cols) {
-        col = panel_vec(g, p, col, 0);
+        col = panel_vec(g, p, col);
     }
     tg_value *last = dot_addc(g, g->y.len, -1);
     for (int c = 0; c < g->vl; c++) {
@@ -176,14 +175,22 @@ static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk
     tg_value *k, *carried[1] = {dot_ix(g, 0)};
     tg_value *hi = whole_k ? blk->kl : dot_addc(g, blk->kl, 1 - step);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, step), 1, carried, &k);
-    pack_square(g, p, cols, dot_add(g, blk->k0, k), dot_atc(g, to, k, unit), NULL);
+    for (int c = 0; c < g->vl; c++) {
+        tg_value *at = dot_add(g, blk->k0, k);
+        v[c] = dot_fetch_k(g, &g->y, cols[c], at, g->vl, NULL);
+        dot_prefetch_at(g, &g->y, dot_addc(g, cols[c], g->vl), at);
+    }
+    pack_square(g, p, v, dot_atc(g, to, k, unit));
     carried[0] = dot_addc(g, k, step);
     tg_build_end_for(g->b, loop, 1, carried);
     tg_op *tail;
     if (!whole_k && dot_if(g, dot_lt(g, carried[0], blk->kl), &tail)) {
-        tg_value *valid = dot_sub(g, blk->kl, carried[0]);
-        pack_square(g, p, cols, dot_add(g, blk->k0, carried[0]),
-                    dot_atc(g, to, carried[0], unit), valid);
+        dot_stage_ends(g, &g->y, col, g->vl, dot_add(g, blk->k0, carried[0]),
+                       dot_sub(g, blk->kl, carried[0]), p->ends);
+        for (int c = 0; c < g->vl; c++) {
+            v[c] = dot_load(g, dot_atc(g, p->ends, dot_ix(g, c), g->vl * wb), g->vl, wb);
+        }
+        pack_square(g, p, v, dot_atc(g, to, carried[0], unit));
         dot_end_if(g, tail);
     }
     dot_end_for(g, part);
@@ -235,7 +242,7 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
     if (g->x.k_unit) {
         tg_value *count = dot_whole(&g->x, p->mr) ? dot_ix(g, p->mr)
                                                   : dot_min(g, left, dot_ix(g, p->mr));
-        dot_stage_rows(g, &g->x, row, count, blk->k0, blk->kl, p->stage, pitch);
+        dot_stage_rows(g, &g->x, row, count, blk->k0, blk->kl, p->stage, pitch, p->mr);
     } else {
         /* Vectors across the rows read up to stage_pitch rows: masked where x ends before. */
         tg_op *op = tg_build_if(g->b, dot_lt(g, left, dot_ix(g, pitch)), 0, NULL);
@@ -284,11 +291,20 @@ static void prefetch_rows(dot_gen *g, const packed *p, tg_value *const *c) {
     int64_t bytes = p->nr * g->word_bytes;
     for (int r = 0; r < p->mr; r++) {
         for (int64_t at = 0; at < bytes; at += 64) {
-            tg_value *ptr = tg_build_gep(g->b, c[r], dot_ix(g, 1), at);
-            tg_op *op = tg_build_op(g->b, TG_OP_PREFETCH, 1, &ptr, 0, NULL, 0);
-            tg_op_set_int(op, TG_ATTR_LOCALITY, 3);
-            tg_op_set_int(op, TG_ATTR_WRITE, 1);
+            dot_prefetch(g, tg_build_gep(g->b, c[r], dot_ix(g, 1), at), true);
         }
+    }
+}
+
+/* While the panels pass over one block of x rows, the next block's memory is asked for: at panel
+ * column j the part of about that many words. */
+static void prefetch_next(dot_gen *g, const packed *p, const packed_block *blk, tg_value *row,
+                          tg_value *j) {
+    if (p->stage || g->x.op->unit_cols == 0) {
+        return;
+    }
+    for (int r = 0; r < p->mr; r++) {
+        dot_prefetch_at(g, &g->x, dot_addc(g, row, p->mr + r), dot_add(g, blk->k0, j));
     }
 }
 
@@ -308,7 +324,7 @@ static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, con
     for (int r = 0; r < p->mr; r++) {
         for (int v = 0; v < p->nv; v++) {
             int i = r * p->nv + v;
-            c[i] = p->clamp_cols ? dot_atc(g, acc_rows[r], panel_vec(g, p, col, v), wb)
+            c[i] = p->clamp_cols ? dot_atc(g, acc_rows[r], panel_vec(g, p, dot_addc(g, col, (int64_t)v * g->vl)), wb)
                                  : dot_atc(g, first[r], dot_ix(g, v), g->vl * wb);
             if (!store_only) {
                 acc[i] = tg_build_binary(g->b, TG_OP_ADD, dot_load(g, c[i], g->vl, wb), acc[i]);
@@ -334,6 +350,7 @@ static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
         acc_rows[r] = dot_atc(g, g->d->acc, at, g->acc_x_elems * g->word_bytes);
     }
     dot_loop j = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
+    prefetch_next(g, p, blk, i.iv, j.iv);
     emit_block(g, p, blk, &rows, acc_rows, j.iv, words);
     dot_end_for(g, j);
     dot_end_for(g, i);

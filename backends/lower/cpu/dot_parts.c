@@ -232,30 +232,74 @@ tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value 
 
 /* ---- staging ---------------------------------------------------------------------------------- */
 
+void dot_prefetch(dot_gen *g, tg_value *ptr, bool write) {
+    tg_op *op = tg_build_op(g->b, TG_OP_PREFETCH, 1, &ptr, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_LOCALITY, 3);
+    tg_op_set_int(op, TG_ATTR_WRITE, write);
+}
+
+void dot_prefetch_at(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k) {
+    if (s->op->base) {
+        dot_prefetch(g, dot_at(g, dot_at(g, s->op->base, row, s->row_bytes), k, s->k_bytes), false);
+    }
+}
+
+/* One row being staged: element e of the block lies at k + e in the operand. */
+typedef struct stage_row {
+    const dot_side *s;
+    tg_value *row, *k, *to;
+    int ahead;
+} stage_row;
+
+static void stage_vectors(dot_gen *g, const stage_row *r, tg_value *e, int count, tg_value *valid) {
+    int64_t step = (int64_t)g->vl * g->per_word, unit = g->word_bytes / g->per_word;
+    for (int i = 0; i < count; i++) {
+        tg_value *at = dot_addc(g, e, i * step);
+        tg_value *x = dot_fetch_k(g, r->s, r->row, dot_add(g, r->k, at), g->vl, valid);
+        dot_store(g, dot_atc(g, r->to, at, unit), x, g->word_bytes);
+    }
+    if (r->ahead > 0 && count > 1) {
+        int64_t line = 64 * 8 / tg_dtype_bits(r->s->op->dtype);
+        for (int64_t i = 0; i < count * step; i += line) {
+            dot_prefetch_at(g, r->s, dot_addc(g, r->row, r->ahead),
+                            dot_add(g, r->k, dot_addc(g, e, i)));
+        }
+    }
+}
+
 void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
-                    tg_value *len, tg_value *to, int64_t pitch_words) {
-    int64_t step = (int64_t)g->vl * g->per_word, wb = g->word_bytes;
-    bool whole = g->k_divisor % step == 0;
+                    tg_value *len, tg_value *to, int64_t pitch_words, int ahead) {
+    int64_t step = (int64_t)g->vl * g->per_word, strides[2] = {4 * step, step};
     dot_loop rows = dot_for(g, dot_ix(g, 0), count, 1);
-    tg_value *r = dot_add(g, row, rows.iv);
-    tg_value *dst = dot_atc(g, to, rows.iv, pitch_words * wb);
-    int64_t unit = wb / g->per_word; /* bytes of the copy per element of k */
-    tg_value *done = dot_ix(g, 0);
-    tg_value *hi = whole ? len : dot_addc(g, len, 1 - step);
-    tg_value *iv, *carried[1] = {done};
-    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, step), 1, carried, &iv);
-    dot_store(g, dot_atc(g, dst, iv, unit), dot_fetch_k(g, s, r, dot_add(g, k, iv), g->vl, NULL),
-              wb);
-    carried[0] = dot_addc(g, iv, step);
-    tg_build_end_for(g->b, loop, 1, carried);
+    stage_row r = {s, dot_add(g, row, rows.iv), k,
+                   dot_atc(g, to, rows.iv, pitch_words * g->word_bytes), ahead};
+    tg_value *carried[1] = {dot_ix(g, 0)}, *e;
+    for (int pass = 0; pass < 2; pass++) {
+        bool whole = g->k_divisor % strides[pass] == 0;
+        tg_value *hi = whole ? len : dot_addc(g, len, 1 - strides[pass]);
+        tg_op *loop = tg_build_for(g->b, carried[0], hi, dot_ix(g, strides[pass]), 1, carried, &e);
+        stage_vectors(g, &r, e, pass == 0 ? 4 : 1, NULL);
+        carried[0] = dot_addc(g, e, strides[pass]);
+        tg_build_end_for(g->b, loop, 1, carried);
+        if (whole) {
+            break;
+        }
+    }
     tg_op *branch;
-    if (!whole && dot_if(g, dot_lt(g, carried[0], len), &branch)) {
-        tg_value *at = carried[0], *valid = dot_sub(g, len, at);
-        dot_store(g, dot_atc(g, dst, at, unit),
-                  dot_fetch_k(g, s, r, dot_add(g, k, at), g->vl, valid), wb);
+    if (g->k_divisor % step != 0 && dot_if(g, dot_lt(g, carried[0], len), &branch)) {
+        stage_vectors(g, &r, carried[0], 1, dot_sub(g, len, carried[0]));
         dot_end_if(g, branch);
     }
     dot_end_for(g, rows);
+}
+
+void dot_stage_ends(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k,
+                    tg_value *valid, tg_value *to) {
+    dot_loop r = dot_for(g, dot_ix(g, 0), dot_ix(g, rows), 1);
+    tg_value *i = dot_min(g, dot_add(g, row, r.iv), dot_addc(g, s->len, -1));
+    tg_value *x = dot_fetch_k(g, s, i, k, g->vl, valid);
+    dot_store(g, dot_atc(g, to, r.iv, g->vl * g->word_bytes), x, g->word_bytes);
+    dot_end_for(g, r);
 }
 
 bool dot_whole(const dot_side *s, int64_t n) { return s->len_const >= 0 && s->len_const % n == 0; }

@@ -21,15 +21,21 @@ typedef struct along_k {
     bool blocked_k;
     int64_t ks, pitch;    /* block of k in elements; words between staged rows */
     int64_t step;         /* elements in a vector of words */
-    tg_value *x_at, *y_at;
+    tg_value *x_at, *y_at, *ends;
 } along_k;
+
+/* Words along k can be read where they lie. */
+static bool plain_along_k(const dot_gen *g, const dot_side *s) {
+    return dot_is_direct(g, s) && s->k_unit && s->op->unit_cols >= 0;
+}
 
 static void choose_sums(const dot_gen *g, along_k *p, int64_t rows) {
     int64_t best = INT64_MAX;
     for (int mr = 1; mr <= MAX_BLOCK && mr <= rows; mr++) {
         for (int nr = 1; nr <= MAX_BLOCK && nr <= g->y.extent; nr++) {
             int held = mr < nr ? mr : nr;
-            if (mr * nr + held + 1 > g->mc->vector_regs) {
+            bool once = rows > MAX_BLOCK || mr == rows; /* few rows: y is read once */
+            if (mr * nr + held + 1 > g->mc->vector_regs || !once) {
                 continue;
             }
             int64_t blocks = tg_cdiv_i64(rows, mr) * tg_cdiv_i64(g->y.extent, nr);
@@ -48,13 +54,12 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     along_k p = {.step = (int64_t)g->vl * g->per_word};
     int64_t wb = g->word_bytes, rows = tg_min_i64(max_rows, g->x.extent), k = g->d->k;
     choose_sums(g, &p, rows);
-    p.stage_x = !(dot_is_direct(g, &g->x) && g->x.k_unit && g->x.op->unit_cols >= 0);
-    p.stage_y = rows > p.mr && !(dot_is_direct(g, &g->y) && g->y.op->unit_cols >= 0);
-    int64_t ks = tg_min_i64(g->mc->l2_bytes / 4 / (wb * rows), 4096) / 256 * 256;
-    if (p.stage_y) {
-        ks = tg_min_i64(ks, g->mc->l1_bytes / 2 / (wb * p.nr) / 256 * 256);
-    }
-    p.ks = tg_max_i64(ks, 256) * g->per_word;
+    p.stage_x = !plain_along_k(g, &g->x);
+    p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
+    /* x rows pass once per block of y rows: a few of them from the first level, more from the second. */
+    int64_t ks = g->mc->l1_bytes / (wb * (rows + (p.stage_y ? p.nr : 0)));
+    ks = tg_max_i64(tg_min_i64(ks / 64 * 64, 4096), 512);
+    p.ks = ks * g->per_word;
     p.blocked_k = (p.stage_x || p.stage_y) && (k <= 0 || k > p.ks);
     int64_t len = p.blocked_k ? p.ks : k;
     if (p.stage_x || p.stage_y) {
@@ -66,6 +71,7 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     if (p.stage_y) {
         p.y_at = tg_scratch_take(g->scratch, g->b, p.nr * p.pitch * wb);
     }
+    p.ends = tg_scratch_take(g->scratch, g->b, 2 * MAX_BLOCK * g->vl * wb);
     return p;
 }
 
@@ -74,21 +80,21 @@ typedef struct sum_rows {
     const dot_side *s;
     bool plain;           /* words lie at ptr[] */
     bool padded;          /* and zero words follow its end */
+    tg_value *first;      /* number of row 0 */
     tg_value *ptr[MAX_BLOCK], *number[MAX_BLOCK];
 } sum_rows;
 
-static tg_value *sum_word(dot_gen *g, const sum_rows *rows, int r, tg_value *k0, tg_value *k,
-                          tg_value *valid) {
-    if (rows->plain && (rows->padded || !valid)) {
+static tg_value *sum_word(dot_gen *g, const sum_rows *rows, int r, tg_value *k0, tg_value *k) {
+    if (rows->plain) {
         return dot_load(g, dot_atc(g, rows->ptr[r], k, g->word_bytes / g->per_word), g->vl,
                         g->word_bytes);
     }
-    return dot_fetch_k(g, rows->s, rows->number[r], dot_add(g, k0, k), g->vl, valid);
+    return dot_fetch_k(g, rows->s, rows->number[r], dot_add(g, k0, k), g->vl, NULL);
 }
 
 static sum_rows staged_rows(dot_gen *g, const dot_side *s, tg_value *at, int64_t pitch,
                             tg_value *first, tg_value *row, int n) {
-    sum_rows out = {.s = s, .plain = true, .padded = true};
+    sum_rows out = {.s = s, .plain = true, .padded = true, .first = row};
     for (int r = 0; r < n; r++) {
         out.number[r] = dot_block_row(g, s, row, r, n);
         out.ptr[r] = dot_atc(g, at, dot_sub(g, out.number[r], first), pitch * g->word_bytes);
@@ -97,7 +103,7 @@ static sum_rows staged_rows(dot_gen *g, const dot_side *s, tg_value *at, int64_t
 }
 
 static sum_rows memory_rows(dot_gen *g, const dot_side *s, tg_value *k0, tg_value *row, int n) {
-    sum_rows out = {.s = s, .plain = dot_is_direct(g, s) && s->k_unit && s->op->unit_cols >= 0};
+    sum_rows out = {.s = s, .plain = plain_along_k(g, s), .first = row};
     for (int r = 0; r < n; r++) {
         out.number[r] = dot_block_row(g, s, row, r, n);
         if (out.plain) {
@@ -110,22 +116,61 @@ static sum_rows memory_rows(dot_gen *g, const dot_side *s, tg_value *k0, tg_valu
 
 /* Adds `unroll` vectors of words from k to the sums; the smaller side's vectors are held. */
 static void sum_step(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                     tg_value *k0, tg_value *k, tg_value *valid, int unroll, tg_value **acc) {
+                     tg_value *k0, tg_value *k, int unroll, tg_value **acc) {
     for (int u = 0; u < unroll; u++) {
         tg_value *at = dot_addc(g, k, u * p->step), *held[MAX_BLOCK];
         bool hold_x = p->mr <= p->nr;
         int n_held = hold_x ? p->mr : p->nr, n_other = hold_x ? p->nr : p->mr;
         for (int i = 0; i < n_held; i++) {
-            held[i] = sum_word(g, hold_x ? x : y, i, k0, at, valid);
+            held[i] = sum_word(g, hold_x ? x : y, i, k0, at);
         }
         for (int o = 0; o < n_other; o++) {
-            tg_value *other = sum_word(g, hold_x ? y : x, o, k0, at, valid);
+            tg_value *other = sum_word(g, hold_x ? y : x, o, k0, at);
             for (int i = 0; i < n_held; i++) {
                 int r = hold_x ? i : o, c = hold_x ? o : i;
                 tg_value **s = &acc[(u * p->mr + r) * p->nr + c];
                 *s = hold_x ? dot_mac(g, held[i], other, *s) : dot_mac(g, other, held[i], *s);
             }
         }
+    }
+}
+
+/* Rows to read the last, incomplete vector of words from: `end` is its place in the block. */
+static sum_rows end_rows(dot_gen *g, const sum_rows *rows, int n, tg_value *k, tg_value *end,
+                         tg_value *valid, tg_value *to) {
+    if (rows->padded) {
+        return *rows;
+    }
+    sum_rows out = {.plain = true};
+    dot_stage_ends(g, rows->s, rows->first, n, k, valid, to);
+    tg_value *back = dot_mulc(g, end, -(g->word_bytes / g->per_word));
+    for (int r = 0; r < n; r++) {
+        tg_value *at = dot_addc(g, back, (int64_t)r * g->vl * g->word_bytes);
+        out.ptr[r] = tg_build_gep(g->b, to, at, 1);
+    }
+    return out;
+}
+
+/* Adds the `valid` elements at `end` of the block, fewer than a vector of words. */
+static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                    tg_value *k0, tg_value *end, tg_value *valid, tg_value **acc) {
+    const tg_type *types[MAX_BLOCK * MAX_BLOCK];
+    tg_value *before[MAX_BLOCK * MAX_BLOCK];
+    int n = p->mr * p->nr;
+    for (int i = 0; i < n; i++) {
+        types[i] = g->vec_type;
+        before[i] = acc[i];
+    }
+    tg_op *op = tg_build_if(g->b, dot_lt(g, dot_ix(g, 0), valid), n, types);
+    tg_value *k = dot_add(g, k0, end);
+    tg_value *y_ends = dot_atc(g, p->ends, dot_ix(g, MAX_BLOCK), g->vl * g->word_bytes);
+    sum_rows xe = end_rows(g, x, p->mr, k, end, valid, p->ends);
+    sum_rows ye = end_rows(g, y, p->nr, k, end, valid, y_ends);
+    sum_step(g, p, &xe, &ye, k0, end, 1, acc);
+    tg_build_else(g->b, op, n, acc);
+    tg_build_end_if(g->b, op, n, before);
+    for (int i = 0; i < n; i++) {
+        acc[i] = &op->results[i];
     }
 }
 
@@ -142,7 +187,7 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     carried[n] = dot_ix(g, 0);
     tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), n + 1, carried, &k);
-    sum_step(g, p, x, y, k0, k, NULL, p->unroll, carried);
+    sum_step(g, p, x, y, k0, k, p->unroll, carried);
     carried[n] = dot_addc(g, k, stride);
     tg_build_end_for(g->b, loop, n + 1, carried);
     for (int i = 0; i < p->mr * p->nr; i++) {
@@ -154,11 +199,26 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     if (whole) {
         return;
     }
-    bool masked = g->k_divisor % p->step != 0;
     n = p->mr * p->nr;
-    loop = tg_build_for(g->b, carried[p->unroll * n], kl, dot_ix(g, p->step), n, acc, &k);
-    sum_step(g, p, x, y, k0, k, masked ? dot_sub(g, kl, k) : NULL, 1, acc);
-    tg_build_end_for(g->b, loop, n, acc);
+    tg_value *at = carried[p->unroll * n];
+    if (p->unroll > 1) {
+        for (int i = 0; i < n; i++) {
+            carried[i] = acc[i];
+        }
+        carried[n] = at;
+        hi = g->k_divisor % p->step == 0 ? kl : dot_addc(g, kl, 1 - p->step);
+        loop = tg_build_for(g->b, at, hi, dot_ix(g, p->step), n + 1, carried, &k);
+        sum_step(g, p, x, y, k0, k, 1, carried);
+        carried[n] = dot_addc(g, k, p->step);
+        tg_build_end_for(g->b, loop, n + 1, carried);
+        for (int i = 0; i < n; i++) {
+            acc[i] = carried[i];
+        }
+        at = carried[n];
+    }
+    if (g->k_divisor % p->step != 0) {
+        sum_end(g, p, x, y, k0, at, dot_sub(g, kl, at), acc);
+    }
 }
 
 /* Scalars of all sums of the block, [mr][nr]. */
@@ -216,13 +276,13 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
 static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
     tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
     if (p->stage_x) {
-        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch);
+        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch, 0);
     }
     dot_loop j = dot_for(g, zero, g->y.len, p->nr);
     sum_rows y;
     if (p->stage_y) {
         tg_value *count = dot_min(g, dot_sub(g, g->y.len, j.iv), dot_ix(g, p->nr));
-        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch);
+        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch, p->nr);
         y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
     } else {
         y = memory_rows(g, &g->y, k0, j.iv, p->nr);
@@ -276,6 +336,9 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
     }
     for (int u = 0; u < words; u++) {
         tg_value *y[2];
+        if (!valid && words > 1) {
+            dot_prefetch_at(g, &g->y, j, dot_addc(g, k, (int64_t)(u + words) * g->per_word));
+        }
         for (int v = 0; v < nv; v++) {
             y[v] = dot_fetch_rows(g, &g->y, dot_addc(g, j, (int64_t)v * g->vl),
                                   dot_addc(g, k, (int64_t)u * g->per_word), g->vl, valid, odd);
@@ -315,7 +378,10 @@ static void update_rows(dot_gen *g, const along_rows *p, const dot_rows *x, tg_v
     }
     loop = tg_build_for(g->b, carried[0], g->y.len, dot_ix(g, g->vl), 0, NULL, &j);
     tg_value *valid = dot_whole(&g->y, g->vl) ? NULL : dot_sub(g, g->y.len, j);
-    update_strip(g, p, x, w, k, j, 1, words, valid, odd, splats);
+    dot_loop u = dot_for(g, dot_ix(g, 0), dot_ix(g, words), 1);
+    tg_value *ku = dot_add(g, k, dot_mulc(g, u.iv, g->per_word));
+    update_strip(g, p, x, dot_add(g, w, u.iv), ku, j, 1, 1, valid, odd, NULL);
+    dot_end_for(g, u);
     tg_build_end_for(g->b, loop, 0, NULL);
 }
 
@@ -323,7 +389,7 @@ static void update_block(dot_gen *g, const along_rows *p, tg_value *k0, tg_value
     tg_value *zero = dot_ix(g, 0), *w, *full = kl;
     dot_rows x;
     if (p->staged) {
-        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch);
+        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch, 0);
         x = (dot_rows){.step_bytes = dot_ix(g, g->word_bytes)};
         for (int r = 0; r < p->mr; r++) {
             x.row[r] = dot_atc(g, p->x_at, dot_block_row(g, &g->x, zero, r, p->mr),
@@ -358,7 +424,7 @@ void dot_emit_along_rows(dot_gen *g, int64_t max_rows) {
     int64_t mark = g->scratch->used, wb = g->word_bytes, k = g->d->k;
     along_rows p = {.mr = (int)tg_min_i64(max_rows, g->x.extent), .ks = 2048};
     p.unroll = p.mr == 1 ? 8 : 4;
-    p.nv = p.mr == 1 ? 1 : 2;
+    p.nv = 2;
     p.staged = !dot_is_direct(g, &g->x);
     bool blocked = p.staged && (k <= 0 || k > p.ks);
     if (p.staged) {
