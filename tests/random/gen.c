@@ -237,20 +237,20 @@ static void add_outputs(gen *g) {
 
 static void add_syms(gen *g) {
     static const char *const names[] = {"M", "N", "K", "L"};
-    static const int extents[] = {0, 1, 2, 3, 5, 8, 11, 16, 17, 31, 33, 40};
+    static const int extents[] = {1, 2, 3, 5, 8, 11, 16, 17, 20, 31, 33, 40};
     tg_func *f = g->func;
     f->n_syms = 2 + gen_below(g, 3);
     f->syms = TG_NEW_ARRAY(g->m->arena, tg_sym, f->n_syms);
     for (int i = 0; i < f->n_syms; i++) {
         f->syms[i].name = tg_intern(&g->m->strings, names[i], 1);
-        g->out->syms[i] = extents[gen_below(g, (int)TG_COUNT_OF(extents))];
+        g->out->syms[i] = gen_chance(g, 3) ? 0 : extents[gen_below(g, (int)TG_COUNT_OF(extents))];
     }
-    /* carries every name as a whole axis, so that all can be solved */
-    const tg_dim *dims[GEN_MAX_SYMS];
-    for (int i = 0; i < f->n_syms; i++) {
-        dims[i] = tg_dim_sym(g->m, i);
+    for (int i = 0; i < f->n_syms; i += 2) { /* every name is a whole axis somewhere: solvable */
+        const tg_dim *dims[2] = {tg_dim_sym(g->m, i), tg_dim_sym(g->m, (i + 1) % f->n_syms)};
+        char name[16] = {'d', (char)('0' + i / 2), 0};
+        add_param(g, name, tg_type_tensor(g->m, random_dtype(g), 0, 2, dims, false), 0,
+                  (gen_param){.specials = g->specials, .padded = gen_chance(g, 30)});
     }
-    add_param(g, "all", tg_type_tensor(g->m, TG_DT_I8, 0, f->n_syms, dims, false), 0, (gen_param){0});
 }
 
 static void add_grid(gen *g) {
@@ -352,7 +352,10 @@ void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena
     gen_load(g);
     int steps = 3 + gen_below(g, options->max_steps > 3 ? options->max_steps - 2 : 1);
     for (int i = 0; i < steps; i++) {
-        gen_step(g);
+        int before = g->n_pool;
+        for (int tries = 0; tries < 6 && g->n_pool == before; tries++) {
+            gen_step(g);
+        }
     }
     store_results(g);
     (void)tg_build_op(&g->b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);

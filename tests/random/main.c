@@ -152,7 +152,7 @@ static void reduce_case(const settings *s, uint64_t seed, const char *message) {
 /* ---- command line ------------------------------------------------------------------------------- */
 
 static bool read_settings(settings *s, int argc, char **argv) {
-    *s = (settings){.seed = 1, .count = 1, .seconds = 30, .gen = {.max_steps = 12}};
+    *s = (settings){.seed = 1, .count = 1, .seconds = 30, .gen = {.max_steps = 16}};
     s->run = (run_options){.passes = true, .cpu = true};
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
