@@ -18,6 +18,7 @@ typedef struct tg_token {
     tg_token_kind kind;
     bool starts_line;  /* first token (comments aside) on its line */
     bool space_before; /* anything but a token stands before it */
+    bool after_bad;    /* set by the parser: malformed bytes were skipped before it */
     uint32_t begin, end;
 } tg_token;
 

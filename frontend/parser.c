@@ -20,6 +20,7 @@ static tg_token read_token(tg_parser *p) {
         }
         t = tg_lexer_next(&p->lexer);
         starts_line |= t.starts_line;
+        t.after_bad = true;
     }
     t.starts_line = starts_line;
     return t;
@@ -96,7 +97,8 @@ const char *tg_parser_found(const tg_parser *p) {
 
 static tg_diag *report(tg_parser *p, tg_diag_id id, tg_span span, const char *fmt, va_list ap) {
     p->broken = true;
-    if (p->panic) {
+    bool echo = p->tok.after_bad || p->tok.kind == TG_TOK_BAD; /* the lexer has said it */
+    if (p->panic || echo) {
         return NULL;
     }
     tg_sb sb;

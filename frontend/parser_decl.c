@@ -50,7 +50,9 @@ static tg_ct_params parse_ct_params(tg_parser *p) {
         }
     }
     p->brackets--;
-    tg_parser_close(p, TG_TOK_RBRACKET, open);
+    if (tg_parser_close(p, TG_TOK_RBRACKET, open) && items.count == 0) {
+        tg_parser_complain(p, TG_D_EMPTY_LIST, tg_parser_since(p, open.begin), "`[]` is empty");
+    }
     ct.items = items.data;
     ct.n = (int)items.count;
     ct.span = tg_parser_since(p, open.begin);
@@ -764,7 +766,9 @@ tg_decl *tg_parse_decl(tg_parser *p) {
     }
     tg_decl *d = parse_any(p);
     if (!p->panic && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at(p, TG_TOK_SEMI) && !p->tok.starts_line) {
-        tg_parser_fail(p, TG_D_EXPECTED_DECL, tg_parser_here(p), "a declaration begins on its own line, found %s",
+        bool close = tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET) || tg_parser_at(p, TG_TOK_RBRACE);
+        tg_parser_fail(p, close ? TG_D_STRAY_CLOSE : TG_D_EXPECTED_DECL, tg_parser_here(p),
+                       close ? "%s closes nothing" : "expected the end of the declaration (a new line), found %s",
                        tg_parser_found(p));
     }
     return d;

@@ -533,6 +533,11 @@ static tg_expr *parse_field(tg_parser *p, tg_expr *x) {
     if (p->panic) {
         return tg_parse_error_expr(p);
     }
+    if (!x->paren && (x->kind == TG_EXPR_INT || x->kind == TG_EXPR_FLOAT)) {
+        tg_parser_complain(p, TG_D_BAD_NUMBER, tg_parser_since(p, x->span.begin),
+                           "a number has digits on both sides of its point");
+        return tg_parse_error_expr(p);
+    }
     for (int i = 0; i < (int)TG_COUNT_OF(methods); i++) {
         if (strcmp(name.name, methods[i]) == 0) {
             return parse_shape(p, x, name, (tg_shape_method)i);

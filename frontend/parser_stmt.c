@@ -329,6 +329,16 @@ static tg_stmt *parse_assign(tg_parser *p, tg_expr *target, tg_binop op, uint32_
     return s;
 }
 
+static bool is_jump(const tg_expr *e) {
+    static const char *const words[] = {"break", "continue", "goto", "pass"};
+    for (size_t i = 0; i < TG_COUNT_OF(words); i++) {
+        if (e->kind == TG_EXPR_NAME && strcmp(e->u.name.name, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What other languages would mean here. */
 static tg_stmt *foreign_stmt(tg_parser *p, const tg_expr *e, uint32_t begin) {
     if (tg_parser_at(p, TG_TOK_INCREMENT) || tg_parser_at(p, TG_TOK_DECREMENT)) {
@@ -344,11 +354,55 @@ static tg_stmt *foreign_stmt(tg_parser *p, const tg_expr *e, uint32_t begin) {
         tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_STMT, e->span, "`%s:` begins no statement",
                                     e->u.name.name);
         tg_parser_note(p, d, (tg_span){0}, "a new value is bound with `let x: T = ...` or `var x: T = ...`");
+    } else if (is_jump(e)) {
+        tg_diag *d = tg_parser_complain(p, TG_D_EXPECTED_STMT, e->span, "there is no `%s`", e->u.name.name);
+        tg_parser_note(p, d, (tg_span){0},
+                       "loops run to their end: guard the rest of the body with `if`, or use `while c max N`");
     } else if (!p->panic) {
         tg_diag *d = tg_parser_complain(p, TG_D_UNUSED_VALUE, e->span, "this value is not used");
         if (e->kind == TG_EXPR_BINARY && e->u.binary.op == TG_BIN_EQ) {
             tg_parser_note_fix(p, d, e->u.binary.op_span, "=", "to assign, write `=`");
         }
+    }
+    return make(p, TG_STMT_ERROR, begin);
+}
+
+/* Can the current token begin an expression (and so an assignment or a call)? */
+static bool begins_value(const tg_parser *p) {
+    switch ((int)p->tok.kind) {
+    case TG_TOK_BAD:
+    case TG_TOK_NAME:
+    case TG_TOK_INT:
+    case TG_TOK_FLOAT:
+    case TG_TOK_STRING:
+    case TG_TOK_UNDERSCORE:
+    case TG_TOK_TRUE:
+    case TG_TOK_FALSE:
+    case TG_TOK_INF:
+    case TG_TOK_NOT_A_NUMBER:
+    case TG_TOK_ATOMIC:
+    case TG_TOK_ZEROS:
+    case TG_TOK_FULL:
+    case TG_TOK_LPAREN:
+    case TG_TOK_SUB:
+    case TG_TOK_NOT:
+    case TG_TOK_TILDE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static tg_stmt *expected_stmt(tg_parser *p, bool disjoint) {
+    uint32_t begin = p->tok.begin;
+    if (disjoint) {
+        tg_parser_fail(p, TG_D_DISJOINT_WHERE, tg_parser_gap(p), "expected a store after `disjoint`, found %s",
+                       tg_parser_found(p));
+    } else if (tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET)) {
+        tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "%s closes nothing", tg_parser_found(p));
+    } else {
+        tg_parser_fail(p, TG_D_EXPECTED_STMT, tg_parser_here(p), "expected a statement, found %s",
+                       tg_parser_found(p));
     }
     return make(p, TG_STMT_ERROR, begin);
 }
@@ -359,6 +413,9 @@ static tg_stmt *parse_simple(tg_parser *p) {
     bool is_disjoint = tg_parser_accept(p, TG_TOK_DISJOINT);
     if (tg_parser_at(p, TG_TOK_INCREMENT) || tg_parser_at(p, TG_TOK_DECREMENT)) {
         return foreign_stmt(p, tg_parse_error_expr(p), begin);
+    }
+    if (!begins_value(p)) {
+        return expected_stmt(p, is_disjoint);
     }
     tg_expr *e = tg_parse_operation(p);
     tg_binop op;
@@ -394,7 +451,9 @@ static tg_stmt *stray_else(tg_parser *p) {
     if (tg_parser_at(p, TG_TOK_IF)) {
         return parse_if(p);
     }
-    if (!tg_parser_at(p, TG_TOK_LBRACE)) {
+    if (tg_parser_at(p, TG_TOK_LBRACE)) {
+        (void)tg_parse_block(p);
+    } else {
         p->panic = true;
     }
     return make(p, TG_STMT_ERROR, begin);

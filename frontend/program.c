@@ -226,12 +226,10 @@ bool tg_program_settings(tg_program *p, const tg_decl *example, tg_setting **out
 }
 
 static void check_kernel_name(tg_program *p, const tg_decl *d) {
-    static const char *const words[] = {[TG_DECL_SCHEDULE] = "schedule", [TG_DECL_CASE] = "case",
-                                        [TG_DECL_BENCH] = "bench", [TG_DECL_INSTANTIATE] = "instantiate"};
     const tg_decl *k = tg_file_find(d->file, d->name.name);
     if (k == NULL) {
-        tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "this file has no kernel or op called `%s` to %s",
-                 d->name.name, words[d->kind]);
+        tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "this file has no kernel or op called `%s`",
+                 d->name.name);
     } else if (!is_kernel(k)) {
         tg_diag *g = tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "`%s` is neither a kernel nor an op", d->name.name);
         tg_note_add(p->sink, g, k->name.span, "it is declared here");
