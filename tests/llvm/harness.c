@@ -44,28 +44,28 @@ static bool map_blob(struct tg_test_code *c) {
     return mprotect(c->map, c->map_bytes, PROT_READ | PROT_EXEC) == 0;
 }
 
-bool tg_test_load(tg_module *m, const tg_machine *machine, struct tg_test_code *out) {
+static bool compile(tg_module *m, const tg_machine *machine, struct tg_test_code *out) {
     static const tg_llvm_options options = {.opt_level = 2, .emit = TG_LLVM_OBJECT};
-    const tg_machine *const target = machine ? machine : tg_machine_host();
-    memset(out, 0, sizeof *out);
-    tg_env_init(&out->env, tg_allocator_default(), 0);
-    jmp_buf oom;
-    if (TG_ENV_GUARD(&out->env, oom)) {
-        return false;
-    }
-    tg_arena_init(&out->arena, &out->env);
     tg_sink sink;
-    tg_sink_init(&sink, &out->arena);
     const unsigned char *obj = NULL;
     size_t n_obj = 0;
-    legalise(m, target);
-    bool ok = tg_llvm_emit(m, target, &options, &out->arena, &sink, &obj, &n_obj) == TG_OK &&
+    tg_arena_init(&out->arena, &out->env);
+    tg_sink_init(&sink, &out->arena);
+    legalise(m, machine);
+    bool ok = tg_llvm_emit(m, machine, &options, &out->arena, &sink, &obj, &n_obj) == TG_OK &&
               tg_blob_from_object(obj, n_obj, &out->arena, &sink, &out->blob) == TG_OK && map_blob(out);
     if (!ok) {
         print_diagnostics(&sink, &out->arena);
         tg_test_unload(out);
     }
     return ok;
+}
+
+bool tg_test_load(tg_module *m, const tg_machine *machine, struct tg_test_code *out) {
+    memset(out, 0, sizeof *out);
+    tg_env_init(&out->env, tg_allocator_default(), 0);
+    jmp_buf oom;
+    return !TG_ENV_GUARD(&out->env, oom) && compile(m, machine ? machine : tg_machine_host(), out);
 }
 
 void *tg_test_symbol(const struct tg_test_code *code, const char *name) {

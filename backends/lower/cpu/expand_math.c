@@ -256,19 +256,26 @@ static const double erf_f64[] = {0x1.06eba8214db69p-3,  -0x1.812746b0379e7p-2,  
 /* (log(erfc t) + t)/t on [0.9, 4]: 2^-28.5 of erf */
 static const double erfc_f32[] = {-0x1.0772dep-3, -0x1.4538bp-1,  -0x1.b2d3b2p-4, 0x1.8435bep-6,
                                   -0x1.d93524p-9, 0x1.4a2374p-12, -0x1.5e086ep-17};
-/* log(erfc(u + 3.5)) on [-2.5, 2.5]: 2^-54.5 of erf */
-static const double erfc_f64[] = {
-    -0x1.c3991652a25d9p+3, -0x1.d107c69160325p+2, -0x1.eefa41a2ca884p-1,  -0x1.5677ff2a1c01cp-8,
-    0x1.ca1051f5d643cp-11, -0x1.34e7ee65e7496p-13, 0x1.9922ff89e905cp-16, -0x1.05022ad164a15p-18,
-    0x1.3a72503e9e2a4p-21, -0x1.5b59df35bb446p-24, 0x1.40c244e3edb26p-27, -0x1.ace64fa98193cp-31,
-    0x1.32a54f1049eddp-34, 0x1.622a1e46634f0p-34,  -0x1.0608df7ce2bb7p-36, -0x1.add96c8e63134p-37,
-    -0x1.588bbfc956906p-38, 0x1.fc2041292f26ap-42, 0x1.47b152b787a82p-41, 0x1.53599eec62935p-43,
-    0x1.f3ea5826040c5p-47};
+/* log(erfc(u + 1.625)) on [-0.625, 0.625] and log(erfc(u + 4.125)) on [-1.875, 1.875]: 2^-54.7 of erf.
+ * Two pieces keep |u| small where erfc still matters to the last place. */
+static const double erfc_f64_mid[] = {
+    -0x1.eb25b8ff49e4ep+1, -0x1.ddd712490863bp+1,  -0x1.cdb6c474ce4f6p-1, -0x1.78fa9a8b5352ep-6,
+    0x1.59606b9886bdcp-8,  -0x1.211a66f863eedp-10, 0x1.99f9236467883p-13, -0x1.920becdf0ff7fp-16,
+    -0x1.0aa343177de29p-21, 0x1.92b0463dc8697p-20, -0x1.39072393bab14p-21, 0x1.48166a909cc96p-23,
+    -0x1.bdb31150a10e1p-26, -0x1.37ae9219bf46ep-32};
+static const double erfc_f64_far[] = {
+    -0x1.30854b8fc46f5p+4, -0x1.0f5b6f293d98ep+3,  -0x1.f31ad80e6b9cep-1, -0x1.ccd2796cf9dffp-9,
+    0x1.1506f4fdbb296p-11, -0x1.53f9424738048p-14, 0x1.a555b7816f8cdp-17, -0x1.b72efaba96aa0p-20,
+    0x1.cb7e1dc5037e4p-22, 0x1.075e9274e296cp-25,  0x1.604c017c2507dp-26, 0x1.f34a2a96c9ef3p-31};
 
 static tg_value *log_erfc(const tg_xp *x, tg_value *a) {
     if (wide(a)) {
-        tg_value *u = xbinf(x, TG_OP_SUB, xbinf(x, TG_OP_MIN, a, 6.0), 3.5);
-        return tg_xp_poly(x, u, erfc_f64, (int)TG_COUNT_OF(erfc_f64));
+        tg_value *t = xbinf(x, TG_OP_MIN, a, 6.0);
+        tg_value *mid = tg_xp_poly(x, xbinf(x, TG_OP_SUB, t, 1.625), erfc_f64_mid,
+                                   (int)TG_COUNT_OF(erfc_f64_mid));
+        tg_value *far = tg_xp_poly(x, xbinf(x, TG_OP_SUB, t, 4.125), erfc_f64_far,
+                                   (int)TG_COUNT_OF(erfc_f64_far));
+        return xsel(x, xcmpf(x, TG_CMP_LT, t, 2.25), mid, far);
     }
     tg_value *t = xbinf(x, TG_OP_MIN, a, 4.0);
     tg_value *q = tg_xp_poly(x, t, erfc_f32, (int)TG_COUNT_OF(erfc_f32));
