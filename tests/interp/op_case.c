@@ -90,11 +90,15 @@ void bench_scalar(bench *b, int p, double value) {
     b->args[p].scalar = encode(b->func->params[p].type->dtype, value);
 }
 
-tg_status bench_run(bench *b) {
+tg_status bench_run_interp(bench *b) {
     tg_status s = tg_interp_bind(b->func, b->args, b->syms, &b->sink);
     return s != TG_OK ? s
                       : tg_interp_run(b->func, b->args, b->syms, &b->options, &b->arena, &b->sink);
 }
+
+#ifndef TG_BENCH_NATIVE /* tests/cpu compares each run with compiled code */
+tg_status bench_run(bench *b) { return bench_run_interp(b); }
+#endif
 
 double bench_get(const bench *b, int p, int64_t i) {
     const tg_type *type = b->func->params[p].type;

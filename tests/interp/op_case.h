@@ -31,6 +31,7 @@ void bench_load(bench *b, const char *text);
 void bench_tensor(bench *b, int p, int rank, const int64_t *extents, const double *values);
 void bench_scalar(bench *b, int p, double value);
 tg_status bench_run(bench *b);
+tg_status bench_run_interp(bench *b);
 /* Element i (row-major) of contiguous parameter p. */
 double bench_get(const bench *b, int p, int64_t i);
 /* True when a diagnostic with this id was reported. */
