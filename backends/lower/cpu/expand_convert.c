@@ -30,22 +30,25 @@ static bool has_f16(const tg_xp *x) { return (x->mc->features & TG_CPU_F16C) != 
 
 /* ---- decoding to f32 ---------------------------------------------------------------------------- */
 
-/* A storage float of up to 8 bits whose code fits the f16 layout: through the machine's f16. */
+/*
+ * A storage float of up to 8 bits whose code fits the f16 layout: through the machine's f16. Widening
+ * with the sign and shifting puts magnitude and sign in place at once; a NaN is all ones.
+ */
 static tg_value *decode_by_f16(const tg_xp *x, tg_value *code, const small_float *f) {
-    tg_value *h = xcast(x, code, TG_DT_U16);
     int width = f->exp_bits + f->man_bits, up = 10 - f->man_bits;
     int64_t mask = (INT64_C(1) << width) - 1;
-    tg_value *magnitude = xbini(x, TG_OP_SHL, xbini(x, TG_OP_AND, h, mask), up);
-    tg_value *sign = xbini(x, TG_OP_SHL, xbini(x, TG_OP_AND, h, mask + 1), 15 - width);
-    tg_value *bits = xbin(x, TG_OP_OR, magnitude, sign);
     if (f->exp_bits == 5) { /* f8e5m2 is the upper half of an f16 */
-        return xcast(x, xbits(x, xbini(x, TG_OP_SHL, h, 8), TG_DT_F16), TG_DT_F32);
+        tg_value *h = xbini(x, TG_OP_SHL, xcast(x, code, TG_DT_U16), 8);
+        return xcast(x, xbits(x, h, TG_DT_F16), TG_DT_F32);
     }
+    tg_value *low = xbini(x, TG_OP_SHL, code, 7 - width); /* the sign on top of the byte */
+    tg_value *h = xbits(x, xcast(x, xbits(x, low, TG_DT_I8), TG_DT_I16), TG_DT_U16);
+    tg_value *bits = xbini(x, TG_OP_AND, xbini(x, TG_OP_SHL, h, up - (7 - width)), 0x8000 | mask << up);
     if (f->nan_code != 0) {
-        tg_value *nan = f->has_minus_zero ? xcmpi(x, TG_CMP_EQ, xbini(x, TG_OP_AND, h, mask), mask)
-                                          : xcmpi(x, TG_CMP_EQ, h, f->nan_code);
-        tg_value *quiet = xbini(x, TG_OP_OR, bits, 0x7E00);
-        bits = xsel(x, nan, quiet, bits);
+        tg_value *nan = f->has_minus_zero ? xcmpi(x, TG_CMP_EQ, xbini(x, TG_OP_AND, code, mask), mask)
+                                          : xcmpi(x, TG_CMP_EQ, code, f->nan_code);
+        tg_value *ones = xsel(x, nan, xi(x, bits, TG_DT_U16, 0xFFFF), xi(x, bits, TG_DT_U16, 0));
+        bits = xbin(x, TG_OP_OR, bits, ones);
     }
     tg_value *v = xcast(x, xbits(x, bits, TG_DT_F16), TG_DT_F32);
     return xbinf(x, TG_OP_MUL, v, (double)(1 << (15 - f->bias)));
