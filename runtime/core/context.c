@@ -113,7 +113,7 @@ void *tgr_zone_alloc(tgr_zone *zone, size_t count, size_t bytes) {
     if (__builtin_mul_overflow(count, bytes, &n) || n > SIZE_MAX / 2) {
         return NULL;
     }
-    n = (n + ZONE_ALIGN - 1) / ZONE_ALIGN * ZONE_ALIGN;
+    n = n ? (n + ZONE_ALIGN - 1) / ZONE_ALIGN * ZONE_ALIGN : ZONE_ALIGN;
     if (n > (size_t)(zone->end - zone->next)) {
         size_t head = (sizeof(tgr_zone_block) + ZONE_ALIGN - 1) / ZONE_ALIGN * ZONE_ALIGN;
         size_t size = n + head > ZONE_BLOCK ? n + head : ZONE_BLOCK;

@@ -17,19 +17,19 @@ static void *heap_fn(void *user, void *p, size_t old_bytes, size_t new_bytes) {
     rt_heap *h = user;
     pthread_mutex_lock(&lock);
     bool refuse = new_bytes && h->fail_at && ++h->calls >= h->fail_at && (h->fail_on || h->calls == h->fail_at);
+    void *q = NULL;
+    if (new_bytes == 0) {
+        free(p);
+    } else if (!refuse) {
+        q = realloc(p, new_bytes);
+        refuse = q == NULL;
+    }
     if (!refuse) {
         h->live_bytes += (long)new_bytes - (long)(p ? old_bytes : 0);
         h->live_blocks += (new_bytes && !p) - (!new_bytes && p);
     }
     pthread_mutex_unlock(&lock);
-    if (refuse) {
-        return NULL;
-    }
-    if (new_bytes == 0) {
-        free(p);
-        return NULL;
-    }
-    return realloc(p, new_bytes);
+    return q;
 }
 
 tgr_allocator rt_allocator(rt_heap *heap) { return (tgr_allocator){.fn = heap_fn, .user = heap}; }

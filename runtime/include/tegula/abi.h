@@ -19,6 +19,10 @@ extern "C" {
 /* Greatest rank of a tensor or a tile. */
 #define TG_MAX_RANK 8
 
+/* Greatest extent of a tensor axis. A launch with a larger one is refused: index arithmetic and the
+ * compiler's proofs rely on it. */
+#define TG_MAX_EXTENT ((int64_t)1 << 48)
+
 /*
  * Element types. The table drives every list of types in the project:
  * X(ENUM, name, bits, class) with class one of b(ool) i(nt) u(nsigned) f(loat) r(ecord bytes).
