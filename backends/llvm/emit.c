@@ -209,8 +209,8 @@ static bool run_passes(tg_emitter *e) {
             ? "function(sroa)"
         : e->wants_unroll
             ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-peeling>,sroa,early-cse,"
-              "loop-mssa(licm),instcombine,simplifycfg)"
-            : "function(sroa,early-cse,loop-mssa(licm),instcombine,simplifycfg)";
+              "loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
+            : "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)";
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMErrorRef err = LLVMRunPasses(e->module, passes, e->target, o);
     LLVMDisposePassBuilderOptions(o);

@@ -3,7 +3,7 @@
  * Inside of the LLVM emitter: loop IR in, one LLVM module out.
  *
  *   emit.c       the door: target machine, passes, object / assembly / text
- *   guard.c      LLVM's fatal errors become a longjmp back to the door
+ *   guard.c      LLVM's fatal errors end the compile, not the process
  *   control.c    functions, regions, for / while / if, trap
  *   arith.c      elementwise operations, casts, reductions of a vector
  *   memory.c     loads, stores, gathers, atomics, shuffles
@@ -49,9 +49,9 @@ typedef struct tg_emitter {
 /* ---- guard.c ---------------------------------------------------------------------------------- */
 
 /*
- * Runs work(user) so that an LLVM fatal error inside ends it instead of the process. Returns NULL
- * when work came back, else the error text (malloc'ed by LLVM's convention: copied into a). After an
- * error whatever LLVM object work used is lost: leaked, never touched again.
+ * Runs work(user), on another thread, so that an LLVM fatal error inside ends it instead of the process.
+ * Returns NULL when work came back, else why it did not (text in a, or static). After an error whatever
+ * LLVM object work used is lost: leaked, never touched again.
  */
 const char *tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user);
 
