@@ -112,7 +112,7 @@ tg_status native_run(bench *b) {
         tg_sb sb;
         tg_sb_init(&sb, &b->arena);
         tg_module_print(&sb, out);
-        print_message("%s\n", sb.data);
+        fputs(sb.data, stderr);
     }
     s = tg_module_verify(out, &b->sink);
     if (s != TG_OK) {
@@ -195,6 +195,9 @@ static void compare(const bench *b, int p, const void *native, void *expected) {
 tg_status bench_run(bench *b) {
     void *before[BENCH_MAX_ARGS] = {0};
     for (int p = 0; p < b->func->n_params; p++) {
+        if (b->func->params[p].type->kind == TG_TY_TENSOR && b->args[p].data == NULL) {
+            return bench_run_interp(b);
+        }
         if (b->func->params[p].type->kind == TG_TY_TENSOR) {
             size_t n = (size_t)tensor_bytes(b, p);
             before[p] = tg_arena_alloc(&b->arena, n + 1);

@@ -10,6 +10,7 @@
  * rows of acc: one load and store of acc for U products.
  */
 #include "backends/lower/cpu/dot.h"
+#include <stdlib.h>
 
 enum { MAX_BLOCK = 4 };
 
@@ -286,6 +287,10 @@ static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) 
         y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
     } else {
         y = memory_rows(g, &g->y, k0, j.iv, p->nr);
+        if (getenv("PF")) for (int64_t at = 0; at < 64*atoi(getenv("PF")); at += 64)
+        for (int r = 0; r < p->nr; r++) {
+            dot_prefetch_at(g, &g->y, dot_addc(g,y.number[r],p->nr), dot_addc(g, k0, at*8/tg_dtype_bits(g->y.op->dtype)));
+        }
     }
     dot_loop i = dot_for(g, zero, g->x.len, p->mr);
     sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i.iv, p->mr)

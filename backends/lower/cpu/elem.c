@@ -374,7 +374,7 @@ static tg_ev broadcast_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     tg_coord in[TG_MAX_RANK];
     for (int a = 0; a < from->type->rank; a++) {
         in[a] = c[axes->list[a]];
-        if (from->type->shape[a] == 1) {
+        if (from->type->shape[a] == 1 && op->results[0].type->shape[axes->list[a]] != 1) {
             in[a] = (tg_coord){.align = 1};
         }
     }

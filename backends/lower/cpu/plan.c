@@ -659,7 +659,8 @@ static void find_groups(plan *p) {
         bool barrier = i == n;
         if (!barrier) {
             const tg_op *op = L->ops.data[i];
-            barrier = op->n_regions > 0 || op->code == TG_OP_DOT || op->code == TG_OP_YIELD ||
+            barrier = op->code == TG_OP_FOR || op->code == TG_OP_WHILE || op->code == TG_OP_IF ||
+                      op->code == TG_OP_DOT || op->code == TG_OP_YIELD ||
                       tg_is_select_op(op->code);
         }
         if (barrier) {
