@@ -6,6 +6,7 @@
  */
 #include "ir/build.h"
 #include "ir/fold.h"
+#include "ir/simplify.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -146,7 +147,10 @@ static tg_value *float_identity(tg_opcode code, tg_value *x, tg_value *y) {
     return NULL;
 }
 
-static tg_value *fold_binary(tg_builder *b, tg_opcode code, tg_value *x, tg_value *y) {
+tg_value *tg_simplify_binary(tg_builder *b, tg_opcode code, tg_value *x, tg_value *y) {
+    if (x->type != y->type) {
+        return NULL;
+    }
     tg_dtype t = x->type->dtype;
     bool commutes = (tg_op_info_get(code)->flags & TG_OPF_COMMUTATIVE) != 0;
     if (tg_dtype_is_float(t)) {
@@ -168,11 +172,11 @@ static tg_value *fold_binary(tg_builder *b, tg_opcode code, tg_value *x, tg_valu
 }
 
 tg_value *tg_build_binary(tg_builder *b, tg_opcode code, tg_value *x, tg_value *y) {
-    tg_value *v = x->type == y->type ? fold_binary(b, code, x, y) : NULL;
+    tg_value *v = tg_simplify_binary(b, code, x, y);
     return v != NULL ? v : tg_build1(b, code, x->type, 2, x, y);
 }
 
-tg_value *tg_build_unary(tg_builder *b, tg_opcode code, tg_value *x) {
+tg_value *tg_simplify_unary(tg_builder *b, tg_opcode code, tg_value *x) {
     int64_t i;
     double f;
     if (tg_value_const_int(x, &i) && tg_fold_int_unary(code, x->type->dtype, i, &i)) {
@@ -181,7 +185,12 @@ tg_value *tg_build_unary(tg_builder *b, tg_opcode code, tg_value *x) {
     if (tg_value_const_float(x, &f) && tg_fold_float_unary(code, x->type->dtype, f, &f)) {
         return tg_build_float(b, x->type, f);
     }
-    return tg_build1(b, code, x->type, 1, x);
+    return NULL;
+}
+
+tg_value *tg_build_unary(tg_builder *b, tg_opcode code, tg_value *x) {
+    tg_value *v = tg_simplify_unary(b, code, x);
+    return v != NULL ? v : tg_build1(b, code, x->type, 1, x);
 }
 
 tg_value *tg_build_fma(tg_builder *b, tg_value *x, tg_value *y, tg_value *z) {
@@ -192,7 +201,7 @@ tg_value *tg_build_fma(tg_builder *b, tg_value *x, tg_value *y, tg_value *z) {
     return tg_build1(b, TG_OP_FMA, x->type, 3, x, y, z);
 }
 
-tg_value *tg_build_cmp(tg_builder *b, tg_cmp_pred p, tg_value *x, tg_value *y) {
+tg_value *tg_simplify_cmp(tg_builder *b, tg_cmp_pred p, tg_value *x, tg_value *y) {
     const tg_type *type = tg_type_with_dtype(b->module, x->type, TG_DT_BOOL);
     int64_t ix, iy;
     double fx, fy;
@@ -205,17 +214,31 @@ tg_value *tg_build_cmp(tg_builder *b, tg_cmp_pred p, tg_value *x, tg_value *y) {
     if (x == y && !tg_dtype_is_float(x->type->dtype)) {
         return tg_build_int(b, type, p == TG_CMP_EQ || p == TG_CMP_LE || p == TG_CMP_GE);
     }
-    tg_value *r = tg_build1(b, TG_OP_CMP, type, 2, x, y);
-    tg_op_set_int(r->def, TG_ATTR_PRED, p);
-    return r;
+    return NULL;
 }
 
-tg_value *tg_build_select(tg_builder *b, tg_value *c, tg_value *x, tg_value *y) {
+tg_value *tg_build_cmp(tg_builder *b, tg_cmp_pred p, tg_value *x, tg_value *y) {
+    tg_value *v = tg_simplify_cmp(b, p, x, y);
+    if (v != NULL) {
+        return v;
+    }
+    const tg_type *type = tg_type_with_dtype(b->module, x->type, TG_DT_BOOL);
+    v = tg_build1(b, TG_OP_CMP, type, 2, x, y);
+    tg_op_set_int(v->def, TG_ATTR_PRED, p);
+    return v;
+}
+
+tg_value *tg_simplify_select(tg_value *c, tg_value *x, tg_value *y) {
     int64_t v;
     if (tg_value_const_int(c, &v)) {
         return v != 0 ? x : y;
     }
-    return x == y ? x : tg_build1(b, TG_OP_SELECT, x->type, 3, c, x, y);
+    return x == y ? x : NULL;
+}
+
+tg_value *tg_build_select(tg_builder *b, tg_value *c, tg_value *x, tg_value *y) {
+    tg_value *v = tg_simplify_select(c, x, y);
+    return v != NULL ? v : tg_build1(b, TG_OP_SELECT, x->type, 3, c, x, y);
 }
 
 tg_value *tg_build_math(tg_builder *b, tg_math_fn fn, tg_value *x) {
@@ -224,8 +247,11 @@ tg_value *tg_build_math(tg_builder *b, tg_math_fn fn, tg_value *x) {
     return r;
 }
 
-static tg_value *fold_cast(tg_builder *b, tg_value *x, const tg_type *type, tg_round round,
+tg_value *tg_simplify_cast(tg_builder *b, tg_value *x, const tg_type *type, tg_round round,
                            bool sat) {
+    if (x->type == type) {
+        return x;
+    }
     tg_dtype from = x->type->dtype, to = type->dtype;
     int64_t i;
     double f;
@@ -254,7 +280,7 @@ tg_value *tg_build_cast_as(tg_builder *b, tg_value *x, tg_dtype to, tg_round r, 
         return x;
     }
     const tg_type *type = tg_type_with_dtype(b->module, x->type, to);
-    tg_value *v = fold_cast(b, x, type, r, sat);
+    tg_value *v = tg_simplify_cast(b, x, type, r, sat);
     if (v != NULL) {
         return v;
     }

@@ -18,7 +18,8 @@ void tg_pass_cse(tg_func *f, tg_pass_context *ctx);
 void tg_pass_dce(tg_func *f, tg_pass_context *ctx);
 void tg_pass_licm(tg_func *f, tg_pass_context *ctx);
 void tg_pass_bounds(tg_func *f, tg_pass_context *ctx);  /* extent/divisibility analysis removes checks */
-void tg_pass_split(tg_func *f, tg_pass_context *ctx);   /* index-set splitting of affine where; peeling */
+void tg_pass_split(tg_func *f, tg_pass_context *ctx);   /* index-set splitting of affine where */
+void tg_pass_peel(tg_func *f, tg_pass_context *ctx);    /* the ragged last iteration by itself */
 
 /* The machine-independent pipeline, in order. */
 typedef struct tg_pass {
@@ -27,5 +28,8 @@ typedef struct tg_pass {
 } tg_pass;
 extern const tg_pass tg_tile_pipeline[];
 extern const size_t tg_tile_pipeline_count;
+/* The same with peeling, for targets that need full blocks in the main loop. */
+extern const tg_pass tg_tile_pipeline_peeled[];
+extern const size_t tg_tile_pipeline_peeled_count;
 
 #endif
