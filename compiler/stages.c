@@ -23,23 +23,27 @@ static void set_module_text(tgc_state *s, const tg_module *m) {
 
 /* ---- tile passes ---------------------------------------------------------------------------- */
 
-/* Is this pass behind the one compilation starts from? */
-static bool is_skipped(const tgc_state *s, const char *pass) {
-    if (!s->o.start_from) {
-        return false;
+/* The stage's name of pass p: a pass that runs again has a number. */
+static const char *pass_stage(tgc_state *s, size_t p) {
+    const char *name = tg_tile_pipeline[p].name;
+    int nth = 1;
+    for (size_t i = 0; i < p; i++) {
+        nth += strcmp(tg_tile_pipeline[i].name, name) == 0;
     }
-    for (const char *const *p = tgc_pipeline(); *p; p++) {
-        if (strcmp(*p, pass) == 0) {
-            return strcmp(s->o.start_from, pass) != 0;
-        }
-        if (strcmp(*p, s->o.start_from) == 0) {
-            return false;
-        }
-    }
-    return false;
+    return nth == 1 ? name : tg_arena_printf(&s->arena, "%s.%d", name, nth);
 }
 
-static tg_status run_pass(tgc_state *s, const tg_pass *pass, tg_module *m, bool first_lane) {
+/* Place of a stage in the pipeline's list; its end for an unknown name. */
+static size_t stage_index(const char *name) {
+    const char *const *all = tgc_pipeline();
+    size_t i = 0;
+    while (all[i] && strcmp(all[i], name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static tg_status run_pass(tgc_state *s, const tg_pass *pass, const char *stage, tg_module *m, bool first_lane) {
     for (tg_func *f = m->first_func; f; f = f->next) {
         tg_pass_context ctx = {.scratch = &s->scratch, .sink = &s->sink, .remarks = s->o.remarks && first_lane};
         pass->run(f, &ctx);
@@ -51,7 +55,7 @@ static tg_status run_pass(tgc_state *s, const tg_pass *pass, tg_module *m, bool 
             }
         }
         if (first_lane) {
-            tgc_dump(s, pass->name, f);
+            tgc_dump(s, stage, f);
         }
     }
     return TG_OK;
@@ -64,22 +68,20 @@ tg_status tgc_tile_passes(tgc_state *s) {
         set_module_text(s, s->lanes[0].tile);
         return TG_OK;
     }
-    bool skip = s->o.start_from != NULL;
+    size_t first = s->o.start_from ? stage_index(s->o.start_from) : 0;
     for (size_t p = 0; p < tg_tile_pipeline_count; p++) {
-        const tg_pass *pass = &tg_tile_pipeline[p];
-        skip = skip && is_skipped(s, pass->name);
-        for (int lane = 0; lane < s->n_lanes && !skip; lane++) {
-            tg_status st = run_pass(s, pass, s->lanes[lane].tile, lane == 0);
+        const char *stage = pass_stage(s, p);
+        for (int lane = 0; lane < s->n_lanes && stage_index(stage) >= first; lane++) {
+            tg_status st = run_pass(s, &tg_tile_pipeline[p], stage, s->lanes[lane].tile, lane == 0);
             if (st) {
                 return st;
             }
         }
-        if (tgc_wants_stop(s, pass->name)) {
+        if (tgc_wants_stop(s, stage)) {
             break;
         }
     }
-    bool stopped = s->o.stop_after && strcmp(s->o.stop_after, "lower") != 0 && strcmp(s->o.stop_after, "codegen") != 0 &&
-                   strcmp(s->o.stop_after, "blob") != 0 && strcmp(s->o.stop_after, "pack") != 0;
+    bool stopped = s->o.stop_after && stage_index(s->o.stop_after) < stage_index("lower");
     if (s->o.emit == TGC_EMIT_TILE || stopped) {
         set_module_text(s, s->lanes[0].tile);
     }
