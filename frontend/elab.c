@@ -286,7 +286,6 @@ static void drop_func(tg_module *m, const tg_func *f) {
 
 tg_status tg_elab_kernel(tg_elab *e, tg_decl *d, const char *func_name, const tg_setting *settings, int n_settings,
                          const tg_target_query *target, int variant, tg_func **out, const tg_dim **guard, int *n_variants) {
-    int errors = e->sink->errors;
     const tg_dim *no_guard;
     int no_variants;
     e->decl = d;
@@ -302,12 +301,12 @@ tg_status tg_elab_kernel(tg_elab *e, tg_decl *d, const char *func_name, const tg
     if (signature(e, f, variant, guard != NULL ? guard : &no_guard, n_variants != NULL ? n_variants : &no_variants) &&
         grid_region(e, f)) {
         body_region(e, f);
-        if (e->sink->errors == errors) {
+        if (e->errors == 0) {
             tg_el_check_races(e);
             tg_el_check_cover(e);
         }
     }
-    if (e->sink->errors > errors) {
+    if (e->errors > 0) {
         drop_func(e->m, f);
         return TG_E_SOURCE;
     }

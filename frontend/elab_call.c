@@ -226,6 +226,15 @@ static const tg_val *do_random(tg_elab *e, const tg_call_args *a, int arg) {
     return tg_el_result(e, tg_build1(&e->b, TG_OP_RNG, t, 2, v[0]->ir, v[1]->ir), 2, v, a->where);
 }
 
+/* keep = true: the combined axes stay with extent 1, ready to meet the operand again. */
+static const tg_val *kept(tg_elab *e, const tg_call_args *a, const tg_val *x, int axis, const tg_val *r) {
+    if (!a->keep || tg_el_is_error(r)) {
+        return r;
+    }
+    unsigned all = (1u << tg_el_rank(x)) - 1u;
+    return tg_el_new_axes(e, r, axis < 0 ? all : 1u << axis, a->where);
+}
+
 /* ---- along an axis -------------------------------------------------------------------------- */
 
 static const tg_val *do_reduce_kind(tg_elab *e, const tg_call_args *a, int kind) {
@@ -237,8 +246,9 @@ static const tg_val *do_reduce_kind(tg_elab *e, const tg_call_args *a, int kind)
     if (axis == -2) {
         return &tg_val_error;
     }
-    return axis < 0 ? tg_el_reduce_all(e, (tg_reduce_kind)kind, x, a->where)
-                    : tg_el_reduce(e, (tg_reduce_kind)kind, x, axis, a->where);
+    const tg_val *r = axis < 0 ? tg_el_reduce_all(e, (tg_reduce_kind)kind, x, a->where)
+                               : tg_el_reduce(e, (tg_reduce_kind)kind, x, axis, a->where);
+    return kept(e, a, x, axis, r);
 }
 
 /* min and max: of several values, or along an axis. */
@@ -257,7 +267,7 @@ static const tg_val *do_mean(tg_elab *e, const tg_call_args *a, int arg) {
     (void)arg;
     const tg_val *x = tile_arg(e, a, 0);
     int axis = x == NULL ? -2 : axis_of(e, a, x, -1);
-    return axis == -2 ? &tg_val_error : tg_el_mean(e, x, axis, a->where);
+    return axis == -2 ? &tg_val_error : kept(e, a, x, axis, tg_el_mean(e, x, axis, a->where));
 }
 
 /* arg: kind, plus 100 for exclusive. */
@@ -387,15 +397,19 @@ static const tg_val *do_exists(tg_elab *e, const tg_call_args *a, int arg) {
 static const tg_val *do_span(tg_elab *e, const tg_call_args *a, int arg) {
     (void)arg;
     const tg_expr *r = a->pos_expr[0];
-    if (r->kind != TG_EXPR_RANGE || r->u.range.hi == NULL) {
+    if (r->kind != TG_EXPR_RANGE) {
         tg_el_error(e, TG_D_CALL, r->span, "span(lo .. hi, n) takes a range");
         return &tg_val_error;
     }
     const tg_val *lo = tg_el_index_scalar(e, r->u.range.lo, "the start of a span");
-    const tg_val *hi = lo == NULL ? NULL : tg_el_index_scalar(e, r->u.range.hi, "the end of a span");
+    const tg_val *hi = lo == NULL || r->u.range.hi == NULL ? NULL : tg_el_index_scalar(e, r->u.range.hi, "the end of a span");
     int64_t n;
-    if (hi == NULL || !tg_el_const_int(e, a->pos_expr[1], "the length of a span", &n)) {
+    if (lo == NULL || (hi == NULL && r->u.range.hi != NULL) ||
+        !tg_el_const_int(e, a->pos_expr[1], "the length of a span", &n)) {
         return &tg_val_error;
+    }
+    if (hi == NULL) { /* span(lo .., n): all n of them */
+        hi = tg_el_binary(e, TG_BIN_ADD, lo, tg_el_int(e, n, a->where), a->where);
     }
     if (n < 1 || n > ((int64_t)1 << 24)) {
         tg_el_error(e, TG_D_SHAPE, a->pos_expr[1]->span, "a span of %lld positions", (long long)n);
@@ -714,9 +728,9 @@ static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *
     }
     ok = ok && finish_ct(e, fn, where);
     if (ok) {
-        int errors = e->sink->errors;
+        int errors = e->errors;
         tg_el_block(e, &fn->u.fn.body);
-        result = e->sink->errors > errors ? &tg_val_error : result_types(e, fn, result, where);
+        result = e->errors > errors ? &tg_val_error : result_types(e, fn, result, where);
     }
     e->returned = returned;
     e->fast = fast;
@@ -807,6 +821,13 @@ static bool named_argument(tg_elab *e, const builtin *b, const tg_arg *arg, tg_c
     if (strcmp(arg->name.name, "desc") == 0 && b->fn == do_sort) {
         a->desc = tg_el_value(e, arg->value);
         if (a->desc->kind == TG_VAL_BOOL) {
+            return true;
+        }
+    }
+    if (strcmp(arg->name.name, "keep") == 0 && (b->fn == do_reduce_kind || b->fn == do_minmax || b->fn == do_mean)) {
+        const tg_val *v = tg_el_value(e, arg->value);
+        if (v->kind == TG_VAL_BOOL) {
+            a->keep = v->i != 0;
             return true;
         }
     }

@@ -200,6 +200,7 @@ const tg_val *tg_el_dim_value(tg_elab *e, const tg_dim *d, tg_span where) {
     }
     tg_val *v = tg_el_tile(e, tg_build_dim_expr(&e->b, d), where);
     v->sym = d;
+    v->adapts = true;
     return v;
 }
 

@@ -227,8 +227,18 @@ static const tg_val *index_ref(tg_elab *e, const tg_ref *from, const tg_index *i
     return ref_val(e, r, where);
 }
 
+/* t.scale[:, 0] after t = c[rows] may index the field's own axis or the value's two: as many indices
+ * as the field has axes left index the field; more of them, or a `_`, index the value that is read. */
+static bool indexes_ref(const tg_ref *r, const tg_index *items, int n) {
+    bool fresh = false;
+    for (int i = 0; i < n; i++) {
+        fresh = fresh || items[i].kind == TG_INDEX_NEW;
+    }
+    return r->record != NULL || !r->indexed || (!fresh && n == r->rank - r->n_at);
+}
+
 const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, int n, tg_span where) {
-    if (x->kind == TG_VAL_REF && (x->ref->n_at < x->ref->rank || x->ref->record != NULL)) {
+    if (x->kind == TG_VAL_REF && indexes_ref(x->ref, items, n)) {
         return index_ref(e, x->ref, items, n, where);
     }
     if (x->kind == TG_VAL_TUPLE) {
@@ -354,7 +364,7 @@ static int result_axis(lowered *l, const tg_identity *id, int64_t n) {
     return l->rank++;
 }
 
-static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l) {
+static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l, tg_span where) {
     int a = result_axis(l, at->span, at->span->n);
     if (a < 0) {
         return false;
@@ -364,14 +374,14 @@ static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i,
     l->axes[l->n_axes++] = a;
     l->sym[i] = tg_sy_bin(e, TG_DIM_ADD, tg_sy_pos(e, at->span, a), at->shift);
     l->span[i] = tg_sy_const(at->shift, &zero) && zero == 0 ? at->span : NULL;
-    const tg_pred *p = tg_pr_span(e, at->span, at->shift, at->ir_shift, extent, a, at->where);
+    const tg_pred *p = tg_pr_span(e, at->span, at->shift, at->ir_shift, extent, a, where);
     if (p != NULL) {
         tg_pr_add(e, &l->preds, p);
     }
     return true;
 }
 
-static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l) {
+static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l, tg_span where) {
     const tg_val *v = at->val;
     int map[TG_MAX_RANK] = {0}, rank = tg_el_rank(v);
     for (int k = 0; k < rank; k++) {
@@ -388,7 +398,7 @@ static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i,
         tg_pr_add(e, &l->preds, p);
         tg_pr_add(e, &l->from_tiles, p);
     }
-    const tg_pred *p = tg_pr_index(e, v, extent, map, at->where);
+    const tg_pred *p = tg_pr_index(e, v, extent, map, where);
     if (p != NULL) {
         tg_pr_add(e, &l->preds, p);
     }
@@ -411,8 +421,8 @@ static bool lower_ref(tg_elab *e, const tg_ref *ref, lowered *l, tg_span where) 
             }
             at = &whole;
         }
-        bool ok = at->kind == TG_AT_SPAN || at->kind == TG_AT_RANGE ? lower_span(e, at, ref->dims[i], i, l)
-                                                                   : lower_tile(e, at, ref->dims[i], i, l);
+        bool ok = at->kind == TG_AT_SPAN || at->kind == TG_AT_RANGE ? lower_span(e, at, ref->dims[i], i, l, where)
+                                                                   : lower_tile(e, at, ref->dims[i], i, l, where);
         l->scalar = l->scalar && at->kind == TG_AT_SCALAR;
         if (!ok) {
             tg_el_error(e, TG_D_SHAPE, where, "a tile has at most %d axes", TG_MAX_RANK);
@@ -462,7 +472,7 @@ const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where) {
     bool fixed = !e->written[ref->param] && (e->params[ref->param].flags & TG_PARAM_ALIAS) == 0;
     tg_dtype t = ir->type->dtype;
     if (fixed && tg_dtype_is_int(t) && ref->tensor == e->args[ref->param]) {
-        r->sym = tg_sy_read(e, ref->param, l.sym, ref->rank);
+        r->sym = tg_sy_read(e, ref->param, l.sym, ref->rank, !l.scalar || l.preds.n == 0);
     }
     if (!l.scalar) {
         r->preds = l.preds;

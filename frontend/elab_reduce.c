@@ -81,6 +81,11 @@ const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int
     tg_preds keep = {NULL, 0};
     tg_value *mask = tg_el_axis_mask(e, x, axis, true, &keep);
     tg_val *r = tg_el_tile(e, tg_build_reduce(&e->b, kind, x->ir, axis, mask), where);
+    bool arg = kind == TG_RED_ARGMIN || kind == TG_RED_ARGMAX;
+    if (arg || kind == TG_RED_COUNT) {
+        int64_t n = tg_el_extent(x, axis);
+        r->sym = tg_sy_element(e, tg_el_rank(r), r->ir->type->shape, arg && mask != NULL ? -1 : 0, arg ? n - 1 : n, where);
+    }
     drop_axis(e, r, x, axis, &keep);
     return r;
 }
@@ -261,6 +266,9 @@ const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_sp
         if (there != NULL) {
             tg_pr_add(e, &r->preds, tg_pr_from_mask(e, there, tg_el_rank(x), axes, where));
         }
+        if (i == 1) {
+            r->sym = tg_sy_element(e, tg_el_rank(x), shape, mask != NULL ? -1 : 0, tg_el_extent(x, axis) - 1, where);
+        }
         out[i] = r;
     }
     return tg_el_tuple(e, 2, out, names, where);
@@ -281,6 +289,7 @@ const tg_val *tg_el_rank_by_key(tg_elab *e, const tg_val *key, int64_t n, tg_spa
     }
     tg_val *r = tg_el_tile(e, &op->results[0], where);
     r->id[0] = key->id[0];
+    r->sym = tg_sy_element(e, 1, r->ir->type->shape, 0, tg_el_extent(key, 0) - 1, where);
     r->preds = keep;
     return r;
 }

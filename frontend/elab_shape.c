@@ -169,6 +169,28 @@ static int groups_of(int ra, const int64_t *sa, int rb, const int64_t *sb, group
     return n;
 }
 
+/* A predicate that an earlier reshape cut up and this one puts together: the first one again. */
+static const tg_pred *joined_again(tg_elab *e, const tg_pred *p, const group *gs, int n_groups) {
+    if (p->split_from == NULL) {
+        return NULL;
+    }
+    for (int i = 1; i < p->n_axes; i++) {
+        if (p->axes[i] != p->axes[i - 1] + 1) {
+            return NULL;
+        }
+    }
+    for (int g = 0; g < n_groups; g++) {
+        if (gs[g].a0 == p->axes[0] && gs[g].a1 == p->axes[0] + p->n_axes && gs[g].b1 == gs[g].b0 + 1) {
+            int map[TG_MAX_RANK];
+            for (int a = 0; a < TG_MAX_RANK; a++) {
+                map[a] = gs[g].b0;
+            }
+            return tg_pr_remap(e, p->split_from, map);
+        }
+    }
+    return NULL;
+}
+
 /* Presence over reshaped axes: the mask over all axes of the touched groups, reshaped. */
 static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x, const int64_t *shape,
                                    const group *gs, int n_groups, const int *map) {
@@ -178,6 +200,10 @@ static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x
     }
     if (plain) {
         return tg_pr_remap(e, p, map);
+    }
+    const tg_pred *whole = joined_again(e, p, gs, n_groups);
+    if (whole != NULL) {
+        return whole;
     }
     int64_t from[TG_MAX_RANK], to[TG_MAX_RANK];
     int axes[TG_MAX_RANK], back[TG_MAX_RANK] = {0}, nf = 0, nt = 0;
@@ -201,6 +227,7 @@ static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x
     tg_pred *q = TG_NEW(e->a, tg_pred);
     *q = *tg_pr_from_mask(e, m, nt, axes, p->where);
     q->chosen = p->chosen;
+    q->split_from = p->n_axes == 1 && nf == 1 ? p : NULL;
     return q;
 }
 

@@ -19,15 +19,17 @@ typedef struct mark {
     tg_builder b;
     tg_scope *scope;
     tg_loop *loops;
-    size_t accesses, boxes;
+    size_t accesses, boxes, facts;
+    int errors;
 } mark;
 
 static mark mark_now(const tg_elab *e) {
-    return (mark){*e->sink, e->b, e->scope, e->loops, e->accesses.count, e->boxes.count};
+    return (mark){*e->sink, e->b, e->scope, e->loops, e->accesses.count, e->boxes.count, e->facts.count, e->errors};
 }
 
 static void undo(tg_elab *e, const mark *m, tg_op *op) {
     *e->sink = m->sink;
+    e->errors = m->errors;
     if (e->sink->last != NULL) {
         e->sink->last->next = NULL;
     }
@@ -36,6 +38,7 @@ static void undo(tg_elab *e, const mark *m, tg_op *op) {
     e->loops = m->loops;
     e->accesses.count = m->accesses;
     e->boxes.count = m->boxes;
+    e->facts.count = m->facts;
     tg_el_erase(op);
 }
 
@@ -258,8 +261,8 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
         tg_el_block(e, &s->u.for_.body);
         e->loops = loop.up;
         tg_el_pop(e);
-        bool failed = e->sink->errors > m.sink.errors;
-        bool done = settle(e, &c, op->regions[0]) || failed || attempt >= MAX_ATTEMPTS || e->sink->errors > m.sink.errors;
+        bool failed = e->errors > m.errors;
+        bool done = settle(e, &c, op->regions[0]) || failed || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
         if (done) {
             for (int i = 0; i < c.n; i++) {
                 irs[i] = c.slots[i]->val->ir;
@@ -332,7 +335,7 @@ static void while_stmt(tg_elab *e, const tg_stmt *s) {
         tg_el_block(e, &s->u.while_.body);
         tg_el_pop(e);
         e->loops = loop.up;
-        bool done = settle(e, &c, op->regions[1]) || attempt >= MAX_ATTEMPTS || e->sink->errors > m.sink.errors;
+        bool done = settle(e, &c, op->regions[1]) || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
         if (done) {
             yield_slots(e, &c, NULL);
             e->b = outer;
@@ -352,6 +355,7 @@ static void while_stmt(tg_elab *e, const tg_stmt *s) {
 typedef struct join {
     tg_preds shared;
     bool masked;
+    tg_preds leaves; /* together enough for either branch, when both may be named outside */
     const tg_identity *id[TG_MAX_RANK];
 } join;
 
@@ -369,6 +373,16 @@ static join join_of(tg_elab *e, const tg_val *t, const tg_val *f, const tg_regio
     for (int i = 0; i < f->preds.n; i++) {
         j.masked = j.masked || !tg_pr_implied(e, &j.shared, f->preds.items[i]);
     }
+    bool inside = false;
+    const tg_preds *both[2] = {&t->preds, &f->preds};
+    const tg_region *regions[2] = {rt, rf};
+    for (int b = 0; b < 2 && j.masked; b++) {
+        for (int i = 0; i < both[b]->n; i++) {
+            inside = inside || tg_pr_inside(both[b]->items[i], regions[b]);
+            tg_pr_add(e, &j.leaves, both[b]->items[i]);
+        }
+    }
+    j.leaves = inside ? (tg_preds){NULL, 0} : j.leaves;
     for (int a = 0; a < tg_el_rank(t); a++) {
         const tg_identity *x = t->id[a], *y = f->id[a];
         x = x != NULL && identity_inside(x, rt) ? NULL : x;
@@ -438,7 +452,10 @@ static void bind_join(tg_elab *e, const carried *c, const join *js, const tg_op 
             for (int a = 0; a < TG_MAX_RANK; a++) {
                 axes[a] = a;
             }
-            tg_pr_add(e, &v->preds, tg_pr_from_mask(e, &op->results[n++], tg_el_rank(v), axes, where));
+            tg_pred *p = TG_NEW(e->a, tg_pred);
+            *p = *tg_pr_from_mask(e, &op->results[n++], tg_el_rank(v), axes, where);
+            p->leaves = js[i].leaves;
+            tg_pr_add(e, &v->preds, p);
         }
         c->slots[i]->val = v;
     }
@@ -449,7 +466,7 @@ static bool same_box(const tg_box *a, const tg_box *b) {
            memcmp(a->hi, b->hi, sizeof(a->hi)) == 0;
 }
 
-static void runtime_if(tg_elab *e, const tg_stmt *s, tg_value *cond) {
+static void runtime_if(tg_elab *e, const tg_stmt *s, tg_value *cond, const tg_dim *known) {
     carried c = {.n = 0};
     const tg_val *vals[2][MAX_CARRIED];
     join js[MAX_CARRIED];
@@ -464,7 +481,10 @@ static void runtime_if(tg_elab *e, const tg_stmt *s, tg_value *cond) {
         e->b.region = op->regions[r];
         e->b.before = NULL;
         tg_el_push(e);
+        size_t facts = e->facts.count;
+        tg_sy_assume(e, known, r == 0);
         tg_el_block(e, r == 0 ? &s->u.if_.then : &s->u.if_.els);
+        e->facts.count = facts;
         tg_el_pop(e);
         for (int i = 0; i < c.n; i++) {
             vals[r][i] = c.slots[i]->val;
@@ -519,7 +539,7 @@ static void if_stmt(tg_elab *e, const tg_stmt *s) {
         tg_note_add(e->sink, d, s->u.if_.cond->span, "choose element by element with where(c, x, y)");
         return;
     }
-    runtime_if(e, s, v->ir);
+    runtime_if(e, s, v->ir, v->sym);
 }
 
 /* ---- let and assignment --------------------------------------------------------------------- */
@@ -797,6 +817,7 @@ static void assert_stmt(tg_elab *e, const tg_stmt *s) {
         tg_el_error(e, TG_D_TYPE_MISMATCH, args->items[0]->span, "the condition is a bool, not %s", tg_el_describe(e, v));
         return;
     }
+    const tg_dim *known = tg_el_rank(v) == 0 ? v->sym : NULL;
     v = tg_el_reduce_all(e, TG_RED_ALL, v, s->span);
     if (tg_el_is_error(v)) {
         return;
@@ -808,6 +829,7 @@ static void assert_stmt(tg_elab *e, const tg_stmt *s) {
     }
     tg_op *op = tg_build_op(&e->b, s->kind == TG_STMT_ASSERT ? TG_OP_ASSERT : TG_OP_ASSUME, 1, &cond, 0, NULL, 0);
     tg_op_set_str(op, TG_ATTR_TEXT, text);
+    tg_sy_assume(e, known, true); /* until the end of the block */
 }
 
 static void return_stmt(tg_elab *e, const tg_stmt *s) {
@@ -874,10 +896,12 @@ static void statement(tg_elab *e, const tg_stmt *s) {
 }
 
 void tg_el_block(tg_elab *e, const tg_block *b) {
+    size_t facts = e->facts.count;
     for (int i = 0; i < b->n; i++) {
         tg_span before = e->b.span;
         e->b.span = b->items[i]->span;
         statement(e, b->items[i]);
         e->b.span = before;
     }
+    e->facts.count = facts;
 }

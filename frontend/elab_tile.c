@@ -192,6 +192,16 @@ static tg_dtype type_of_consts(int n, const tg_val **vals) {
     return t;
 }
 
+/* Whether some operand is a float that runtime dimensions have to follow. */
+static bool dims_follow(int n, const tg_val *const *vals) {
+    for (int i = 0; i < n; i++) {
+        if (vals[i]->kind == TG_VAL_TILE && !vals[i]->adapts && tg_dtype_is_float(tg_el_dtype(vals[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tg_el_promote(tg_elab *e, int n, const tg_val **vals, bool movement, tg_span where) {
     tg_dtype t = TG_DT_NONE;
     const tg_val *first = NULL;
@@ -207,6 +217,9 @@ bool tg_el_promote(tg_elab *e, int n, const tg_val **vals, bool movement, tg_spa
             return false;
         }
         tg_dtype d = tg_el_dtype(vals[i]);
+        if (vals[i]->adapts && dims_follow(n, vals)) {
+            continue;
+        }
         tg_dtype next = first == NULL ? (movement ? d : tg_dtype_arith(d)) : common_type(t, d, movement);
         if (next == TG_DT_NONE) {
             tg_diag *g = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s and %s do not mix", tg_el_describe(e, first),
@@ -319,6 +332,12 @@ static const tg_val *fold(tg_elab *e, tg_binop op, const tg_val *a, const tg_val
 
 static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b) {
     tg_dtype t = tg_el_dtype(a);
+    if (t == TG_DT_BOOL && tg_el_rank(a) == 0 && (op == TG_BIN_AND || op == TG_BIN_OR)) {
+        if (op == TG_BIN_AND && (a->sym == NULL || b->sym == NULL)) {
+            return a->sym != NULL ? a->sym : b->sym; /* what is known of a conjunction */
+        }
+        return tg_sy_bin(e, op == TG_BIN_AND ? TG_DIM_AND : TG_DIM_OR, a->sym, b->sym);
+    }
     if (a->sym == NULL || b->sym == NULL || t != TG_DT_I64) {
         return NULL; /* narrower types wrap */
     }
@@ -341,7 +360,14 @@ static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const 
 static const tg_val *compare(tg_elab *e, tg_binop op, const tg_val *const *v, tg_span where) {
     static const tg_cmp_pred preds[] = {[TG_BIN_EQ] = TG_CMP_EQ, [TG_BIN_NE] = TG_CMP_NE, [TG_BIN_LT] = TG_CMP_LT,
                                         [TG_BIN_LE] = TG_CMP_LE, [TG_BIN_GT] = TG_CMP_GT, [TG_BIN_GE] = TG_CMP_GE};
-    return tg_el_result(e, tg_build_cmp(&e->b, preds[op], v[0]->ir, v[1]->ir), 2, v, where);
+    tg_val *r = tg_el_result(e, tg_build_cmp(&e->b, preds[op], v[0]->ir, v[1]->ir), 2, v, where);
+    if (tg_el_rank(r) == 0 && tg_el_dtype(v[0]) == TG_DT_I64) { /* what an `if` may rely on */
+        static const tg_dim_code codes[] = {[TG_BIN_EQ] = TG_DIM_EQ, [TG_BIN_NE] = TG_DIM_NE, [TG_BIN_LT] = TG_DIM_LT,
+                                            [TG_BIN_LE] = TG_DIM_LE, [TG_BIN_GT] = TG_DIM_LT, [TG_BIN_GE] = TG_DIM_LE};
+        bool turn = op == TG_BIN_GT || op == TG_BIN_GE;
+        r->sym = tg_sy_bin(e, codes[op], turn ? v[1]->sym : v[0]->sym, turn ? v[0]->sym : v[1]->sym);
+    }
+    return r;
 }
 
 static void binary_implies(tg_elab *e, tg_val *r, tg_binop op, const tg_val *a, const tg_val *b) {

@@ -126,6 +126,7 @@ tg_diag *tg_el_error(tg_elab *e, tg_diag_id id, tg_span where, const char *fmt, 
     tg_sb_init(&sb, e->a);
     tg_sb_addv(&sb, fmt, ap);
     va_end(ap);
+    e->errors++;
     return tg_error(e->sink, id, where, "%s", sb.data);
 }
 

@@ -49,7 +49,11 @@ bool tg_pr_implied(tg_elab *e, const tg_preds *by, const tg_pred *p) {
             return true;
         }
     }
-    return false;
+    bool all = p->leaves.n > 0;
+    for (int i = 0; i < p->leaves.n && all; i++) {
+        all = tg_pr_implied(e, by, p->leaves.items[i]);
+    }
+    return all;
 }
 
 /* Adds unless it follows already; a chosen predicate makes the one it covers chosen as well. */
@@ -87,6 +91,12 @@ const tg_pred *tg_pr_remap(tg_elab *e, const tg_pred *p, const int *map) {
     for (int i = 0; i < p->n_axes; i++) {
         q->axes[i] = (uint8_t)map[p->axes[i]];
         same = same && q->axes[i] == p->axes[i];
+    }
+    if (!same) {
+        q->leaves = (tg_preds){NULL, 0};
+        for (int i = 0; i < p->leaves.n; i++) {
+            tg_pr_add(e, &q->leaves, tg_pr_remap(e, p->leaves.items[i], map));
+        }
     }
     return same ? p : q;
 }
@@ -246,7 +256,11 @@ void tg_pr_where(tg_elab *e, tg_val *result, const tg_val *c, const tg_val *x, c
             m = tg_build_binary(&e->b, TG_OP_OR, mx != NULL ? not_c : c->ir, mx != NULL ? mx : my);
         }
         tg_span at = px.n > 0 ? px.items[0]->where : py.items[0]->where;
-        tg_pr_add(e, &out, tg_pr_from_mask(e, m, t->rank, axes, at));
+        tg_pred *p = TG_NEW(e->a, tg_pred);
+        *p = *tg_pr_from_mask(e, m, t->rank, axes, at);
+        tg_pr_join(e, &p->leaves, &px);
+        tg_pr_join(e, &p->leaves, &py);
+        tg_pr_add(e, &out, p);
     }
     result->preds = out;
 }

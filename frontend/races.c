@@ -27,7 +27,7 @@ static bool free_of(tg_elab *e, const tg_dim *d, const tg_dim *atom) {
 /* An element of a sorted tensor at a place that moves on with the grid. */
 static bool sorted_read(tg_elab *e, const tg_dim *d, const tg_dim *grid) {
     const tg_atom *a = tg_sy_atom(e, d);
-    if (a == NULL || a->kind != TG_ATOM_READ || (e->params[a->index].flags & TG_PARAM_SORTED) == 0) {
+    if (a == NULL || a->kind != TG_ATOM_READ || a->index < 0 || (e->params[a->index].flags & TG_PARAM_SORTED) == 0) {
         return false;
     }
     const tg_type *t = e->params[a->index].type;
@@ -104,7 +104,7 @@ static bool apart(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned 
     }
     const tg_atom *ra = tg_sy_atom(e, a), *rb = tg_sy_atom(e, b);
     if (ra != NULL && rb != NULL && ra->kind == TG_ATOM_READ && rb->kind == TG_ATOM_READ && ra->index == rb->index &&
-        (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
+        ra->index >= 0 && (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
         for (int i = 0; i < ra->n_at; i++) {
             if (apart(e, ra->at[i], rb->at[i], g, known)) {
                 return true;
@@ -145,7 +145,7 @@ static bool injective(tg_elab *e, const tg_dim *d, int axis) {
         return false;
     }
     const tg_atom *r = tg_sy_atom(e, d);
-    if (r != NULL && r->kind == TG_ATOM_READ && (e->params[r->index].flags & TG_PARAM_UNIQUE) != 0) {
+    if (r != NULL && r->kind == TG_ATOM_READ && r->index >= 0 && (e->params[r->index].flags & TG_PARAM_UNIQUE) != 0) {
         for (int i = 0; i < r->n_at; i++) {
             if (injective(e, r->at[i], axis)) {
                 return true;

@@ -193,16 +193,15 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
         tg_el_error(e, TG_D_SCHEDULE, t->span, "a tune is a compile-time number or bool");
         return false;
     }
-    bool allowed = t->values.n == 0;
-    for (int i = 0; i < t->values.n && !allowed; i++) {
+    /* `in {..}` is where a tuner searches; a setting or schedule may go elsewhere, in the same kind. */
+    for (int i = 0; i < t->values.n; i++) {
         const tg_val *x = tg_el_expr(e, t->values.items[i]);
-        allowed = tg_el_is_error(x) || (x->kind == v->kind && x->i == v->i && !(x->f < v->f) && !(x->f > v->f));
-    }
-    if (!allowed) {
-        tg_diag *d = tg_el_error(e, TG_D_SCHEDULE, v->where.source != NULL ? v->where : t->span, "%lld is not among the values of tune `%s`", (long long)v->i,
-                                 t->name.name);
-        tg_note_add(e->sink, d, t->span, "declared here");
-        return false;
+        if (!tg_el_is_error(x) && x->kind != v->kind) {
+            tg_diag *d = tg_el_error(e, TG_D_SCHEDULE, v->where.source != NULL ? v->where : t->span, "%s does not fit tune `%s`",
+                                     tg_el_describe(e, v), t->name.name);
+            tg_note_add(e->sink, d, t->span, "declared here");
+            return false;
+        }
     }
     plan_put(e, p, (tg_plan_set){.name = t->name.name, .val = v, .is_tune = true});
     tg_el_bind(e, t->name.name, v, false, t->span);

@@ -70,7 +70,7 @@ static bool same_list(const tg_dim *const *a, const tg_dim *const *b, int n) {
     return true;
 }
 
-const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_at) {
+const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_at, bool exact) {
     for (int i = 0; i < n_at; i++) {
         if (at[i] == NULL) {
             return NULL;
@@ -79,25 +79,48 @@ const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_a
     for (size_t i = 0; i < e->atoms.count; i++) {
         const tg_atom *a = e->atoms.data[i];
         if (a->kind == TG_ATOM_READ && a->index == param && a->n_at == n_at &&
-            same_list(a->at, at, n_at)) {
+            same_list(a->at, at, n_at) && (!exact || a->key != NULL)) {
             return atom_dim(e, i);
         }
     }
     const tg_dim *d;
     tg_atom *a = tg_sy_atom_new(e, TG_ATOM_READ, &d);
     a->index = param;
+    a->key = exact ? a : NULL;
     a->n_at = n_at;
     a->at = TG_NEW_ARRAY(e->a, const tg_dim *, n_at > 0 ? n_at : 1);
     for (int i = 0; i < n_at; i++) {
         a->at[i] = at[i];
     }
+    if (param < 0) { /* another element of a computed tile: its bounds hold for all */
+        for (size_t i = 0; i < e->atoms.count; i++) {
+            const tg_atom *same = e->atoms.data[i];
+            if (same->kind == TG_ATOM_READ && same->index == param && same->n_lower > 0) {
+                tg_sy_lower(e, a, same->lower[0]);
+                tg_sy_upper(e, a, same->upper[0]);
+                break;
+            }
+        }
+        return d;
+    }
     const tg_param *p = &e->params[param];
     if ((p->flags & TG_PARAM_RANGE) != 0) {
-        /* A scalar read outside the tensor gives 0, so 0 joins the range. */
-        const tg_dim *zero = tg_sy_int(e, 0);
-        tg_sy_lower(e, a, tg_sy_bin(e, TG_DIM_MIN, p->range_lo, zero));
-        tg_sy_upper(e, a, tg_sy_bin(e, TG_DIM_MAX, tg_sy_bin(e, TG_DIM_SUB, p->range_hi, tg_sy_int(e, 1)), zero));
+        const tg_dim *zero = tg_sy_int(e, 0), *last = tg_sy_bin(e, TG_DIM_SUB, p->range_hi, tg_sy_int(e, 1));
+        tg_sy_lower(e, a, exact ? p->range_lo : tg_sy_bin(e, TG_DIM_MIN, p->range_lo, zero));
+        tg_sy_upper(e, a, exact ? last : tg_sy_bin(e, TG_DIM_MAX, last, zero));
     }
+    return d;
+}
+
+const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi, tg_span where) {
+    const tg_dim *at[TG_MAX_RANK], *zero = tg_sy_int(e, 0);
+    for (int i = 0; i < rank; i++) {
+        at[i] = tg_sy_pos(e, tg_el_range(e, zero, tg_sy_int(e, shape[i]), shape[i], where), i);
+    }
+    const tg_dim *d = tg_sy_read(e, -1 - e->n_elements++, at, rank, true);
+    tg_atom *a = e->atoms.data[d->value - TG_ATOM_BASE];
+    tg_sy_lower(e, a, tg_sy_int(e, lo));
+    tg_sy_upper(e, a, tg_sy_int(e, hi));
     return d;
 }
 
@@ -137,6 +160,33 @@ const tg_dim *tg_sy_pos(tg_elab *e, const tg_identity *span, int axis) {
     return d;
 }
 
+void tg_sy_assume(tg_elab *e, const tg_dim *d, bool holds) {
+    if (d == NULL) {
+        return;
+    }
+    if (d->code == (holds ? TG_DIM_AND : TG_DIM_OR)) {
+        tg_sy_assume(e, d->a, holds);
+        tg_sy_assume(e, d->b, holds);
+        return;
+    }
+    if (!holds) { /* not (a < b) is b <= a */
+        switch ((int)d->code) {
+        case TG_DIM_LT:
+            d = tg_dim_binary(e->m, TG_DIM_LE, d->b, d->a);
+            break;
+        case TG_DIM_LE:
+            d = tg_dim_binary(e->m, TG_DIM_LT, d->b, d->a);
+            break;
+        case TG_DIM_NE:
+            d = tg_dim_binary(e->m, TG_DIM_EQ, d->a, d->b);
+            break;
+        default:
+            return;
+        }
+    }
+    TG_LIST_PUSH(e->a, &e->facts, d);
+}
+
 /* ---- rewriting ------------------------------------------------------------------------------ */
 
 typedef const tg_dim *(*rewrite_fn)(tg_elab *e, const tg_dim *atom, const void *arg);
@@ -167,7 +217,7 @@ static const tg_dim *rewrite_read(tg_elab *e, const tg_dim *d, const tg_atom *a,
         }
         same = same && at[i] == a->at[i];
     }
-    return same ? d : tg_sy_read(e, a->index, at, a->n_at);
+    return same ? d : tg_sy_read(e, a->index, at, a->n_at, a->key != NULL);
 }
 
 typedef struct subst_arg {
@@ -349,6 +399,9 @@ static bool settled(const tg_elab *e, const tg_dim *d, const tg_sy_keep *keep) {
             }
         }
         return keep == NULL ? a->n_lower == 0 && a->n_upper == 0 : true;
+    }
+    if (keep == NULL && a->kind == TG_ATOM_VALUE && a->n_lower == 0 && a->n_upper == 0) {
+        return true; /* nothing is known of it but facts */
     }
     return keeps(e, keep, a);
 }

@@ -35,7 +35,7 @@ typedef enum tg_atom_kind {
 
 typedef struct tg_atom {
     tg_atom_kind kind;
-    int index;                 /* SCALAR, READ: parameter; GRID: axis */
+    int index;                 /* SCALAR, READ: parameter (READ below 0: a computed tile); GRID: axis */
     int axis;                  /* POS: axis of the tile that it runs along */
     const struct tg_identity *span; /* POS */
     const void *key;           /* VALUE: what it stands for */
@@ -70,6 +70,11 @@ typedef enum tg_pred_kind {
     TG_PRED_MASK   /* a bool value */
 } tg_pred_kind;
 
+struct tg_preds_of {
+    const struct tg_pred **items;
+    int n;
+};
+
 /* One predicate of presence. Mask axis m belongs to tile axis axes[m]. */
 typedef struct tg_pred {
     tg_pred_kind kind;
@@ -84,12 +89,11 @@ typedef struct tg_pred {
     const tg_dim *index_sym;  /* INDEX of a scalar: its symbolic value */
     const tg_dim *extent;     /* SPAN, INDEX */
     tg_span where;            /* what was indexed */
+    const struct tg_pred *split_from; /* MASK: this predicate of one axis, which a reshape cut into these axes */
+    struct tg_preds_of leaves; /* MASK of where(c, x, y): it follows from these together */
 } tg_pred;
 
-typedef struct tg_preds {
-    const tg_pred **items;
-    int n;
-} tg_preds;
+typedef struct tg_preds_of tg_preds;
 
 typedef enum tg_val_kind {
     TG_VAL_ERROR, /* reported; silent from here on */
@@ -149,7 +153,8 @@ struct tg_val {
     const tg_identity *id[TG_MAX_RANK]; /* TILE: NULL is anonymous */
     tg_preds preds;     /* TILE */
     tg_preds implies;   /* bool TILE: predicates that hold wherever it is true */
-    const tg_dim *sym;  /* integer TILE: symbolic element, or NULL */
+    const tg_dim *sym;  /* integer TILE: symbolic element; bool scalar: the comparison; or NULL */
+    bool adapts;        /* TILE: a runtime dimension; meets floats as a constant does */
     const tg_identity *span; /* SPAN */
     const tg_ref *ref;  /* REF */
 };
@@ -252,6 +257,8 @@ typedef struct tg_elab {
     int n_grid;
     int fn_depth, expr_depth;
     int64_t steps;
+    int n_elements;       /* tiles that tg_sy_element named */
+    int errors;           /* errors of this kernel, repeats included */
     bool fast;            /* inside a `fast fn` */
     bool in_grid;         /* elaborating the grid's extents */
     const tg_val **returned; /* where `return` leaves its value */
@@ -297,10 +304,15 @@ const tg_dim *tg_sy_int(tg_elab *e, int64_t v);
 const tg_dim *tg_sy_bin(tg_elab *e, tg_dim_code code, const tg_dim *a, const tg_dim *b);
 tg_atom *tg_sy_atom_new(tg_elab *e, tg_atom_kind kind, const tg_dim **out);
 const tg_atom *tg_sy_atom(const tg_elab *e, const tg_dim *d); /* NULL: not an atom */
-const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_at);
+/* exact: the read is known to lie inside (elsewhere a scalar read gives 0). */
+const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_at, bool exact);
+/* Generic element of a computed integer tile, between lo and hi; not to be repeated for one tile. */
+const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi, tg_span where);
 const tg_dim *tg_sy_scalar(tg_elab *e, int param);
 const tg_dim *tg_sy_value(tg_elab *e, const void *key);
 const tg_dim *tg_sy_pos(tg_elab *e, const tg_identity *span, int axis);
+/* Takes a condition that holds from here on; facts.count undoes it. */
+void tg_sy_assume(tg_elab *e, const tg_dim *d, bool holds);
 void tg_sy_lower(tg_elab *e, tg_atom *a, const tg_dim *bound);
 void tg_sy_upper(tg_elab *e, tg_atom *a, const tg_dim *bound);
 /* Replaces atom `from` by `to` everywhere, inside reads too. */
@@ -441,6 +453,7 @@ typedef struct tg_call_args { /* evaluated arguments of a built-in */
     bool has_axis;
     int64_t axis;
     const tg_val *desc;  /* `desc = true` */
+    bool keep;           /* `keep = true`: the combined axis stays, with extent 1 */
     tg_span where;
 } tg_call_args;
 
