@@ -57,7 +57,11 @@ static bool transpose(tgk_arg *args, int n) {
     int64_t rows = args[0].extent[0], cols = args[0].extent[1];
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t c = 0; c < cols; c++) {
-            args[1].f[c * rows + r] = args[0].f[r * cols + c];
+            if (args[0].f != NULL) {
+                args[1].f[c * rows + r] = args[0].f[r * cols + c];
+            } else {
+                args[1].i[c * rows + r] = args[0].i[r * cols + c];
+            }
         }
     }
     return true;
