@@ -241,6 +241,7 @@ static void run_guarded(tgc_state *s) {
         s->status = TG_E_NOMEM;
         return;
     }
+    s->frame = &frame;
     run_stages(s);
 }
 

@@ -53,6 +53,7 @@ typedef struct tgc_text {
 typedef struct tgc_state {
     tgc_options o;
     tg_env env;
+    jmp_buf *frame; /* where memory failure comes back to; doors that set their own leave it wrong */
     tg_arena arena;   /* of everything */
     tg_arena scratch; /* of the running pass */
     tg_sink sink;

@@ -246,6 +246,7 @@ static tg_status specialise_op(tgc_state *s, int job, int lane, const tg_target_
     const tg_hostop *old_ops = l->tile->hostops;
     tg_func *ignored = NULL;
     tg_status st = tg_program_specialise(s->program, j->kernel, j->settings, j->n_settings, q, l->tile, &ignored);
+    s->env.oom = s->frame;
     if (st) {
         return st;
     }
@@ -264,6 +265,7 @@ static tg_status specialise_kernel(tgc_state *s, int job, int lane, const tg_tar
     tg_variant *v = NULL;
     int n = 0;
     tg_status st = tg_program_specialise_all(s->program, j->kernel, j->settings, j->n_settings, q, l->tile, &v, &n);
+    s->env.oom = s->frame;
     if (st) {
         return st;
     }

@@ -227,7 +227,7 @@ static tgr_status check_shape(const binder *b, const tgr_param *p, const tgr_arg
                         p->rank, a->rank);
     }
     for (int i = 0; i < p->rank; i++) {
-        if (a->extents[i] < 0) {
+        if (a->extents[i] < 0 || a->extents[i] > TG_MAX_EXTENT) {
             return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "extent %" PRId64 " of axis %d", PARAM_NAMES(b, p),
                             a->extents[i], i);
         }

@@ -77,6 +77,7 @@ static void test_mismatches(void **state) {
     BAD(1, kind, TGR_ARG_SCALAR, TGR_E_MISMATCH, "a tensor is wanted");
     BAD(1, extents[0], 5, TGR_E_MISMATCH, "argument `b`: extent of axis 0 is 5, but M is 4");
     BAD(2, extents[1], -3, TGR_E_MISMATCH, "extent -3 of axis 1");
+    BAD(2, extents[1], TG_MAX_EXTENT + 1, TGR_E_MISMATCH, "extent 281474976710657 of axis 1");
     BAD(0, data, NULL, TGR_E_MISMATCH, "no memory was given");
     BAD(0, data, (char *)mem[0] + 2, TGR_E_MISMATCH, "not aligned to 4 bytes");
     BAD(2, data, mem[0], TGR_E_OVERLAP, "`c` is written and shares memory with `a`");
