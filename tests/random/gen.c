@@ -8,6 +8,7 @@
 #include "tests/random/gen.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/random/gen_internal.h"
@@ -325,8 +326,8 @@ static void store_result(gen *g, int output, const gen_value *v) {
 static void store_results(gen *g) {
     for (int i = 0; i < GEN_OUTPUTS; i++) {
         gen_value *v = gen_pick(g);
-        for (int tries = 0; tries < 8 && (v->used || v->v->def == NULL); tries++) {
-            v = gen_pick(g);
+        for (int tries = 0; tries < 24 && (v->used || tg_value_is_used(v->v)); tries++) {
+            v = gen_pick(g); /* rather one that nothing else shows */
         }
         v->used = true;
         store_result(g, i, v);
@@ -359,4 +360,51 @@ void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena
     }
     store_results(g);
     (void)tg_build_op(&g->b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+}
+
+/* ---- from text ---------------------------------------------------------------------------------- */
+
+bool gen_replace(gen_case *c, const char *text, tg_arena *a) {
+    tg_source *src = TG_NEW(a, tg_source);
+    tg_sink sink;
+    tg_sink_init(&sink, a);
+    *src = (tg_source){.name = "text", .text = text, .len = strlen(text)};
+    if (tg_module_parse(src, a, &sink, &c->module) != TG_OK || c->module->first_func == NULL) {
+        return false;
+    }
+    c->func = c->module->first_func;
+    return c->func->n_params <= GEN_MAX_PARAMS && c->func->n_syms <= GEN_MAX_SYMS;
+}
+
+/* The number behind "NAME = " in the first line, or 1. */
+static int64_t value_in_header(const char *line, const char *name) {
+    size_t n = strlen(name), end = strcspn(line, "\n");
+    for (size_t i = 0; i + n + 3 < end; i++) {
+        if (line[i] == ' ' && memcmp(line + i + 1, name, n) == 0 && memcmp(line + i + 1 + n, " = ", 3) == 0) {
+            return strtoll(line + i + n + 4, NULL, 10);
+        }
+    }
+    return 1;
+}
+
+bool gen_from_text(gen_case *c, const char *text, tg_arena *a) {
+    *c = (gen_case){.seed = 1};
+    const char *body = text;
+    while (body[0] == '/' && body[1] == '/') {
+        body += strcspn(body, "\n");
+        body += *body == '\n';
+    }
+    if (!gen_replace(c, body, a)) {
+        return false;
+    }
+    for (int i = 0; i < c->func->n_syms; i++) {
+        c->syms[i] = value_in_header(text, c->func->syms[i].name);
+    }
+    for (int p = 0; p < c->func->n_params; p++) {
+        const tg_param *q = &c->func->params[p];
+        bool out = (q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+        c->params[p].data = out ? GEN_DATA_OUTPUT : strcmp(q->name, "index") == 0 ? GEN_DATA_INDEX : GEN_DATA_ANY;
+        c->params[p].index_limit = 20;
+    }
+    return true;
 }

@@ -40,6 +40,11 @@ typedef struct gen_options {
 
 void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena *a);
 
+/* Puts the kernel of this text in place of the generated one; false when it does not parse. */
+bool gen_replace(gen_case *c, const char *text, tg_arena *a);
+/* A case from text alone, its first line "// NAME = value ..."; data by the parameters' flags. */
+bool gen_from_text(gen_case *c, const char *text, tg_arena *a);
+
 /* splitmix64; also used for the data */
 uint64_t gen_random(uint64_t *state);
 

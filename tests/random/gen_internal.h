@@ -6,7 +6,7 @@
 #include "ir/build.h"
 #include "tests/random/gen.h"
 
-enum { GEN_MAX_POOL = 200, GEN_OUTPUTS = 3, GEN_MAX_ELEMENTS = 4096 };
+enum { GEN_MAX_POOL = 200, GEN_OUTPUTS = 4, GEN_MAX_ELEMENTS = 4096 };
 
 typedef struct gen_value {
     tg_value *v;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu] [--no-passes]
- *                [--reduce] [--print] [--verbose]
+ *                [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
- * its own so that a crash is one failure. With --reduce a failing kernel is shrunk and printed.
+ * its own so that a crash is one failure. With --reduce a failing kernel is shrunk and printed (or
+ * saved). Files are kernels found earlier: first a line "// NAME = value ..." with the dimensions, then
+ * the text form.
  */
 #define _DEFAULT_SOURCE
 #include <signal.h>
@@ -22,13 +24,16 @@ typedef struct settings {
     gen_options gen;
     run_options run;
     bool reduce, print;
+    const char *save;
+    char **files;
+    int n_files;
 } settings;
 
 enum { MESSAGE_BYTES = 400 };
 
 /* ---- one case in a child ------------------------------------------------------------------------ */
 
-/* text: a kernel in text form that replaces the generated one, or NULL. */
+/* text: a kernel in text form that replaces the generated one, or NULL; seed 0: from a file. */
 static void child(const settings *s, uint64_t seed, const char *text, int out) {
     tg_env env;
     jmp_buf oom;
@@ -42,15 +47,14 @@ static void child(const settings *s, uint64_t seed, const char *text, int out) {
     }
     tg_arena_init(&a, &env);
     alarm((unsigned)s->seconds);
-    gen_make(&c, seed, &s->gen, &a);
-    if (text != NULL) {
-        tg_source src = {.name = "text", .text = text, .len = strlen(text)};
-        tg_sink sink;
-        tg_sink_init(&sink, &a);
-        if (tg_module_parse(&src, &a, &sink, &c.module) != TG_OK) {
-            _exit(0);
+    if (seed != 0) {
+        gen_make(&c, seed, &s->gen, &a);
+    }
+    if (text != NULL && !(seed != 0 ? gen_replace(&c, text, &a) : gen_from_text(&c, text, &a))) {
+        if (seed == 0) {
+            (void)!write(out, "the text does not parse", 24);
         }
-        c.func = c.module->first_func;
+        _exit(seed == 0);
     }
     if (s->print) {
         tg_sb sb;
@@ -99,28 +103,53 @@ static bool run_in_child(const settings *s, uint64_t seed, const char *text, cha
 
 /* ---- reduction ---------------------------------------------------------------------------------- */
 
+enum { KIND_BYTES = 80 };
+
 typedef struct failing {
     const settings *s;
     uint64_t seed;
-    char kind[32]; /* the failure must stay of this kind */
+    char kind[KIND_BYTES]; /* the failure must stay of this kind */
 } failing;
 
-/* The first words of a message, up to what varies with the program. */
-static void kind_of(const char *message, char kind[32]) {
-    size_t n = strcspn(message, ":(");
-    n = n < 31 ? n : 31;
-    memcpy(kind, message, n);
+/* A message without what varies with the program: numbers, types, element positions. */
+static void kind_of(const char *message, char kind[KIND_BYTES]) {
+    size_t n = 0;
+    for (; *message != '\0' && *message != '[' && *message != '<' && n < KIND_BYTES - 1; message++) {
+        if (*message < '0' || *message > '9') {
+            kind[n++] = *message;
+        }
+    }
     kind[n] = '\0';
 }
 
 static bool still_fails(void *user, const char *text) {
     const failing *f = user;
-    char message[MESSAGE_BYTES], kind[32];
+    char message[MESSAGE_BYTES], kind[KIND_BYTES];
     if (run_in_child(f->s, f->seed, text, message)) {
         return false;
     }
     kind_of(message, kind);
     return strcmp(kind, f->kind) == 0;
+}
+
+/* The dimensions, the message, the text: to the folder of --save, or printed. */
+static void write_reduced(const settings *s, uint64_t seed, const gen_case *c, const char *text,
+                          const char *message) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/seed_%llu.ir", s->save != NULL ? s->save : "", (unsigned long long)seed);
+    FILE *f = s->save != NULL ? fopen(path, "w") : stdout;
+    if (f == NULL) {
+        perror(path);
+        return;
+    }
+    fputs("//", f);
+    for (int i = 0; i < c->func->n_syms; i++) {
+        fprintf(f, " %s = %lld", c->func->syms[i].name, (long long)c->syms[i]);
+    }
+    fprintf(f, "\n// %s\n%s", message, text);
+    if (s->save != NULL) {
+        fclose(f);
+    }
 }
 
 static void reduce_case(const settings *s, uint64_t seed, const char *message) {
@@ -142,10 +171,7 @@ static void reduce_case(const settings *s, uint64_t seed, const char *message) {
     const char *text = reduce_text(sb.data, still_fails, &f, &a);
     char last[MESSAGE_BYTES];
     (void)run_in_child(s, seed, text, last);
-    printf("reduced:\n%s-- %s\n", text, last);
-    for (int i = 0; i < c.func->n_syms; i++) {
-        printf("-- %s = %lld\n", c.func->syms[i].name, (long long)c.syms[i]);
-    }
+    write_reduced(s, seed, &c, text, last);
     tg_arena_fini(&a);
 }
 
@@ -161,10 +187,17 @@ static bool read_settings(settings *s, int argc, char **argv) {
             s->seed = strtoull(v, NULL, 10);
         } else if (strcmp(a, "--count") == 0) {
             s->count = atoi(v);
+        } else if (strcmp(a, "--save") == 0) {
+            s->save = v;
         } else if (strcmp(a, "--steps") == 0) {
             s->gen.max_steps = atoi(v);
         } else {
             takes_value = false;
+            if (a[0] != '-') {
+                s->files = argv + i;
+                s->n_files = argc - i;
+                break;
+            }
             s->gen.plain_types |= strcmp(a, "--plain") == 0;
             s->gen.no_control |= strcmp(a, "--no-control") == 0;
             s->run.cpu &= strcmp(a, "--no-cpu") != 0;
@@ -178,26 +211,50 @@ static bool read_settings(settings *s, int argc, char **argv) {
     return s->count > 0;
 }
 
-int main(int argc, char **argv) {
-    settings s;
+static int run_seeds(const settings *s) {
     int failures = 0;
-    if (!read_settings(&s, argc, argv)) {
-        return 2;
-    }
-    for (int i = 0; i < s.count; i++) {
+    for (int i = 0; i < s->count; i++) {
         char message[MESSAGE_BYTES];
-        uint64_t seed = s.seed + (uint64_t)i;
-        if (run_in_child(&s, seed, NULL, message)) {
+        uint64_t seed = s->seed + (uint64_t)i;
+        if (run_in_child(s, seed, NULL, message)) {
             continue;
         }
         failures++;
         printf("seed %llu: %s\n", (unsigned long long)seed, message);
-        if (s.reduce) {
-            settings quiet = s;
+        if (s->reduce) {
+            settings quiet = *s;
             quiet.print = quiet.run.verbose = false;
             reduce_case(&quiet, seed, message);
         }
     }
-    printf("%d of %d kernels failed\n", failures, s.count);
-    return failures != 0;
+    printf("%d of %d kernels failed\n", failures, s->count);
+    return failures;
+}
+
+static int run_files(const settings *s) {
+    int failures = 0;
+    for (int i = 0; i < s->n_files; i++) {
+        char message[MESSAGE_BYTES];
+        static char text[1 << 20];
+        FILE *f = fopen(s->files[i], "r");
+        size_t n = f == NULL ? 0 : fread(text, 1, sizeof text - 1, f);
+        text[n] = '\0';
+        if (f != NULL) {
+            fclose(f);
+        }
+        if (n == 0 || !run_in_child(s, 0, text, message)) {
+            printf("%s: %s\n", s->files[i], n == 0 ? "cannot be read" : message);
+            failures++;
+        }
+    }
+    printf("%d of %d files failed\n", failures, s->n_files);
+    return failures;
+}
+
+int main(int argc, char **argv) {
+    settings s;
+    if (!read_settings(&s, argc, argv)) {
+        return 2;
+    }
+    return (s.n_files > 0 ? run_files(&s) : run_seeds(&s)) != 0;
 }
