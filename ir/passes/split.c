@@ -123,7 +123,7 @@ static bool cut_of_cmp(splitter *s, const tg_op *loop, tg_op *cmp, cut *out) {
     const tg_type *t = tg_operand(cmp, 0)->type;
     tg_cmp_pred p = (tg_cmp_pred)tg_attr_int(cmp, TG_ATTR_PRED, 0);
     if (!tg_dtype_is_int(t->dtype) || t->dtype == TG_DT_U64 || p == TG_CMP_EQ || p == TG_CMP_NE ||
-        tg_type_count(t) < MIN_TILE_ELEMS) {
+        tg_type_count(t) < MIN_TILE_ELEMS || !tg_value_is_used(&cmp->results[0])) {
         return false;
     }
     tg_affine_tile a = tg_affine_of_tile(s->affine, tg_operand(cmp, 0));
@@ -198,6 +198,7 @@ static tg_value *first_from(tg_builder *b, tg_value *lo, tg_value *m, tg_value *
 static void set_known(tg_op *op, bool value) {
     tg_builder b = tg_builder_before(op);
     tg_replace_all_uses(&op->results[0], tg_build_int(&b, op->results[0].type, value));
+    tg_op_erase(op);
 }
 
 /*
@@ -218,8 +219,13 @@ static void split_at(splitter *s, tg_op *loop, const cut *c) {
     for (int i = 0; i < loop->n_results; i++) {
         tg_set_operand(loop, 3 + i, &head->results[i]);
     }
+    for (size_t i = 0, n = s->done.count; i < n; i++) {
+        tg_value *copy = tg_value_map_get(map, &s->done.data[i]->results[0]);
+        if (copy != NULL) {
+            TG_LIST_PUSH(s->ctx->scratch, &s->done, copy->def);
+        }
+    }
     tg_op *twin = tg_value_map_get(map, &c->op->results[0])->def;
-    TG_LIST_PUSH(s->ctx->scratch, &s->done, twin);
     if (!s->peel) {
         set_known(c->below ? twin : c->op, c->value);
     }

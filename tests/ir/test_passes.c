@@ -88,10 +88,13 @@ static void test_goldens(void **state) {
     }
 }
 
-/* A pass run on its own result changes nothing. */
+/* A pass run on its own result changes nothing. Loop cutters look for more to cut each time. */
 static void test_idempotent(void **state) {
     (void)state;
     for (size_t i = 0; i < TG_COUNT_OF(goldens); i++) {
+        if (goldens[i].passes[0] == tg_pass_split || goldens[i].passes[0] == tg_pass_peel) {
+            continue;
+        }
         char path[1024];
         irtest t;
         irtest_init(&t);
@@ -105,9 +108,7 @@ static void test_idempotent(void **state) {
                 goldens[i].passes[k](f, &ctx);
             }
         }
-        if (strcmp(goldens[i].name, "split") != 0) {
-            assert_string_equal(irtest_print(&t, m), text);
-        }
+        assert_string_equal(irtest_print(&t, m), text);
         free(text);
         irtest_fini(&t);
     }
