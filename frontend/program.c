@@ -98,6 +98,32 @@ static void check_names(tg_program *p, const tg_file *f) {
     }
 }
 
+/* Names of a signature: compile-time parameters, tunes and grid axes differ from one another. */
+static void check_signature(tg_program *p, const tg_decl *d) {
+    const tg_ct_params *ct = &d->u.kernel.ct;
+    int n = ct->n + d->u.kernel.n_tunes + d->u.kernel.n_grid;
+    const tg_ident **names = TG_NEW_ARRAY(p->arena, const tg_ident *, n + 1);
+    n = 0;
+    for (int i = 0; i < ct->n; i++) {
+        names[n++] = &ct->items[i].name;
+    }
+    for (int i = 0; i < d->u.kernel.n_tunes; i++) {
+        names[n++] = &d->u.kernel.tunes[i].name;
+    }
+    for (int i = 0; i < d->u.kernel.n_grid; i++) {
+        names[n++] = &d->u.kernel.grid[i].name;
+    }
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < i && names[i]->name != NULL; k++) {
+            if (names[k]->name == names[i]->name) {
+                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, names[i]->span, "`%s` is declared twice", names[i]->name);
+                tg_note_add(p->sink, g, names[k]->span, "the first declaration is here");
+                break;
+            }
+        }
+    }
+}
+
 static tg_file *load_file(tg_program *p, const tg_source *src, const char *module, int depth) {
     tg_parse_env env = {p->arena, p->sink, &p->names};
     tg_file *f = tg_parse_file(&env, src, module);
@@ -110,6 +136,12 @@ static tg_file *load_file(tg_program *p, const tg_source *src, const char *modul
     }
     f->loading = false;
     check_names(p, f);
+    for (int i = 0; i < f->n_decls; i++) {
+        bool kernel = f->decls[i]->kind == TG_DECL_KERNEL || f->decls[i]->kind == TG_DECL_OP;
+        if (kernel && !f->decls[i]->broken) {
+            check_signature(p, f->decls[i]);
+        }
+    }
     return f;
 }
 
@@ -174,6 +206,42 @@ static bool can_set(const tg_decl *k, const char *name) {
     return false;
 }
 
+static bool is_compile_time(const tg_decl *k, const char *name) {
+    bool yes = false;
+    for (int i = 0; i < k->u.kernel.ct.n; i++) {
+        yes |= k->u.kernel.ct.items[i].name.name == name;
+    }
+    for (int i = 0; i < k->u.kernel.n_tunes; i++) {
+        yes |= k->u.kernel.tunes[i].name.name == name;
+    }
+    return yes;
+}
+
+static bool is_scalar_param(const tg_decl *k, const char *name) {
+    bool yes = false;
+    for (int i = 0; i < k->u.kernel.params.n; i++) {
+        yes |= k->u.kernel.params.items[i].name.name == name && !k->u.kernel.params.items[i].type.has_dims;
+    }
+    return yes;
+}
+
+/* Dimensions are counts; scalars are numbers or truth values. Types are compile-time arguments only. */
+static void check_literal(tg_program *p, const tg_decl *kernel, const tg_set *s) {
+    const char *name = s->name.name, *t = s->text;
+    if (name == NULL || is_compile_time(kernel, name)) {
+        return;
+    }
+    bool digits = *t >= '0' && *t <= '9', special = strcmp(t, "inf") == 0 || strcmp(t, "nan") == 0;
+    bool number = digits || *t == '-' || special;
+    if (is_scalar_param(kernel, name)) {
+        if (!number && strcmp(t, "true") != 0 && strcmp(t, "false") != 0) {
+            tg_error(p->sink, TG_D_CASE_SETTING, s->span, "`%s` is a scalar and takes a number, not %s", name, t);
+        }
+    } else if (!digits || (strpbrk(t, ".eE") != NULL && strncmp(t, "0x", 2) != 0)) {
+        tg_error(p->sink, TG_D_CASE_SETTING, s->span, "`%s` is a dimension and takes a count, not %s", name, t);
+    }
+}
+
 static const char *setting_name(tg_program *p, const tg_decl *example, const tg_decl *kernel, int i, int positional) {
     const tg_set *s = &example->u.example.sets[i];
     if (s->name.name != NULL) {
@@ -184,6 +252,7 @@ static const char *setting_name(tg_program *p, const tg_decl *example, const tg_
                         "settings are compile-time parameters, tunes, dimensions and scalar parameters");
             return NULL;
         }
+        check_literal(p, kernel, s);
         return s->name.name;
     }
     if (positional >= kernel->u.kernel.ct.n) {
