@@ -75,6 +75,23 @@ static bool rises(tg_elab *e, const tg_dim *d, const tg_dim *grid) {
     return false;
 }
 
+/* (x + k * c) / c as x / c + k for x >= 0: steps of a block index are whole. */
+static const tg_dim *open_quotients(tg_elab *e, const tg_dim *d) {
+    if (d->code == TG_DIM_CONST || d->code == TG_DIM_SYM) {
+        return d;
+    }
+    const tg_dim *a = open_quotients(e, d->a), *b = open_quotients(e, d->b);
+    int64_t c, k;
+    bool shifted = d->code == TG_DIM_DIV && tg_sy_const(b, &c) && c > 0 && a->code == TG_DIM_ADD && tg_sy_const(a->b, &k) && k >= c;
+    if (shifted) { /* the constant stands last in a sum */
+        const tg_dim *x = tg_dim_binary(e->m, TG_DIM_SUB, a, tg_sy_int(e, k / c * c));
+        if (tg_sy_at_least_0(e, x)) {
+            return tg_dim_binary(e->m, TG_DIM_ADD, tg_dim_binary(e->m, TG_DIM_DIV, x, b), tg_sy_int(e, k / c));
+        }
+    }
+    return a == d->a && b == d->b ? d : tg_dim_binary(e->m, d->code, a, b);
+}
+
 /* Everything that index a reaches lies before everything index b reaches one program further on. */
 static bool before(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned known) {
     tg_sy_keep keep = {.fn = keep_grid, .grid = known | 1u << g};
@@ -88,6 +105,7 @@ static bool before(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned
             continue;
         }
         const tg_dim *later = tg_sy_subst(e, lo.items[j], grid, next);
+        later = later == NULL ? NULL : open_quotients(e, later);
         for (int i = 0; i < hi.n && later != NULL; i++) {
             const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, later, hi.items[i]), tg_sy_int(e, 1));
             if (tg_sy_nonneg(e, gap)) {

@@ -657,6 +657,9 @@ bool tg_sy_at_least_0(tg_elab *e, const tg_dim *d) {
     if (d == NULL || e->expr_depth > 200) {
         return false;
     }
+    if (tg_sy_nonneg(e, d)) {
+        return true;
+    }
     tg_sy_set s = {.n = 0};
     tg_sy_bounds(e, d, false, NULL, &s);
     for (int i = 0; i < s.n; i++) {
@@ -672,8 +675,11 @@ bool tg_sy_below(tg_elab *e, const tg_dim *d, const tg_dim *extent) {
         return false;
     }
     tg_sy_set s = {.n = 0};
-    tg_sy_bounds(e, d, true, NULL, &s);
     const tg_dim *one = tg_sy_int(e, 1);
+    if (tg_sy_nonneg(e, tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, extent, d), one))) {
+        return true;
+    }
+    tg_sy_bounds(e, d, true, NULL, &s);
     for (int i = 0; i < s.n; i++) {
         const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, extent, s.items[i]), one);
         if (tg_sy_nonneg(e, gap) || tg_sy_nonneg(e, plain_quotients(e, gap))) {
