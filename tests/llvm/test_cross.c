@@ -53,26 +53,37 @@ static tg_value *take(writer *w, tg_dtype t, int64_t group) {
     return tg_build_cast(w->b, x, t);
 }
 
+/* A loop over the groups of LANES inputs; each trip writes one row of results. */
 static int64_t build_math(struct tg_test_func *t) {
+    enum { GROUPS = ELEMS / LANES, ROW = TG_MATH_COUNT * LANES * 12 };
     writer w = begin(t, "math");
+    tg_value *iv, *none[1];
+    tg_op *loop = tg_build_for(w.b, tg_build_index(w.b, 0), tg_build_index(w.b, GROUPS),
+                               tg_build_index(w.b, 1), 0, none, &iv);
+    w.out = tg_build_gep(w.b, w.out, iv, ROW);
+    w.in = tg_build_gep(w.b, w.in, iv, LANES * 8);
     for (int fn = 0; fn < TG_MATH_COUNT; fn++) {
-        for (int64_t g = 0; g < 4; g++) {
-            put(&w, tg_build_math(w.b, (tg_math_fn)fn, take(&w, TG_DT_F32, g)));
-            put(&w, tg_build_math(w.b, (tg_math_fn)fn, take(&w, TG_DT_F64, g)));
-        }
+        put(&w, tg_build_math(w.b, (tg_math_fn)fn, take(&w, TG_DT_F32, 0)));
+        put(&w, tg_build_math(w.b, (tg_math_fn)fn, take(&w, TG_DT_F64, 0)));
     }
-    return w.used;
+    tg_build_end_for(w.b, loop, 0, none);
+    return (int64_t)GROUPS * ROW;
 }
 
 static int64_t build_convert(struct tg_test_func *t, const tg_machine *mc) {
     static const tg_dtype types[] = {TG_DT_F16,    TG_DT_BF16,   TG_DT_F8E4M3, TG_DT_F8E4M3FNUZ,
                                      TG_DT_F8E5M2, TG_DT_F8E8M0, TG_DT_F4E2M1, TG_DT_I8,
                                      TG_DT_U16,    TG_DT_I32,    TG_DT_U64,    TG_DT_I4};
+    /* QEMU 7.2 aborts on the narrowing float-to-integer instructions of RISC-V V (an assertion in its
+     * decode_save_opc), so there the conversion goes through i64, with the same result. */
+    bool riscv = strncmp(mc->triple, "riscv", 5) == 0;
     writer w = begin(t, "convert");
     for (size_t i = 0; i < TG_COUNT_OF(types); i++) {
         for (int64_t g = 0; g < 2; g++) {
-            tg_value *c = tg_expand_convert(w.b, mc, take(&w, TG_DT_F64, g), TG_DT_F64, types[i], TG_ROUND_RNE,
-                                            false);
+            bool by_i64 = riscv && tg_dtype_is_int(types[i]) && types[i] != TG_DT_U64;
+            tg_value *v = take(&w, TG_DT_F64, g);
+            v = by_i64 ? tg_build_cast(w.b, v, TG_DT_I64) : v;
+            tg_value *c = tg_expand_convert(w.b, mc, v, v->type->dtype, types[i], TG_ROUND_RNE, by_i64);
             put(&w, c);
             put(&w, tg_expand_convert(w.b, mc, c, types[i], TG_DT_F32, TG_ROUND_RNE, false));
             put(&w, tg_expand_convert(w.b, mc, take(&w, TG_DT_I64, g), TG_DT_I64, types[i], TG_ROUND_RTZ, true));

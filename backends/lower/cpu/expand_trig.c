@@ -30,14 +30,37 @@ typedef struct reduced {
 
 /* ---- large arguments ------------------------------------------------------------------------------ */
 
-/* Word number `index` + shift of the table, by a chain of selects: index runs from 0 to n-1. */
-static tg_value *table_word(const tg_xp *x, tg_value *index, int n, int shift) {
-    tg_value *r = xi(x, index, TG_DT_U64, (int64_t)two_over_pi[shift]);
-    for (int i = 1; i < n; i++) {
-        tg_value *w = xi(x, index, TG_DT_U64, (int64_t)two_over_pi[i + shift]);
-        r = xsel(x, xcmpi(x, TG_CMP_EQ, index, i), w, r);
+/*
+ * out[i] = word number index + i of the table, for index below n. A few words are chosen by selects;
+ * more are put on the stack and gathered (this is the rare branch).
+ */
+static void table_words(const tg_xp *x, tg_value *index, int n, tg_value *out[4]) {
+    tg_builder *b = x->b;
+    const tg_type *word = tg_type_scalar(b->module, TG_DT_U64), *ptr = tg_type_ptr(b->module);
+    tg_op *room = NULL;
+    if (n > 4) {
+        room = tg_build_op(b, TG_OP_ALLOCA, 0, NULL, 1, &ptr, 0);
+        tg_op_set_int(room, TG_ATTR_BYTES, (n + 3) * 8);
+        for (int i = 0; i < n + 3; i++) {
+            tg_value *at = tg_build_gep(b, &room->results[0], tg_build_index(b, i), 8);
+            tg_build_storem(b, at, tg_build_int(b, word, (int64_t)two_over_pi[i]), 0);
+        }
     }
-    return r;
+    for (int k = 0; k < 4; k++) {
+        tg_value *r = xi(x, index, TG_DT_U64, (int64_t)two_over_pi[k]);
+        for (int i = 1; i < n && !room; i++) {
+            tg_value *w = xi(x, index, TG_DT_U64, (int64_t)two_over_pi[i + k]);
+            r = xsel(x, xcmpi(x, TG_CMP_EQ, index, i), w, r);
+        }
+        out[k] = r;
+        if (room) {
+            tg_value *ops[3] = {tg_build_gep(b, &room->results[0], tg_build_index(b, k), 8),
+                                xbits(x, index, TG_DT_I64), r};
+            tg_op *g = tg_build_op(b, TG_OP_GATHERM, 3, ops, 1, &index->type, 0);
+            tg_op_set_int(g, TG_ATTR_BYTES, 8);
+            out[k] = &g->results[0];
+        }
+    }
 }
 
 /* 64 bits from bit s (below 64) of the pair first:second. */
@@ -76,9 +99,7 @@ static void turn_fraction(const tg_xp *x, tg_value *v, int n_words, tg_value **h
     tg_value *m, *index, *s;
     window_of(x, v, &m, &index, &s);
     tg_value *w[4], *h[3];
-    for (int i = 0; i < 4; i++) {
-        w[i] = table_word(x, index, n_words, i);
-    }
+    table_words(x, index, n_words, w);
     for (int i = 0; i < 3; i++) {
         h[i] = funnel(x, w[i], w[i + 1], s);
     }
