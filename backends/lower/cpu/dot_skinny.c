@@ -10,7 +10,6 @@
  * rows of acc: one load and store of acc for U products.
  */
 #include "backends/lower/cpu/dot.h"
-#include <stdlib.h>
 
 enum { MAX_BLOCK = 4 };
 
@@ -274,6 +273,16 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     }
 }
 
+/* The hardware follows a row once it runs: only the heads of the next rows are asked for. */
+static void prefetch_heads(dot_gen *g, const along_k *p, const sum_rows *y, tg_value *k0) {
+    int64_t line = 64 * 8 / tg_dtype_bits(y->s->op->dtype);
+    for (int64_t at = 0; at < 4 * line; at += line) {
+        for (int r = 0; r < p->nr; r++) {
+            dot_prefetch_at(g, y->s, dot_addc(g, y->number[r], p->nr), dot_addc(g, k0, at));
+        }
+    }
+}
+
 static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
     tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
     if (p->stage_x) {
@@ -287,10 +296,7 @@ static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) 
         y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
     } else {
         y = memory_rows(g, &g->y, k0, j.iv, p->nr);
-        if (getenv("PF")) for (int64_t at = 0; at < 64*atoi(getenv("PF")); at += 64)
-        for (int r = 0; r < p->nr; r++) {
-            dot_prefetch_at(g, &g->y, dot_addc(g,y.number[r],p->nr), dot_addc(g, k0, at*8/tg_dtype_bits(g->y.op->dtype)));
-        }
+        prefetch_heads(g, p, &y, k0);
     }
     dot_loop i = dot_for(g, zero, g->x.len, p->mr);
     sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i.iv, p->mr)

@@ -451,6 +451,10 @@ static void home_of_yield(plan *p, tg_value *y, tg_value *arg) {
     } else if (may_inline(op)) {
         evaluated = y;
     }
+    if (op->code == TG_OP_SCATTER_ADD && tg_operand(op, 0) == arg && single_use(arg)) {
+        set_home(p, y, arg); /* adds in place */
+        return;
+    }
     if (op->code == TG_OP_FOR) {
         /* nested loop carrying on the same variable */
         for (int i = 0; i < op->n_results; i++) {

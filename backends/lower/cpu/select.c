@@ -50,17 +50,22 @@ static tg_value *axis_trip(tg_lower *L, tg_value *mask, int axis, int64_t extent
     return tg_trip(L, extent, &need);
 }
 
-/* Opens loops over all axes but `axis`; c gets their coordinates. */
-static int open_others(tg_ctx *x, const tg_type *t, int axis, tg_coord *c, tg_op **loops) {
+/* Opens loops over all axes but `axis`; c gets their coordinates. `first_trip` replaces the extent of
+ * axis 0 when not NULL. */
+static int open_axes(tg_ctx *x, const tg_type *t, int axis, tg_value *first_trip, tg_coord *c, tg_op **loops) {
     int n = 0;
     for (int k = 0; k < t->rank; k++) {
         if (k != axis) {
-            tg_value *iv;
-            loops[n++] = tg_ctx_open(x, ix(x, 0), ix(x, t->shape[k]), 1, 0, NULL, &iv);
+            tg_value *iv, *trip = k == 0 && first_trip != NULL ? first_trip : ix(x, t->shape[k]);
+            loops[n++] = tg_ctx_open(x, ix(x, 0), trip, 1, 0, NULL, &iv);
             c[k] = coord(x, iv);
         }
     }
     return n;
+}
+
+static int open_others(tg_ctx *x, const tg_type *t, int axis, tg_coord *c, tg_op **loops) {
+    return open_axes(x, t, axis, NULL, c, loops);
 }
 
 static void close_others(tg_ctx *x, int n, tg_op **loops) {
@@ -435,11 +440,12 @@ static void emit_histogram(tg_lower *L, tg_op *op) {
     if (tg_info(L, r)->kind != TG_V_BUFFER) {
         return;
     }
+    tg_value *trip = bin->type->rank == 0 ? NULL : axis_trip(L, mask, 0, bin->type->shape[0]);
     tg_ctx x = tg_ctx_begin(L, 1);
     clear_buffer(&x, r);
     tg_coord c[TG_MAX_RANK];
     tg_op *loops[TG_MAX_RANK + 1];
-    int n = open_others(&x, bin->type, -1, c, loops);
+    int n = open_axes(&x, bin->type, -1, trip, c, loops);
     tg_value *safe, *i = index_value(&x, bin, c);
     tg_value *ok = in_range(&x, i, r->type->shape[0], &safe);
     ok = tg_build_binary(at(&x), TG_OP_AND, ok, present_at(&x, mask, c, 0));
@@ -463,10 +469,11 @@ static void emit_scatter_add(tg_lower *L, tg_op *op) {
         return;
     }
     tg_emit_copy(L, t, r);
+    tg_value *trip = i->type->rank == 0 ? NULL : axis_trip(L, mask, 0, i->type->shape[0]);
     tg_ctx x = tg_ctx_begin(L, 1);
     tg_coord c[TG_MAX_RANK];
     tg_op *loops[TG_MAX_RANK + 1];
-    int n = open_others(&x, i->type, -1, c, loops);
+    int n = open_axes(&x, i->type, -1, trip, c, loops);
     tg_value *safe, *k = index_value(&x, i, c);
     tg_value *ok = in_range(&x, k, r->type->shape[0], &safe);
     ok = tg_build_binary(at(&x), TG_OP_AND, ok, present_at(&x, mask, c, 0));
