@@ -53,7 +53,7 @@ typedef enum tgk_tolerance {
     TGK_TOL_EXACT,    /* integers, movement: equal */
     TGK_TOL_ULP,      /* |err| <= bound units in the last place of the output type, plus `abs` */
     TGK_TOL_DOT,      /* |err| <= bound * 2^-24 * sum|a||b| (the reference fills arg->scale) */
-    TGK_TOL_GATE,     /* attention: 1 - cosine < 5e-6 and max|err|/rms < 0.03 */
+    TGK_TOL_GATE,     /* attention: 1 - cosine < 5e-6 and, row by row, max|err|/rms < 0.03 */
     TGK_TOL_LSE,      /* |err| <= 1e-5 + 1.2e-4 |lse| */
     TGK_TOL_CALC_DIFF /* 1 - 2<x,y>/(<x,x>+<y,y>) <= bound */
 } tgk_tolerance;
