@@ -5,6 +5,7 @@
  */
 #include "frontend/value.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static tg_decl *find_kernel(const tg_program *p, const char *name) {
@@ -74,34 +75,25 @@ static tg_status specialise(tg_program *p, tg_decl *d, const tg_setting *setting
 
 tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
                                 const tg_target_query *target, tg_module *m, tg_func **out) {
-    jmp_buf oom;
+    jmp_buf oom, *outer = p->arena->env->oom;
     *out = NULL;
     if (TG_ENV_GUARD(p->arena->env, oom)) {
+        p->arena->env->oom = outer;
         return TG_E_NOMEM;
     }
     tg_decl *d = find_kernel(p, kernel);
+    tg_status s = TG_E_SOURCE;
     if (d == NULL) {
         tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`", kernel);
-        return TG_E_SOURCE;
+    } else {
+        s = specialise(p, d, settings, n_settings, target, m, out);
     }
-    return specialise(p, d, settings, n_settings, target, m, out);
+    p->arena->env->oom = outer;
+    return s;
 }
 
-tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
-                                    const tg_target_query *target, tg_module *m, tg_variant **out, int *out_n) {
-    jmp_buf oom;
-    *out = NULL;
-    *out_n = 0;
-    if (TG_ENV_GUARD(p->arena->env, oom)) {
-        return TG_E_NOMEM;
-    }
-    tg_decl *d = find_kernel(p, kernel);
-    if (d == NULL || d->kind == TG_DECL_OP || d->broken) {
-        tg_func *f;
-        tg_status s = d == NULL ? tg_program_specialise(p, kernel, settings, n_settings, target, m, &f)
-                                : specialise(p, d, settings, n_settings, target, m, &f);
-        return s;
-    }
+static tg_status all_variants(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings, const tg_target_query *target,
+                              tg_module *m, tg_variant **out, int *out_n) {
     tg_variant *vs = NULL;
     int n = 1;
     for (int v = 0; v < n; v++) {
@@ -131,11 +123,60 @@ tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_
     return TG_OK;
 }
 
+tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
+                                    const tg_target_query *target, tg_module *m, tg_variant **out, int *out_n) {
+    jmp_buf oom, *outer = p->arena->env->oom;
+    tg_func *f;
+    *out = NULL;
+    *out_n = 0;
+    if (TG_ENV_GUARD(p->arena->env, oom)) {
+        p->arena->env->oom = outer;
+        return TG_E_NOMEM;
+    }
+    tg_decl *d = find_kernel(p, kernel);
+    tg_status s = TG_E_SOURCE;
+    if (d == NULL) {
+        tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`", kernel);
+    } else if (d->kind == TG_DECL_OP || d->broken) { /* an op has no variants of its own */
+        s = specialise(p, d, settings, n_settings, target, m, &f);
+    } else {
+        s = all_variants(p, d, settings, n_settings, target, m, out, out_n);
+    }
+    p->arena->env->oom = outer;
+    return s;
+}
+
 /* ---- the whole program ---------------------------------------------------------------------- */
 
 typedef struct tried { /* settings that a kernel was already checked with */
     TG_LIST(const char *) keys;
+    TG_LIST(tg_func *) funcs; /* parallel; NULL for a failure or an op */
 } tried;
+
+/* The requirements that an example's extents decide. */
+static void check_requires(tg_program *p, const tg_decl *d, const tg_func *f, const tg_setting *s, int n, tg_span where) {
+    int64_t *syms = TG_NEW_ARRAY(p->arena, int64_t, f->n_syms + 1);
+    for (int k = 0; k < f->n_syms; k++) {
+        bool found = false;
+        for (int i = 0; i < n; i++) {
+            if (strcmp(s[i].name, f->syms[k].name) == 0) {
+                char *end;
+                syms[k] = strtoll(s[i].value, &end, 0);
+                found = true;
+            }
+        }
+        if (!found) {
+            return;
+        }
+    }
+    for (int i = 0; i < f->n_requires; i++) {
+        if (tg_dim_eval(f->requires_[i], syms) == 0) {
+            tg_diag *g = tg_error(p->sink, TG_D_REQUIRE, where, "these extents break a requirement of `%s`", d->name.name);
+            tg_note_add(p->sink, g, d->head, "declared here");
+            return;
+        }
+    }
+}
 
 static const char *key_of(tg_program *p, const tg_decl *d, const tg_setting *s, int n, const tg_target_query *t) {
     tg_sb sb;
@@ -156,10 +197,13 @@ static const char *key_of(tg_program *p, const tg_decl *d, const tg_setting *s, 
     return sb.data;
 }
 
-static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n, const tg_target_query *t, tried *done) {
+static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n, const tg_target_query *t, tg_span where, tried *done) {
     const char *key = key_of(p, d, s, n, t);
     for (size_t i = 0; i < done->keys.count; i++) {
         if (strcmp(done->keys.data[i], key) == 0) {
+            if (done->funcs.data[i] != NULL) {
+                check_requires(p, d, done->funcs.data[i], s, n, where);
+            }
             return;
         }
     }
@@ -167,11 +211,15 @@ static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n, co
     tg_func *f;
     /* Whatever goes wrong was reported; a repeat of an earlier report is dropped. */
     tg_status st = specialise(p, d, s, n, t, tg_module_make(p->arena), &f);
-    (void)st;
+    f = st == TG_OK ? f : NULL;
+    TG_LIST_PUSH(p->arena, &done->funcs, f);
+    if (f != NULL) {
+        check_requires(p, d, f, s, n, where);
+    }
 }
 
 /* Every combination of type alternatives, 64 for the rest. */
-static void check_probes(tg_program *p, tg_decl *d, tried *done) {
+static void check_probes(tg_program *p, tg_decl *d, tried *done, tg_setting **first, int *n_first) {
     const tg_ct_params *ct = &d->u.kernel.ct;
     tg_setting *s = TG_NEW_ARRAY(p->arena, tg_setting, ct->n + 1);
     int most = 1;
@@ -188,7 +236,12 @@ static void check_probes(tg_program *p, tg_decl *d, tried *done) {
             s[n].name = c->name.name;
             s[n++].value = c->n_alts > 0 ? c->alts[v % c->n_alts].name.name : "64";
         }
-        check_with(p, d, s, n, NULL, done);
+        check_with(p, d, s, n, NULL, d->head, done);
+        if (v == 0) {
+            *first = s;
+            *n_first = n;
+            s = TG_NEW_ARRAY(p->arena, tg_setting, ct->n + 1);
+        }
     }
 }
 
@@ -198,13 +251,13 @@ static void check_schedules(tg_program *p, tg_decl *d, const tg_setting *s, int 
         if (sd->kind == TG_DECL_SCHEDULE && !sd->broken && strcmp(sd->name.name, d->name.name) == 0) {
             const tg_target_expr *t = &sd->u.schedule.target;
             tg_target_query q = {t->vendor.name, t->arch.name};
-            check_with(p, d, s, n, &q, done);
+            check_with(p, d, s, n, &q, sd->span, done);
         }
     }
 }
 
 static void check_kernel(tg_program *p, tg_decl *d) {
-    tried done = {.keys = {NULL, 0, 0}};
+    tried done = {.keys = {NULL, 0, 0}, .funcs = {NULL, 0, 0}};
     tg_setting *first = NULL;
     int n_first = 0;
     bool any = false;
@@ -216,17 +269,15 @@ static void check_kernel(tg_program *p, tg_decl *d) {
         if (!example || x->broken || strcmp(x->name.name, d->name.name) != 0 || !tg_program_settings(p, x, &s, &n)) {
             continue;
         }
-        check_with(p, d, s, n, NULL, &done);
+        check_with(p, d, s, n, NULL, x->span, &done);
         first = any ? first : s;
         n_first = any ? n_first : n;
         any = true;
     }
     if (!any) {
-        check_probes(p, d, &done);
+        check_probes(p, d, &done, &first, &n_first);
     }
-    if (any || d->u.kernel.ct.n == 0) {
-        check_schedules(p, d, first, n_first, &done);
-    }
+    check_schedules(p, d, first, n_first, &done);
 }
 
 /* Constants and records without parameters stand alone. */
@@ -250,8 +301,9 @@ static void check_schedule_target(tg_program *p, const tg_decl *d) {
 }
 
 tg_status tg_program_check(tg_program *p) {
-    jmp_buf oom;
+    jmp_buf oom, *outer = p->arena->env->oom;
     if (TG_ENV_GUARD(p->arena->env, oom)) {
+        p->arena->env->oom = outer;
         return TG_E_NOMEM;
     }
     for (int i = 0; i < p->main->n_decls; i++) {
@@ -279,5 +331,6 @@ tg_status tg_program_check(tg_program *p) {
             break;
         }
     }
+    p->arena->env->oom = outer;
     return p->sink->errors > 0 ? TG_E_SOURCE : TG_OK;
 }

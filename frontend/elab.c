@@ -60,7 +60,7 @@ static void add_fact(tg_elab *e, const tg_dim *d) {
 static bool requires(tg_elab *e, const tg_expr_list *list) {
     bool ok = true;
     for (int i = 0; i < list->n; i++) {
-        const tg_dim *d = tg_el_dim(e, list->items[i], false);
+        const tg_dim *d = tg_el_condition(e, list->items[i], false);
         int64_t c;
         if (d == NULL) {
             ok = false;

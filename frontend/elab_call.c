@@ -737,6 +737,9 @@ static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *
     e->file = file;
     e->scope = scope;
     e->fn_depth--;
+    if (ok && result->kind == TG_VAL_VOID) {
+        return tg_el_new(e, TG_VAL_VOID, where);
+    }
     return ok ? result : &tg_val_error;
 }
 

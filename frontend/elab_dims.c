@@ -193,6 +193,24 @@ const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
     return r;
 }
 
+bool tg_el_is_condition(const tg_expr *x) {
+    if (x->kind == TG_EXPR_BINARY) {
+        tg_binop op = x->u.binary.op;
+        return (op >= TG_BIN_EQ && op <= TG_BIN_GE) ||
+               ((op == TG_BIN_AND || op == TG_BIN_OR) && tg_el_is_condition(x->u.binary.a) && tg_el_is_condition(x->u.binary.b));
+    }
+    return x->kind == TG_EXPR_BOOL || x->kind == TG_EXPR_ERROR ||
+           (x->kind == TG_EXPR_UNARY && x->u.unary.op == TG_UN_NOT && tg_el_is_condition(x->u.unary.x));
+}
+
+const tg_dim *tg_el_condition(tg_elab *e, const tg_expr *x, bool declare) {
+    if (!tg_el_is_condition(x)) {
+        tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` is not a condition", tg_el_text(e, x));
+        return NULL;
+    }
+    return tg_el_dim(e, x, declare);
+}
+
 const tg_val *tg_el_dim_value(tg_elab *e, const tg_dim *d, tg_span where) {
     int64_t c;
     if (tg_sy_const(d, &c)) {
@@ -373,6 +391,11 @@ static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p, const tg_
         return false;
     }
     for (int i = 0; i < t.dims.n; i++) {
+        if (tg_el_is_condition(t.dims.items[i]) && t.dims.items[i]->kind != TG_EXPR_ERROR) {
+            tg_el_error(e, TG_D_NOT_A_DIM, t.dims.items[i]->span, "a condition is not an extent: write it as `require %s`",
+                        tg_el_text(e, t.dims.items[i]));
+            return false;
+        }
         dims[i] = tg_el_dim(e, t.dims.items[i], true);
         if (dims[i] == NULL) {
             return false;

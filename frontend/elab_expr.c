@@ -48,6 +48,13 @@ static const tg_val *type_val(tg_elab *e, tg_dtype t, const tg_record *r, tg_spa
     return v;
 }
 
+/* `0 as u32`: a constant with a type. */
+static bool is_constant_tile(const tg_val *v) {
+    int64_t i;
+    double f;
+    return v->kind == TG_VAL_TILE && tg_el_rank(v) == 0 && (tg_value_const_int(v->ir, &i) || tg_value_const_float(v->ir, &f));
+}
+
 /* Value of a declaration that is named in an expression. */
 static const tg_val *decl_value(tg_elab *e, tg_decl *d, tg_span where) {
     if (d->kind == TG_DECL_FN) {
@@ -67,10 +74,15 @@ static const tg_val *decl_value(tg_elab *e, tg_decl *d, tg_span where) {
         e->scope = NULL;
         tg_el_push(e);
         const tg_val *v = tg_el_value(e, d->u.constant.value);
+        if (!tg_el_is_const(v) && v->kind != TG_VAL_TUPLE && !tg_el_is_error(v) && !is_constant_tile(v)) {
+            tg_el_error(e, TG_D_NOT_CONSTANT, d->u.constant.value->span, "a constant is one value that is known at compile time");
+            v = &tg_val_error;
+        }
         tg_dtype t;
         const tg_record *r;
         if (d->u.constant.has_type && !tg_el_is_error(v)) {
-            v = tg_el_type(e, &d->u.constant.type, &t, &r) ? tg_el_cast(e, v, t, TG_ROUND_RNE, false, where) : &tg_val_error;
+            v = tg_el_type(e, &d->u.constant.type, &t, &r) ? (tg_el_is_const(v) ? tg_el_adapt(e, v, t) : v) : &tg_val_error;
+            v = v == NULL ? &tg_val_error : v;
         }
         e->scope = scope;
         e->file = file;

@@ -458,6 +458,12 @@ static bool narrow_int(tg_dtype t) { return tg_dtype_is_int(t) && t != TG_DT_I64
 
 const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where) {
     lowered l;
+    unsigned flags = e->params[ref->param].flags;
+    if ((flags & TG_PARAM_OUT) != 0 && (flags & TG_PARAM_INIT) == 0) {
+        tg_diag *d = tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an output: it holds nothing to read", e->params[ref->param].name);
+        tg_note_add(e->sink, d, e->params[ref->param].span, "declare it `inout` to read what is there, or give it `init v`");
+        return &tg_val_error;
+    }
     if (tg_el_ref_empty(e, ref)) {
         tg_el_error(e, TG_D_SHAPE, where, "this range is empty");
         return &tg_val_error;

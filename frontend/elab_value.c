@@ -165,6 +165,10 @@ const tg_val *tg_el_rvalue(tg_elab *e, const tg_val *v) {
     case TG_VAL_TYPE:
     case TG_VAL_FN:
     case TG_VAL_VOID:
+        if (v->kind == TG_VAL_VOID) {
+            tg_el_error(e, TG_D_NOT_A_VALUE, v->where, "this function returns nothing");
+            return &tg_val_error;
+        }
         tg_el_error(e, TG_D_NOT_A_VALUE, v->where, "%s is not a value", tg_el_describe(e, v));
         return &tg_val_error;
     case TG_VAL_ERROR:

@@ -484,7 +484,7 @@ static bool signature(host *h, const tg_decl *d) {
     }
     for (int i = 0; i < d->u.kernel.requires.n; i++) {
         const tg_expr *x = d->u.kernel.requires.items[i];
-        const tg_dim *r = tg_el_dim(e, x, false);
+        const tg_dim *r = tg_el_condition(e, x, false);
         int64_t c;
         if (r != NULL && tg_sy_const(r, &c) && c == 0) {
             tg_el_error(e, TG_D_REQUIRE, x->span, "these settings break the requirement %s", tg_el_text(e, x));

@@ -75,6 +75,21 @@ static bool ct_matches(tg_elab *e, const tg_decl *s) {
         const char *name = a->name.name != NULL ? a->name.name : i < ps->n ? ps->items[i].name.name : NULL;
         const tg_slot *have = name == NULL ? NULL : tg_el_lookup(e, name);
         const tg_val *want = tg_el_expr(e, a->value);
+        if (name != NULL && want->kind == TG_VAL_TYPE) { /* a type that the kernel never takes is a slip */
+            const tg_ct_param *p = NULL;
+            for (int k = 0; k < ps->n; k++) {
+                p = strcmp(ps->items[k].name.name, name) == 0 ? &ps->items[k] : p;
+            }
+            bool taken = p == NULL || p->n_alts == 0;
+            for (int k = 0; !taken && k < p->n_alts; k++) {
+                tg_dtype t;
+                const tg_record *r;
+                taken = tg_el_type(e, &p->alts[k], &t, &r) && t == want->dtype && r == want->record;
+            }
+            if (!taken) {
+                tg_el_error(e, TG_D_SCHEDULE, a->value->span, "`%s` of `%s` is never %s", name, e->decl->name.name, tg_el_text(e, a->value));
+            }
+        }
         if (have == NULL || want->kind != have->val->kind || want->i != have->val->i || want->dtype != have->val->dtype ||
             want->record != have->val->record) {
             return false;
@@ -118,6 +133,12 @@ static bool apply(tg_elab *e, const tg_decl *s, tg_plan *p) {
     for (int i = 0; i < s->u.schedule.n; i++) {
         const tg_set *set = &s->u.schedule.sets[i];
         const char *name = set->name.name;
+        for (int k = 0; k < i; k++) {
+            if (strcmp(s->u.schedule.sets[k].name.name, name) == 0) {
+                tg_el_error(e, TG_D_SCHEDULE, set->span, "`%s` is set twice", name);
+                ok = false;
+            }
+        }
         if (find_tune(e->decl, name) != NULL) {
             const tg_val *v = tg_el_expr(e, set->value);
             if (v->kind != TG_VAL_INT && v->kind != TG_VAL_BOOL && v->kind != TG_VAL_FLOAT) {
@@ -150,7 +171,7 @@ static int guard_of(tg_elab *e, const tg_decl *s, bool by_settings, const tg_dim
     if (s->u.schedule.when == NULL) {
         return 1;
     }
-    const tg_dim *g = tg_el_dim(e, s->u.schedule.when, true);
+    const tg_dim *g = tg_el_condition(e, s->u.schedule.when, true);
     if (g == NULL) {
         return -2;
     }
@@ -193,7 +214,9 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
         tg_el_error(e, TG_D_SCHEDULE, t->span, "a tune is a compile-time number or bool");
         return false;
     }
-    /* `in {..}` is where a tuner searches; a setting or schedule may go elsewhere, in the same kind. */
+    /* `in {..}` is where a tuner searches; a setting or schedule may go elsewhere, in the same kind.
+     * The default is one of its values. */
+    bool listed = t->values.n == 0;
     for (int i = 0; i < t->values.n; i++) {
         const tg_val *x = tg_el_expr(e, t->values.items[i]);
         if (!tg_el_is_error(x) && x->kind != v->kind) {
@@ -202,6 +225,15 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
             tg_note_add(e->sink, d, t->span, "declared here");
             return false;
         }
+    }
+    const tg_val *def = tg_el_expr(e, t->def);
+    for (int i = 0; i < t->values.n && !listed; i++) {
+        const tg_val *x = tg_el_expr(e, t->values.items[i]);
+        listed = tg_el_is_error(x) || tg_el_is_error(def) || (x->i == def->i && !(x->f < def->f) && !(x->f > def->f));
+    }
+    if (!listed) {
+        tg_el_error(e, TG_D_SCHEDULE, t->def->span, "the default of tune `%s` is not among its values", t->name.name);
+        return false;
     }
     plan_put(e, p, (tg_plan_set){.name = t->name.name, .val = v, .is_tune = true});
     tg_el_bind(e, t->name.name, v, false, t->span);

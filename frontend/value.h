@@ -481,6 +481,9 @@ const tg_val *tg_el_global(tg_elab *e, tg_ident name);
 /* Over compile-time integers and runtime dimension names; NULL after an error. A name that is unknown
  * becomes a new runtime dimension when `declare`. */
 const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare);
+/* As tg_el_dim for what must be a condition (require, when); an extent must not be one. */
+const tg_dim *tg_el_condition(tg_elab *e, const tg_expr *x, bool declare);
+bool tg_el_is_condition(const tg_expr *x);
 const tg_val *tg_el_dim_value(tg_elab *e, const tg_dim *d, tg_span where); /* i64 in the body, or INT */
 bool tg_el_setting_value(tg_elab *e, const char *text, tg_span where, const tg_val **out);
 const char *tg_el_setting(const tg_elab *e, const char *name);
