@@ -608,14 +608,15 @@ static bool term_nonneg(tg_elab *e, const tg_dim *d, int depth) {
 static bool fact_nonneg(tg_elab *e, const tg_dim *d) {
     for (size_t i = 0; i < e->facts.count; i++) {
         const tg_dim *f = e->facts.data[i];
+        if (f->code != TG_DIM_LE && f->code != TG_DIM_LT && f->code != TG_DIM_EQ) {
+            continue;
+        }
         int64_t k;
-        if ((f->code == TG_DIM_LE || f->code == TG_DIM_LT || f->code == TG_DIM_EQ) &&
-            tg_sy_const(tg_dim_binary(e->m, TG_DIM_SUB, d, tg_dim_binary(e->m, TG_DIM_SUB, f->b, f->a)), &k) &&
-            k >= (f->code == TG_DIM_LT ? -1 : 0)) {
+        const tg_dim *gap = plain_quotients(e, tg_dim_binary(e->m, TG_DIM_SUB, f->b, f->a));
+        if (tg_sy_const(tg_dim_binary(e->m, TG_DIM_SUB, d, gap), &k) && k >= (f->code == TG_DIM_LT ? -1 : 0)) {
             return true;
         }
-        if (f->code == TG_DIM_EQ &&
-            tg_sy_const(tg_dim_binary(e->m, TG_DIM_SUB, d, tg_dim_binary(e->m, TG_DIM_SUB, f->a, f->b)), &k) && k >= 0) {
+        if (f->code == TG_DIM_EQ && tg_sy_const(tg_dim_binary(e->m, TG_DIM_ADD, d, gap), &k) && k >= 0) {
             return true;
         }
     }
@@ -644,6 +645,16 @@ static bool nonneg_at(tg_elab *e, const tg_dim *d, int depth) {
             tg_dim_code code = s.coef[i] > 0 ? TG_DIM_ADD : TG_DIM_SUB;
             if (nonneg_at(e, tg_dim_binary(e->m, code, rest, t->a), depth + 1) ||
                 nonneg_at(e, tg_dim_binary(e->m, code, rest, t->b), depth + 1)) {
+                return true;
+            }
+        }
+    }
+    for (int i = 0; i < s.n && depth < 4; i++) { /* c - 1 - x % c */
+        const tg_dim *t = s.atom[i];
+        int64_t c;
+        if (t->code == TG_DIM_MOD && s.coef[i] < 0 && tg_sy_const(t->b, &c) && c > 0) {
+            const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, t, tg_sy_int(e, c - 1));
+            if (nonneg_at(e, tg_dim_binary(e->m, TG_DIM_SUB, d, tg_dim_binary(e->m, TG_DIM_MUL, gap, tg_sy_int(e, s.coef[i]))), depth + 1)) {
                 return true;
             }
         }
