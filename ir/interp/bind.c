@@ -74,7 +74,11 @@ static bool check_axes(const tg_func *f, const tg_interp_arg *args, const int64_
         const tg_param *param = &f->params[p];
         for (int a = 0; param->type->kind == TG_TY_TENSOR && a < param->type->rank; a++) {
             int64_t want = tg_dim_eval(param->type->dims[a], syms), got = args[p].extent[a];
-            if (got != want || got < 0) {
+            if (got > TG_MAX_EXTENT) {
+                tg_error(sink, TG_D_INTERP_DIM, param->span, "axis %d of %s has %lld elements; the limit is 2^48",
+                         a, param->name, (long long)got);
+                ok = false;
+            } else if (got != want || got < 0) {
                 tg_error(sink, TG_D_INTERP_DIM, param->span,
                          "axis %d of %s has %lld elements; the other arguments ask for %lld", a,
                          param->name, (long long)got, (long long)want);

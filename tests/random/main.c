@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu] [--no-passes]
- *                [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
+ *                [--source] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
- * its own so that a crash is one failure. With --reduce a failing kernel is shrunk and printed (or
+ * its own so that a crash is one failure. --source generates programs in the language instead (source.h).
+ * With --reduce a failing kernel is shrunk and printed (or
  * saved). Files are kernels found earlier: first a line "// NAME = value ..." with the dimensions, then
  * the text form.
  */
@@ -17,13 +18,14 @@
 #include <unistd.h>
 
 #include "tests/random/reduce.h"
+#include "tests/random/source.h"
 
 typedef struct settings {
     uint64_t seed;
     int count, seconds;
     gen_options gen;
     run_options run;
-    bool reduce, print;
+    bool reduce, print, source;
     const char *save;
     char **files;
     int n_files;
@@ -32,6 +34,23 @@ typedef struct settings {
 enum { MESSAGE_BYTES = 400 };
 
 /* ---- one case in a child ------------------------------------------------------------------------ */
+
+/* A program in the language instead of IR. */
+static void source_child(const settings *s, uint64_t seed, tg_arena *a, int out) {
+    bool refused = false;
+    char message[MESSAGE_BYTES] = "";
+    const char *text = source_make(seed, a);
+    if (s->print) {
+        fputs(text, stdout);
+        fflush(stdout);
+    }
+    const char *wrong = run_source(text, seed, &s->run, &refused, a);
+    if (wrong != NULL) {
+        snprintf(message, sizeof message, "%s%s", refused ? "refused: " : "", wrong);
+        (void)!write(out, message, sizeof message);
+    }
+    _exit(wrong == NULL ? 0 : 1);
+}
 
 /* text: a kernel in text form that replaces the generated one, or NULL; seed 0: from a file. */
 static void child(const settings *s, uint64_t seed, const char *text, int out) {
@@ -47,6 +66,9 @@ static void child(const settings *s, uint64_t seed, const char *text, int out) {
     }
     tg_arena_init(&a, &env);
     alarm((unsigned)s->seconds);
+    if (s->source) {
+        source_child(s, seed, &a, out);
+    }
     if (seed != 0) {
         gen_make(&c, seed, &s->gen, &a);
     }
@@ -205,6 +227,7 @@ static bool read_settings(settings *s, int argc, char **argv) {
             s->run.verbose |= strcmp(a, "--verbose") == 0;
             s->reduce |= strcmp(a, "--reduce") == 0;
             s->print |= strcmp(a, "--print") == 0;
+            s->source |= strcmp(a, "--source") == 0;
         }
         i += takes_value;
     }

@@ -81,7 +81,6 @@ static const char *round_trip(gen_case *c, tg_arena *a) {
     return NULL;
 }
 
-#ifdef RANDOM_HAVE_PASSES
 static const char *after_passes(gen_case *c, const case_memory *want, const run_options *o, tg_arena *a) {
     tg_pass_context ctx = {.scratch = a};
     for (size_t i = 0; i < tg_tile_pipeline_count; i++) {
@@ -103,7 +102,6 @@ static const char *after_passes(gen_case *c, const case_memory *want, const run_
     }
     return NULL;
 }
-#endif
 
 static const char *compiled(gen_case *c, const case_memory *want, const char *when, tg_arena *a) {
 #ifdef RANDOM_HAVE_CPU
@@ -135,14 +133,12 @@ static const char *all_ways(gen_case *c, const case_memory *want, const run_opti
     if (wrong == NULL && o->cpu) {
         wrong = compiled(c, want, "before passes", a);
     }
-#ifdef RANDOM_HAVE_PASSES
     if (wrong == NULL && o->passes) {
         wrong = after_passes(c, want, o, a);
         if (wrong == NULL && o->cpu) {
             wrong = compiled(c, want, "after passes", a);
         }
     }
-#endif
     return wrong;
 }
 
@@ -159,4 +155,9 @@ const char *run_case(gen_case *c, const run_options *o, tg_arena *a) {
     }
     memory_free(&want);
     return wrong;
+}
+
+const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a) {
+    memory_make(m, c);
+    return interpret(c, m, 0, a);
 }

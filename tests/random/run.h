@@ -40,6 +40,16 @@ void memory_free(case_memory *m);
 /* Places where the two differ, as text; NULL when they agree. */
 const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c, tg_arena *a);
 
+/*
+ * The same for a program in the language (source.h): also formats it and requires one result for all
+ * choices of its tunes. *out_refused: the front end refuses it, the text says why.
+ */
+const char *run_source(const char *text, uint64_t seed, const run_options *options, bool *out_refused,
+                       tg_arena *a);
+
+/* Runs the reference interpreter on memory made for the case; NULL or what went wrong. */
+const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a);
+
 /* Compiles the kernel for this host and runs it on the memory; NULL or what went wrong. */
 const char *run_compiled(gen_case *c, case_memory *m, tg_arena *a);
 
