@@ -261,7 +261,7 @@ static bool parse_op(tg_text_parser *p, tg_region *into) {
 
 static bool parse_region_args(tg_text_parser *p, tg_region *r) {
     while (!tg_text_at(p, ")")) {
-        const char *name;
+        const char *name = NULL;
         if ((r->n_args > 0 && !tg_text_expect(p, ",")) || !parse_value_name(p, &name) ||
             !tg_text_expect(p, ":")) {
             return false;

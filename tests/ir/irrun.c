@@ -2,6 +2,7 @@
 /* See irrun.h. */
 #include "tests/ir/irrun.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,24 @@ static tg_status run(tg_arena *arena, tg_func *f, const launch *l, const int64_t
     return tg_interp_run(f, l->args, syms, &options, arena, sink);
 }
 
+/* Equal bits, except that any NaN equals any NaN: its bits are the target's choice. */
+static bool same_data(const tg_type *t, const void *a, const void *b, size_t bytes) {
+    if (memcmp(a, b, bytes) == 0) {
+        return true;
+    }
+    if (t->dtype == TG_DT_RECORD || !tg_dtype_is_float(t->dtype)) {
+        return false;
+    }
+    size_t count = bytes * 8 / (size_t)tg_dtype_bits(t->dtype);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t x = tg_bits_load(a, t->dtype, i), y = tg_bits_load(b, t->dtype, i);
+        if (x != y && !(isnan(tg_float_decode(t->dtype, x)) && isnan(tg_float_decode(t->dtype, y)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool compare(tg_arena *arena, tg_func *before, tg_func *after, const int64_t *syms,
                     uint64_t seed, bool *out_ran, const char **out_why) {
     launch a;
@@ -125,13 +144,19 @@ static bool compare(tg_arena *arena, tg_func *before, tg_func *after, const int6
     tg_status sa = run(arena, before, &a, solved, &sink);
     bool silent = sink.errors == 0;
     tg_status sb = run(arena, after, &b, solved, &sink);
+    bool limit = sa != TG_OK && sb == TG_OK; /* less work may end before the step limit */
+    if (limit) {
+        return true;
+    }
     if (sa != sb || silent != (sink.errors == 0)) {
         *out_why = "one ends with an error, the other does not";
         return false;
     }
     *out_ran = sa == TG_OK;
-    for (int i = 0; i < before->n_params; i++) {
-        if (a.args[i].data != NULL && memcmp(a.args[i].data, b.args[i].data, a.bytes[i]) != 0) {
+    /* A run that stopped (the step limit) leaves outputs half written: nothing to compare. */
+    for (int i = 0; *out_ran && i < before->n_params; i++) {
+        if (a.args[i].data != NULL && !same_data(before->params[i].type, a.args[i].data,
+                                                 b.args[i].data, a.bytes[i])) {
             *out_why = before->params[i].name;
             return false;
         }
