@@ -81,7 +81,7 @@ static tg_value *lane_offsets(tg_ctx *x, const tg_coord *c, const int64_t *strid
 static access buffer_access(tg_ctx *x, const tg_value *v, const tg_coord *c) {
     tg_vinfo *info = tg_info(x->L, v);
     int n = v->type->rank;
-    int64_t bytes = tg_scratch_elem_bytes(v->type->dtype), stride[TG_MAX_RANK];
+    int64_t bytes = tg_scratch_elem_bytes(v->type->dtype), stride[TG_MAX_RANK] = {0};
     access a = {.ptr = tg_buffer_ptr(x->L, &x->bl[0], v)};
     bool contiguous = true;
     for (int k = 0; k < n; k++) {

@@ -201,7 +201,7 @@ void tg_emit_select_op(tg_lower *L, tg_op *op);
 bool tg_is_select_op(tg_opcode code);
 /* Coordinates of a reshape's operand from its result's. */
 void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c, tg_coord *out);
-/* First value of the identity of a reduction, in dtype t. */
+/* Identity of a reduction over dtype t, in its working type (t's arithmetic type; i32 for counts). */
 tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);
 tg_value *tg_reduce_step(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, tg_value *acc,
                          tg_value *v);

@@ -485,7 +485,8 @@ static tg_dtype work_type(tg_reduce_kind kind, tg_dtype t) {
 }
 
 tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes) {
-    const tg_type *type = tg_loop_type(L, t, lanes);
+    tg_dtype w = work_type(kind, t);
+    const tg_type *type = tg_loop_type(L, w, lanes);
     bool low = kind == TG_RED_MAX;
     if (kind == TG_RED_PROD || kind == TG_RED_ALL) {
         return tg_build_int(b, type, 1);
@@ -535,7 +536,7 @@ static tg_ev reduce_input(tg_ctx *x, tg_op *op, const tg_coord *c, int axis) {
     int level = e.level > m.level ? e.level : m.level;
     bool vec = (e.vec || m.vec) && x->lanes > 1;
     tg_builder *b = &x->bl[level];
-    tg_value *identity = tg_reduce_identity(x->L, b, kind, w, vec ? x->lanes : 1);
+    tg_value *identity = tg_reduce_identity(x->L, b, kind, t, vec ? x->lanes : 1);
     tg_value *val = vec ? tg_ev_vec(x, e) : e.v, *on = vec ? tg_ev_vec(x, m) : m.v;
     return (tg_ev){.v = tg_build_select(b, on, val, identity), .level = level, .vec = vec};
 }
@@ -626,8 +627,7 @@ static void start_accumulators(nest *n, int phase, int lanes) {
         action *a = &n->actions[i];
         if (a->phase == phase && a->kind == ACT_RED) {
             tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(a->op, TG_ATTR_RED, 0);
-            tg_dtype w = work_type(kind, a->value->type->dtype);
-            a->acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, w, lanes);
+            a->acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, a->value->type->dtype, lanes);
         }
     }
 }
@@ -817,8 +817,8 @@ void tg_emit_copy(tg_lower *L, tg_value *from, tg_value *to) {
 static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
                          const tg_need *need, const tg_coord *out) {
     tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0);
-    tg_dtype w = work_type(kind, tg_operand(op, 0)->type->dtype);
-    tg_value *acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, w, x->lanes), *iv;
+    tg_dtype t = tg_operand(op, 0)->type->dtype, w = work_type(kind, t);
+    tg_value *acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, t, x->lanes), *iv;
     tg_op *loop = tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), trip, 1, 1, &acc, &iv);
     c[axis] = (tg_coord){.v = iv, .level = x->depth, .align = 1,
                          .bound = need->kind == TG_NEED_SPAN ? need->span : NULL};

@@ -137,6 +137,16 @@ static bool transparent(tg_lower *L, const tg_op *user) {
            tg_is_tile(&user->results[0]);
 }
 
+/* Tile results only, and nobody needs any of them. */
+static bool all_dead(tg_lower *L, const tg_op *op) {
+    for (int r = 0; r < op->n_results; r++) {
+        if (!tg_is_tile(&op->results[r]) || tg_info(L, &op->results[r])->kind != TG_V_DEAD) {
+            return false;
+        }
+    }
+    return op->n_results > 0 && op->n_regions == 0 && op->code != TG_OP_ATOMIC;
+}
+
 static void count_uses(plan *p, tg_value *v) {
     tg_lower *L = p->L;
     const tg_region *home = v->def != NULL ? v->def->parent : v->region;
@@ -154,8 +164,7 @@ static void count_uses(plan *p, tg_value *v) {
             const tg_op *up = ancestor_in(user, home);
             int inner = p->last_eval[r->id];
             end = up == user ? inner : tg_opi(up)->end;
-        } else if (user->n_results > 0 && tg_is_tile(&user->results[0]) &&
-                   tg_info(L, &user->results[0])->kind == TG_V_DEAD) {
+        } else if (all_dead(L, user)) {
             times = 0;
         }
         if (times > 0 && loop_depth(user->parent) > depth) {
@@ -293,7 +302,7 @@ static bool wants_buffer(tg_lower *L, const tg_value *v) {
 static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
     tg_lower *L = p->L;
     if (!written_at_all(L, v)) {
-        return op->code == TG_OP_ATOMIC ? TG_V_DEAD : TG_V_DEAD;
+        return TG_V_DEAD;
     }
     if (!may_inline(op) || wants_buffer(L, v)) {
         return TG_V_BUFFER;
@@ -320,7 +329,9 @@ static void decide_kinds(plan *p) {
         for (int r = 0; r < op->n_regions; r++) {
             for (int k = 0; k < op->regions[r]->n_args; k++) {
                 tg_value *arg = op->regions[r]->args[k];
-                tg_info(L, arg)->kind = tg_is_tile(arg) ? TG_V_BUFFER : TG_V_SCALAR;
+                tg_info(L, arg)->kind = !tg_is_tile(arg) ? TG_V_SCALAR
+                                        : tg_info(L, arg)->need[0].kind == TG_NEED_NONE ? TG_V_DEAD
+                                                                                        : TG_V_BUFFER;
             }
         }
     }

@@ -120,7 +120,7 @@ static void emit_scan(tg_lower *L, tg_op *op) {
     tg_coord c[TG_MAX_RANK];
     tg_op *loops[TG_MAX_RANK];
     int n = open_others(&x, v->type, axis, c, loops);
-    tg_value *acc = tg_reduce_identity(L, at(&x), kind, w, 1), *iv;
+    tg_value *acc = tg_reduce_identity(L, at(&x), kind, t, 1), *iv;
     tg_value *identity = acc;
     tg_op *loop = tg_ctx_open(&x, ix(&x, 0), ix(&x, v->type->shape[axis]), 1, 1, &acc, &iv);
     c[axis] = coord(&x, iv);
