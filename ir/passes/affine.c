@@ -518,8 +518,22 @@ static tg_affine linear(tg_affine_ctx *c, const tg_op *op) {
     return a.n == 0 ? scale_form(&b, a.constant) : not_ok;
 }
 
+/* select: one of its two sides. */
+static void choice_facts(tg_affine_ctx *c, const tg_op *op, int at) {
+    tg_affine a = of_value(c, tg_operand(op, 1)), b = of_value(c, tg_operand(op, 2));
+    int64_t alo, ahi, blo, bhi;
+    if (tg_affine_range(c, &a, &alo, &ahi) && tg_affine_range(c, &b, &blo, &bhi)) {
+        c->atoms.data[at].lo = tg_min_i64(alo, blo);
+        c->atoms.data[at].hi = tg_max_i64(ahi, bhi);
+    }
+}
+
 /* An op that is not linear: one atom, with what its opcode says about it. */
 static tg_affine opaque(tg_affine_ctx *c, const tg_op *op, int at) {
+    if (op->code == TG_OP_SELECT && op->results[0].type->dtype != TG_DT_U64) {
+        choice_facts(c, op, at);
+        return form_of_atom(at);
+    }
     if (op->n_operands != 2 || !is_scalar_int(tg_operand(op, 0)) ||
         !is_scalar_int(tg_operand(op, 1))) {
         return form_of_atom(at);

@@ -27,7 +27,8 @@
 #include "ir/passes/affine.h"
 #include "ir/passes/util.h"
 
-enum { MAX_BODY_OPS = 500, MAX_SPLITS = 4, MIN_TILE_ELEMS = 16 };
+/* Two cuts give the three loops of a causal window: entering it, inside, across the diagonal. */
+enum { MAX_BODY_OPS = 500, MAX_SPLITS = 2, MIN_TILE_ELEMS = 16 };
 
 /* A split: from `first` on (or below it) op's result is known. */
 typedef struct cut {
