@@ -17,6 +17,7 @@ static void *heap_fn(void *user, void *p, size_t old_bytes, size_t new_bytes) {
     rt_heap *h = user;
     pthread_mutex_lock(&lock);
     bool refuse = new_bytes && h->fail_at && ++h->calls >= h->fail_at && (h->fail_on || h->calls == h->fail_at);
+    refuse |= new_bytes > (size_t)1 << 30; /* sanitizers end the process on such */
     void *q = NULL;
     if (new_bytes == 0) {
         free(p);
