@@ -249,6 +249,26 @@ static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, double 
     return ok;
 }
 
+/* The first values of every output, when nobody asked for files. */
+static void print_outputs(const tool_kernel *k) {
+    enum { SHOWN = 8 };
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        if ((a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) == 0 || a->dtype == TG_DT_RECORD) {
+            continue;
+        }
+        (void)printf("%s: %s[", a->name, tg_dtype_name(a->dtype));
+        for (int d = 0; d < a->rank; d++) {
+            (void)printf("%s%lld", d == 0 ? "" : ", ", (long long)a->extent[d]);
+        }
+        (void)printf("] =");
+        for (int64_t e = 0; e < a->count && e < SHOWN; e++) {
+            (void)printf(" %.6g", tool_array_get(a, e));
+        }
+        (void)printf("%s\n", a->count > SHOWN ? " ..." : "");
+    }
+}
+
 static int finish(tool *t, const run_options *o, tool_kernel *k, bool ok) {
     for (size_t i = 0; ok && i < o->out.count; i++) {
         ok = write_output(t, k, &o->out.data[i]);
@@ -258,6 +278,9 @@ static int finish(tool *t, const run_options *o, tool_kernel *k, bool ok) {
             tool_error(t, TG_D_TOOL, "memory around %s was written", k->args[i].name);
             ok = false;
         }
+    }
+    if (ok && o->out.count == 0 && !o->check && o->repeat == 0 && !t->json) {
+        print_outputs(k);
     }
     return ok ? TOOL_OK : TOOL_FAILED;
 }

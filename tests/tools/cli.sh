@@ -16,7 +16,7 @@ expect() {
     "$@" >out.txt 2>&1 </dev/null
     got=$?
     checks=$((checks + 1))
-    if [ $got -ne "$status" ] || ! grep -qF -- "$text" out.txt; then
+    if [ $got -ne "$status" ] || { [ -n "$text" ] && ! grep -qF -- "$text" out.txt; }; then
         failures=$((failures + 1))
         echo "FAIL: $* -> status $got (want $status), want text '$text', got:"
         head -20 out.txt
@@ -65,7 +65,7 @@ for device in interp cpu; do
     expect 0 "" "$tegula" run ok.tg --kernel twice --device $device --set T=f32 --in x=x.npy --out y=$device.npy
     got=$(tail -c 20 $device.npy | od -An -tx1 | tr -d ' \n')
     checks=$((checks + 1))
-    if [ "$got" != 0000004000008040000 ] && [ "$got" != 00000040000080400000c0400000004100002041 ]; then
+    if [ "$got" != 00000040000080400000c0400000004100002041 ]; then
         failures=$((failures + 1)); echo "FAIL: $device wrote $got"
     fi
 done
@@ -85,9 +85,10 @@ expect 1 short.tgp "$tegula" pack verify short.tgp
 for emit in ast tile loop llvm asm; do
     expect 0 "" "$tegula" build ok.tg --kernel twice --set T=f32 --emit $emit
 done
-expect 0 tegula-ir "$tegula" build ok.tg --kernel twice --set T=f32 --emit tile -o ok.tgir
+expect 0 tegula-ir "$tegula" build ok.tg --kernel twice --set T=f32 --emit tile
+expect 0 "" "$tegula" build ok.tg --kernel twice --set T=f32 --emit tile -o ok.tgir
 expect 0 "" "$tegula" build ok.tgir --emit asm
-expect 0 parse "$tegula" build --print-pipeline
+expect 0 lower "$tegula" build --print-pipeline
 
 # formatting: idempotent, and the stock kernels still check afterwards
 cp ok.tg f.tg
