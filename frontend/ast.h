@@ -2,10 +2,10 @@
 /*
  * The syntax tree: what the parser makes and the checker reads. docs/language.md has the grammar.
  *
- * Every node lives in the program's arena and carries the span of its text. Names are interned in the
- * program's string table: equal names are equal pointers. Lists are arrays with a count; a list is
- * never NULL when its count is above zero. A node that could not be parsed is an EXPR_ERROR (already
- * reported): whoever meets one stays silent.
+ * Every node lives in the program's arena and carries the span of its text. Names are interned in
+ * the program's string table: equal names are equal pointers. Lists are arrays with a count; a list
+ * is never NULL when its count is above zero. A node that could not be parsed is an EXPR_ERROR
+ * (already reported): whoever meets one stays silent.
  *
  * Scalar type names (f32, bf16, ...) and built-in functions are ordinary names here; the checker
  * gives them meaning.
@@ -113,9 +113,22 @@ typedef enum tg_unop { TG_UN_NEG, TG_UN_NOT, TG_UN_BITNOT } tg_unop; /* - ! ~ */
 
 typedef enum tg_binop {
     TG_BIN_NONE, /* plain `=` in an assignment */
-    TG_BIN_ADD, TG_BIN_SUB, TG_BIN_MUL, TG_BIN_DIV, TG_BIN_REM,
-    TG_BIN_AND, TG_BIN_OR, TG_BIN_XOR, TG_BIN_SHL, TG_BIN_SHR,
-    TG_BIN_EQ, TG_BIN_NE, TG_BIN_LT, TG_BIN_LE, TG_BIN_GT, TG_BIN_GE
+    TG_BIN_ADD,
+    TG_BIN_SUB,
+    TG_BIN_MUL,
+    TG_BIN_DIV,
+    TG_BIN_REM,
+    TG_BIN_AND,
+    TG_BIN_OR,
+    TG_BIN_XOR,
+    TG_BIN_SHL,
+    TG_BIN_SHR,
+    TG_BIN_EQ,
+    TG_BIN_NE,
+    TG_BIN_LT,
+    TG_BIN_LE,
+    TG_BIN_GT,
+    TG_BIN_GE
 } tg_binop;
 const char *tg_unop_text(tg_unop op);
 const char *tg_binop_text(tg_binop op); /* "+", "<<", ...; "" for NONE */
@@ -156,7 +169,7 @@ typedef enum tg_expr_kind {
     TG_EXPR_BOOL,   /* true, false */
     TG_EXPR_STRING, /* only in print, assert, assume */
     TG_EXPR_NAME,
-    TG_EXPR_TUPLE,  /* (a, b): two or more items, or none */
+    TG_EXPR_TUPLE, /* (a, b): two or more items, or none */
     TG_EXPR_UNARY,
     TG_EXPR_BINARY, /* comparisons are never chained: the parser rejects a < b < c */
     TG_EXPR_MATMUL, /* a @ b, a @ fast b */
@@ -173,7 +186,11 @@ typedef enum tg_expr_kind {
     TG_EXPR_FULL    /* full f32[M] = v */
 } tg_expr_kind;
 
-typedef enum tg_shape_method { TG_SHAPE_RESHAPE, TG_SHAPE_PERMUTE, TG_SHAPE_BROADCAST } tg_shape_method;
+typedef enum tg_shape_method {
+    TG_SHAPE_RESHAPE,
+    TG_SHAPE_PERMUTE,
+    TG_SHAPE_BROADCAST
+} tg_shape_method;
 
 struct tg_expr {
     tg_expr_kind kind;
@@ -283,13 +300,13 @@ typedef enum tg_stmt_kind {
     TG_STMT_PRINT,
     TG_STMT_ASSERT,
     TG_STMT_ASSUME,
-    TG_STMT_TEMP,   /* op bodies only (parser's guarantee) */
+    TG_STMT_TEMP, /* op bodies only (parser's guarantee) */
     TG_STMT_BLOCK
 } tg_stmt_kind;
 
 typedef enum tg_for_kind {
-    TG_FOR_IN,   /* for x in lo .. hi: scalar x */
-    TG_FOR_SPAN  /* for k: hi by n (lo NULL) | for k: lo .. hi by n; n NULL: scalar positions */
+    TG_FOR_IN,  /* for x in lo .. hi: scalar x */
+    TG_FOR_SPAN /* for k: hi by n (lo NULL) | for k: lo .. hi by n; n NULL: scalar positions */
 } tg_for_kind;
 
 struct tg_stmt {
@@ -309,7 +326,8 @@ struct tg_stmt {
             tg_binop op; /* NONE for `=`, else the operator of `op=` */
             tg_span op_span;
             tg_expr *value;
-            tg_expr *mask; /* `c[i] = v if mask`: only for a single indexed target, outermost `if` */
+            tg_expr
+                *mask; /* `c[i] = v if mask`: only for a single indexed target, outermost `if` */
         } assign;
         tg_expr *expr;
         struct {
@@ -387,7 +405,13 @@ typedef struct tg_field {
 } tg_field;
 
 typedef enum tg_tol_kind { /* the order of tg_case.tol in frontend.h */
-    TG_TOLK_NONE, TG_TOLK_EXACT, TG_TOLK_ABS_REL, TG_TOLK_CALC_DIFF, TG_TOLK_ULP, TG_TOLK_NMSE, TG_TOLK_GATE
+                           TG_TOLK_NONE,
+                           TG_TOLK_EXACT,
+                           TG_TOLK_ABS_REL,
+                           TG_TOLK_CALC_DIFF,
+                           TG_TOLK_ULP,
+                           TG_TOLK_NMSE,
+                           TG_TOLK_GATE
 } tg_tol_kind;
 typedef struct tg_tol {
     tg_tol_kind kind;
@@ -396,24 +420,33 @@ typedef struct tg_tol {
 } tg_tol;
 
 typedef enum tg_decl_kind {
-    TG_DECL_KERNEL, TG_DECL_OP, TG_DECL_FN, TG_DECL_RECORD, TG_DECL_CONST, TG_DECL_SCHEDULE,
-    TG_DECL_CASE, TG_DECL_BENCH, TG_DECL_INSTANTIATE, TG_DECL_IMPORT
+    TG_DECL_KERNEL,
+    TG_DECL_OP,
+    TG_DECL_FN,
+    TG_DECL_RECORD,
+    TG_DECL_CONST,
+    TG_DECL_SCHEDULE,
+    TG_DECL_CASE,
+    TG_DECL_BENCH,
+    TG_DECL_INSTANTIATE,
+    TG_DECL_IMPORT
 } tg_decl_kind;
 
 struct tg_decl {
     tg_decl_kind kind;
-    tg_span span;      /* the whole declaration */
-    tg_span head;      /* keyword to the end of the signature: for messages about all of it */
-    tg_ident name;     /* SCHEDULE, CASE, BENCH, INSTANTIATE: the kernel's; IMPORT: the module's */
-    tg_file *file;     /* where it stands */
-    bool broken;       /* its syntax was wrong: do not check it */
+    tg_span span;  /* the whole declaration */
+    tg_span head;  /* keyword to the end of the signature: for messages about all of it */
+    tg_ident name; /* SCHEDULE, CASE, BENCH, INSTANTIATE: the kernel's; IMPORT: the module's */
+    tg_file *file; /* where it stands */
+    bool broken;   /* its syntax was wrong: do not check it */
     union {
         struct { /* KERNEL, OP */
             tg_ct_params ct;
             tg_ast_params params;
             tg_tune *tunes;
             int n_tunes;
-            tg_expr_list requires;
+            tg_expr_list
+                requires;
             tg_grid_axis *grid;
             int n_grid; /* 0: one program (kernels), always 0 in ops */
             tg_tol tol;
@@ -425,11 +458,12 @@ struct tg_decl {
             tg_type_expr *results; /* `-> f32[M], i32`; has_results false: inferred */
             int n_results;
             bool has_results;
-            bool fast;             /* fast fn: reassociation and contraction allowed inside */
-            bool is_extern;        /* extern fn ... for target = "symbol" { portable body } */
+            bool fast;      /* fast fn: reassociation and contraction allowed inside */
+            bool is_extern; /* extern fn ... for target = "symbol" { portable body } */
             tg_target_expr target;
             const char *symbol;
-            tg_expr_list requires;
+            tg_expr_list
+                requires;
             tg_block body; /* the last statement is a RETURN when the fn gives values */
         } fn;
         struct {

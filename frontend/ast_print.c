@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree as text. tg_ast_print_*: S-expressions, one statement or clause a line, without positions
- * or redundant parentheses: two sources with equal text mean the same (the formatter's test).
- * tg_expr_text: one line of source syntax for messages.
+ * The tree as text. tg_ast_print_*: S-expressions, one statement or clause a line, without
+ * positions or redundant parentheses: two sources with equal text mean the same (the formatter's
+ * test). tg_expr_text: one line of source syntax for messages.
  */
 #include "frontend/program.h"
 
@@ -198,7 +198,8 @@ static void text_bare(const tg_expr *e, tg_sb *sb) {
         text_call(e, sb);
         break;
     case TG_EXPR_ATOMIC:
-        tg_sb_addf(sb, "atomic %s%s(", e->u.atomic.unordered ? "unordered " : "", atomic_text(e->u.atomic.op));
+        tg_sb_addf(sb, "atomic %s%s(", e->u.atomic.unordered ? "unordered " : "",
+                   atomic_text(e->u.atomic.op));
         if (e->u.atomic.target != NULL) {
             tg_expr_text(e->u.atomic.target, sb);
         }
@@ -234,7 +235,8 @@ void tg_expr_text(const tg_expr *e, tg_sb *sb) {
 
 /* ---- S-expressions -------------------------------------------------------------------------- */
 
-/* Expressions: source syntax with every operator in parentheses, so that nothing depends on levels. */
+/* Expressions: source syntax with every operator in parentheses, so that nothing depends on levels.
+ */
 static void sx(const tg_expr *e, tg_sb *sb);
 
 static void sx_list(const char *head, const tg_expr_list *l, tg_sb *sb) {
@@ -257,8 +259,8 @@ static void sx_two(const char *head, const tg_expr *a, const tg_expr *b, tg_sb *
 }
 
 static void sx_type(const tg_type_expr *t, tg_sb *sb) {
-    tg_sb_addf(sb, "(type %s%s%s", t->module.name != NULL ? t->module.name : "", t->module.name != NULL ? "." : "",
-               t->name.name != NULL ? t->name.name : "?");
+    tg_sb_addf(sb, "(type %s%s%s", t->module.name != NULL ? t->module.name : "",
+               t->module.name != NULL ? "." : "", t->name.name != NULL ? t->name.name : "?");
     if (t->has_args) {
         tg_sb_addc(sb, ' ');
         sx_list("args", &t->args, sb);
@@ -273,7 +275,8 @@ static void sx_type(const tg_type_expr *t, tg_sb *sb) {
 static void sx_args(const tg_arg *args, int n, tg_sb *sb) {
     for (int i = 0; i < n; i++) {
         bool plain = args[i].name.name == NULL && args[i].mode == TG_MODE_IN;
-        tg_sb_addf(sb, plain ? " " : " (%s%s ", mode_text(args[i].mode), args[i].name.name != NULL ? args[i].name.name : "");
+        tg_sb_addf(sb, plain ? " " : " (%s%s ", mode_text(args[i].mode),
+                   args[i].name.name != NULL ? args[i].name.name : "");
         sx(args[i].value, sb);
         tg_sb_add(sb, plain ? "" : ")");
     }
@@ -311,14 +314,16 @@ static void sx_index(const tg_expr *e, tg_sb *sb) {
 
 static void sx_call(const tg_expr *e, tg_sb *sb) {
     bool mod = e->u.call.module.name != NULL;
-    tg_sb_addf(sb, "(call %s%s%s", mod ? e->u.call.module.name : "", mod ? "." : "", e->u.call.name.name);
+    tg_sb_addf(sb, "(call %s%s%s", mod ? e->u.call.module.name : "", mod ? "." : "",
+               e->u.call.name.name);
     sx_ct(&e->u.call.ct, sb);
     sx_args(e->u.call.args, e->u.call.n, sb);
     tg_sb_addc(sb, ')');
 }
 
 static void sx_atomic(const tg_expr *e, tg_sb *sb) {
-    tg_sb_addf(sb, "(atomic %s%s ", e->u.atomic.unordered ? "unordered " : "", atomic_text(e->u.atomic.op));
+    tg_sb_addf(sb, "(atomic %s%s ", e->u.atomic.unordered ? "unordered " : "",
+               atomic_text(e->u.atomic.op));
     if (e->u.atomic.target != NULL) {
         sx(e->u.atomic.target, sb);
     }
@@ -433,7 +438,8 @@ static void print_let(const tg_stmt *s, tg_sb *sb) {
 }
 
 static void print_assign(const tg_stmt *s, tg_sb *sb) {
-    tg_sb_addf(sb, "(%s%s=", s->u.assign.disjoint ? "disjoint " : "", tg_binop_text(s->u.assign.op));
+    tg_sb_addf(sb, "(%s%s=", s->u.assign.disjoint ? "disjoint " : "",
+               tg_binop_text(s->u.assign.op));
     if (s->u.assign.is_tuple) {
         tg_sb_addc(sb, ' ');
         sx_list("tuple", &s->u.assign.targets, sb);
@@ -482,7 +488,8 @@ static void print_for(const tg_stmt *s, int depth, tg_sb *sb) {
 static void print_temps(const tg_stmt *s, tg_sb *sb) {
     tg_sb_add(sb, "(temp");
     for (int i = 0; i < s->u.temp.n; i++) {
-        tg_sb_addf(sb, " (%s ", s->u.temp.items[i].name.name != NULL ? s->u.temp.items[i].name.name : "?");
+        tg_sb_addf(sb, " (%s ",
+                   s->u.temp.items[i].name.name != NULL ? s->u.temp.items[i].name.name : "?");
         sx_type(&s->u.temp.items[i].type, sb);
         if (s->u.temp.items[i].init != NULL) {
             tg_sb_add(sb, " init ");
@@ -573,8 +580,8 @@ static void print_param(const tg_ast_param *a, tg_sb *sb) {
         tg_sb_addc(sb, ' ');
         sx_type(&a->type, sb);
     }
-    tg_sb_addf(sb, "%s%s%s%s", a->sorted ? " sorted" : "", a->unique ? " unique" : "", a->strided ? " strided" : "",
-               a->alias ? " alias" : "");
+    tg_sb_addf(sb, "%s%s%s%s", a->sorted ? " sorted" : "", a->unique ? " unique" : "",
+               a->strided ? " strided" : "", a->alias ? " alias" : "");
     if (a->range_lo != NULL) {
         tg_sb_addc(sb, ' ');
         sx_two("in", a->range_lo, a->range_hi, sb);
@@ -633,7 +640,8 @@ static void print_kernel(const tg_decl *d, tg_sb *sb) {
     print_requires(&d->u.kernel.requires, sb);
     for (int i = 0; i < d->u.kernel.n_grid; i++) {
         line(sb, 1);
-        tg_sb_addf(sb, "(grid %s ", d->u.kernel.grid[i].name.name != NULL ? d->u.kernel.grid[i].name.name : "?");
+        tg_sb_addf(sb, "(grid %s ",
+                   d->u.kernel.grid[i].name.name != NULL ? d->u.kernel.grid[i].name.name : "?");
         sx_two("extent", d->u.kernel.grid[i].extent, d->u.kernel.grid[i].by, sb);
         tg_sb_addc(sb, ')');
     }
@@ -643,8 +651,8 @@ static void print_kernel(const tg_decl *d, tg_sb *sb) {
 
 static void print_target(const tg_target_expr *t, tg_sb *sb) {
     line(sb, 1);
-    tg_sb_addf(sb, "(for %s %s %s)", t->vendor.name != NULL ? t->vendor.name : "?", tg_binop_text(t->rel),
-               t->arch.name != NULL ? t->arch.name : "-");
+    tg_sb_addf(sb, "(for %s %s %s)", t->vendor.name != NULL ? t->vendor.name : "?",
+               tg_binop_text(t->rel), t->arch.name != NULL ? t->arch.name : "-");
 }
 
 static void print_fn(const tg_decl *d, tg_sb *sb) {
@@ -689,7 +697,8 @@ static void print_schedule(const tg_decl *d, tg_sb *sb) {
     }
     for (int i = 0; i < d->u.schedule.n; i++) {
         line(sb, 1);
-        tg_sb_addf(sb, "(set %s ", d->u.schedule.sets[i].name.name != NULL ? d->u.schedule.sets[i].name.name : "?");
+        tg_sb_addf(sb, "(set %s ",
+                   d->u.schedule.sets[i].name.name != NULL ? d->u.schedule.sets[i].name.name : "?");
         sx(d->u.schedule.sets[i].value, sb);
         tg_sb_addc(sb, ')');
     }
@@ -713,8 +722,8 @@ static void print_const(const tg_decl *d, tg_sb *sb) {
 }
 
 void tg_ast_print_decl(const tg_decl *d, tg_sb *sb) {
-    static const char *const names[] = {"kernel", "op", "fn", "record", "const", "schedule",
-                                        "case", "bench", "instantiate", "import"};
+    static const char *const names[] = {"kernel",   "op",   "fn",    "record",      "const",
+                                        "schedule", "case", "bench", "instantiate", "import"};
     tg_sb_addf(sb, "(%s %s", names[d->kind], d->name.name != NULL ? d->name.name : "?");
     switch (d->kind) {
     case TG_DECL_KERNEL:

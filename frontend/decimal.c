@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decimal text to double, correctly rounded and independent of the host's locale (strtod reads `1,5`
- * in some). value = D * 10^e with D a big integer: for e >= 0 the product is rounded; for e < 0 a
- * quotient of at least 66 bits is developed by long division and rounded with its remainder as the
- * sticky bit. At most MAX_DIGITS digits are kept, the rest only count as "not exactly" (sticky).
+ * Decimal text to double, correctly rounded and independent of the host's locale (strtod reads
+ * `1,5` in some). value = D * 10^e with D a big integer: for e >= 0 the product is rounded; for e <
+ * 0 a quotient of at least 66 bits is developed by long division and rounded with its remainder as
+ * the sticky bit. At most MAX_DIGITS digits are kept, the rest only count as "not exactly"
+ * (sticky).
  */
 #include "frontend/lexer.h"
 
@@ -12,7 +13,8 @@
 
 enum { MAX_DIGITS = 800, LIMBS = 220, EXP_LIMIT = 1300 };
 
-/* Little-endian base 2^32; n limbs used. LIMBS holds 10^(MAX_DIGITS + EXP_LIMIT) with 66 bits to spare. */
+/* Little-endian base 2^32; n limbs used. LIMBS holds 10^(MAX_DIGITS + EXP_LIMIT) with 66 bits to
+ * spare. */
 typedef struct big {
     uint32_t limb[LIMBS];
     int n;

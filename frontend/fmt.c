@@ -2,13 +2,13 @@
 /*
  * The formatter. It works on the token stream, comments included, and decides two things for every
  * gap between tokens: a line break (the author's are kept, more are added where a line is too long)
- * and the blanks. Indentation follows from the breaks alone, so formatting twice changes nothing. The
- * result is parsed again and compared with the source's tree before it is handed out.
+ * and the blanks. Indentation follows from the breaks alone, so formatting twice changes nothing.
+ * The result is parsed again and compared with the source's tree before it is handed out.
  *
  *   tokens ─▶ mark context (brackets, unary signs, slices) ─▶ break long lines ─▶ print
  *
- * Long lines are broken where the nesting is least: a block is put on lines of its own, else behind a
- * comma, else behind an operator. A break behind an operator or comma never ends a statement.
+ * Long lines are broken where the nesting is least: a block is put on lines of its own, else behind
+ * a comma, else behind an operator. A break behind an operator or comma never ends a statement.
  */
 #include "frontend/lexer.h"
 #include "frontend/program.h"
@@ -53,7 +53,8 @@ static bool is_word(const fmt *f, int i, const char *word) {
 
 /* Contextual words that behave like keywords before a sign or a parenthesis. */
 static bool is_soft_word(const fmt *f, int i) {
-    static const char *const words[] = {"by", "max", "when", "init", "align", "axis", "exact", "fast", "tf32", "pad"};
+    static const char *const words[] = {"by",   "max",   "when", "init", "align",
+                                        "axis", "exact", "fast", "tf32", "pad"};
     for (size_t k = 0; i >= 0 && k < TG_COUNT_OF(words); k++) {
         if (is_word(f, i, words[k])) {
             return true;
@@ -63,9 +64,9 @@ static bool is_soft_word(const fmt *f, int i) {
 }
 
 static bool ends_operand(tg_token_kind k) {
-    return k == TG_TOK_NAME || k == TG_TOK_INT || k == TG_TOK_FLOAT || k == TG_TOK_STRING || k == TG_TOK_RPAREN ||
-           k == TG_TOK_RBRACKET || k == TG_TOK_TRUE || k == TG_TOK_FALSE || k == TG_TOK_INF ||
-           k == TG_TOK_NOT_A_NUMBER || k == TG_TOK_UNDERSCORE;
+    return k == TG_TOK_NAME || k == TG_TOK_INT || k == TG_TOK_FLOAT || k == TG_TOK_STRING ||
+           k == TG_TOK_RPAREN || k == TG_TOK_RBRACKET || k == TG_TOK_TRUE || k == TG_TOK_FALSE ||
+           k == TG_TOK_INF || k == TG_TOK_NOT_A_NUMBER || k == TG_TOK_UNDERSCORE;
 }
 
 static int prev_code(const fmt *f, int i) {
@@ -89,7 +90,10 @@ static void read_tokens(fmt *f) {
         for (uint32_t i = end; i < t.begin; i++) {
             newlines += f->src->text[i] == '\n';
         }
-        ftok x = {.t = t, .brk = newlines > 0 && toks.count > 0, .blank = newlines > 1 && toks.count > 0, .match = -1};
+        ftok x = {.t = t,
+                  .brk = newlines > 0 && toks.count > 0,
+                  .blank = newlines > 1 && toks.count > 0,
+                  .match = -1};
         TG_LIST_PUSH(f->arena, &toks, x);
         end = t.end;
     }
@@ -143,8 +147,8 @@ static void mark_brackets(fmt *f) {
 }
 
 static bool has_body(tg_token_kind k) {
-    return k == TG_TOK_KERNEL || k == TG_TOK_OP || k == TG_TOK_FN || k == TG_TOK_EXTERN || k == TG_TOK_RECORD ||
-           k == TG_TOK_SCHEDULE;
+    return k == TG_TOK_KERNEL || k == TG_TOK_OP || k == TG_TOK_FN || k == TG_TOK_EXTERN ||
+           k == TG_TOK_RECORD || k == TG_TOK_SCHEDULE;
 }
 
 static bool is_relation(tg_token_kind k) {
@@ -193,7 +197,8 @@ static void mark_unary(fmt *f) {
         x->unary = k == TG_TOK_NOT || k == TG_TOK_TILDE;
         if (k == TG_TOK_SUB && !x->tight) {
             bool next_glued = i + 1 < f->n && !f->toks[i + 1].t.space_before;
-            bool soft = p >= 0 && is_soft_word(f, p) && x->t.space_before && next_glued && !f->toks[p].tight;
+            bool soft = p >= 0 && is_soft_word(f, p) && x->t.space_before && next_glued &&
+                        !f->toks[p].tight;
             x->unary = p < 0 || !ends_operand(f->toks[p].t.kind) || soft;
         }
     }
@@ -205,22 +210,24 @@ static bool tight_colon(const ftok *x) { return x->t.kind == TG_TOK_COLON && x->
 
 static bool space_before_open(const fmt *f, int i) {
     const ftok *x = &f->toks[i], *p = &f->toks[i - 1];
-    bool callee = p->t.kind == TG_TOK_NAME || p->t.kind == TG_TOK_RBRACKET || p->t.kind == TG_TOK_RPAREN;
+    bool callee =
+        p->t.kind == TG_TOK_NAME || p->t.kind == TG_TOK_RBRACKET || p->t.kind == TG_TOK_RPAREN;
     if (x->t.kind == TG_TOK_LBRACKET && x->example) {
         return true;
     }
     if (callee && is_soft_word(f, i - 1)) {
         return x->t.space_before;
     }
-    return !callee && p->t.kind != TG_TOK_LPAREN && p->t.kind != TG_TOK_LBRACKET && !p->unary && !tight_colon(p) &&
-           p->t.kind != TG_TOK_DOT;
+    return !callee && p->t.kind != TG_TOK_LPAREN && p->t.kind != TG_TOK_LBRACKET && !p->unary &&
+           !tight_colon(p) && p->t.kind != TG_TOK_DOT;
 }
 
 /* Does a blank stand between token i-1 and token i, both on one line? */
 static bool space_between(const fmt *f, int i) {
     const ftok *x = &f->toks[i], *p = &f->toks[i - 1];
     tg_token_kind a = p->t.kind, b = x->t.kind;
-    if (x->tight || p->unary || a == TG_TOK_DOT || b == TG_TOK_DOT || b == TG_TOK_COMMA || b == TG_TOK_SEMI) {
+    if (x->tight || p->unary || a == TG_TOK_DOT || b == TG_TOK_DOT || b == TG_TOK_COMMA ||
+        b == TG_TOK_SEMI) {
         return false;
     }
     if (a == TG_TOK_LBRACE || b == TG_TOK_RBRACE) {
@@ -268,7 +275,8 @@ static bool wants_more(const ftok *p) {
 
 static bool continues(const ftok *x) {
     tg_token_kind k = x->t.kind;
-    bool opens = k == TG_TOK_LPAREN || k == TG_TOK_LBRACKET || k == TG_TOK_LBRACE || k == TG_TOK_SEMI;
+    bool opens =
+        k == TG_TOK_LPAREN || k == TG_TOK_LBRACKET || k == TG_TOK_LBRACE || k == TG_TOK_SEMI;
     return (k >= TG_TOK_SHL_SET && !opens && k != TG_TOK_RBRACE) || k == TG_TOK_AS;
 }
 
@@ -288,17 +296,20 @@ static int indent_of(const fmt *f, int i) {
         return base - STEP;
     }
     if (block < 0) {
-        bool clause = x->t.kind == TG_TOK_TUNE || x->t.kind == TG_TOK_GRID || x->t.kind == TG_TOK_REQUIRE ||
-                      is_word(f, i, "tol") || x->t.kind == TG_TOK_COMMENT;
+        bool clause = x->t.kind == TG_TOK_TUNE || x->t.kind == TG_TOK_GRID ||
+                      x->t.kind == TG_TOK_REQUIRE || is_word(f, i, "tol") ||
+                      x->t.kind == TG_TOK_COMMENT;
         int p = prev_code(f, i);
         bool middle = p >= 0 && (wants_more(&f->toks[p]) || continues(x));
         bool starts = p < 0 || is_decl_keyword(x->t.kind) || is_word(f, i, "fast") ||
                       x->t.kind == TG_TOK_LBRACE || !(x->header || x->example || middle);
-        bool outside = x->t.kind == TG_TOK_COMMENT && !(p >= 0 && f->toks[p].header && !f->toks[p].example);
+        bool outside =
+            x->t.kind == TG_TOK_COMMENT && !(p >= 0 && f->toks[p].header && !f->toks[p].example);
         return starts || outside ? 0 : clause ? STEP : CONTINUE;
     }
     int p = prev_code(f, i);
-    bool middle = p >= 0 && p != top && (wants_more(&f->toks[p]) || continues(x)) && x->t.kind != TG_TOK_COMMENT;
+    bool middle = p >= 0 && p != top && (wants_more(&f->toks[p]) || continues(x)) &&
+                  x->t.kind != TG_TOK_COMMENT;
     return middle ? base + CONTINUE : base;
 }
 
@@ -397,7 +408,8 @@ static int break_cost(const fmt *f, int k, int depth) {
     if (a == TG_TOK_COMMA) {
         return depth * 10 + 1;
     }
-    bool clause = x->t.kind == TG_TOK_TUNE || x->t.kind == TG_TOK_GRID || x->t.kind == TG_TOK_REQUIRE;
+    bool clause =
+        x->t.kind == TG_TOK_TUNE || x->t.kind == TG_TOK_GRID || x->t.kind == TG_TOK_REQUIRE;
     if (clause || (a == TG_TOK_SEMI && depth == 0)) {
         return 0;
     }

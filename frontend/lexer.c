@@ -93,8 +93,9 @@ static tg_token_kind finish_number(tg_lexer *lx, uint32_t begin, tg_token_kind k
     }
     tg_diag *d = complain(lx, TG_D_BAD_NUMBER, begin, "malformed number");
     if (d != NULL) {
-        tg_note_add(lx->sink, d, (tg_span){0},
-                    "numbers take no suffix: the type comes from the other operand, or from `as f32`");
+        tg_note_add(
+            lx->sink, d, (tg_span){0},
+            "numbers take no suffix: the type comes from the other operand, or from `as f32`");
     }
     return TG_TOK_BAD;
 }
@@ -203,7 +204,8 @@ static tg_token_kind lex_string(tg_lexer *lx) {
         if (!hex) {
             lx->pos += !at_end(lx) && c != '\n';
             if (c == '\0' || strchr("nt\\\"", c) == NULL) {
-                complain(lx, TG_D_BAD_ESCAPE, at, "unknown escape: strings know \\n \\t \\\\ \\\" and \\xHH");
+                complain(lx, TG_D_BAD_ESCAPE, at,
+                         "unknown escape: strings know \\n \\t \\\\ \\\" and \\xHH");
                 kind = TG_TOK_BAD;
             }
         }
@@ -327,7 +329,8 @@ static void skip_bad(tg_lexer *lx) {
         d = tg_error(lx->sink, TG_D_BAD_BYTE, span_from(lx, begin),
                      "only ASCII may stand outside comments and strings");
     } else if (c > 0x20 && c < 0x7f) {
-        d = tg_error(lx->sink, TG_D_BAD_BYTE, span_from(lx, begin), "`%c` means nothing here", (char)c);
+        d = tg_error(lx->sink, TG_D_BAD_BYTE, span_from(lx, begin), "`%c` means nothing here",
+                     (char)c);
     } else {
         d = tg_error(lx->sink, TG_D_BAD_BYTE, span_from(lx, begin), "stray control byte 0x%02x", c);
     }

@@ -47,8 +47,8 @@ bool tg_token_float(const tg_source *src, tg_token t, double *out);
 /* The string without quotes, escapes resolved, in the arena. */
 const char *tg_token_string(tg_arena *a, const tg_source *src, tg_token t, size_t *out_len);
 
-/* Correctly rounded decimal: `text` is digits [. digits] [e[+-]digits], `_` ignored. Independent of the
- * host's locale. Overflow gives infinity. */
+/* Correctly rounded decimal: `text` is digits [. digits] [e[+-]digits], `_` ignored. Independent of
+ * the host's locale. Overflow gives infinity. */
 double tg_decimal_parse(const char *text, size_t len);
 
 #endif

@@ -6,8 +6,8 @@
 
 /* ---- tokens --------------------------------------------------------------------------------- */
 
-/* Malformed tokens were reported by the lexer: the declaration is broken. The parser never sees them,
- * except literals, which keep their place as BAD. */
+/* Malformed tokens were reported by the lexer: the declaration is broken. The parser never sees
+ * them, except literals, which keep their place as BAD. */
 static tg_token read_token(tg_parser *p) {
     tg_token t = tg_lexer_next(&p->lexer);
     bool starts_line = t.starts_line;
@@ -65,9 +65,7 @@ const char *tg_parser_text(const tg_parser *p, tg_token t) {
 
 /* ---- spans ---------------------------------------------------------------------------------- */
 
-tg_span tg_parser_here(const tg_parser *p) {
-    return (tg_span){p->src, p->tok.begin, p->tok.end};
-}
+tg_span tg_parser_here(const tg_parser *p) { return (tg_span){p->src, p->tok.begin, p->tok.end}; }
 
 tg_span tg_parser_since(const tg_parser *p, uint32_t begin) {
     return (tg_span){p->src, begin, p->prev_end > begin ? p->prev_end : begin};
@@ -176,8 +174,8 @@ tg_ident tg_parser_name(tg_parser *p, const char *what) {
                                     tg_token_text(p->tok.kind), what);
         tg_parser_note(p, d, (tg_span){0}, "choose another name");
     } else {
-        tg_parser_fail(p, TG_D_EXPECTED_NAME, tg_parser_gap(p), "expected the name of %s, found %s", what,
-                       tg_parser_found(p));
+        tg_parser_fail(p, TG_D_EXPECTED_NAME, tg_parser_gap(p), "expected the name of %s, found %s",
+                       what, tg_parser_found(p));
     }
     return (tg_ident){.span = tg_parser_here(p)};
 }
@@ -213,8 +211,9 @@ bool tg_parser_at_decl(const tg_parser *p) {
 }
 
 /*
- * The next statement begins behind `;`, at a `}` that closes our block, at a `{` (a body whose header
- * was wrong is parsed for its own errors), or on a new line outside the brackets skipped here.
+ * The next statement begins behind `;`, at a `}` that closes our block, at a `{` (a body whose
+ * header was wrong is parsed for its own errors), or on a new line outside the brackets skipped
+ * here.
  */
 void tg_parser_sync_stmt(tg_parser *p) {
     int open = 0;
@@ -286,7 +285,8 @@ tg_file *tg_parse_file(tg_parse_env *env, const tg_source *src, const char *modu
         return f;
     }
     tg_parser *p = TG_NEW(env->arena, tg_parser);
-    *p = (tg_parser){.arena = env->arena, .sink = env->sink, .names = env->names, .src = src, .file = f};
+    *p = (tg_parser){
+        .arena = env->arena, .sink = env->sink, .names = env->names, .src = src, .file = f};
     tg_lexer_init(&p->lexer, src, env->sink);
     p->tok = read_token(p);
     p->ahead[0] = read_token(p);

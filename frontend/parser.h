@@ -7,9 +7,10 @@
  *   parser_stmt.c  blocks and statements
  *   parser_expr.c  expressions, types, calls
  *
- * Errors: a rule that fails reports once, sets `panic` and returns quickly; while panic is set nothing
- * more is reported. The statement or declaration loop then skips to the next boundary and clears it.
- * Every loop consumes at least one token per round, and nesting is limited, so any bytes terminate.
+ * Errors: a rule that fails reports once, sets `panic` and returns quickly; while panic is set
+ * nothing more is reported. The statement or declaration loop then skips to the next boundary and
+ * clears it. Every loop consumes at least one token per round, and nesting is limited, so any bytes
+ * terminate.
  */
 #ifndef TG_PARSER_H
 #define TG_PARSER_H
@@ -52,7 +53,7 @@ bool tg_parser_accept(tg_parser *p, tg_token_kind k);
 bool tg_parser_accept_word(tg_parser *p, const char *word);
 /* The current token continues the line of the one before it (always true inside brackets). */
 bool tg_parser_same_line(const tg_parser *p);
-tg_span tg_parser_here(const tg_parser *p); /* the current token */
+tg_span tg_parser_here(const tg_parser *p);                  /* the current token */
 tg_span tg_parser_since(const tg_parser *p, uint32_t begin); /* begin to the last consumed token */
 /* Where something is missing: the current token, or just behind the last one at a line's end. */
 tg_span tg_parser_gap(const tg_parser *p);
@@ -90,10 +91,10 @@ tg_block tg_parse_block(tg_parser *p);
 tg_block tg_parse_body(tg_parser *p, tg_body_kind kind);
 
 /* ---- parser_expr.c */
-tg_expr *tg_parse_expr(tg_parser *p);       /* with else / if */
-tg_expr *tg_parse_operation(tg_parser *p);  /* without */
+tg_expr *tg_parse_expr(tg_parser *p);      /* with else / if */
+tg_expr *tg_parse_operation(tg_parser *p); /* without */
 tg_type_expr tg_parse_type(tg_parser *p, int max_groups);
-tg_ct_args tg_parse_ct_args(tg_parser *p);  /* at `[` */
+tg_ct_args tg_parse_ct_args(tg_parser *p); /* at `[` */
 tg_expr *tg_parse_error_expr(tg_parser *p);
 tg_expr_list tg_parse_expr_list(tg_parser *p); /* e, e, ... without brackets */
 

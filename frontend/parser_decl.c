@@ -64,7 +64,8 @@ static tg_ct_params parse_ct_params(tg_parser *p) {
 /* A fact that was already given is reported and overwritten. */
 static void once(tg_parser *p, bool given, const char *word) {
     if (given) {
-        tg_parser_complain(p, TG_D_DUPLICATE_CLAUSE, tg_parser_here(p), "`%s` is given twice", word);
+        tg_parser_complain(p, TG_D_DUPLICATE_CLAUSE, tg_parser_here(p), "`%s` is given twice",
+                           word);
     }
 }
 
@@ -80,7 +81,10 @@ static bool parse_flag_fact(tg_parser *p, tg_ast_param *a) {
     const struct {
         const char *word;
         bool *flag;
-    } flags[] = {{"sorted", &a->sorted}, {"unique", &a->unique}, {"strided", &a->strided}, {"alias", &a->alias}};
+    } flags[] = {{"sorted", &a->sorted},
+                 {"unique", &a->unique},
+                 {"strided", &a->strided},
+                 {"alias", &a->alias}};
     for (size_t i = 0; i < TG_COUNT_OF(flags); i++) {
         if (tg_parser_at_word(p, flags[i].word)) {
             once(p, *flags[i].flag, flags[i].word);
@@ -115,10 +119,11 @@ static void parse_facts(tg_parser *p, tg_ast_param *a) {
         a->facts = tg_parser_since(p, begin);
     }
     if (!p->panic && tg_parser_at(p, TG_TOK_NAME)) {
-        tg_diag *d = tg_parser_fail(p, TG_D_UNKNOWN_FACT, tg_parser_here(p), "%s is no fact about a parameter",
-                                    tg_parser_found(p));
+        tg_diag *d = tg_parser_fail(p, TG_D_UNKNOWN_FACT, tg_parser_here(p),
+                                    "%s is no fact about a parameter", tg_parser_found(p));
         tg_parser_note(p, d, (tg_span){0},
-                       "facts are `sorted`, `unique`, `in lo .. hi`, `strided`, `alias`, `init v` and `align n`");
+                       "facts are `sorted`, `unique`, `in lo .. hi`, `strided`, `alias`, `init v` "
+                       "and `align n`");
     }
 }
 
@@ -141,8 +146,8 @@ static tg_ast_param parse_param(tg_parser *p, tg_body_kind body) {
         a.type = tg_parse_type(p, 2);
         parse_facts(p, &a);
     } else if (!p->panic && body != TG_BODY_FN) {
-        tg_diag *d = tg_parser_fail(p, TG_D_PARAM_TYPE, tg_parser_gap(p), "the parameter `%s` needs a type",
-                                    a.name.name);
+        tg_diag *d = tg_parser_fail(p, TG_D_PARAM_TYPE, tg_parser_gap(p),
+                                    "the parameter `%s` needs a type", a.name.name);
         tg_parser_note(p, d, (tg_span){0}, "tensors read `x: f32[M, K]`, scalars `s: f32`");
     }
     if (!p->panic && tg_parser_at(p, TG_TOK_ASSIGN)) {
@@ -180,7 +185,8 @@ static tg_ast_params parse_params(tg_parser *p, tg_body_kind body) {
 
 typedef struct clauses {
     TG_LIST(tg_tune) tunes;
-    tg_expr_buf requires;
+    tg_expr_buf
+        requires;
     TG_LIST(tg_grid_axis) grid;
 } clauses;
 
@@ -198,7 +204,8 @@ static tg_expr_list parse_choices(tg_parser *p) {
         }
     }
     if (tg_parser_close(p, TG_TOK_RBRACE, open) && buf.count == 0) {
-        tg_parser_complain(p, TG_D_EMPTY_LIST, tg_parser_since(p, open.begin), "`{}` offers no choice");
+        tg_parser_complain(p, TG_D_EMPTY_LIST, tg_parser_since(p, open.begin),
+                           "`{}` offers no choice");
     }
     return (tg_expr_list){buf.data, (int)buf.count};
 }
@@ -220,8 +227,10 @@ static void parse_tunes(tg_parser *p, clauses *c) {
 
 static void parse_grid(tg_parser *p, clauses *c) {
     if (c->grid.count > 0) {
-        tg_diag *d = tg_parser_complain(p, TG_D_DUPLICATE_CLAUSE, tg_parser_here(p), "the kernel has two grids");
-        tg_parser_note(p, d, c->grid.data[0].span, "list all axes in the first one, separated by commas");
+        tg_diag *d = tg_parser_complain(p, TG_D_DUPLICATE_CLAUSE, tg_parser_here(p),
+                                        "the kernel has two grids");
+        tg_parser_note(p, d, c->grid.data[0].span,
+                       "list all axes in the first one, separated by commas");
     }
     tg_parser_advance(p);
     do {
@@ -267,7 +276,8 @@ static void find_body(tg_parser *p) {
     if (!p->panic) {
         return;
     }
-    while (!tg_parser_at(p, TG_TOK_END) && !tg_parser_at(p, TG_TOK_LBRACE) && !tg_parser_at_decl(p)) {
+    while (!tg_parser_at(p, TG_TOK_END) && !tg_parser_at(p, TG_TOK_LBRACE) &&
+           !tg_parser_at_decl(p)) {
         tg_parser_advance(p);
     }
     p->panic = !tg_parser_at(p, TG_TOK_LBRACE);
@@ -288,7 +298,9 @@ static tg_decl *parse_kernel(tg_parser *p, tg_decl_kind kind) {
     parse_clauses(p, &c, d, body);
     d->u.kernel.tunes = c.tunes.data;
     d->u.kernel.n_tunes = (int)c.tunes.count;
-    d->u.kernel.requires = (tg_expr_list){c.requires.data, (int)c.requires.count};
+    d->u.kernel.
+        requires
+    = (tg_expr_list){c.requires.data, (int)c.requires.count};
     d->u.kernel.grid = c.grid.data;
     d->u.kernel.n_grid = (int)c.grid.count;
     find_body(p);
@@ -326,7 +338,11 @@ static tg_target_expr parse_target(tg_parser *p) {
     static const struct {
         tg_token_kind token;
         tg_binop op;
-    } rels[] = {{TG_TOK_GE, TG_BIN_GE}, {TG_TOK_LE, TG_BIN_LE}, {TG_TOK_GT, TG_BIN_GT}, {TG_TOK_LT, TG_BIN_LT}, {TG_TOK_EQ, TG_BIN_EQ}};
+    } rels[] = {{TG_TOK_GE, TG_BIN_GE},
+                {TG_TOK_LE, TG_BIN_LE},
+                {TG_TOK_GT, TG_BIN_GT},
+                {TG_TOK_LT, TG_BIN_LT},
+                {TG_TOK_EQ, TG_BIN_EQ}};
     for (size_t i = 0; i < TG_COUNT_OF(rels) && !p->panic; i++) {
         if (t.rel == TG_BIN_NONE && tg_parser_accept(p, rels[i].token)) {
             t.rel = rels[i].op;
@@ -340,8 +356,9 @@ static tg_target_expr parse_target(tg_parser *p) {
 /* An architecture is a run of words, numbers, `-`, `_` and `.` without blanks: x86-64-v3, sm90a. */
 static void parse_arch(tg_parser *p, tg_target_expr *t) {
     uint32_t begin = p->tok.begin, end = begin;
-    while (tg_parser_at(p, TG_TOK_NAME) || tg_parser_at(p, TG_TOK_INT) || tg_parser_at(p, TG_TOK_SUB) ||
-           tg_parser_at(p, TG_TOK_DOT) || tg_parser_at(p, TG_TOK_FLOAT)) {
+    while (tg_parser_at(p, TG_TOK_NAME) || tg_parser_at(p, TG_TOK_INT) ||
+           tg_parser_at(p, TG_TOK_SUB) || tg_parser_at(p, TG_TOK_DOT) ||
+           tg_parser_at(p, TG_TOK_FLOAT)) {
         if (end > begin && p->tok.space_before) {
             break;
         }
@@ -349,8 +366,8 @@ static void parse_arch(tg_parser *p, tg_target_expr *t) {
         tg_parser_advance(p);
     }
     if (end == begin) {
-        tg_parser_fail(p, TG_D_EXPECTED_NAME, tg_parser_gap(p), "expected an architecture such as `sm90`, found %s",
-                       tg_parser_found(p));
+        tg_parser_fail(p, TG_D_EXPECTED_NAME, tg_parser_gap(p),
+                       "expected an architecture such as `sm90`, found %s", tg_parser_found(p));
         return;
     }
     t->arch.name = tg_intern(p->names, p->src->text + begin, end - begin);
@@ -365,8 +382,8 @@ static void parse_extern(tg_parser *p, tg_decl *d) {
     d->u.fn.target = parse_target(p);
     tg_parser_expect(p, TG_TOK_ASSIGN, "and the symbol's name in quotes");
     if (p->panic || !tg_parser_at(p, TG_TOK_STRING)) {
-        tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p), "expected the symbol's name in quotes, found %s",
-                       tg_parser_found(p));
+        tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p),
+                       "expected the symbol's name in quotes, found %s", tg_parser_found(p));
         return;
     }
     size_t len;
@@ -375,7 +392,9 @@ static void parse_extern(tg_parser *p, tg_decl *d) {
     if (!tg_parser_at(p, TG_TOK_LBRACE)) {
         tg_diag *g = tg_parser_fail(p, TG_D_EXTERN_BODY, d->head, "`%s` has no portable body",
                                     d->name.name != NULL ? d->name.name : "the function");
-        tg_parser_note(p, g, (tg_span){0}, "vendor code stands beside a body that every other target runs and tests compare with");
+        tg_parser_note(
+            p, g, (tg_span){0},
+            "vendor code stands beside a body that every other target runs and tests compare with");
     }
 }
 
@@ -399,7 +418,9 @@ static tg_decl *parse_fn(tg_parser *p, bool is_extern, bool fast) {
     }
     d->head = tg_parser_since(p, d->span.begin);
     parse_clauses(p, &c, d, TG_BODY_FN);
-    d->u.fn.requires = (tg_expr_list){c.requires.data, (int)c.requires.count};
+    d->u.fn.
+        requires
+    = (tg_expr_list){c.requires.data, (int)c.requires.count};
     if (is_extern && !p->panic) {
         parse_extern(p, d);
     }
@@ -442,7 +463,8 @@ static tg_decl *parse_record(tg_parser *p) {
     if (!tg_parser_expect(p, TG_TOK_LBRACE, "to open the record")) {
         return d;
     }
-    while (!p->panic && !tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at_decl(p)) {
+    while (!p->panic && !tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) &&
+           !tg_parser_at_decl(p)) {
         if (tg_parser_accept(p, TG_TOK_SEMI) || tg_parser_accept(p, TG_TOK_COMMA)) {
             continue;
         }
@@ -463,7 +485,8 @@ static void parse_schedule_sets(tg_parser *p, tg_decl *d) {
     if (!tg_parser_expect(p, TG_TOK_LBRACE, "to open the schedule")) {
         return;
     }
-    while (!p->panic && !tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at_decl(p)) {
+    while (!p->panic && !tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) &&
+           !tg_parser_at_decl(p)) {
         if (tg_parser_accept(p, TG_TOK_SEMI) || tg_parser_accept(p, TG_TOK_COMMA)) {
             continue;
         }
@@ -503,20 +526,23 @@ static tg_decl *parse_schedule(tg_parser *p) {
 /* ---- cases ---------------------------------------------------------------------------------- */
 
 static bool at_number(const tg_parser *p) {
-    return tg_parser_at(p, TG_TOK_INT) || tg_parser_at(p, TG_TOK_FLOAT) || tg_parser_at(p, TG_TOK_INF) ||
-           tg_parser_at(p, TG_TOK_NOT_A_NUMBER);
+    return tg_parser_at(p, TG_TOK_INT) || tg_parser_at(p, TG_TOK_FLOAT) ||
+           tg_parser_at(p, TG_TOK_INF) || tg_parser_at(p, TG_TOK_NOT_A_NUMBER);
 }
 
 /* A literal or a type name, as text without underscores. */
 static const char *parse_literal(tg_parser *p, tg_expr **out) {
     bool minus = tg_parser_at(p, TG_TOK_SUB);
     const tg_token *t = minus ? &p->ahead[0] : &p->tok;
-    bool word = !minus && (t->kind == TG_TOK_NAME || t->kind == TG_TOK_TRUE || t->kind == TG_TOK_FALSE);
-    bool number = t->kind == TG_TOK_INT || t->kind == TG_TOK_FLOAT || t->kind == TG_TOK_INF || t->kind == TG_TOK_NOT_A_NUMBER;
+    bool word =
+        !minus && (t->kind == TG_TOK_NAME || t->kind == TG_TOK_TRUE || t->kind == TG_TOK_FALSE);
+    bool number = t->kind == TG_TOK_INT || t->kind == TG_TOK_FLOAT || t->kind == TG_TOK_INF ||
+                  t->kind == TG_TOK_NOT_A_NUMBER;
     *out = tg_parse_error_expr(p);
     if (!word && !number) {
         if (!tg_parser_at(p, TG_TOK_BAD)) {
-            tg_parser_fail(p, TG_D_EXPECTED_LITERAL, tg_parser_gap(p), "expected a number, `true`, `false` or a type, found %s",
+            tg_parser_fail(p, TG_D_EXPECTED_LITERAL, tg_parser_gap(p),
+                           "expected a number, `true`, `false` or a type, found %s",
                            tg_parser_found(p));
         }
         p->panic = true;
@@ -555,8 +581,8 @@ static tg_set parse_set(tg_parser *p, bool may_be_positional) {
 static double parse_bound(tg_parser *p, const char *what) {
     double v = 0;
     if (p->panic || !at_number(p)) {
-        tg_parser_fail(p, TG_D_BAD_TOLERANCE, tg_parser_gap(p), "expected a number for `%s`, found %s", what,
-                       tg_parser_found(p));
+        tg_parser_fail(p, TG_D_BAD_TOLERANCE, tg_parser_gap(p),
+                       "expected a number for `%s`, found %s", what, tg_parser_found(p));
         return v;
     }
     uint64_t i = 0;
@@ -575,8 +601,9 @@ tg_tol tg_parse_tolerance(tg_parser *p) {
     static const struct {
         const char *word;
         tg_tol_kind kind;
-    } kinds[] = {{"exact", TG_TOLK_EXACT}, {"abs", TG_TOLK_ABS_REL}, {"calc_diff", TG_TOLK_CALC_DIFF},
-                 {"ulp", TG_TOLK_ULP},     {"nmse", TG_TOLK_NMSE},   {"gate", TG_TOLK_GATE}};
+    } kinds[] = {{"exact", TG_TOLK_EXACT},         {"abs", TG_TOLK_ABS_REL},
+                 {"calc_diff", TG_TOLK_CALC_DIFF}, {"ulp", TG_TOLK_ULP},
+                 {"nmse", TG_TOLK_NMSE},           {"gate", TG_TOLK_GATE}};
     tg_tol t = {.span = tg_parser_here(p)};
     tg_parser_advance(p);
     for (size_t i = 0; i < TG_COUNT_OF(kinds) && t.kind == TG_TOLK_NONE; i++) {
@@ -585,9 +612,11 @@ tg_tol tg_parse_tolerance(tg_parser *p) {
         }
     }
     if (t.kind == TG_TOLK_NONE) {
-        tg_diag *d = tg_parser_fail(p, TG_D_BAD_TOLERANCE, tg_parser_gap(p), "expected a kind of tolerance, found %s",
-                                    tg_parser_found(p));
-        tg_parser_note(p, d, (tg_span){0}, "tolerances: `tol exact`, `tol abs A rel R`, `tol calc_diff X`, `tol ulp N`, `tol nmse X`, `tol gate`");
+        tg_diag *d = tg_parser_fail(p, TG_D_BAD_TOLERANCE, tg_parser_gap(p),
+                                    "expected a kind of tolerance, found %s", tg_parser_found(p));
+        tg_parser_note(p, d, (tg_span){0},
+                       "tolerances: `tol exact`, `tol abs A rel R`, `tol calc_diff X`, `tol ulp "
+                       "N`, `tol nmse X`, `tol gate`");
     } else if (t.kind == TG_TOLK_ABS_REL) {
         t.a = parse_bound(p, "abs");
         if (!p->panic && tg_parser_accept_word(p, "rel")) {
@@ -633,7 +662,8 @@ static tg_decl *parse_example(tg_parser *p, tg_decl_kind kind) {
         if (tg_parser_at_word(p, "tol") && p->ahead[0].kind != TG_TOK_ASSIGN) {
             if (d->u.example.tol.kind != TG_TOLK_NONE || kind == TG_DECL_INSTANTIATE) {
                 tg_parser_complain(p, TG_D_DUPLICATE_CLAUSE, tg_parser_here(p), "%s",
-                                   kind == TG_DECL_INSTANTIATE ? "`instantiate` has no tolerance" : "`tol` is given twice");
+                                   kind == TG_DECL_INSTANTIATE ? "`instantiate` has no tolerance"
+                                                               : "`tol` is given twice");
             }
             d->u.example.tol = tg_parse_tolerance(p);
         } else if (tg_parser_at(p, TG_TOK_NAME)) {
@@ -674,9 +704,11 @@ static tg_decl *parse_import(tg_parser *p) {
         return d;
     }
     if (!tg_parser_at(p, TG_TOK_STRING)) {
-        tg_diag *g = tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p), "expected the module's path in quotes, found %s",
-                                    tg_parser_found(p));
-        tg_parser_note(p, g, (tg_span){0}, "imports read `import \"attention/common.tg\"` or `import \"x.tg\" as y`");
+        tg_diag *g =
+            tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p),
+                           "expected the module's path in quotes, found %s", tg_parser_found(p));
+        tg_parser_note(p, g, (tg_span){0},
+                       "imports read `import \"attention/common.tg\"` or `import \"x.tg\" as y`");
         return d;
     }
     size_t len;
@@ -684,7 +716,8 @@ static tg_decl *parse_import(tg_parser *p) {
     d->u.import.path_span = tg_parser_here(p);
     tg_parser_advance(p);
     if (len == 0 || strlen(d->u.import.path) != len) {
-        tg_parser_complain(p, TG_D_IMPORT_PATH, d->u.import.path_span, "this is no path of a module");
+        tg_parser_complain(p, TG_D_IMPORT_PATH, d->u.import.path_span,
+                           "this is no path of a module");
     }
     if (tg_parser_accept(p, TG_TOK_AS)) {
         d->name = tg_parser_name(p, "a module");
@@ -721,10 +754,11 @@ static tg_decl *expected_decl(tg_parser *p) {
         tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "`}` closes nothing");
         return NULL;
     }
-    tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_DECL, tg_parser_here(p), "expected a declaration, found %s",
-                                tg_parser_found(p));
+    tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_DECL, tg_parser_here(p),
+                                "expected a declaration, found %s", tg_parser_found(p));
     tg_parser_note(p, d, (tg_span){0},
-                   "a file holds `kernel`, `fn`, `op`, `record`, `const`, `schedule`, `case`, `bench`, `instantiate` and `import`");
+                   "a file holds `kernel`, `fn`, `op`, `record`, `const`, `schedule`, `case`, "
+                   "`bench`, `instantiate` and `import`");
     return NULL;
 }
 
@@ -765,10 +799,13 @@ tg_decl *tg_parse_decl(tg_parser *p) {
         return NULL;
     }
     tg_decl *d = parse_any(p);
-    if (!p->panic && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at(p, TG_TOK_SEMI) && !p->tok.starts_line) {
-        bool close = tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET) || tg_parser_at(p, TG_TOK_RBRACE);
+    if (!p->panic && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at(p, TG_TOK_SEMI) &&
+        !p->tok.starts_line) {
+        bool close = tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET) ||
+                     tg_parser_at(p, TG_TOK_RBRACE);
         tg_parser_fail(p, close ? TG_D_STRAY_CLOSE : TG_D_EXPECTED_DECL, tg_parser_here(p),
-                       close ? "%s closes nothing" : "expected the end of the declaration (a new line), found %s",
+                       close ? "%s closes nothing"
+                             : "expected the end of the declaration (a new line), found %s",
                        tg_parser_found(p));
     }
     return d;

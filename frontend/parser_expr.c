@@ -8,7 +8,8 @@
  *   @                                 left to right, with exact|fast|tf32
  *   as T                              left to right
  *   - ! ~                             prefix
- *   .name  [..]  (..)                 suffix; `(` and `[` must stand on the line of what they follow
+ *   .name  [..]  (..)                 suffix; `(` and `[` must stand on the line of what they
+ * follow
  */
 #include "frontend/parser.h"
 
@@ -36,7 +37,8 @@ static tg_expr *grow(tg_parser *p, tg_expr *e, const tg_expr *a, const tg_expr *
     int h = a->height > (b != NULL ? b->height : 0) ? a->height : b != NULL ? b->height : 0;
     e->height = h + 1;
     if (e->height > TG_EXPR_MAX_HEIGHT) {
-        tg_parser_fail(p, TG_D_TOO_DEEP, e->span, "the expression is nested too deeply: more than %d levels",
+        tg_parser_fail(p, TG_D_TOO_DEEP, e->span,
+                       "the expression is nested too deeply: more than %d levels",
                        TG_EXPR_MAX_HEIGHT);
         return tg_parse_error_expr(p);
     }
@@ -141,9 +143,11 @@ static item parse_item(tg_parser *p) {
     }
     it.index.span = tg_parser_since(p, begin);
     if (tg_parser_at(p, TG_TOK_DOT_DOT)) {
-        tg_diag *d = tg_parser_fail(p, TG_D_RANGE_HERE, tg_parser_here(p), "an index cannot be a range");
-        tg_parser_note(p, d, (tg_span){0},
-                       "constants take `a:b`; elsewhere write `span(lo .. hi, N)`, where N is the extent");
+        tg_diag *d =
+            tg_parser_fail(p, TG_D_RANGE_HERE, tg_parser_here(p), "an index cannot be a range");
+        tg_parser_note(
+            p, d, (tg_span){0},
+            "constants take `a:b`; elsewhere write `span(lo .. hi, N)`, where N is the extent");
     } else if (it.index.kind == TG_INDEX_SLICE && tg_parser_at(p, TG_TOK_COLON)) {
         tg_parser_fail(p, TG_D_BAD_SLICE, tg_parser_here(p), "a slice has no step: write `a:b`");
     }
@@ -219,7 +223,8 @@ static bool at_axis(const tg_parser *p) {
         return false;
     }
     const tg_token *a = &p->ahead[0], *b = &p->ahead[1];
-    bool minus = a->kind == TG_TOK_SUB && b->kind == TG_TOK_INT && a->space_before && !b->space_before;
+    bool minus =
+        a->kind == TG_TOK_SUB && b->kind == TG_TOK_INT && a->space_before && !b->space_before;
     return a->kind == TG_TOK_INT || a->kind == TG_TOK_NAME || minus;
 }
 
@@ -395,7 +400,8 @@ static tg_expr *parse_word_literal(tg_parser *p) {
     if (is_bool) {
         e->u.bool_value = t.kind == TG_TOK_TRUE;
     } else {
-        e->u.float_value = t.kind == TG_TOK_INF ? (double)__builtin_inff() : (double)__builtin_nanf("");
+        e->u.float_value =
+            t.kind == TG_TOK_INF ? (double)__builtin_inff() : (double)__builtin_nanf("");
     }
     return e;
 }
@@ -465,10 +471,11 @@ static tg_expr *parse_fill(tg_parser *p) {
 }
 
 static tg_expr *expected_expr(tg_parser *p) {
-    tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_EXPR, tg_parser_gap(p), "expected a value, found %s",
-                                tg_parser_found(p));
+    tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_EXPR, tg_parser_gap(p),
+                                "expected a value, found %s", tg_parser_found(p));
     if (tg_parser_at(p, TG_TOK_LBRACKET)) {
-        tg_parser_note(p, d, (tg_span){0}, "tiles are made with `zeros`, `full`, `iota` and `concat`");
+        tg_parser_note(p, d, (tg_span){0},
+                       "tiles are made with `zeros`, `full`, `iota` and `concat`");
     } else if (tg_parser_at(p, TG_TOK_IF)) {
         tg_parser_note(p, d, (tg_span){0}, "a choice between values is `where(c, x, y)`");
     } else if (tg_parser_at(p, TG_TOK_DOT)) {
@@ -511,8 +518,8 @@ static tg_expr *parse_primary(tg_parser *p) {
 
 static tg_expr *parse_shape(tg_parser *p, tg_expr *x, tg_ident name, tg_shape_method method) {
     if (!at_group(p)) {
-        tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p), "`.%s` takes its extents in brackets: `x.%s[..]`",
-                       name.name, name.name);
+        tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p),
+                       "`.%s` takes its extents in brackets: `x.%s[..]`", name.name, name.name);
         return tg_parse_error_expr(p);
     }
     tg_expr_list dims = parse_dims(p);
@@ -592,8 +599,8 @@ const char *tg_unop_text(tg_unop op) {
 }
 
 const char *tg_binop_text(tg_binop op) {
-    static const char *const names[] = {"",  "+", "-",  "*",  "/",  "%",  "&", "|",
-                                        "^", "<<", ">>", "==", "!=", "<", "<=", ">", ">="};
+    static const char *const names[] = {"",   "+",  "-",  "*",  "/", "%",  "&", "|", "^",
+                                        "<<", ">>", "==", "!=", "<", "<=", ">", ">="};
     return names[op];
 }
 
@@ -613,7 +620,8 @@ static tg_expr *parse_prefix(tg_parser *p) {
     } else if (tg_parser_at(p, TG_TOK_TILDE)) {
         op = TG_UN_BITNOT;
     } else if (looks_like_not(p)) {
-        tg_diag *d = tg_parser_fail(p, TG_D_LOGICAL_OPERATOR, tg_parser_here(p), "`not` is written `!`");
+        tg_diag *d =
+            tg_parser_fail(p, TG_D_LOGICAL_OPERATOR, tg_parser_here(p), "`not` is written `!`");
         tg_parser_note_fix(p, d, tg_parser_here(p), "!", "the operator binds to what follows");
         return tg_parse_error_expr(p);
     } else {
@@ -760,8 +768,10 @@ static tg_expr *chained(tg_parser *p, const tg_expr *a) {
         parse_level(p, 1);
     }
     e->span = tg_parser_since(p, a->span.begin);
-    tg_diag *d = tg_parser_complain(p, TG_D_CHAINED_COMPARE, e->span, "comparisons cannot be chained");
-    tg_parser_note(p, d, (tg_span){0}, "write `(a < b) & (b < c)`; `&`, `|` and `^` bind tighter than comparisons");
+    tg_diag *d =
+        tg_parser_complain(p, TG_D_CHAINED_COMPARE, e->span, "comparisons cannot be chained");
+    tg_parser_note(p, d, (tg_span){0},
+                   "write `(a < b) & (b < c)`; `&`, `|` and `^` bind tighter than comparisons");
     return e;
 }
 
@@ -780,14 +790,17 @@ static void check_foreign_operator(tg_parser *p) {
     }
     if (tg_parser_at(p, TG_TOK_AND_AND) || tg_parser_at(p, TG_TOK_OR_OR)) {
         fix = tg_parser_at(p, TG_TOK_AND_AND) ? "&" : "|";
-        text = tg_parser_at(p, TG_TOK_AND_AND) ? "`&&` is written `&`, with both sides in parentheses"
-                                               : "`||` is written `|`, with both sides in parentheses";
+        text = tg_parser_at(p, TG_TOK_AND_AND)
+                   ? "`&&` is written `&`, with both sides in parentheses"
+                   : "`||` is written `|`, with both sides in parentheses";
     }
     if (text != NULL) {
         tg_diag *d = tg_parser_fail(p, TG_D_LOGICAL_OPERATOR, tg_parser_here(p), "%s", text);
-        tg_parser_note_fix(p, d, tg_parser_here(p), fix, "conditions are computed, both sides always");
+        tg_parser_note_fix(p, d, tg_parser_here(p), fix,
+                           "conditions are computed, both sides always");
     } else if (tg_parser_at(p, TG_TOK_QUESTION)) {
-        tg_diag *d = tg_parser_fail(p, TG_D_TERNARY, tg_parser_here(p), "there is no `?:` operator");
+        tg_diag *d =
+            tg_parser_fail(p, TG_D_TERNARY, tg_parser_here(p), "there is no `?:` operator");
         tg_parser_note(p, d, (tg_span){0}, "a choice between values is `where(c, x, y)`");
     }
 }
@@ -803,7 +816,8 @@ tg_expr *tg_parse_operation(tg_parser *p) {
         tg_span op_span = tg_parser_here(p);
         tg_parser_advance(p);
         tg_expr *b = parse_level(p, 1);
-        a = !p->panic && find_binop(p) >= 0 ? chained(p, a) : binary(p, binops[i].op, a, b, op_span);
+        a = !p->panic && find_binop(p) >= 0 ? chained(p, a)
+                                            : binary(p, binops[i].op, a, b, op_span);
     }
     if (!p->panic) {
         check_foreign_operator(p);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks and statements. Statements end at a line's end, at `;` or at the closing brace. A statement
- * that cannot be parsed is skipped to the next boundary, so one run reports several errors.
+ * Blocks and statements. Statements end at a line's end, at `;` or at the closing brace. A
+ * statement that cannot be parsed is skipped to the next boundary, so one run reports several
+ * errors.
  */
 #include "frontend/parser.h"
 
@@ -82,7 +83,8 @@ static tg_stmt *parse_temp(tg_parser *p) {
     if (p->body != TG_BODY_OP) {
         tg_diag *d = tg_parser_complain(p, TG_D_TEMP_OUTSIDE_OP, tg_parser_here(p),
                                         "`temp` makes device memory and belongs to an `op`");
-        tg_parser_note(p, d, (tg_span){0}, "inside a kernel, values are tiles: `var x = zeros f32[..]`");
+        tg_parser_note(p, d, (tg_span){0},
+                       "inside a kernel, values are tiles: `var x = zeros f32[..]`");
     }
     tg_parser_advance(p);
     do {
@@ -164,7 +166,8 @@ static void parse_for_head(tg_parser *p, tg_stmt *s) {
         tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_gap(p),
                                     "expected `in` or `:` after the loop's index, found %s",
                                     tg_parser_found(p));
-        tg_parser_note(p, d, (tg_span){0}, "loops read `for x in 0 .. n`, `for k: K by BK` or `for j: lo .. hi by BN`");
+        tg_parser_note(p, d, (tg_span){0},
+                       "loops read `for x in 0 .. n`, `for k: K by BK` or `for j: lo .. hi by BN`");
         return;
     }
     s->u.for_.hi = tg_parse_operation(p);
@@ -207,9 +210,11 @@ static tg_stmt *parse_while(tg_parser *p) {
     if (!p->panic && tg_parser_accept_word(p, "max")) {
         s->u.while_.max = tg_parse_operation(p);
     } else {
-        tg_diag *d = tg_parser_complain(p, TG_D_WHILE_WITHOUT_MAX, tg_parser_gap(p),
-                                        "a `while` loop states its greatest trip count: `while c max N {`");
-        tg_parser_note(p, d, (tg_span){0}, "a kernel must end on every input; N may be a dimension");
+        tg_diag *d =
+            tg_parser_complain(p, TG_D_WHILE_WITHOUT_MAX, tg_parser_gap(p),
+                               "a `while` loop states its greatest trip count: `while c max N {`");
+        tg_parser_note(p, d, (tg_span){0},
+                       "a kernel must end on every input; N may be a dimension");
         s->u.while_.max = tg_parse_error_expr(p);
     }
     s->u.while_.body = parse_inner(p);
@@ -222,18 +227,22 @@ static tg_stmt *parse_return(tg_parser *p) {
     tg_span word = tg_parser_here(p);
     tg_parser_advance(p);
     if (p->body != TG_BODY_FN) {
-        tg_diag *d = tg_parser_complain(p, TG_D_RETURN_OUTSIDE_FN, word, "only a `fn` returns values");
-        tg_parser_note(p, d, (tg_span){0}, "a kernel or op writes its `out` tensors; to skip work, use `if`");
+        tg_diag *d =
+            tg_parser_complain(p, TG_D_RETURN_OUTSIDE_FN, word, "only a `fn` returns values");
+        tg_parser_note(p, d, (tg_span){0},
+                       "a kernel or op writes its `out` tensors; to skip work, use `if`");
     }
     tg_stmt *s = make(p, TG_STMT_RETURN, begin);
-    bool bare = tg_parser_at(p, TG_TOK_SEMI) || tg_parser_at(p, TG_TOK_RBRACE) || p->tok.starts_line;
+    bool bare =
+        tg_parser_at(p, TG_TOK_SEMI) || tg_parser_at(p, TG_TOK_RBRACE) || p->tok.starts_line;
     if (!bare) {
         s->u.ret = tg_parse_expr_list(p);
         if (s->u.ret.n == 1 && s->u.ret.items[0]->kind == TG_EXPR_TUPLE) {
             s->u.ret = s->u.ret.items[0]->u.tuple;
         }
     } else {
-        tg_parser_complain(p, TG_D_EXPECTED_EXPR, tg_parser_gap(p), "expected a value after `return`");
+        tg_parser_complain(p, TG_D_EXPECTED_EXPR, tg_parser_gap(p),
+                           "expected a value after `return`");
     }
     s->span = tg_parser_since(p, begin);
     return s;
@@ -258,8 +267,8 @@ static tg_stmt *parse_report(tg_parser *p) {
     bool text_last = args.n == 2 && args.items[1]->kind == TG_EXPR_STRING;
     if (!p->panic && kind != TG_STMT_PRINT &&
         (args.items[0]->kind == TG_EXPR_STRING || (args.n != 1 && !text_last))) {
-        tg_parser_complain(p, TG_D_BAD_REPORT, s->span, "`%s` takes one condition and, after a comma, a text",
-                           word);
+        tg_parser_complain(p, TG_D_BAD_REPORT, s->span,
+                           "`%s` takes one condition and, after a comma, a text", word);
     }
     return s;
 }
@@ -270,10 +279,11 @@ static bool assign_op(tg_token_kind k, tg_binop *out) {
     static const struct {
         tg_token_kind token;
         tg_binop op;
-    } ops[] = {{TG_TOK_ASSIGN, TG_BIN_NONE}, {TG_TOK_ADD_SET, TG_BIN_ADD}, {TG_TOK_SUB_SET, TG_BIN_SUB},
-               {TG_TOK_MUL_SET, TG_BIN_MUL}, {TG_TOK_DIV_SET, TG_BIN_DIV}, {TG_TOK_REM_SET, TG_BIN_REM},
-               {TG_TOK_AND_SET, TG_BIN_AND}, {TG_TOK_OR_SET, TG_BIN_OR},   {TG_TOK_XOR_SET, TG_BIN_XOR},
-               {TG_TOK_SHL_SET, TG_BIN_SHL}, {TG_TOK_SHR_SET, TG_BIN_SHR}};
+    } ops[] = {
+        {TG_TOK_ASSIGN, TG_BIN_NONE}, {TG_TOK_ADD_SET, TG_BIN_ADD}, {TG_TOK_SUB_SET, TG_BIN_SUB},
+        {TG_TOK_MUL_SET, TG_BIN_MUL}, {TG_TOK_DIV_SET, TG_BIN_DIV}, {TG_TOK_REM_SET, TG_BIN_REM},
+        {TG_TOK_AND_SET, TG_BIN_AND}, {TG_TOK_OR_SET, TG_BIN_OR},   {TG_TOK_XOR_SET, TG_BIN_XOR},
+        {TG_TOK_SHL_SET, TG_BIN_SHL}, {TG_TOK_SHR_SET, TG_BIN_SHR}};
     for (size_t i = 0; i < TG_COUNT_OF(ops); i++) {
         if (ops[i].token == k) {
             *out = ops[i].op;
@@ -289,7 +299,8 @@ static void check_target(tg_parser *p, const tg_expr *t, bool in_tuple) {
               t->kind == TG_EXPR_ERROR;
     if (!ok || (wildcard && !in_tuple)) {
         tg_diag *d = tg_parser_complain(p, TG_D_BAD_TARGET, t->span, "this cannot be assigned to");
-        tg_parser_note(p, d, (tg_span){0}, "a target is a `var`, an element or block `c[i, j]`, or a tuple of them");
+        tg_parser_note(p, d, (tg_span){0},
+                       "a target is a `var`, an element or block `c[i, j]`, or a tuple of them");
     }
 }
 
@@ -321,7 +332,8 @@ static tg_stmt *parse_assign(tg_parser *p, tg_expr *target, tg_binop op, uint32_
     s->u.assign.op = op;
     s->u.assign.op_span = tg_parser_here(p);
     if (s->u.assign.is_tuple && op != TG_BIN_NONE) {
-        tg_parser_complain(p, TG_D_BAD_TARGET, s->u.assign.op_span, "a tuple is assigned with `=` only");
+        tg_parser_complain(p, TG_D_BAD_TARGET, s->u.assign.op_span,
+                           "a tuple is assigned with `=` only");
     }
     tg_parser_advance(p);
     parse_value(p, s);
@@ -343,21 +355,26 @@ static bool is_jump(const tg_expr *e) {
 static tg_stmt *foreign_stmt(tg_parser *p, const tg_expr *e, uint32_t begin) {
     if (tg_parser_at(p, TG_TOK_INCREMENT) || tg_parser_at(p, TG_TOK_DECREMENT)) {
         bool inc = tg_parser_at(p, TG_TOK_INCREMENT);
-        tg_diag *d = tg_parser_fail(p, TG_D_INCREMENT, tg_parser_here(p), "there is no `%s` operator",
-                                    inc ? "++" : "--");
-        tg_parser_note_fix(p, d, tg_parser_here(p), inc ? "+= 1" : "-= 1", "step by one with an assignment");
+        tg_diag *d = tg_parser_fail(p, TG_D_INCREMENT, tg_parser_here(p),
+                                    "there is no `%s` operator", inc ? "++" : "--");
+        tg_parser_note_fix(p, d, tg_parser_here(p), inc ? "+= 1" : "-= 1",
+                           "step by one with an assignment");
     } else if (e->kind == TG_EXPR_NAME && tg_parser_at(p, TG_TOK_NAME) && tg_parser_same_line(p)) {
         tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_STMT, e->span, "`%s` begins no statement",
                                     e->u.name.name);
-        tg_parser_note(p, d, (tg_span){0}, "a new value is bound with `let x = ...` or `var x = ...`");
+        tg_parser_note(p, d, (tg_span){0},
+                       "a new value is bound with `let x = ...` or `var x = ...`");
     } else if (e->kind == TG_EXPR_NAME && tg_parser_at(p, TG_TOK_COLON)) {
         tg_diag *d = tg_parser_fail(p, TG_D_EXPECTED_STMT, e->span, "`%s:` begins no statement",
                                     e->u.name.name);
-        tg_parser_note(p, d, (tg_span){0}, "a new value is bound with `let x: T = ...` or `var x: T = ...`");
-    } else if (is_jump(e)) {
-        tg_diag *d = tg_parser_complain(p, TG_D_EXPECTED_STMT, e->span, "there is no `%s`", e->u.name.name);
         tg_parser_note(p, d, (tg_span){0},
-                       "loops run to their end: guard the rest of the body with `if`, or use `while c max N`");
+                       "a new value is bound with `let x: T = ...` or `var x: T = ...`");
+    } else if (is_jump(e)) {
+        tg_diag *d =
+            tg_parser_complain(p, TG_D_EXPECTED_STMT, e->span, "there is no `%s`", e->u.name.name);
+        tg_parser_note(
+            p, d, (tg_span){0},
+            "loops run to their end: guard the rest of the body with `if`, or use `while c max N`");
     } else if (!p->panic) {
         tg_diag *d = tg_parser_complain(p, TG_D_UNUSED_VALUE, e->span, "this value is not used");
         if (e->kind == TG_EXPR_BINARY && e->u.binary.op == TG_BIN_EQ) {
@@ -396,10 +413,11 @@ static bool begins_value(const tg_parser *p) {
 static tg_stmt *expected_stmt(tg_parser *p, bool disjoint) {
     uint32_t begin = p->tok.begin;
     if (disjoint) {
-        tg_parser_fail(p, TG_D_DISJOINT_WHERE, tg_parser_gap(p), "expected a store after `disjoint`, found %s",
-                       tg_parser_found(p));
+        tg_parser_fail(p, TG_D_DISJOINT_WHERE, tg_parser_gap(p),
+                       "expected a store after `disjoint`, found %s", tg_parser_found(p));
     } else if (tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET)) {
-        tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "%s closes nothing", tg_parser_found(p));
+        tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "%s closes nothing",
+                       tg_parser_found(p));
     } else {
         tg_parser_fail(p, TG_D_EXPECTED_STMT, tg_parser_here(p), "expected a statement, found %s",
                        tg_parser_found(p));
@@ -445,7 +463,8 @@ static tg_stmt *parse_simple(tg_parser *p) {
 
 static tg_stmt *stray_else(tg_parser *p) {
     uint32_t begin = p->tok.begin;
-    tg_diag *d = tg_parser_complain(p, TG_D_STRAY_ELSE, tg_parser_here(p), "`else` without an `if` before it");
+    tg_diag *d = tg_parser_complain(p, TG_D_STRAY_ELSE, tg_parser_here(p),
+                                    "`else` without an `if` before it");
     tg_parser_note(p, d, (tg_span){0}, "it follows the closing brace of the `if` block");
     tg_parser_advance(p);
     if (tg_parser_at(p, TG_TOK_IF)) {
@@ -509,16 +528,19 @@ static void end_stmt(tg_parser *p) {
     }
     bool close = tg_parser_at(p, TG_TOK_RPAREN) || tg_parser_at(p, TG_TOK_RBRACKET);
     if (close) {
-        tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "%s closes nothing", tg_parser_found(p));
+        tg_parser_fail(p, TG_D_STRAY_CLOSE, tg_parser_here(p), "%s closes nothing",
+                       tg_parser_found(p));
     } else {
         tg_parser_fail(p, TG_D_EXPECTED_TOKEN, tg_parser_here(p),
-                       "expected the end of the statement (a new line or `;`), found %s", tg_parser_found(p));
+                       "expected the end of the statement (a new line or `;`), found %s",
+                       tg_parser_found(p));
     }
     tg_parser_sync_stmt(p);
 }
 
 static void parse_stmts(tg_parser *p, tg_stmt_buf *buf) {
-    while (!tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) && !tg_parser_at_decl(p)) {
+    while (!tg_parser_at(p, TG_TOK_RBRACE) && !tg_parser_at(p, TG_TOK_END) &&
+           !tg_parser_at_decl(p)) {
         uint32_t begin = p->tok.begin;
         if (tg_parser_accept(p, TG_TOK_SEMI)) {
             continue;
@@ -583,7 +605,8 @@ static void reject_returns(tg_parser *p, const tg_block *b, bool is_body) {
         if (s->kind == TG_STMT_RETURN && !(is_body && i + 1 == b->n)) {
             tg_diag *d = tg_parser_complain(p, TG_D_EARLY_RETURN, s->span,
                                             "`return` must be the last statement of the function");
-            tg_parser_note(p, d, (tg_span){0}, "compute the value with `where` or `if` and return it at the end");
+            tg_parser_note(p, d, (tg_span){0},
+                           "compute the value with `where` or `if` and return it at the end");
         }
         reject_returns_in(p, s);
     }

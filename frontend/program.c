@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading: parses the main file, the built-in std module and the imports, finds names, and turns case
- * and bench lines into settings. Everything that needs types is the checker's (elab*.c).
+ * Loading: parses the main file, the built-in std module and the imports, finds names, and turns
+ * case and bench lines into settings. Everything that needs types is the checker's (elab*.c).
  */
 #include "frontend/program.h"
 
@@ -28,7 +28,8 @@ tg_decl *tg_file_find(const tg_file *f, const char *name) {
 tg_file *tg_program_module(const tg_program *p, const tg_file *from, const char *module) {
     for (int i = 0; i < from->n_decls; i++) {
         const tg_decl *d = from->decls[i];
-        if (d->kind == TG_DECL_IMPORT && d->name.name != NULL && strcmp(d->name.name, module) == 0) {
+        if (d->kind == TG_DECL_IMPORT && d->name.name != NULL &&
+            strcmp(d->name.name, module) == 0) {
             return d->u.import.file;
         }
     }
@@ -50,7 +51,8 @@ static tg_file *load_file(tg_program *p, const tg_source *src, const char *modul
 
 static tg_file *loaded(const tg_program *p, const tg_source *src) {
     for (size_t i = 0; i < p->files.count; i++) {
-        if (p->files.data[i]->source == src || strcmp(p->files.data[i]->source->name, src->name) == 0) {
+        if (p->files.data[i]->source == src ||
+            strcmp(p->files.data[i]->source->name, src->name) == 0) {
             return p->files.data[i];
         }
     }
@@ -69,14 +71,14 @@ static void load_import(tg_program *p, tg_file *from, tg_decl *d, int depth) {
                                ? p->import(p->import_user, p->arena, d->u.import.path, from->source)
                                : NULL;
     if (src == NULL) {
-        tg_error(p->sink, TG_D_IMPORT_NOT_FOUND, d->u.import.path_span, "the module \"%s\" cannot be read",
-                 d->u.import.path);
+        tg_error(p->sink, TG_D_IMPORT_NOT_FOUND, d->u.import.path_span,
+                 "the module \"%s\" cannot be read", d->u.import.path);
         return;
     }
     tg_file *f = loaded(p, src);
     if (f != NULL && f->loading) {
-        tg_error(p->sink, TG_D_IMPORT_CYCLE, d->u.import.path_span, "\"%s\" imports itself in a circle",
-                 d->u.import.path);
+        tg_error(p->sink, TG_D_IMPORT_CYCLE, d->u.import.path_span,
+                 "\"%s\" imports itself in a circle", d->u.import.path);
         return;
     }
     d->u.import.file = f != NULL ? f : load_file(p, src, d->name.name, depth + 1);
@@ -90,7 +92,8 @@ static void check_names(tg_program *p, const tg_file *f) {
         for (int k = 0; named && k < i; k++) {
             const tg_decl *o = f->decls[k];
             if ((declares_name(o) || o->kind == TG_DECL_IMPORT) && o->name.name == d->name.name) {
-                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, d->name.span, "`%s` is declared twice", d->name.name);
+                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, d->name.span,
+                                      "`%s` is declared twice", d->name.name);
                 tg_note_add(p->sink, g, o->name.span, "the first declaration is here");
                 break;
             }
@@ -116,7 +119,8 @@ static void check_signature(tg_program *p, const tg_decl *d) {
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < i && names[i]->name != NULL; k++) {
             if (names[k]->name == names[i]->name) {
-                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, names[i]->span, "`%s` is declared twice", names[i]->name);
+                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, names[i]->span,
+                                      "`%s` is declared twice", names[i]->name);
                 tg_note_add(p->sink, g, names[k]->span, "the first declaration is here");
                 break;
             }
@@ -220,12 +224,14 @@ static bool is_compile_time(const tg_decl *k, const char *name) {
 static bool is_scalar_param(const tg_decl *k, const char *name) {
     bool yes = false;
     for (int i = 0; i < k->u.kernel.params.n; i++) {
-        yes |= k->u.kernel.params.items[i].name.name == name && !k->u.kernel.params.items[i].type.has_dims;
+        yes |= k->u.kernel.params.items[i].name.name == name &&
+               !k->u.kernel.params.items[i].type.has_dims;
     }
     return yes;
 }
 
-/* Dimensions are counts; scalars are numbers or truth values. Types are compile-time arguments only. */
+/* Dimensions are counts; scalars are numbers or truth values. Types are compile-time arguments
+ * only. */
 static void check_literal(tg_program *p, const tg_decl *kernel, const tg_set *s) {
     const char *name = s->name.name, *t = s->text;
     if (name == NULL || is_compile_time(kernel, name)) {
@@ -235,30 +241,37 @@ static void check_literal(tg_program *p, const tg_decl *kernel, const tg_set *s)
     bool number = digits || *t == '-' || special;
     if (is_scalar_param(kernel, name)) {
         if (!number && strcmp(t, "true") != 0 && strcmp(t, "false") != 0) {
-            tg_error(p->sink, TG_D_CASE_SETTING, s->span, "`%s` is a scalar and takes a number, not %s", name, t);
+            tg_error(p->sink, TG_D_CASE_SETTING, s->span,
+                     "`%s` is a scalar and takes a number, not %s", name, t);
         }
     } else if (!digits || (strpbrk(t, ".eE") != NULL && strncmp(t, "0x", 2) != 0)) {
-        tg_error(p->sink, TG_D_CASE_SETTING, s->span, "`%s` is a dimension and takes a count, not %s", name, t);
+        tg_error(p->sink, TG_D_CASE_SETTING, s->span,
+                 "`%s` is a dimension and takes a count, not %s", name, t);
     }
 }
 
-static const char *setting_name(tg_program *p, const tg_decl *example, const tg_decl *kernel, int i, int positional) {
+static const char *setting_name(tg_program *p, const tg_decl *example, const tg_decl *kernel, int i,
+                                int positional) {
     const tg_set *s = &example->u.example.sets[i];
     if (s->name.name != NULL) {
         if (!can_set(kernel, s->name.name)) {
-            tg_diag *d = tg_error(p->sink, TG_D_CASE_SETTING, s->name.span, "`%s` has nothing called `%s` to set",
-                                  kernel->name.name, s->name.name);
-            tg_note_add(p->sink, d, kernel->head,
-                        "settings are compile-time parameters, tunes, dimensions and scalar parameters");
+            tg_diag *d =
+                tg_error(p->sink, TG_D_CASE_SETTING, s->name.span,
+                         "`%s` has nothing called `%s` to set", kernel->name.name, s->name.name);
+            tg_note_add(
+                p->sink, d, kernel->head,
+                "settings are compile-time parameters, tunes, dimensions and scalar parameters");
             return NULL;
         }
         check_literal(p, kernel, s);
         return s->name.name;
     }
     if (positional >= kernel->u.kernel.ct.n) {
-        tg_diag *d = tg_error(p->sink, TG_D_CASE_POSITIONAL, s->span, "`%s` has %d compile-time parameter%s",
-                              kernel->name.name, kernel->u.kernel.ct.n, kernel->u.kernel.ct.n == 1 ? "" : "s");
-        tg_note_add(p->sink, d, kernel->head, "values in brackets bind them in the order of their declaration");
+        tg_diag *d = tg_error(p->sink, TG_D_CASE_POSITIONAL, s->span,
+                              "`%s` has %d compile-time parameter%s", kernel->name.name,
+                              kernel->u.kernel.ct.n, kernel->u.kernel.ct.n == 1 ? "" : "s");
+        tg_note_add(p->sink, d, kernel->head,
+                    "values in brackets bind them in the order of their declaration");
         return NULL;
     }
     return kernel->u.kernel.ct.items[positional].name.name;
@@ -297,10 +310,11 @@ bool tg_program_settings(tg_program *p, const tg_decl *example, tg_setting **out
 static void check_kernel_name(tg_program *p, const tg_decl *d) {
     const tg_decl *k = tg_file_find(d->file, d->name.name);
     if (k == NULL) {
-        tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "this file has no kernel or op called `%s`",
-                 d->name.name);
+        tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span,
+                 "this file has no kernel or op called `%s`", d->name.name);
     } else if (!is_kernel(k)) {
-        tg_diag *g = tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span, "`%s` is neither a kernel nor an op", d->name.name);
+        tg_diag *g = tg_error(p->sink, TG_D_CASE_KERNEL, d->name.span,
+                              "`%s` is neither a kernel nor an op", d->name.name);
         tg_note_add(p->sink, g, k->name.span, "it is declared here");
     }
 }
@@ -309,8 +323,10 @@ static void add_case(tg_program *p, tg_decl *d) {
     const tg_decl *kernel = tg_file_find(d->file, d->name.name);
     tg_case c = {.is_bench = d->kind == TG_DECL_BENCH, .kernel = d->name.name, .span = d->head};
     (void)tg_program_settings(p, d, &c.settings, &c.n_settings);
-    const tg_tol *t = d->u.example.tol.kind != TG_TOLK_NONE ? &d->u.example.tol : &kernel->u.kernel.tol;
-    static const int kinds[] = {TG_TOL_NONE, TG_TOL_EXACT, TG_TOL_ABS_REL, TG_TOL_CALC_DIFF, TG_TOL_ULP, TG_TOL_NMSE, TG_TOL_GATE};
+    const tg_tol *t =
+        d->u.example.tol.kind != TG_TOLK_NONE ? &d->u.example.tol : &kernel->u.kernel.tol;
+    static const int kinds[] = {TG_TOL_NONE, TG_TOL_EXACT, TG_TOL_ABS_REL, TG_TOL_CALC_DIFF,
+                                TG_TOL_ULP,  TG_TOL_NMSE,  TG_TOL_GATE};
     c.tol = kinds[t->kind];
     c.tol_a = t->a;
     c.tol_b = t->b;
@@ -338,7 +354,10 @@ static void collect(tg_program *p) {
                 add_case(p, d);
             } else if (d->kind == TG_DECL_INSTANTIATE) {
                 if (tg_program_settings(p, d, &settings, &n)) {
-                    tg_case c = {.kernel = d->name.name, .settings = settings, .n_settings = n, .span = d->head};
+                    tg_case c = {.kernel = d->name.name,
+                                 .settings = settings,
+                                 .n_settings = n,
+                                 .span = d->head};
                     TG_LIST_PUSH(p->arena, &p->instances, c);
                 }
             }
@@ -348,7 +367,8 @@ static void collect(tg_program *p) {
 
 /* ---- the door ------------------------------------------------------------------------------- */
 
-static tg_program *load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_import_fn import, void *user) {
+static tg_program *load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_import_fn import,
+                        void *user) {
     tg_program *p = TG_NEW(a, tg_program);
     p->arena = a;
     p->sink = sink;
@@ -380,7 +400,9 @@ int tg_program_n_kernels(const tg_program *p) { return (int)p->kernels.count; }
 
 tg_kernel_info tg_program_kernel(const tg_program *p, int i) {
     const tg_decl *d = p->kernels.data[i];
-    tg_kernel_info info = {.name = d->name.name, .is_op = d->kind == TG_DECL_OP, .n_compile = d->u.kernel.ct.n,
+    tg_kernel_info info = {.name = d->name.name,
+                           .is_op = d->kind == TG_DECL_OP,
+                           .n_compile = d->u.kernel.ct.n,
                            .span = d->head};
     const char **names = TG_NEW_ARRAY(p->arena, const char *, info.n_compile + 1);
     for (int k = 0; k < info.n_compile; k++) {

@@ -15,7 +15,7 @@ struct tg_program {
     tg_strtab names; /* interned names of every file */
     tg_file *main;
     tg_file *std;
-    TG_LIST(tg_file *) files; /* main, std, imports; each file once */
+    TG_LIST(tg_file *) files;   /* main, std, imports; each file once */
     TG_LIST(tg_decl *) kernels; /* kernels and ops of the main file, in order */
     TG_LIST(tg_case) cases;
     TG_LIST(tg_decl *) case_decls; /* parallel to cases */
@@ -34,8 +34,8 @@ tg_decl *tg_program_find(const tg_program *p, const tg_file *from, const char *n
 /* Interns a name. */
 const char *tg_program_name(tg_program *p, const char *text);
 
-/* Name=value settings of a case, bench or instantiate declaration: positional values get the names of
- * the kernel's compile-time parameters in order. Reports what does not fit. */
+/* Name=value settings of a case, bench or instantiate declaration: positional values get the names
+ * of the kernel's compile-time parameters in order. Reports what does not fit. */
 bool tg_program_settings(tg_program *p, const tg_decl *example, tg_setting **out, int *out_n);
 
 /* The text of the built-in std module. */

@@ -84,7 +84,8 @@ static void add_note(tg_sink *s, tg_diag *d, tg_span span, const char *fix, cons
     tg_sb_init(&sb, s->arena);
     tg_sb_addv(&sb, fmt, ap);
     tg_note *n = TG_NEW(s->arena, tg_note);
-    *n = (tg_note){.span = span, .text = sb.data ? sb.data : "",
+    *n = (tg_note){.span = span,
+                   .text = sb.data ? sb.data : "",
                    .fix = fix ? tg_arena_strdup(s->arena, fix) : NULL};
     tg_note **end = &d->notes;
     for (int i = 0; *end != NULL; i++, end = &(*end)->next) {
@@ -141,7 +142,8 @@ tg_span tg_span_join(tg_span a, tg_span b) {
     if (b.source != a.source) {
         return a;
     }
-    return (tg_span){a.source, a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end};
+    return (tg_span){a.source, a.begin < b.begin ? a.begin : b.begin,
+                     a.end > b.end ? a.end : b.end};
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */
@@ -243,7 +245,11 @@ void tg_diag_render(tg_sb *sb, const tg_diag *d) {
 /* Bytes of the valid UTF-8 sequence at s, or 0. */
 static int utf8_length(const char *s) {
     unsigned char c = (unsigned char)s[0];
-    int n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    int n = c < 0x80                ? 1
+            : c >= 0xC2 && c < 0xE0 ? 2
+            : c >= 0xE0 && c < 0xF0 ? 3
+            : c >= 0xF0 && c < 0xF5 ? 4
+                                    : 0;
     for (int i = 1; i < n; i++) {
         if (!is_continuation(s[i])) {
             return 0;
@@ -292,7 +298,8 @@ static void add_json_place(tg_sb *sb, tg_span span) {
 }
 
 void tg_diag_render_json(tg_sb *sb, const tg_diag *d) {
-    tg_sb_addf(sb, "{\"id\":\"E%04d\",\"severity\":\"%s\",", (int)d->id, severity_text(d->severity));
+    tg_sb_addf(sb, "{\"id\":\"E%04d\",\"severity\":\"%s\",", (int)d->id,
+               severity_text(d->severity));
     add_json_place(sb, d->span);
     tg_sb_add(sb, ",\"text\":");
     add_json_string(sb, d->text);
@@ -343,6 +350,4 @@ const char *tg_diag_page(int number) {
     return e != NULL ? e->page : NULL;
 }
 
-int tg_diag_number_at(size_t index) {
-    return index < TG_COUNT_OF(table) ? table[index].number : 0;
-}
+int tg_diag_number_at(size_t index) { return index < TG_COUNT_OF(table) ? table[index].number : 0; }

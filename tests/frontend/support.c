@@ -89,7 +89,8 @@ char **tf_list(tf *t, const char *folder, int *out_n) {
 
 const tg_source *tf_import(void *user, tg_arena *a, const char *path, const tg_source *from) {
     static const char *const files[][2] = {
-        {"lib.tg", "fn twice(x) { return x * 2 }\nrecord Pair { a: f32; b: f32 }\nconst SEVEN = 7\n"},
+        {"lib.tg",
+         "fn twice(x) { return x * 2 }\nrecord Pair { a: f32; b: f32 }\nconst SEVEN = 7\n"},
         {"broken.tg", "fn f(x) { return }\n"},
         {"circle.tg", "import \"circle2.tg\"\n"},
         {"circle2.tg", "import \"circle.tg\"\n"},

@@ -43,11 +43,14 @@ static void odd_places(void **state) {
     assert_true(strlen(s) < 500);
     s = render(&t, tg_error(&t.sink, TG_D_SYNTAX, (tg_span){src, 599, 5000}, "end"));
     assert_non_null(strstr(s, "^\n"));
-    s = render(&t, tg_error(&t.sink, TG_D_SYNTAX, (tg_span){tf_source(&t, "e", ""), 0, 0}, "empty"));
+    s = render(&t,
+               tg_error(&t.sink, TG_D_SYNTAX, (tg_span){tf_source(&t, "e", ""), 0, 0}, "empty"));
     assert_non_null(strstr(s, "e:1:1: error"));
-    s = render(&t, tg_error(&t.sink, TG_D_SYNTAX, (tg_span){tf_source(&t, "c", "a\x01\x7f b\r\nz"), 0, 9}, "control"));
+    s = render(&t, tg_error(&t.sink, TG_D_SYNTAX,
+                            (tg_span){tf_source(&t, "c", "a\x01\x7f b\r\nz"), 0, 9}, "control"));
     assert_non_null(strstr(s, "| a?? b\n"));
-    assert_string_equal(render(&t, tg_error(&t.sink, TG_D_SYNTAX, (tg_span){0}, "nowhere")), "error[E0100]: nowhere\n");
+    assert_string_equal(render(&t, tg_error(&t.sink, TG_D_SYNTAX, (tg_span){0}, "nowhere")),
+                        "error[E0100]: nowhere\n");
     tf_fini(&t);
 }
 
@@ -61,9 +64,13 @@ static void json(void **state) {
     tg_diag *d = tg_report(&t.sink, TG_SEV_WARNING, TG_D_SYNTAX, (tg_span){src, 2, 4}, "é \x01");
     tg_note_fix(&t.sink, d, (tg_span){src, 0, 1}, "q", "n");
     tg_diag_render_json(&sb, d);
-    assert_string_equal(sb.data, "{\"id\":\"E0100\",\"severity\":\"warning\",\"file\":\"a\\\"b\\ufffd.tg\",\"line\":2,\"col\":1,"
-                                 "\"end_line\":2,\"end_col\":3,\"text\":\"é \\u0001\",\"notes\":[{\"file\":\"a\\\"b\\ufffd.tg\","
-                                 "\"line\":1,\"col\":1,\"end_line\":1,\"end_col\":2,\"text\":\"n\",\"fix\":\"q\"}]}\n");
+    assert_string_equal(
+        sb.data,
+        "{\"id\":\"E0100\",\"severity\":\"warning\",\"file\":\"a\\\"b\\ufffd.tg\",\"line\":2,"
+        "\"col\":1,"
+        "\"end_line\":2,\"end_col\":3,\"text\":\"é "
+        "\\u0001\",\"notes\":[{\"file\":\"a\\\"b\\ufffd.tg\","
+        "\"line\":1,\"col\":1,\"end_line\":1,\"end_col\":2,\"text\":\"n\",\"fix\":\"q\"}]}\n");
     assert_int_equal(t.sink.warnings, 1);
     tf_fini(&t);
 }
@@ -102,7 +109,8 @@ static void table(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(carets_notes_fixes), cmocka_unit_test(odd_places),
-                                       cmocka_unit_test(json), cmocka_unit_test(limit_and_repeats), cmocka_unit_test(table)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(carets_notes_fixes), cmocka_unit_test(odd_places), cmocka_unit_test(json),
+        cmocka_unit_test(limit_and_repeats), cmocka_unit_test(table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,26 +22,35 @@ static void golden(const char *text, const char *want) {
 
 static void blanks(void **state) {
     (void)state;
-    golden("const  X=1+2*-3\n\n\n\nconst Y = X   // why\n", "const X = 1 + 2 * -3\n\nconst Y = X  // why\n");
+    golden("const  X=1+2*-3\n\n\n\nconst Y = X   // why\n",
+           "const X = 1 + 2 * -3\n\nconst Y = X  // why\n");
     golden("kernel k(x:f32[N],out y:f32[N])grid i:N by 64{y[i]=x[i]*f (2);y[i] = -x[i];}",
-           "kernel k(x: f32[N], out y: f32[N]) grid i: N by 64 { y[i] = x[i] * f(2); y[i] = -x[i] }\n");
-    golden("kernel k(){a=x[ 0 : 4,:, _ ];for i in 0..3{f(x,axis 1,axis -1)}}", "kernel k() { a = x[0:4, :, _]; for i in 0 .. 3 { f(x, axis 1, axis -1) } }\n");
-    golden("schedule k for cpu==x86-64-v3 when M<=-1{a=b|c}", "schedule k for cpu == x86-64-v3 when M <= -1 { a = b | c }\n");
-    golden("kernel k() {}\ncase k[f16]M = 33 s=-1 tol abs 1e-3 rel 1", "kernel k() {}\ncase k [f16] M=33 s=-1 tol abs 1e-3 rel 1\n");
+           "kernel k(x: f32[N], out y: f32[N]) grid i: N by 64 { y[i] = x[i] * f(2); y[i] = -x[i] "
+           "}\n");
+    golden("kernel k(){a=x[ 0 : 4,:, _ ];for i in 0..3{f(x,axis 1,axis -1)}}",
+           "kernel k() { a = x[0:4, :, _]; for i in 0 .. 3 { f(x, axis 1, axis -1) } }\n");
+    golden("schedule k for cpu==x86-64-v3 when M<=-1{a=b|c}",
+           "schedule k for cpu == x86-64-v3 when M <= -1 { a = b | c }\n");
+    golden("kernel k() {}\ncase k[f16]M = 33 s=-1 tol abs 1e-3 rel 1",
+           "kernel k() {}\ncase k [f16] M=33 s=-1 tol abs 1e-3 rel 1\n");
 }
 
 static void blocks(void **state) {
     (void)state;
     golden("kernel k() { if a { b = 1;\nc = 2; } else { d() } }",
            "kernel k() {\n  if a {\n    b = 1\n    c = 2\n  } else { d() }\n}\n");
-    golden("kernel k()\n// before\ntune B = 1\n{ // first\n  // second\n\n\n  x()\n // last\n}\n// end",
-           "kernel k()\n  // before\n  tune B = 1\n{  // first\n  // second\n\n  x()\n  // last\n}\n// end\n");
+    golden("kernel k()\n// before\ntune B = 1\n{ // first\n  // second\n\n\n  x()\n // last\n}\n// "
+           "end",
+           "kernel k()\n  // before\n  tune B = 1\n{  // first\n  // second\n\n  x()\n  // "
+           "last\n}\n// end\n");
 }
 
 static void long_lines(void **state) {
     (void)state;
-    golden("kernel k() { for k: K by BK { accumulator += first_operand[i, k] @ second_operand[k, j]; n += count(z); e += count(q) } }",
-           "kernel k() {\n  for k: K by BK {\n    accumulator += first_operand[i, k] @ second_operand[k, j]\n    n += count(z)\n    e += count(q)\n  }\n}\n");
+    golden("kernel k() { for k: K by BK { accumulator += first_operand[i, k] @ second_operand[k, "
+           "j]; n += count(z); e += count(q) } }",
+           "kernel k() {\n  for k: K by BK {\n    accumulator += first_operand[i, k] @ "
+           "second_operand[k, j]\n    n += count(z)\n    e += count(q)\n  }\n}\n");
 }
 
 static void wrong_source(void **state) {
@@ -50,7 +59,8 @@ static void wrong_source(void **state) {
     tf_init(&t);
     tg_sb sb;
     tg_sb_init(&sb, &t.arena);
-    assert_int_equal(tg_format_source(&t.arena, &t.sink, tf_source(&t, "f.tg", "kernel k( {"), &sb), TG_E_SOURCE);
+    assert_int_equal(tg_format_source(&t.arena, &t.sink, tf_source(&t, "f.tg", "kernel k( {"), &sb),
+                     TG_E_SOURCE);
     assert_int_equal(sb.len, 0);
     assert_true(t.sink.errors > 0);
     tf_fini(&t);
@@ -95,7 +105,8 @@ static void corpus(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks), cmocka_unit_test(blocks), cmocka_unit_test(long_lines),
-                                       cmocka_unit_test(wrong_source), cmocka_unit_test(corpus)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks), cmocka_unit_test(blocks),
+                                       cmocka_unit_test(long_lines), cmocka_unit_test(wrong_source),
+                                       cmocka_unit_test(corpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,20 +26,29 @@ static void check_kinds(const char *text, const tg_token_kind *kinds, int n) {
 
 static void ranges_and_numbers(void **state) {
     (void)state;
-    check_kinds("1..5 1.5..2 a.b", (tg_token_kind[]){TG_TOK_INT, TG_TOK_DOT_DOT, TG_TOK_INT, TG_TOK_FLOAT, TG_TOK_DOT_DOT,
-                TG_TOK_INT, TG_TOK_NAME, TG_TOK_DOT, TG_TOK_NAME}, 9);
-    check_kinds("1e5 1E-5 0x1f 0b1_0 1_000", (tg_token_kind[]){TG_TOK_FLOAT, TG_TOK_FLOAT, TG_TOK_INT, TG_TOK_INT, TG_TOK_INT}, 5);
+    check_kinds("1..5 1.5..2 a.b",
+                (tg_token_kind[]){TG_TOK_INT, TG_TOK_DOT_DOT, TG_TOK_INT, TG_TOK_FLOAT,
+                                  TG_TOK_DOT_DOT, TG_TOK_INT, TG_TOK_NAME, TG_TOK_DOT, TG_TOK_NAME},
+                9);
+    check_kinds("1e5 1E-5 0x1f 0b1_0 1_000",
+                (tg_token_kind[]){TG_TOK_FLOAT, TG_TOK_FLOAT, TG_TOK_INT, TG_TOK_INT, TG_TOK_INT},
+                5);
 }
 
 static void operators_longest_first(void **state) {
     (void)state;
-    check_kinds("<<= << <= < -> - -= == =", (tg_token_kind[]){TG_TOK_SHL_SET, TG_TOK_SHL, TG_TOK_LE, TG_TOK_LT, TG_TOK_ARROW,
-                TG_TOK_SUB, TG_TOK_SUB_SET, TG_TOK_EQ, TG_TOK_ASSIGN}, 9);
+    check_kinds("<<= << <= < -> - -= == =",
+                (tg_token_kind[]){TG_TOK_SHL_SET, TG_TOK_SHL, TG_TOK_LE, TG_TOK_LT, TG_TOK_ARROW,
+                                  TG_TOK_SUB, TG_TOK_SUB_SET, TG_TOK_EQ, TG_TOK_ASSIGN},
+                9);
 }
 
 static void words(void **state) {
     (void)state;
-    check_kinds("kernel kernels _ _x nan", (tg_token_kind[]){TG_TOK_KERNEL, TG_TOK_NAME, TG_TOK_UNDERSCORE, TG_TOK_NAME, TG_TOK_NOT_A_NUMBER}, 5);
+    check_kinds("kernel kernels _ _x nan",
+                (tg_token_kind[]){TG_TOK_KERNEL, TG_TOK_NAME, TG_TOK_UNDERSCORE, TG_TOK_NAME,
+                                  TG_TOK_NOT_A_NUMBER},
+                5);
 }
 
 static void comments_and_lines(void **state) {
@@ -65,13 +74,39 @@ static void same_double(const char *text) {
 static void decimals_hard(void **state) {
     (void)state;
     static const char *const texts[] = {
-        "0", "0.0", "1", "0.1", "0.5", "1e22", "1e23", "9007199254740993", "9007199254740992.5", "4.9e-324", "2.4703282292062327e-324",
-        "2.4703282292062328e-324", "2.2250738585072011e-308", "2.2250738585072014e-308", "1.7976931348623157e308", "1.7976931348623158e308",
-        "1.7976931348623159e308", "1e309", "1e-400", "123456789012345678901234567890", "0.000000000000000000000000000001",
-        "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899", "8.5e-323", "1e0000005", "1.4426950408889634",
-        "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880",
-        "6631236871469758276785396630275967242e-36", "1.00000000000000011102230246251565404236316680908203125",
-        "1.00000000000000011102230246251565404236316680908203124", "1.00000000000000011102230246251565404236316680908203126"};
+        "0",
+        "0.0",
+        "1",
+        "0.1",
+        "0.5",
+        "1e22",
+        "1e23",
+        "9007199254740993",
+        "9007199254740992.5",
+        "4.9e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.2250738585072011e-308",
+        "2.2250738585072014e-308",
+        "1.7976931348623157e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "1e309",
+        "1e-400",
+        "123456789012345678901234567890",
+        "0.000000000000000000000000000001",
+        "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899",
+        "8.5e-323",
+        "1e0000005",
+        "1.4426950408889634",
+        "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017"
+        "977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273"
+        "854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704"
+        "342711559699508093042880",
+        "6631236871469758276785396630275967242e-36",
+        "1.00000000000000011102230246251565404236316680908203125",
+        "1.00000000000000011102230246251565404236316680908203124",
+        "1.00000000000000011102230246251565404236316680908203126"};
     for (size_t i = 0; i < TG_COUNT_OF(texts); i++) {
         same_double(texts[i]);
     }
@@ -126,9 +161,14 @@ static void strings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_and_numbers), cmocka_unit_test(operators_longest_first), cmocka_unit_test(words),
-        cmocka_unit_test(comments_and_lines), cmocka_unit_test(decimals_hard),           cmocka_unit_test(decimals_random),
-        cmocka_unit_test(integers),           cmocka_unit_test(strings),
+        cmocka_unit_test(ranges_and_numbers),
+        cmocka_unit_test(operators_longest_first),
+        cmocka_unit_test(words),
+        cmocka_unit_test(comments_and_lines),
+        cmocka_unit_test(decimals_hard),
+        cmocka_unit_test(decimals_random),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

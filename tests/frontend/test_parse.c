@@ -42,17 +42,20 @@ static void suffixes(void **state) {
     (void)state;
     expr_is("x[i, :, 0:4, _, a:, :b]", "(index x i : 0:4 _ a: :b)");
     expr_is("a[i].b[j].c", "(.c (index (.b (index a i)) j))");
-    expr_is("f[K = 3, T](x, axis 1, axis = 2, axis -1)", "(call f [K 3] [T] x (axis 1) (axis 2) (axis (- 1)))");
+    expr_is("f[K = 3, T](x, axis 1, axis = 2, axis -1)",
+            "(call f [K 3] [T] x (axis 1) (axis 2) (axis (- 1)))");
     expr_is("std.f(out x)", "(call std.f (out  x))");
     expr_is("span(lo .., 4)", "(call span (range lo) 4)");
     expr_is("span(a .. b + 1, N)", "(call span (range a (+ b 1)) N)");
-    expr_is("x.reshape[2, N].permute[1, 0].in", "(.in (.permute (.reshape x (dims 2 N)) (dims 1 0)))");
+    expr_is("x.reshape[2, N].permute[1, 0].in",
+            "(.in (.permute (.reshape x (dims 2 N)) (dims 1 0)))");
     expr_is("axis - 1", "(- axis 1)");
     expr_is("f(axis - 1)", "(call f (- axis 1))");
     expr_is("(a, b)", "(tuple a b)");
     expr_is("a @ fast (b)", "(@ fast a b)");
     expr_is("x as f8e4m3 rtz sat", "(as x (type f8e4m3) rtz sat)");
-    expr_is("atomic unordered cas(x[i], a, b, scope = device)", "(atomic unordered cas (index x i) a b (scope device))");
+    expr_is("atomic unordered cas(x[i], a, b, scope = device)",
+            "(atomic unordered cas (index x i) a b (scope device))");
 }
 
 /* A parenthesis or bracket on a new line begins a statement; an operator continues one. */
@@ -60,9 +63,12 @@ static void lines(void **state) {
     (void)state;
     tf t;
     tf_init(&t);
-    const char *tree = tf_tree(&t, "kernel k() {\n let a = b\n (c, d) = e\n let f = a\n - b\n x[i] = f\n if a { g(a\n , b) }\n}\n");
-    assert_string_equal(tree, "(kernel k\n  (let (a b))\n  (= (tuple c d) e)\n  (let (f (- a b)))\n  (= (index x i) f)\n"
-                              "  (if a\n    (call g a b)))\n");
+    const char *tree = tf_tree(&t, "kernel k() {\n let a = b\n (c, d) = e\n let f = a\n - b\n x[i] "
+                                   "= f\n if a { g(a\n , b) }\n}\n");
+    assert_string_equal(
+        tree,
+        "(kernel k\n  (let (a b))\n  (= (tuple c d) e)\n  (let (f (- a b)))\n  (= (index x i) f)\n"
+        "  (if a\n    (call g a b)))\n");
     tf_fini(&t);
 }
 
@@ -70,8 +76,11 @@ static void store_mask(void **state) {
     (void)state;
     tf t;
     tf_init(&t);
-    const char *tree = tf_tree(&t, "kernel k() { c[i] = v if m; c[i] = (v if m); x = v if m; disjoint c[i] = v else 0 if m }");
-    assert_string_equal(tree, "(kernel k\n  (= (index c i) v (mask m))\n  (= (index c i) (present-if v m))\n  (= x (present-if v m))\n"
+    const char *tree = tf_tree(
+        &t,
+        "kernel k() { c[i] = v if m; c[i] = (v if m); x = v if m; disjoint c[i] = v else 0 if m }");
+    assert_string_equal(tree, "(kernel k\n  (= (index c i) v (mask m))\n  (= (index c i) "
+                              "(present-if v m))\n  (= x (present-if v m))\n"
                               "  (disjoint = (index c i) (else v 0) (mask m)))\n");
     tf_fini(&t);
 }
@@ -94,9 +103,12 @@ static void cases(void **state) {
     tf t;
     tf_init(&t);
     tg_program *p;
-    const char *text = "kernel k[T: f16 | f32, D = 4](x: T[N, D], s: f32, out y: T[N, D]) tune B = 8 tol ulp 2 grid i: N by B { }\n"
-                       "case k [f16, 1_6] N = 33 s=-1.5e-3 tol abs 1e-3 rel 2e-3\nbench k [D = 8, T=f32], N=0x10\ncase k N=1 tol gate\n";
-    assert_int_equal(tg_program_load(&t.arena, &t.sink, tf_source(&t, "c.tg", text), NULL, NULL, &p), TG_OK);
+    const char *text = "kernel k[T: f16 | f32, D = 4](x: T[N, D], s: f32, out y: T[N, D]) tune B = "
+                       "8 tol ulp 2 grid i: N by B { }\n"
+                       "case k [f16, 1_6] N = 33 s=-1.5e-3 tol abs 1e-3 rel 2e-3\nbench k [D = 8, "
+                       "T=f32], N=0x10\ncase k N=1 tol gate\n";
+    assert_int_equal(
+        tg_program_load(&t.arena, &t.sink, tf_source(&t, "c.tg", text), NULL, NULL, &p), TG_OK);
     assert_int_equal(tg_program_n_kernels(p), 1);
     tg_kernel_info k = tg_program_kernel(p, 0);
     assert_string_equal(k.name, "k");
@@ -123,7 +135,9 @@ static void imports(void **state) {
     tf t;
     tf_init(&t);
     tg_program *p;
-    tg_source *src = tf_source(&t, "m.tg", "import \"lib.tg\"\nimport \"lib.tg\" as other\nimport std\nfn f(x) { return lib.twice(x) }\n");
+    tg_source *src = tf_source(&t, "m.tg",
+                               "import \"lib.tg\"\nimport \"lib.tg\" as other\nimport std\nfn f(x) "
+                               "{ return lib.twice(x) }\n");
     assert_int_equal(tg_program_load(&t.arena, &t.sink, src, tf_import, NULL, &p), TG_OK);
     tg_file *lib = tg_program_module(p, p->main, "lib");
     assert_non_null(lib);
@@ -234,9 +248,10 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(precedence), cmocka_unit_test(suffixes), cmocka_unit_test(lines),    cmocka_unit_test(store_mask),
-        cmocka_unit_test(corpus),     cmocka_unit_test(cases),    cmocka_unit_test(imports),  cmocka_unit_test(prefixes),
-        cmocka_unit_test(depth),      cmocka_unit_test(too_big),  cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(precedence), cmocka_unit_test(suffixes),      cmocka_unit_test(lines),
+        cmocka_unit_test(store_mask), cmocka_unit_test(corpus),        cmocka_unit_test(cases),
+        cmocka_unit_test(imports),    cmocka_unit_test(prefixes),      cmocka_unit_test(depth),
+        cmocka_unit_test(too_big),    cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

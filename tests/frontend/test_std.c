@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The std module, run by the interpreter (corpus/std.tg calls every function) and compared with plain C
- * in double precision; quantisation with published golden bytes. The corpus as a whole must check.
+ * The std module, run by the interpreter (corpus/std.tg calls every function) and compared with
+ * plain C in double precision; quantisation with published golden bytes. The corpus as a whole must
+ * check.
  */
 #include "support.h"
 
@@ -88,13 +89,15 @@ static double noise(uint64_t *s) {
 }
 
 static void near(double got, double want, double tol) {
-    if (!(fabs(got - want) <= tol * (1 + fabs(want))) && !(isnan(got) && isnan(want)) && got != want) {
+    if (!(fabs(got - want) <= tol * (1 + fabs(want))) && !(isnan(got) && isnan(want)) &&
+        got != want) {
         print_error("%.9g, should be %.9g\n", got, want);
         fail();
     }
 }
 
-#define E(...) (const int64_t[]){__VA_ARGS__}, (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define E(...)                                                                                     \
+    (const int64_t[]){__VA_ARGS__}, (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 /* ---- softmax -------------------------------------------------------------------------------- */
 
@@ -163,7 +166,8 @@ static void activations_and_norm(void **state) {
 
 /* ---- attention ------------------------------------------------------------------------------ */
 
-static void attend(const float *q, const float *k, const float *v, int n, double sink, double *out, double *lse) {
+static void attend(const float *q, const float *k, const float *v, int n, double sink, double *out,
+                   double *lse) {
     double top = -INFINITY, sum = 0, x[64];
     memset(out, 0, 8 * sizeof(double));
     for (int i = 0; i < n; i++) {
@@ -268,15 +272,20 @@ static void selection(void **state) {
 
 /* ---- quantisation --------------------------------------------------------------------------- */
 
-static float to_bf16(double v) { return (float)tg_float_decode(TG_DT_BF16, tg_float_encode(TG_DT_BF16, v, TG_ROUND_RNE, false)); }
+static float to_bf16(double v) {
+    return (float)tg_float_decode(TG_DT_BF16, tg_float_encode(TG_DT_BF16, v, TG_ROUND_RNE, false));
+}
 
 /* Golden bytes: x_i = bf16((i - 15.5) * 0.37), amax 5.75. */
 static void quantisation(void **state) {
     (void)state;
     enum { M = 3 };
-    static const uint8_t gold4[16] = {0xff, 0xee, 0xee, 0xde, 0xcd, 0xbc, 0xab, 0x89, 0x10, 0x32, 0x43, 0x54, 0x65, 0x66, 0x66, 0x77};
-    static const uint8_t gold8[32] = {0xfc, 0xfb, 0xfa, 0xf9, 0xf8, 0xf8, 0xf6, 0xf5, 0xf3, 0xf2, 0xf0, 0xed, 0xea, 0xe7, 0xe1, 0xd4,
-                                      0x54, 0x61, 0x67, 0x6a, 0x6d, 0x70, 0x72, 0x73, 0x75, 0x76, 0x78, 0x78, 0x79, 0x7a, 0x7b, 0x7c};
+    static const uint8_t gold4[16] = {0xff, 0xee, 0xee, 0xde, 0xcd, 0xbc, 0xab, 0x89,
+                                      0x10, 0x32, 0x43, 0x54, 0x65, 0x66, 0x66, 0x77};
+    static const uint8_t gold8[32] = {0xfc, 0xfb, 0xfa, 0xf9, 0xf8, 0xf8, 0xf6, 0xf5,
+                                      0xf3, 0xf2, 0xf0, 0xed, 0xea, 0xe7, 0xe1, 0xd4,
+                                      0x54, 0x61, 0x67, 0x6a, 0x6d, 0x70, 0x72, 0x73,
+                                      0x75, 0x76, 0x78, 0x78, 0x79, 0x7a, 0x7b, 0x7c};
     float x[M * 128], s8[M * 4], y[M * 128];
     uint8_t q8[M * 128], p8[M * 128], e8[M * 4], q4[M * 64], e4[M * 4];
     for (int i = 0; i < M * 128; i++) {
@@ -303,7 +312,8 @@ static void quantisation(void **state) {
         assert_int_equal(e8[g], 0x79);
         near(s8[g], 5.75 / 448, 1e-6);
         for (int i = 0; i < 32; i++) {
-            double scale = ldexp(1, 0x79 - 127), d8 = tg_float_decode(TG_DT_F8E4M3, q8[g * 32 + i]) * s8[g];
+            double scale = ldexp(1, 0x79 - 127),
+                   d8 = tg_float_decode(TG_DT_F8E4M3, q8[g * 32 + i]) * s8[g];
             near(y[g * 32 + i], d8 + tg_float_decode(TG_DT_F8E4M3, gold8[i]) * scale * scale, 1e-5);
         }
     }
@@ -409,7 +419,8 @@ static void corpus_checks(void **state) {
         tg_program *p;
         tg_sink sink;
         tg_sink_init(&sink, &t.arena);
-        tg_status st = tg_program_load(&t.arena, &sink, tf_source(&t, files[i], tf_read(&t, files[i], NULL)), NULL, NULL, &p);
+        tg_status st = tg_program_load(
+            &t.arena, &sink, tf_source(&t, files[i], tf_read(&t, files[i], NULL)), NULL, NULL, &p);
         st = st == TG_OK ? tg_program_check(p) : st;
         t.env.oom = &t.oom;
         if (st != TG_OK) {
@@ -424,9 +435,15 @@ static void corpus_checks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(corpus_checks), cmocka_unit_test(softmaxes), cmocka_unit_test(activations_and_norm),
-        cmocka_unit_test(attention),     cmocka_unit_test(selection), cmocka_unit_test(quantisation),
-        cmocka_unit_test(rope),          cmocka_unit_test(rotations), cmocka_unit_test(hashes),
+        cmocka_unit_test(corpus_checks),
+        cmocka_unit_test(softmaxes),
+        cmocka_unit_test(activations_and_norm),
+        cmocka_unit_test(attention),
+        cmocka_unit_test(selection),
+        cmocka_unit_test(quantisation),
+        cmocka_unit_test(rope),
+        cmocka_unit_test(rotations),
+        cmocka_unit_test(hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

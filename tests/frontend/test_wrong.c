@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wrong programs and what they are told. A file of wrong/ holds many programs, separated by lines that
- * begin with `//----`. Expected errors stand at the end of their line:
+ * Wrong programs and what they are told. A file of wrong/ holds many programs, separated by lines
+ * that begin with `//----`. Expected errors stand at the end of their line:
  *
  *   let a = 1 ++   // error[E0139] 13: there is no `++` operator
  *
  * with the column and the whole message. Where a line cannot take a comment, lines that begin with
  * `//^` below it speak of it. Every program must report exactly what is written, and something.
- * `frontend_test_wrong --rewrite FILE` writes the present messages into a file (for review, never in CI).
+ * `frontend_test_wrong --rewrite FILE` writes the present messages into a file (for review, never
+ * in CI).
  */
 #include "support.h"
 
@@ -76,7 +77,9 @@ static void split(tf *t, const char *text, line_buf *lines) {
     }
 }
 
-static bool starts(const char *line, const char *with) { return strncmp(line, with, strlen(with)) == 0; }
+static bool starts(const char *line, const char *with) {
+    return strncmp(line, with, strlen(with)) == 0;
+}
 
 /* ---- expectations --------------------------------------------------------------------------- */
 
@@ -88,17 +91,20 @@ static void read_expected(tf *t, const char *line, int number, found_buf *out) {
         f.id = (int)strtol(s + 7, &end, 10);
         f.col = (int)strtol(end + 1, &end, 10);
         const char *text = end + 2, *next = strstr(text, " // error[E");
-        f.text = tg_arena_strndup(&t->arena, text, next != NULL ? (size_t)(next - text) : strlen(text));
+        f.text =
+            tg_arena_strndup(&t->arena, text, next != NULL ? (size_t)(next - text) : strlen(text));
         TG_LIST_PUSH(&t->arena, out, f);
         s = next != NULL ? next + 4 : NULL;
     }
 }
 
 static bool same(const found *a, const found *b) {
-    return a->line == b->line && a->col == b->col && a->id == b->id && strcmp(a->text, b->text) == 0;
+    return a->line == b->line && a->col == b->col && a->id == b->id &&
+           strcmp(a->text, b->text) == 0;
 }
 
-static int missing_from(const found_buf *what, const found_buf *in, const char *file, const char *word) {
+static int missing_from(const found_buf *what, const found_buf *in, const char *file,
+                        const char *word) {
     int n = 0;
     for (size_t i = 0; i < what->count; i++) {
         bool hit = false;
@@ -107,7 +113,8 @@ static int missing_from(const found_buf *what, const found_buf *in, const char *
         }
         if (!hit) {
             const found *f = &what->data[i];
-            print_error("%s:%d:%d: %s error[E%04d] %s\n", file, f->line, f->col, word, f->id, f->text);
+            print_error("%s:%d:%d: %s error[E%04d] %s\n", file, f->line, f->col, word, f->id,
+                        f->text);
             n++;
         }
     }
@@ -122,7 +129,8 @@ static int check_section(tf *t, const char *file, const line_buf *lines, size_t 
         read_expected(t, lines->data[i], number, &want);
     }
     run(t, file, section(t, lines, from, to), (int)from + 1, &got);
-    int bad = missing_from(&want, &got, file, "not reported:") + missing_from(&got, &want, file, "unexpected:");
+    int bad = missing_from(&want, &got, file, "not reported:") +
+              missing_from(&got, &want, file, "unexpected:");
     if (got.count == 0) {
         print_error("%s:%zu: the program was accepted\n", file, from + 1);
         bad++;
@@ -186,10 +194,12 @@ static bool takes_comment(const char *line) {
     for (const char *s = line; *s != '\0'; s++) {
         quotes += *s == '"';
     }
-    return quotes % 2 == 0 && strstr(line, "/*") == NULL && line[0] != '\0' && line[strlen(line) - 1] != '\\';
+    return quotes % 2 == 0 && strstr(line, "/*") == NULL && line[0] != '\0' &&
+           line[strlen(line) - 1] != '\\';
 }
 
-static void write_section(tf *t, const char *name, const line_buf *lines, size_t from, size_t to, FILE *out) {
+static void write_section(tf *t, const char *name, const line_buf *lines, size_t from, size_t to,
+                          FILE *out) {
     found_buf got = {0};
     run(t, name, section(t, lines, from, to), (int)from + 1, &got);
     for (size_t i = from; i < to; i++) {
@@ -197,13 +207,15 @@ static void write_section(tf *t, const char *name, const line_buf *lines, size_t
         bool inline_ok = takes_comment(lines->data[i]);
         for (size_t k = 0; k < got.count; k++) {
             if (got.data[k].line == (int)i + 1 && inline_ok) {
-                fprintf(out, " // error[E%04d] %d: %s", got.data[k].id, got.data[k].col, got.data[k].text);
+                fprintf(out, " // error[E%04d] %d: %s", got.data[k].id, got.data[k].col,
+                        got.data[k].text);
             }
         }
         fputc('\n', out);
         for (size_t k = 0; k < got.count; k++) {
             if (got.data[k].line == (int)i + 1 && !inline_ok) {
-                fprintf(out, "//^ error[E%04d] %d: %s\n", got.data[k].id, got.data[k].col, got.data[k].text);
+                fprintf(out, "//^ error[E%04d] %d: %s\n", got.data[k].id, got.data[k].col,
+                        got.data[k].text);
             }
         }
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libFuzzer target: any bytes as Tegula source. Loading and checking must end without a crash; every
- * diagnostic renders; what parses formats, and formatting twice changes nothing. Compiled with
- * TG_FUZZ_SYNTAX_ONLY it leaves the checker out.
+ * libFuzzer target: any bytes as Tegula source. Loading and checking must end without a crash;
+ * every diagnostic renders; what parses formats, and formatting twice changes nothing. Compiled
+ * with TG_FUZZ_SYNTAX_ONLY it leaves the checker out.
  */
 #include <setjmp.h>
 #include <stdint.h>
@@ -30,7 +30,8 @@ static void check_format(tg_arena *arena, const tg_source *src) {
     }
     tg_source formatted = {"formatted", once.data, once.len};
     st = tg_format_source(arena, &sink, &formatted, &twice);
-    if (st != TG_E_NOMEM && (st != TG_OK || once.len != twice.len || memcmp(once.data, twice.data, once.len) != 0)) {
+    if (st != TG_E_NOMEM &&
+        (st != TG_OK || once.len != twice.len || memcmp(once.data, twice.data, once.len) != 0)) {
         abort();
     }
 }
