@@ -107,10 +107,13 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
 
 /*
  * The number of rows is known only at run time: a chain of branches, each form serving up to so many
- * rows. One row and few rows are worth a form of their own: they are bound by memory.
+ * rows. Over the whole of a long k (weights read once from memory), one row and few rows are worth a
+ * form of their own; a tile's k is not worth their code.
  */
 static void emit_by_rows(dot_gen *g) {
-    int64_t most = g->x.extent, limit = skinny_rows(g), up_to[3] = {1, FEW_ROWS, limit};
+    int64_t most = g->x.extent, limit = skinny_rows(g);
+    bool streams = g->d->k <= 0;
+    int64_t up_to[3] = {streams ? 1 : limit, streams ? FEW_ROWS : limit, limit};
     tg_op *branch[3] = {NULL, NULL, NULL};
     int depth = 0;
     for (int i = 0; i < 3; i++) {

@@ -17,6 +17,7 @@ enum { MAX_BLOCK = 4 };
 
 typedef struct along_k {
     int mr, nr, unroll;
+    int64_t most_rows;    /* x rows this code has to serve */
     bool stage_x, stage_y;
     bool blocked_k;
     int64_t ks, pitch;    /* block of k in elements; words between staged rows */
@@ -54,6 +55,7 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     along_k p = {.step = (int64_t)g->vl * g->per_word};
     int64_t wb = g->word_bytes, rows = tg_min_i64(max_rows, g->x.extent), k = g->d->k;
     choose_sums(g, &p, rows);
+    p.most_rows = rows;
     p.stage_x = !plain_along_k(g, &g->x);
     p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
     /* x rows pass once per block of y rows: a few of them from the first level, more from the second. */
@@ -174,9 +176,9 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
     }
 }
 
-/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors. */
+/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors. `ahead`: a y row needed later. */
 static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                      tg_value *k0, tg_value *kl, tg_value **acc) {
+                      tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
     int n = p->mr * p->nr * p->unroll;
     int64_t stride = p->step * p->unroll;
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
@@ -187,6 +189,9 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     carried[n] = dot_ix(g, 0);
     tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), n + 1, carried, &k);
+    if (ahead) {
+        dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
+    }
     sum_step(g, p, x, y, k0, k, p->unroll, carried);
     carried[n] = dot_addc(g, k, stride);
     tg_build_end_for(g->b, loop, n + 1, carried);
@@ -292,18 +297,22 @@ static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) 
     sum_rows y;
     if (p->stage_y) {
         tg_value *count = dot_min(g, dot_sub(g, g->y.len, j.iv), dot_ix(g, p->nr));
-        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch, p->nr);
+        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch, 0);
         y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
     } else {
         y = memory_rows(g, &g->y, k0, j.iv, p->nr);
         prefetch_heads(g, p, &y, k0);
     }
-    dot_loop i = dot_for(g, zero, g->x.len, p->mr);
-    sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i.iv, p->mr)
-                            : memory_rows(g, &g->x, k0, i.iv, p->mr);
-    sum_block(g, p, &x, &y, k0, kl, acc);
+    /* Every block of x rows asks for one row of the next y block, spread over its own work. */
+    bool several = p->most_rows > p->mr;
+    tg_value *i, *ahead[1] = {dot_addc(g, j.iv, p->nr)};
+    tg_op *loop = tg_build_for(g->b, zero, g->x.len, dot_ix(g, p->mr), 1, ahead, &i);
+    sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i, p->mr)
+                            : memory_rows(g, &g->x, k0, i, p->mr);
+    sum_block(g, p, &x, &y, k0, kl, several ? ahead[0] : NULL, acc);
     add_block(g, p, &x, &y, acc, g->d->acc_zero && !p->blocked_k);
-    dot_end_for(g, i);
+    ahead[0] = dot_addc(g, ahead[0], 1);
+    tg_build_end_for(g->b, loop, 1, ahead);
     dot_end_for(g, j);
 }
 
