@@ -644,7 +644,8 @@ static void step_keys(gen *g) {
 
 static bool is_matrix(const gen_value *v) {
     const tg_type *t = v->v->type;
-    return t->rank == 2 && t->dtype != TG_DT_BOOL && t->dtype != TG_DT_F8E8M0;
+    bool sixteen = t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16; /* the language multiplies these as i32 */
+    return t->rank == 2 && t->dtype != TG_DT_BOOL && t->dtype != TG_DT_F8E8M0 && !sixteen;
 }
 
 /* x as a [k, n] or [m, k] operand: with a bound that keeps the sum exact, joint masks resolved. */

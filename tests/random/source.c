@@ -141,8 +141,7 @@ static void put_index(maker *m, char axis, value *r) {
     }
 }
 
-static void load(maker *m) {
-    int p = below(m, m->n_inputs);
+static void load_input(maker *m, int p) {
     const input *in = &m->inputs[p];
     value v = {.exact = true, .bound = 8, .k = is_float_name(in->dtype) ? KIND_FLOAT : KIND_INT};
     if (strchr(in->axes, 'k') != NULL && !m->in_loop) {
@@ -162,6 +161,8 @@ static void load(maker *m) {
     tg_sb_addf(&m->sb, "]%s\n", raw ? "" : v.k == KIND_FLOAT ? " as f32" : " as i32");
     push(m, v);
 }
+
+static void load(maker *m) { load_input(m, below(m, m->n_inputs)); }
 
 /* ---- expressions ---------------------------------------------------------------------------------- */
 
@@ -409,8 +410,13 @@ static void declare(maker *m, carried *c) {
     tg_sb_addc(&m->sb, '\n');
 }
 
-/* A value of these axes in the pool, made by a load if need be; NULL when there is none. */
+/* A value of these axes in the pool, or loaded now; NULL when no input has them. */
 static const value *with_axes(maker *m, kind k, const char *axes) {
+    for (int p = 0; p < m->n_inputs && chance(m, 70); p++) {
+        if (strcmp(m->inputs[p].axes, axes) == 0 && is_float_name(m->inputs[p].dtype) == (k == KIND_FLOAT)) {
+            load_input(m, p);
+        }
+    }
     for (int i = m->n - 1; i >= 0; i--) {
         if (m->pool[i].k == k && strcmp(m->pool[i].axes, axes) == 0 && chance(m, 60)) {
             return &m->pool[i];
