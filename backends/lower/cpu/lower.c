@@ -532,6 +532,28 @@ static void decode_pid(tg_lower *L, tg_value *pid, tg_value **blocks) {
     }
 }
 
+static bool can_trap(const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_ASSERT || op->code == TG_OP_WHILE) {
+            return true;
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            if (can_trap(op->regions[i])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Which program runs, should it trap. */
+static void note_program(tg_lower *L, tg_value *report, tg_value *pid) {
+    if (can_trap(L->kernel->body)) {
+        tg_value *at = tg_build_index(&L->b, (int64_t)offsetof(struct tg_cpu_report, program));
+        tg_build_storem(&L->b, tg_build_gep(&L->b, report, at, 1), pid, 0);
+    }
+}
+
 static void emit_phase(tg_lower *L) {
     const tg_type *ptr = tg_type_ptr(L->out), *i64 = tg_type_scalar(L->out, TG_DT_I64);
     const tg_type *types[6] = {ptr, i64, i64, ptr, ptr, ptr};
@@ -550,6 +572,7 @@ static void emit_phase(tg_lower *L) {
     tg_value *blocks[TG_MAX_RANK + 1], *pid;
     grid_blocks(L, blocks, false);
     tg_op *loop = tg_build_for(b, args[1], args[2], tg_build_index(b, 1), 0, NULL, &pid);
+    note_program(L, args[5], pid);
     decode_pid(L, pid, blocks);
     tg_func *k = L->kernel;
     for (int i = 0; i < k->body->n_args; i++) {
