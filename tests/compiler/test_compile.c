@@ -351,10 +351,252 @@ static void test_memory(void **state) {
     }
 }
 
+/* ---- ops, variants, facts ------------------------------------------------------------------- */
+
+static tgr_module *load_source(rt_world *w, const char *source, uint32_t flags) {
+    tgc_options o = options_for(source);
+    tgr_load_options l = TGR_INIT(tgr_load_options);
+    l.flags = flags;
+    tgr_module *m = NULL;
+    char *text = NULL;
+    tgr_status st = tgr_module_from_source(w->device, &o, NULL, &l, &m, &text);
+    if (text) {
+        fprintf(stderr, "%s\n", text);
+    }
+    rt_expect(w, st, TGR_OK);
+    tgc_text_free(&o, text);
+    return m;
+}
+
+static const char op_source[] =
+    "kernel scale[T: f32 | f64](x: T[N], s: T, out y: T[N]) grid i: N by 32 { y[i] = x[i] * s }\n"
+    "kernel rows(x: f32[M, N], out y: f32[M]) tune BN = 16 grid i: M by 8 {\n"
+    "  var acc = zeros f32[8]\n"
+    "  for j: N by BN { acc += sum(x[i, j], axis 1) }\n"
+    "  y[i] = acc\n"
+    "}\n"
+    "op twice(x: f32[M, N], out y: f32[M]) {\n"
+    "  temp t: f32[M], u: f32[M]\n"
+    "  rows(x, out t)\n"
+    "  scale(t, 2.0, out u)\n"
+    "  if M < 4 { scale(u, 10.0, out y) } else { scale(u, 0.5, out y) }\n"
+    "}\n";
+
+static void test_op(void **state) {
+    (void)state;
+    rt_world w;
+    rt_open(&w, "cpu", 2, 0);
+    tgc_options o = options_for(op_source);
+    tgc_instance in = {.kernel = "twice"};
+    o.instances = &in;
+    o.n_instances = 1;
+    tgr_module *m = NULL;
+    char *text = NULL;
+    tgr_status st = tgr_module_from_source(w.device, &o, NULL, NULL, &m, &text);
+    if (text) {
+        fprintf(stderr, "%s\n", text);
+    }
+    rt_expect(&w, st, TGR_OK);
+    tgc_text_free(&o, text);
+    tgr_kernel *op = NULL;
+    rt_expect(&w, tgr_module_find(m, "twice", NULL, 0, &op), TGR_OK);
+    static float x[40 * 37], y[40];
+    for (int i = 0; i < 40 * 37; i++) {
+        x[i] = (float)(i % 11);
+    }
+    for (int64_t rows = 1; rows <= 40; rows += 13) {
+        int64_t ex[] = {rows, 37}, ey[] = {rows};
+        tgr_arg args[] = {tgr_arg_tensor(x, TG_DT_F32, 2, ex), tgr_arg_tensor(y, TG_DT_F32, 1, ey)};
+        rt_expect(&w, tgr_launch(w.queue, op, args, 2, NULL), TGR_OK);
+        for (int64_t i = 0; i < rows; i++) {
+            float want = 0;
+            for (int j = 0; j < 37; j++) {
+                want += x[i * 37 + j];
+            }
+            assert_true(y[i] == want * 2 * (rows < 4 ? 10.0f : 0.5f));
+        }
+    }
+    tgr_module_release(m);
+    rt_close(&w);
+}
+
+static const char variant_source[] =
+    "kernel add(a: f32[M], b: f32[M], out c: f32[M]) tune BM = 64 grid i: M by BM { c[i] = a[i] + b[i] }\n"
+    "schedule add for cpu when M <= 4 { BM = 4 }\n"
+    "schedule add for cpu == x86-64-v4 when M > 1000 { BM = 512 }\n";
+
+static void see_variant(void *user, const tgr_profile_record *r) { (void)snprintf(user, 64, "%s", r->variant); }
+
+static void test_variants(void **state) {
+    (void)state;
+    static const char *const targets[] = {"x86-64-v3", "x86-64-v4"};
+    char seen[64] = "";
+    tgc_options o = options_for(variant_source);
+    o.targets = targets;
+    o.n_targets = 2;
+    tgc_result r;
+    tgr_status st = tgc_compile(&o, &r);
+    if (r.diagnostics) {
+        fprintf(stderr, "%s\n", r.diagnostics);
+    }
+    assert_int_equal(st, TGR_OK);
+    tgr_context_options co = TGR_INIT(tgr_context_options);
+    co.profile = see_variant;
+    co.profile_user = seen;
+    tgr_context *context = NULL;
+    tgr_device *device = NULL;
+    tgr_queue *queue = NULL;
+    tgr_module *m = NULL;
+    assert_int_equal(tgr_context_create(&co, &context), TGR_OK);
+    assert_int_equal(tgr_device_open(context, "cpu", NULL, &device), TGR_OK);
+    assert_int_equal(tgr_queue_create(device, 0, &queue), TGR_OK);
+    tgr_load_options l = TGR_INIT(tgr_load_options);
+    l.flags = TGR_LOAD_TRUSTED;
+    l.isa = "x86-64-v3";
+    assert_int_equal(tgr_module_load(device, r.bytes, r.n_bytes, &l, &m), TGR_OK);
+    tgr_device_info info;
+    tgr_device_get_info(device, &info);
+    bool runs = info.features >> TG_ISA_X86_64_V3 & 1;
+    static float a[2000], b[2000], c[2000];
+    static const struct {
+        int64_t n;
+        const char *tune;
+    } cases[] = {{3, "BM=4"}, {4, "BM=4"}, {5, "BM=64"}, {2000, "BM=64"}};
+    for (size_t i = 0; i < 4 && runs; i++) {
+        tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 1, &cases[i].n), tgr_arg_tensor(b, TG_DT_F32, 1, &cases[i].n),
+                          tgr_arg_tensor(c, TG_DT_F32, 1, &cases[i].n)};
+        a[cases[i].n - 1] = 5;
+        assert_int_equal(tgr_launch(queue, tgr_module_kernel(m, 0), args, 3, NULL), TGR_OK);
+        assert_true(c[cases[i].n - 1] == 5);
+        assert_non_null(strstr(seen, cases[i].tune));
+        a[cases[i].n - 1] = 0;
+    }
+    tgr_module_release(m);
+    tgr_queue_release(queue);
+    tgr_device_release(device);
+    tgr_context_release(context);
+    tgc_result_fini(&r);
+}
+
+static const char trap_source[] = "kernel pick(x: f32[N], i: i32[M] sorted in 0..N, out y: f32[M])\n"
+                                  "  grid m: M by 8\n"
+                                  "{\n"
+                                  "  let k = i[m.start]\n"
+                                  "  assert k < 5\n"
+                                  "  y[m] = x[i[m]] else 0.0\n"
+                                  "}\n";
+
+static void test_traps(void **state) {
+    (void)state;
+    rt_world w;
+    rt_open(&w, "cpu", 2, 0);
+    tgr_module *m = load_source(&w, trap_source, 0);
+    float x[10] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, y[20];
+    int32_t i[20];
+    for (int k = 0; k < 20; k++) {
+        i[k] = k / 5;
+    }
+    int64_t ex = 10, ey = 20;
+    tgr_arg args[] = {tgr_arg_tensor(x, TG_DT_F32, 1, &ex), tgr_arg_tensor(i, TG_DT_I32, 1, &ey),
+                      tgr_arg_tensor(y, TG_DT_F32, 1, &ey)};
+    tgr_launch_options o = TGR_INIT(tgr_launch_options);
+    o.checked = 1;
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, &o), TGR_OK);
+    assert_true(y[19] == 3);
+    i[19] = 12;
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, NULL), TGR_OK); /* no check, no harm */
+    assert_true(y[19] == 0);
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, &o), TGR_E_FACT);
+    rt_expect_message(&w, "element 19 is 12, outside 0..10");
+    i[19] = 1;
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, &o), TGR_E_FACT);
+    i[16] = 7;
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, NULL), TGR_E_TRAP);
+    rt_expect_message(&w, "kernel `pick`, line 5: an assertion failed (program 2)");
+    tgr_module_release(m);
+    rt_close(&w);
+}
+
+static const char instances_source[] =
+    "kernel copy[T: f32 | i32, B](x: T[N], out y: T[N]) grid i: N by B { y[i] = x[i] }\n"
+    "kernel free(out y: f32[N]) grid i: N by 8 { y[i] = zeros f32[8] }\n"
+    "instantiate copy [f32] B=8\n"
+    "instantiate copy [i32] B=16\n";
+
+static void test_instances(void **state) {
+    (void)state;
+    rt_world w;
+    rt_open(&w, "cpu", 2, 0);
+    tgr_module *m = load_source(&w, instances_source, 0);
+    assert_int_equal(tgr_module_kernel_count(m), 3);
+    tgr_kernel *k = NULL;
+    rt_expect(&w, tgr_module_find(m, "copy", NULL, 0, &k), TGR_E_INVALID);
+    rt_expect_message(&w, "2 specialisations of `copy` agree");
+    tgr_setting want = {"T", "i32"};
+    rt_expect(&w, tgr_module_find(m, "copy", &want, 1, &k), TGR_OK);
+    int32_t x[5] = {1, 2, 3, 4, 5}, y[5] = {0};
+    int64_t n = 5;
+    tgr_arg args[] = {tgr_arg_tensor(x, TG_DT_I32, 1, &n), tgr_arg_tensor(y, TG_DT_I32, 1, &n)};
+    rt_expect(&w, tgr_launch(w.queue, k, args, 2, NULL), TGR_OK);
+    assert_memory_equal(x, y, sizeof x);
+    want = (tgr_setting){"B", "8"};
+    rt_expect(&w, tgr_module_find(m, "copy", &want, 1, &k), TGR_OK);
+    rt_expect(&w, tgr_launch(w.queue, k, args, 2, NULL), TGR_E_MISMATCH);
+    tgr_module_release(m);
+    rt_close(&w);
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_imports(void **state) {
+    (void)state;
+    char dir[] = "/tmp/tegula-import-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/lib.tg", dir);
+    write_file(path, "fn half(x) { return x * 0.5 }\n");
+    static const char source[] = "import \"lib.tg\"\n"
+                                 "kernel k(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = lib.half(x[i]) }\n";
+    static const char outside[] = "import \"../lib.tg\"\nkernel k(out y: f32[N]) grid i: N by 8 { y[i] = zeros f32[8] }\n";
+    rt_world w;
+    rt_open(&w, "cpu", 2, 0);
+    tgc_options o = options_for(source);
+    tgr_module *m = NULL;
+    assert_int_equal(tgr_module_from_source(w.device, &o, NULL, NULL, &m, NULL), TGR_E_SOURCE); /* no imports */
+    o.import_dir = dir;
+    char *text = NULL;
+    tgr_status st = tgr_module_from_source(w.device, &o, NULL, NULL, &m, &text);
+    if (text) {
+        fprintf(stderr, "%s\n", text);
+    }
+    rt_expect(&w, st, TGR_OK);
+    tgc_text_free(&o, text);
+    float x[3] = {2, 4, 8}, y[3];
+    int64_t n = 3;
+    tgr_arg args[] = {tgr_arg_tensor(x, TG_DT_F32, 1, &n), tgr_arg_tensor(y, TG_DT_F32, 1, &n)};
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 2, NULL), TGR_OK);
+    assert_true(y[0] == 1 && y[1] == 2 && y[2] == 4);
+    tgr_module_release(m);
+    m = NULL;
+    o = options_for(outside);
+    o.import_dir = dir;
+    assert_int_equal(tgr_module_from_source(w.device, &o, NULL, NULL, &m, NULL), TGR_E_SOURCE);
+    rt_close(&w);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_jit),     cmocka_unit_test(test_emit),
                                        cmocka_unit_test(test_stages),  cmocka_unit_test(test_pipeline),
                                        cmocka_unit_test(test_targets), cmocka_unit_test(test_wrong),
-                                       cmocka_unit_test(test_cache),   cmocka_unit_test(test_memory)};
+                                       cmocka_unit_test(test_cache),   cmocka_unit_test(test_memory),
+                                       cmocka_unit_test(test_op),      cmocka_unit_test(test_variants),
+                                       cmocka_unit_test(test_traps),   cmocka_unit_test(test_instances),
+                                       cmocka_unit_test(test_imports)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
