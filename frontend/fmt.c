@@ -226,6 +226,9 @@ static bool space_before_open(const fmt *f, int i) {
 static bool space_between(const fmt *f, int i) {
     const ftok *x = &f->toks[i], *p = &f->toks[i - 1];
     tg_token_kind a = p->t.kind, b = x->t.kind;
+    if (p->unary && a == TG_TOK_SUB && b == TG_TOK_SUB) {
+        return true; /* `- -x`: `--` would be another token */
+    }
     if (x->tight || p->unary || a == TG_TOK_DOT || b == TG_TOK_DOT || b == TG_TOK_COMMA ||
         b == TG_TOK_SEMI) {
         return false;

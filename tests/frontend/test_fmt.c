@@ -35,6 +35,12 @@ static void blanks(void **state) {
            "kernel k() {}\ncase k [f16] M=33 s=-1 tol abs 1e-3 rel 1\n");
 }
 
+static void signs(void **state) {
+    (void)state;
+    golden("const X = - - 1\nconst Y = 2- - -1\nconst Z = f(axis -1, axis - 1, !!a, ~-b)\n",
+           "const X = - -1\nconst Y = 2 - - -1\nconst Z = f(axis -1, axis - 1, !!a, ~-b)\n");
+}
+
 static void blocks(void **state) {
     (void)state;
     golden("kernel k() { if a { b = 1;\nc = 2; } else { d() } }",
@@ -105,7 +111,8 @@ static void corpus(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks), cmocka_unit_test(blocks),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks), cmocka_unit_test(signs),
+        cmocka_unit_test(blocks),
                                        cmocka_unit_test(long_lines), cmocka_unit_test(wrong_source),
                                        cmocka_unit_test(corpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
