@@ -561,7 +561,15 @@ static bool visit(tg_lower *L, tg_op *op) {
     if (oi->flags & TG_OPF_ELEMENTWISE) {
         bool changed = false;
         for (int i = 0; i < op->n_operands; i++) {
-            changed = all_axes(L, tg_operand(op, i), need) || changed;
+            tg_need own[TG_MAX_RANK];
+            for (int a = 0; need != NULL && a < op->results[0].type->rank; a++) {
+                own[a] = need[a];
+                /* What a mask hides behind a span's end is not needed. */
+                if (op->code == TG_OP_SELECT && i == 1 && own[a].kind == TG_NEED_FULL) {
+                    own[a] = mask_need(L, tg_operand(op, 0), a);
+                }
+            }
+            changed = all_axes(L, tg_operand(op, i), own) || changed;
         }
         return changed;
     }

@@ -2,9 +2,12 @@
 /*
  * Matrix products of the tile level: describes operands to tg_emit_dot.
  *
- * An operand is memory where it can be (a scratch buffer, a tensor read in place, seen through
- * permutes and constant slices), else an element source that evaluates the inlined expression.
- * The accumulator is the result's buffer. A loop whose whole body is products along its own span
+ * An operand is memory where it can be: a scratch buffer, or a window of a tensor read in place, seen
+ * through permutes and constant slices. What cannot be proven about a window (it lies inside the
+ * tensor, the mask along k has no hole) is tested when the program runs; a window that fails is first
+ * copied to scratch with zeros in the gaps, and base and strides are chosen accordingly. Other
+ * operands are element sources that evaluate the inlined expression. The accumulator is the result's
+ * buffer. A loop whose whole body is products along its own span
  *
  *   for k: K by BK { acc += a[i, k] @ b[k, j] }
  *
@@ -55,47 +58,70 @@ typedef struct plain {
     tg_value *stride[TG_MAX_RANK];      /* bytes */
     int64_t const_stride[TG_MAX_RANK];  /* or -1 */
     tg_dtype dtype;
+    tg_value *ok;                       /* the memory may be used; NULL: always */
 } plain;
 
-static bool plain_load(tg_lower *L, tg_value *v, plain *p) {
+static void need_true(tg_lower *L, plain *p, tg_value *cond) {
+    p->ok = p->ok == NULL ? cond : tg_build_binary(&L->b, TG_OP_AND, p->ok, cond);
+}
+
+/* Adds the conditions under which index k's window [lo, lo + n) or position lies inside. */
+static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_tensor *t, int k, bool bounded) {
+    tg_builder *b = &L->b;
+    tg_value *zero = tg_build_index(b, 0), *dim = t->dim[k];
+    if (ix->v->type->kind != TG_TY_SPAN) {
+        tg_value *i = tg_build_cast(b, tg_scalar(L, ix->v), TG_DT_I64);
+        need_true(L, p, tg_build_cmp(b, TG_CMP_GE, i, zero));
+        need_true(L, p, tg_build_cmp(b, TG_CMP_LT, i, dim));
+        return;
+    }
+    const tg_vinfo *s = tg_info(L, ix->v);
+    tg_value *n = bounded ? s->len : tg_build_index(b, ix->v->type->shape[0]);
+    tg_value *end = tg_build_binary(b, TG_OP_ADD, s->lo, n);
+    need_true(L, p, tg_build_cmp(b, TG_CMP_GE, s->lo, zero));
+    need_true(L, p, tg_build_cmp(b, TG_CMP_LE, end, bounded ? dim : tg_build_binary(b, TG_OP_MIN, dim, s->hi)));
+}
+
+static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
     tg_op *op = v->def;
     tg_index ix[TG_MAX_RANK];
     tg_value *mask;
     int n = tg_indices(op, ix, &mask);
     tg_tensor *t = tg_tensor_of(L, tg_operand(op, 0));
+    bool taken[TG_MAX_RANK] = {false};
     if (mask != NULL || t->elem_bytes == 0) {
         return false;
     }
-    bool taken[TG_MAX_RANK] = {false};
+    for (int k = 0; k < n; k++) {
+        bool span = ix[k].v->type->kind == TG_TY_SPAN;
+        if ((!span && ix[k].n_axes != 0) || (span && taken[ix[k].axes[0]])) {
+            return false;
+        }
+        if (span) {
+            taken[ix[k].axes[0]] = true;
+        }
+    }
     tg_builder *b = &L->b;
     p->ptr = t->base;
     p->dtype = t->dtype;
     for (int k = 0; k < n; k++) {
-        bool span = ix[k].v->type->kind == TG_TY_SPAN;
-        bool bounded = false;
+        bool span = ix[k].v->type->kind == TG_TY_SPAN, bounded = false;
         if (span) {
             const tg_need *need = &tg_info(L, v)->need[ix[k].axes[0]];
-            bounded = tg_span_is_full(ix[k].v) ||
-                      (need->kind == TG_NEED_SPAN && need->span == tg_info(L, ix[k].v)->canon);
+            tg_value *canon = tg_info(L, ix[k].v)->canon;
+            bounded = tg_span_is_full(ix[k].v) || canon == k_span ||
+                      (need->kind == TG_NEED_SPAN && need->span == canon);
         }
-        if ((!span && ix[k].n_axes != 0) || !tg_index_proven(L, op, k, &ix[k], bounded)) {
-            return false;
+        if (!tg_index_proven(L, op, k, &ix[k], bounded)) {
+            window_inside(L, p, &ix[k], t, k, bounded);
         }
-    }
-    for (int k = 0; k < n; k++) {
-        bool span = ix[k].v->type->kind == TG_TY_SPAN;
         tg_value *first = span ? tg_info(L, ix[k].v)->lo
                                : tg_build_cast(b, tg_scalar(L, ix[k].v), TG_DT_I64);
         tg_value *stride = t->const_stride[k] >= 0 ? tg_build_index(b, t->const_stride[k]) : t->stride[k];
         p->ptr = tg_build_gep(b, p->ptr, tg_build_binary(b, TG_OP_MUL, first, stride), 1);
         if (span) {
-            int axis = (int)ix[k].axes[0];
-            if (taken[axis]) {
-                return false;
-            }
-            taken[axis] = true;
-            p->stride[axis] = stride;
-            p->const_stride[axis] = t->const_stride[k];
+            p->stride[ix[k].axes[0]] = stride;
+            p->const_stride[ix[k].axes[0]] = t->const_stride[k];
         }
     }
     return true;
@@ -109,7 +135,7 @@ static bool exact_widening(tg_dtype from, tg_dtype to) {
     return false;
 }
 
-static bool plain_memory(tg_lower *L, tg_value *v, plain *p) {
+static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
     const tg_vinfo *info = tg_info(L, v);
     tg_builder *b = &L->b;
     if (info->kind == TG_V_BUFFER) {
@@ -123,17 +149,17 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p) {
         return tg_dtype_bits(v->type->dtype) >= 8;
     }
     if (info->kind == TG_V_LAZY) {
-        return plain_load(L, v, p);
+        return plain_load(L, v, p, k_span);
     }
     if (info->kind != TG_V_INLINE || v->def == NULL) {
         return false;
     }
     tg_op *op = v->def;
-    plain from;
+    plain from = {.ok = NULL};
     switch ((int)op->code) {
     case TG_OP_PERMUTE: {
         const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
-        if (!plain_memory(L, tg_operand(op, 0), &from)) {
+        if (!plain_memory(L, tg_operand(op, 0), &from, k_span)) {
             return false;
         }
         *p = from;
@@ -145,7 +171,7 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p) {
     }
     case TG_OP_SLICE: {
         const tg_attr *offsets = tg_attr_get(op, TG_ATTR_OFFSETS);
-        if (!plain_memory(L, tg_operand(op, 0), p)) {
+        if (!plain_memory(L, tg_operand(op, 0), p, k_span)) {
             return false;
         }
         for (int r = 0; r < v->type->rank; r++) {
@@ -160,7 +186,7 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p) {
         if (!exact_widening(tg_operand(op, 0)->type->dtype, v->type->dtype)) {
             return false;
         }
-        return plain_memory(L, tg_operand(op, 0), p);
+        return plain_memory(L, tg_operand(op, 0), p, k_span);
     default:
         return false;
     }
@@ -227,26 +253,202 @@ static int expression_size(tg_lower *L, const tg_value *v, int depth) {
     return n;
 }
 
-static void fill_operand(tg_lower *L, tg_value *v, source *s, tg_dot_operand *o) {
-    int batch = s->batch;
-    *o = (tg_dot_operand){.vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype};
-    plain p;
-    if (plain_memory(L, v, &p)) {
-        o->base = p.ptr;
-        o->dtype = p.dtype;
-        o->row_bytes = p.stride[batch];
-        o->col_bytes = p.stride[batch + 1];
-        for (int k = 0; k < batch; k++) {
-            tg_value *at = s->at[k].v;
-            o->base = tg_build_gep(&L->b, o->base, tg_build_binary(&L->b, TG_OP_MUL, at, p.stride[k]), 1);
+static bool is_zero(const tg_value *v) {
+    int64_t i;
+    double f;
+    if (v->def != NULL && v->def->code == TG_OP_BROADCAST) {
+        return is_zero(tg_operand(v->def, 0));
+    }
+    return (tg_value_const_int(v, &i) && i == 0) ||
+           (tg_value_const_float(v, &f) && f == 0 && !__builtin_signbit(f));
+}
+
+typedef struct memory {
+    tg_lower *L;
+    tg_value *base, *row_bytes, *col_bytes, *bounce;
+    tg_dtype dtype, compute;
+    int unit_cols;
+} memory;
+
+/* The factors of a conjunction along one axis: masks of rank 1 under broadcasts and ANDs. */
+static int factors_along(const tg_value *m, int axis, const tg_value **out, int n, int max) {
+    const tg_op *op = m->def;
+    if (m->type->rank == 1 && axis == 0) {
+        if (op != NULL && op->code == TG_OP_AND) {
+            n = factors_along(tg_operand(op, 0), 0, out, n, max);
+            return factors_along(tg_operand(op, 1), 0, out, n, max);
         }
-        int64_t bytes = tg_scratch_elem_bytes(p.dtype);
-        o->unit_cols = p.const_stride[batch + 1] == bytes ? 1 : p.const_stride[batch] == bytes ? 0 : -1;
-        o->cheap = true;
+        if (n < max) {
+            out[n++] = m;
+        }
+        return n;
+    }
+    if (op == NULL) {
+        return n;
+    }
+    if (op->code == TG_OP_AND) {
+        n = factors_along(tg_operand(op, 0), axis, out, n, max);
+        return factors_along(tg_operand(op, 1), axis, out, n, max);
+    }
+    if (op->code == TG_OP_BROADCAST) {
+        const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
+        for (int a = 0; a < tg_operand(op, 0)->type->rank; a++) {
+            if (axes->list[a] == axis && tg_operand(op, 0)->type->shape[a] == m->type->shape[axis]) {
+                return factors_along(tg_operand(op, 0), a, out, n, max);
+            }
+        }
+    }
+    return n;
+}
+
+/* Is v surely 0 wherever the mask along `axis` is false? (v = select(m, x, 0) with m including it) */
+static bool zero_under(tg_lower *L, const tg_value *v, const tg_value *mask, int axis) {
+    const tg_value *have[16], *want[16];
+    const tg_op *op = v->def;
+    (void)L;
+    if (op != NULL && op->code == TG_OP_CAST) {
+        return zero_under(L, tg_operand(op, 0), mask, axis);
+    }
+    if (op == NULL || op->code != TG_OP_SELECT || !is_zero(tg_operand(op, 2)) || mask->type->rank != 1) {
+        return false;
+    }
+    int nh = factors_along(tg_operand(op, 0), axis, have, 0, 16), nw = factors_along(mask, 0, want, 0, 16);
+    for (int i = 0; i < nw; i++) {
+        bool found = false;
+        for (int k = 0; k < nh; k++) {
+            found = found || have[k] == want[i];
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return nw > 0 && nw < 16 && nh < 16;
+}
+
+/* Elements straight from an operand's memory: full vectors, leading lanes, single elements. */
+static tg_value *memory_vec(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
+                            int lanes, tg_value *valid) {
+    const memory *m = (const memory *)user;
+    tg_lower *L = m->L;
+    tg_value *p = tg_build_gep(b, m->base, tg_build_binary(b, TG_OP_MUL, i, m->row_bytes), 1);
+    p = tg_build_gep(b, p, tg_build_binary(b, TG_OP_MUL, j, m->col_bytes), 1);
+    const tg_type *t = tg_loop_type(L, m->dtype, lanes);
+    tg_value *v;
+    int64_t bytes = tg_scratch_elem_bytes(m->dtype);
+    if (lanes == 1 || (m->unit_cols == (along_cols ? 1 : 0) && valid == NULL)) {
+        v = tg_build_loadm(b, t, p, bytes);
+    } else if (m->unit_cols == (along_cols ? 1 : 0) && bytes >= 4) {
+        v = tg_build1(b, TG_OP_LOADM, t, 3, p, tg_build_pmask(b, valid, lanes), tg_build_int(b, t, 0));
+        tg_op_set_int(v->def, TG_ATTR_MASKED, 1);
+    } else if (m->unit_cols == (along_cols ? 1 : 0)) {
+        /* Narrow lanes have no masked load: the bytes that exist go through a cleared block. */
+        tg_value *n = tg_build_binary(b, TG_OP_MIN, valid, tg_build_index(b, lanes));
+        n = tg_build_binary(b, TG_OP_MUL, tg_build_binary(b, TG_OP_MAX, n, tg_build_index(b, 0)),
+                            tg_build_index(b, bytes));
+        tg_build_storem(b, m->bounce, tg_build_int(b, t, 0), bytes);
+        tg_value *copy[3] = {m->bounce, p, n};
+        tg_build_op(b, TG_OP_MEMCPY, 3, copy, 0, NULL, 0);
+        v = tg_build_loadm(b, t, m->bounce, bytes);
+    } else {
+        const tg_type *it = tg_type_vec(L->out, TG_DT_I64, lanes);
+        tg_value *step = tg_build_splat(b, along_cols ? m->col_bytes : m->row_bytes, lanes);
+        tg_value *index = tg_build_binary(b, TG_OP_MUL, tg_build1(b, TG_OP_LANES, it, 0), step);
+        tg_value *zero = tg_build_int(b, t, 0);
+        v = valid == NULL ? tg_build1(b, TG_OP_GATHERM, t, 3, p, index, zero)
+                          : tg_build1(b, TG_OP_GATHERM, t, 4, p, index, zero, tg_build_pmask(b, valid, lanes));
+        tg_op_set_int(v->def, TG_ATTR_BYTES, 1);
+        if (valid != NULL) {
+            tg_op_set_int(v->def, TG_ATTR_MASKED, 1);
+        }
+    }
+    return tg_expand_convert(b, L->mc, v, m->dtype, m->compute, TG_ROUND_RNE, false);
+}
+
+static void from_memory(tg_lower *L, const plain *p, int batch, const source *s, memory *m, tg_dot_operand *o) {
+    int64_t bytes = tg_scratch_elem_bytes(p->dtype);
+    tg_builder *b = &L->b;
+    o->base = p->ptr;
+    o->dtype = p->dtype;
+    o->row_bytes = p->stride[batch];
+    o->col_bytes = p->stride[batch + 1];
+    for (int k = 0; k < batch; k++) {
+        o->base = tg_build_gep(b, o->base, tg_build_binary(b, TG_OP_MUL, s->at[k].v, p->stride[k]), 1);
+    }
+    o->unit_cols = p->const_stride[batch + 1] == bytes ? 1 : p->const_stride[batch] == bytes ? 0 : -1;
+    o->cheap = true;
+    *m = (memory){.L = L, .base = o->base, .row_bytes = o->row_bytes, .col_bytes = o->col_bytes,
+                  .dtype = o->dtype, .compute = s->compute, .unit_cols = o->unit_cols, .bounce = L->zeros};
+    if (bytes < 4) {
+        m->bounce = tg_build1(&L->entry, TG_OP_ALLOCA, tg_type_ptr(L->out), 0);
+        tg_op_set_int(m->bounce->def, TG_ATTR_BYTES, 256);
+        tg_op_set_int(m->bounce->def, TG_ATTR_ALIGN, 64);
+    }
+    o->vec = memory_vec;
+    o->user = m;
+}
+
+/* Copies v to scratch where `use` is false, zero where the mask along k is, and lets p choose. */
+static void copy_unless(tg_lower *L, tg_value *v, tg_value *use, tg_value *mask, int k_axis, int unit, plain *p) {
+    tg_builder *b = &L->b;
+    tg_value *tmp = tg_temp_buffer(L, v, unit);
+    const tg_vinfo *info = tg_info(L, tmp);
+    tg_op *branch = NULL;
+    if (use != NULL) {
+        branch = tg_build_if(b, use, 0, NULL);
+        tg_build_else(b, branch, 0, NULL);
+    }
+    tg_emit_masked_copy(L, v, tmp, mask, k_axis);
+    if (branch != NULL) {
+        tg_build_end_if(b, branch, 0, NULL);
+    }
+    int64_t bytes = tg_scratch_elem_bytes(v->type->dtype);
+    tg_value *ptr = tg_buffer_ptr(L, b, tmp);
+    p->ptr = use == NULL ? ptr : tg_build_select(b, use, p->ptr, ptr);
+    for (int a = 0; a < v->type->rank; a++) {
+        int64_t own = info->stride[a] * bytes;
+        tg_value *s = tg_build_index(b, own);
+        p->const_stride[a] = use == NULL || p->const_stride[a] == own ? own : -1;
+        p->stride[a] = use == NULL || p->const_stride[a] == own ? s : tg_build_select(b, use, p->stride[a], s);
+    }
+    p->dtype = v->type->dtype;
+}
+
+typedef struct k_mask {
+    tg_value *mask; /* rank 1 or [batch.., k], in a buffer; NULL: a prefix only */
+    tg_value *source; /* the mask as the program wrote it */
+    tg_value *all;  /* bool: true everywhere (rank 1 masks) */
+} k_mask;
+
+static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_operand *o, const k_mask *km,
+                         int k_axis, tg_value *k_span) {
+    int batch = s->batch;
+    while (v->def != NULL && v->def->code == TG_OP_CAST && tg_info(L, v)->kind == TG_V_INLINE &&
+           exact_widening(tg_operand(v->def, 0)->type->dtype, v->type->dtype)) {
+        v = tg_operand(v->def, 0);
+    }
+    s->value = v;
+    *o = (tg_dot_operand){.vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype};
+    plain p = {.ok = NULL};
+    int unit = unit_axis(L, v, 0);
+    tg_value *mask = km->mask != NULL && !zero_under(L, v, km->source, batch + k_axis) ? km->mask : NULL;
+    bool packed = tg_dtype_bits(v->type->dtype) < 8, direct = !packed && plain_memory(L, v, &p, k_span);
+    if (batch == 0 && (mask != NULL || (direct && p.ok != NULL))) {
+        tg_value *use = !direct ? NULL : p.ok;
+        if (direct && mask != NULL) {
+            use = use == NULL ? km->all : tg_build_binary(&L->b, TG_OP_AND, use, km->all);
+        }
+        bool contracted = k_span != NULL; /* then the window is as long as the whole loop: no copy */
+        if (!contracted) {
+            copy_unless(L, v, use, mask, k_axis, unit >= 0 ? unit : v->type->rank - 1, &p);
+            p.ok = NULL;
+            direct = true;
+        }
+    }
+    if (direct && p.ok == NULL && (batch == 0 || mask == NULL)) {
+        from_memory(L, &p, batch, s, m, o);
         return;
     }
-    int a = unit_axis(L, v, 0);
-    o->unit_cols = a == batch + 1 ? 1 : a == batch ? 0 : -1;
+    o->unit_cols = unit == batch + 1 ? 1 : unit == batch ? 0 : -1;
     o->cheap = expression_size(L, v, 0) <= 3;
 }
 
@@ -284,17 +486,20 @@ static tg_value *prefix_length(tg_lower *L, tg_value *mask) {
                : NULL;
 }
 
-tg_value *tg_temp_buffer(tg_lower *L, tg_value *v) {
+tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner) {
     tg_value *t = TG_NEW(L->arena, tg_value);
     *t = *v;
     t->id = (uint32_t)(L->n_info++);
     tg_vinfo *info = tg_info(L, t);
-    *info = (tg_vinfo){.kind = TG_V_BUFFER, .inner = v->type->rank - 1};
-    int64_t stride = 1;
+    *info = (tg_vinfo){.kind = TG_V_BUFFER, .inner = inner};
+    int64_t stride = tg_round_up_i64(v->type->shape[inner], L->lanes);
+    info->stride[inner] = 1;
     for (int a = v->type->rank - 1; a >= 0; a--) {
-        info->need[a] = (tg_need){.kind = TG_NEED_FULL};
-        info->stride[a] = stride;
-        stride *= v->type->shape[a];
+        info->need[a] = tg_info(L, v)->need[a];
+        if (a != inner) {
+            info->stride[a] = stride;
+            stride *= v->type->shape[a];
+        }
     }
     info->bytes = (stride + L->lanes) * tg_scratch_elem_bytes(v->type->dtype);
     info->offset = L->scratch.used;
@@ -303,16 +508,6 @@ tg_value *tg_temp_buffer(tg_lower *L, tg_value *v) {
 }
 
 /* ---- one product ---------------------------------------------------------------------------------------------- */
-
-static bool is_zero(const tg_value *v) {
-    int64_t i;
-    double f;
-    if (v->def != NULL && v->def->code == TG_OP_BROADCAST) {
-        return is_zero(tg_operand(v->def, 0));
-    }
-    return (tg_value_const_int(v, &i) && i == 0) ||
-           (tg_value_const_float(v, &f) && f == 0 && !__builtin_signbit(f));
-}
 
 typedef struct product {
     tg_op *op;
@@ -324,7 +519,7 @@ typedef struct product {
 
 static tg_need axis_need(const tg_lower *L, const tg_value *v, int axis) { return tg_info(L, v)->need[axis]; }
 
-static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at, int batch, tg_value *mask_buffer,
+static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at, int batch, const k_mask *km,
                         tg_value *k_len, tg_need k_need) {
     tg_builder *b = &L->b;
     const tg_type *rt = p->result->type;
@@ -345,8 +540,9 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     d.m_len = tg_trip(L, d.m, &m_need);
     d.n_len = tg_trip(L, d.n, &n_need);
     d.k_len = k_len;
-    fill_operand(L, p->a, &sa, &d.a);
-    fill_operand(L, p->b, &sb, &d.b);
+    memory *ma = TG_NEW(L->arena, memory), *mb = TG_NEW(L->arena, memory);
+    fill_operand(L, p->a, &sa, ma, &d.a, km, 1, p->k_span);
+    fill_operand(L, p->b, &sb, mb, &d.b, km, 0, p->k_span);
     int64_t bytes = tg_scratch_elem_bytes(rt->dtype);
     d.acc = tg_buffer_ptr(L, b, p->result);
     d.acc_pitch = ri->stride[batch];
@@ -354,10 +550,10 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     for (int k = 0; k < batch; k++) {
         d.acc = tg_build_gep(b, d.acc, batch_at[k].v, ri->stride[k] * bytes);
     }
-    if (mask_buffer != NULL) {
-        const tg_vinfo *mi = tg_info(L, mask_buffer);
-        d.kmask = tg_buffer_ptr(L, b, mask_buffer);
-        for (int k = 0; k < batch && mask_buffer->type->rank == batch + 1; k++) {
+    if (km->mask != NULL && batch > 0) { /* holes are left to the product */
+        const tg_vinfo *mi = tg_info(L, km->mask);
+        d.kmask = tg_buffer_ptr(L, b, km->mask);
+        for (int k = 0; k < batch && km->mask->type->rank == batch + 1; k++) {
             d.kmask = tg_build_gep(b, d.kmask, batch_at[k].v, mi->stride[k]);
         }
     }
@@ -367,12 +563,27 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     }
 }
 
+/* Are the first n bytes of a rank-1 mask buffer all 1? */
+static tg_value *all_true(tg_lower *L, tg_value *mask, tg_value *n) {
+    tg_ctx x = tg_ctx_begin(L, 1);
+    tg_value *count = tg_build_index(&x.bl[0], 0), *iv;
+    tg_op *loop = tg_ctx_open(&x, count, n, 1, 1, &count, &iv);
+    tg_coord c = {.v = iv, .level = x.depth, .align = 1};
+    tg_value *on = tg_buffer_read(&x, mask, &c).v;
+    count = tg_build_binary(&x.bl[x.depth], TG_OP_ADD, count, tg_build_cast(&x.bl[x.depth], on, TG_DT_I64));
+    tg_ctx_close(&x, loop, 1, &count);
+    tg_value *r = tg_build_cmp(&x.bl[0], TG_CMP_EQ, count, n);
+    tg_ctx_end(&x);
+    return r;
+}
+
 static void emit_product(tg_lower *L, const product *p) {
     tg_op *op = p->op;
     tg_builder *b = &L->b;
     int batch = (int)tg_attr_int(op, TG_ATTR_BATCH, 0);
     tg_value *mask = tg_attr_int(op, TG_ATTR_MASKED, 0) ? tg_operand(op, op->n_operands - 1) : NULL;
-    tg_value *k_len = p->k_len, *mask_buffer = NULL;
+    tg_value *k_len = p->k_len;
+    k_mask km = {NULL, NULL, NULL};
     int64_t mark = L->scratch.used, k = p->a->type->shape[batch + 1];
     tg_need k_need = {.kind = TG_NEED_FULL};
     if (k_len == NULL) {
@@ -383,13 +594,14 @@ static void emit_product(tg_lower *L, const product *p) {
         k_len = mask == NULL ? tg_build_index(b, k) : prefix_length(L, mask);
         if (k_len == NULL) {
             k_len = tg_trip(L, k, &k_need);
-            mask_buffer = mask;
+            km.mask = km.source = mask;
             if (tg_info(L, mask)->kind != TG_V_BUFFER || tg_info(L, mask)->inner != mask->type->rank - 1) {
-                mask_buffer = tg_temp_buffer(L, mask);
-                for (int a = 0; a < mask->type->rank; a++) {
-                    tg_info(L, mask_buffer)->need[a] = tg_info(L, mask)->need[a];
-                }
-                tg_emit_materialise(L, mask, mask_buffer);
+                tg_value *copy = tg_temp_buffer(L, mask, mask->type->rank - 1);
+                tg_emit_materialise(L, mask, copy);
+                km.mask = copy;
+            }
+            if (batch == 0) {
+                km.all = all_true(L, km.mask, k_len);
             }
         }
     }
@@ -402,7 +614,7 @@ static void emit_product(tg_lower *L, const product *p) {
                                 tg_build_index(b, 1), 0, NULL, &iv);
         at[i] = (tg_coord){.v = iv, .align = 1, .bound = need.kind == TG_NEED_SPAN ? need.span : NULL};
     }
-    one_product(L, p, at, batch, mask_buffer, k_len, k_need);
+    one_product(L, p, at, batch, &km, k_len, k_need);
     for (int i = batch - 1; i >= 0; i--) {
         tg_build_end_for(b, loops[i], 0, NULL);
     }

@@ -187,6 +187,8 @@ void tg_emit_region(tg_lower *L, tg_region *r);
 /* Writes v into its buffer (or `dest`'s). */
 void tg_emit_materialise(tg_lower *L, tg_value *v, tg_value *dest);
 void tg_emit_copy(tg_lower *L, tg_value *from, tg_value *to);
+/* As tg_emit_materialise, with 0 where `mask` (NULL, or rank 1 along `axis`) is false. */
+void tg_emit_masked_copy(tg_lower *L, tg_value *v, tg_value *dest, tg_value *mask, int axis);
 /* Emits a run of nest ops starting at op; marks the others done. */
 void tg_emit_nests(tg_lower *L, tg_op *op);
 bool tg_is_nest_op(const tg_lower *L, const tg_op *op);
@@ -194,7 +196,7 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op);
 void tg_emit_scalar_reduce_loop(tg_lower *L, tg_op *op); /* user, argmin, argmax: any layout */
 void tg_emit_dot_op(tg_lower *L, tg_op *op);
 /* A fresh buffer in dynamic scratch for a value of v's type; until L->scratch.used is reset. */
-tg_value *tg_temp_buffer(tg_lower *L, tg_value *v);
+tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner);
 bool tg_contractible(tg_lower *L, tg_op *loop);
 void tg_emit_contracted(tg_lower *L, tg_op *loop);
 void tg_emit_select_op(tg_lower *L, tg_op *op);

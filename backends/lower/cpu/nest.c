@@ -34,6 +34,8 @@ typedef struct action {
     tg_value *dest;  /* whose buffer is written; NULL for stores */
     int phase;
     tg_value *acc;   /* running reduction */
+    tg_value *zero_mask; /* rank 1 along zero_axis: false makes the element 0 */
+    int zero_axis;
     int n_reads;
     reading reads[MAX_READS];
     bool reads_overflow;
@@ -302,7 +304,7 @@ static bool same_axis(const nest *a, const nest *b, int axis) {
 /* ---- joining ------------------------------------------------------------------------------------------------ */
 
 static bool same_buffer(tg_lower *L, const tg_value *a, const tg_value *b) {
-    return tg_is_tile(a) && tg_is_tile(b) && tg_info(L, a)->kind == TG_V_BUFFER &&
+    return a != NULL && b != NULL && tg_is_tile(a) && tg_is_tile(b) && tg_info(L, a)->kind == TG_V_BUFFER &&
            tg_info(L, b)->kind == TG_V_BUFFER && tg_info(L, a)->offset == tg_info(L, b)->offset;
 }
 
@@ -567,6 +569,14 @@ static void act_element(nest *n, action *a) {
     }
     bool own = a->dest == a->value && a->value->def != NULL;
     tg_ev e = own ? tg_eval_op(x, a->value->def, a->value, n->c) : tg_elem(x, a->value, n->c);
+    if (a->zero_mask != NULL) {
+        tg_ev m = tg_elem(x, a->zero_mask, &n->c[a->zero_axis]);
+        bool vec = (e.vec || m.vec) && x->lanes > 1;
+        int level = e.level > m.level ? e.level : m.level;
+        tg_value *v = vec ? tg_ev_vec(x, e) : e.v, *on = vec ? tg_ev_vec(x, m) : m.v;
+        tg_builder *b = &x->bl[level];
+        e = (tg_ev){.v = tg_build_select(b, on, v, tg_build_int(b, v->type, 0)), .level = level, .vec = vec};
+    }
     tg_buffer_write(x, a->dest, n->c, e);
     if (own) {
         tg_memo_put(x, a->value, n->c, e);
@@ -786,9 +796,13 @@ void tg_emit_nests(tg_lower *L, tg_op *op) {
 }
 
 void tg_emit_materialise(tg_lower *L, tg_value *v, tg_value *dest) {
+    tg_emit_masked_copy(L, v, dest, NULL, 0);
+}
+
+void tg_emit_masked_copy(tg_lower *L, tg_value *v, tg_value *dest, tg_value *mask, int axis) {
     nest n = {.L = L, .rank = v->type->rank, .n_actions = 1};
     action *a = TG_NEW(L->arena, action);
-    *a = (action){.kind = ACT_MAT, .op = v->def, .value = v, .dest = dest};
+    *a = (action){.kind = ACT_MAT, .op = v->def, .value = v, .dest = dest, .zero_mask = mask, .zero_axis = axis};
     n.actions = a;
     for (int k = 0; k < n.rank; k++) {
         n.extent[k] = v->type->shape[k];

@@ -257,25 +257,17 @@ static bool feeds_dot(tg_lower *L, const tg_value *v) {
     return false;
 }
 
-/* All positions along spans are inside whenever the consumer stays inside its span. */
-static bool load_proven(tg_lower *L, const tg_op *load) {
+/* A load whose rows are found through an index tile, or that is masked. */
+static bool gathers(const tg_op *load) {
     tg_index ix[TG_MAX_RANK];
     tg_value *mask;
     int n = tg_indices(load, ix, &mask);
     for (int k = 0; k < n; k++) {
-        bool bounded = false;
-        if (ix[k].v->type->kind == TG_TY_SPAN) {
-            const tg_need *need = &tg_info(L, &load->results[0])->need[ix[k].axes[0]];
-            bounded = tg_span_is_full(ix[k].v) ||
-                      (need->kind == TG_NEED_SPAN && need->span == tg_info(L, ix[k].v)->canon);
-        } else if (ix[k].n_axes > 0) {
-            continue; /* one address per row, chosen per row */
-        }
-        if (ix[k].n_axes > 0 && !tg_index_proven(L, load, k, &ix[k], bounded)) {
-            return false;
+        if (ix[k].n_axes > 0 && ix[k].v->type->kind != TG_TY_SPAN) {
+            return true;
         }
     }
-    return mask == NULL;
+    return mask != NULL;
 }
 
 static bool written_at_all(const tg_lower *L, const tg_value *v) {
@@ -299,6 +291,22 @@ static bool wants_buffer(tg_lower *L, const tg_value *v) {
     return false;
 }
 
+/* Some index is a span over the surrounding loop's own range: the product may take the whole loop at
+ * once, reading the rows in place. */
+static bool along_loop_span(const tg_op *load) {
+    const tg_op *loop = load->parent->parent;
+    if (loop == NULL || loop->code != TG_OP_FOR) {
+        return false;
+    }
+    for (int k = 1; k < load->n_operands; k++) {
+        const tg_value *v = tg_operand(load, k);
+        if (v->type->kind == TG_TY_SPAN && tg_operand(v->def, 0) == loop->regions[0]->args[0]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
     tg_lower *L = p->L;
     if (!written_at_all(L, v)) {
@@ -314,7 +322,7 @@ static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
     bool repeated = p->evals[v->id] > 1;
     if (op->code == TG_OP_LOAD) {
         bool dot = feeds_dot(L, v);
-        if (!lazy_allowed(p, op) || (repeated && cost > COST_CHEAP) || (dot && !load_proven(L, op))) {
+        if (!lazy_allowed(p, op) || (repeated && cost > COST_CHEAP) || (dot && gathers(op) && loop_depth(op->parent) > 0 && !along_loop_span(op))) {
             return TG_V_BUFFER;
         }
         return TG_V_LAZY;
