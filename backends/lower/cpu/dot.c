@@ -15,7 +15,7 @@
 
 /* Rows up to which products along k beat packing: the transposing pack of B costs about as much as
  * a third of a multiply per element and lane, adding up lanes the same per result. */
-enum { FEW_COLUMNS = 4, FEW_ROWS = 4, ROWS_ALONG_K = 32 };
+enum { FEW_COLUMNS = 4, FEW_ROWS = 4, ROWS_ALONG_K = 32, LONG_K = 256 };
 
 tg_value *tg_scratch_take(tg_scratch *s, tg_builder *b, int64_t bytes) {
     int64_t at = s->used;
@@ -108,7 +108,8 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
 /*
  * The number of rows is known only at run time: a chain of branches, each form serving up to so many
  * rows. Over the whole of a long k (weights read once from memory), one row and few rows are worth a
- * form of their own; a tile's k is not worth their code.
+ * form of their own. A product over a tile's k stands inside loops that are often peeled into copies:
+ * there a second form has to pay for its code.
  */
 static void emit_by_rows(dot_gen *g) {
     int64_t most = g->x.extent, limit = skinny_rows(g);
@@ -116,6 +117,10 @@ static void emit_by_rows(dot_gen *g) {
     int64_t up_to[3] = {streams ? 1 : limit, streams ? FEW_ROWS : limit, limit};
     tg_op *branch[3] = {NULL, NULL, NULL};
     int depth = 0;
+    if (!streams && limit < most && (!g->y.k_unit || g->d->k < LONG_K)) {
+        dot_emit_packed(g);
+        return;
+    }
     for (int i = 0; i < 3; i++) {
         if (i > 0 && (up_to[i] <= up_to[i - 1] || up_to[i - 1] >= most)) {
             continue;

@@ -15,7 +15,7 @@
 #include "backends/lower/cpu/dot.h"
 
 /* Words of k by which packing runs ahead of itself in memory. */
-enum { PREFETCH_K = 8 };
+enum { PREFETCH_K = 24 };
 
 typedef struct packed {
     int mr, nv;
