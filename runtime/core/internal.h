@@ -287,13 +287,15 @@ tgr_status tgr_facts_check(const tgr_kernel *kernel, tgr_context *context, const
 bool tgr_tensors_overlap(const tgr_param *p, const int64_t *p_slots, tgr_range pr, const tgr_param *q,
                          const int64_t *q_slots, tgr_range qr);
 
-typedef enum tgr_command_kind { TGR_CMD_RUN, TGR_CMD_COPY, TGR_CMD_EVENT, TGR_CMD_WAIT } tgr_command_kind;
+/* FACTS checks the data facts of kernel's (an op's) arguments, when their time has come. */
+typedef enum tgr_command_kind { TGR_CMD_RUN, TGR_CMD_FACTS, TGR_CMD_COPY, TGR_CMD_EVENT, TGR_CMD_WAIT } tgr_command_kind;
 
 /* One piece of queued work. Slots follow the head when it is stored. */
 typedef struct tgr_command {
     tgr_command_kind kind;
-    const tgr_kernel *kernel; /* RUN; its module is retained */
+    const tgr_kernel *kernel; /* RUN, FACTS; its module is retained */
     const tgr_kernel_variant *variant;
+    bool checked; /* RUN: data facts first */
     void *to; /* COPY */
     const void *from;
     size_t bytes;

@@ -74,11 +74,15 @@ static void fill_inits(const tgr_kernel *k, const int64_t *slots) {
 static tgr_status run_kernel(tgr_device *d, const tgr_command *c, const int64_t *slots) {
     tgr_context *context = d->context;
     int64_t begin = context->profile ? tgr_now_ns() : 0;
+    tgr_status st = c->checked ? tgr_facts_check(c->kernel, context, slots) : TGR_OK;
+    if (st) {
+        return st;
+    }
     if (c->kernel->n_init) {
         fill_inits(c->kernel, slots);
     }
     tgr_run run = {.name = c->kernel->name, .entry = &c->variant->entry, .slots = slots, .n_slots = c->kernel->n_slots};
-    tgr_status st = d->driver->run(context, d->state, &run);
+    st = d->driver->run(context, d->state, &run);
     if (context->profile) {
         tgr_profile_record r = {.kernel = c->kernel->name, .variant = c->variant->schedule, .begin_ns = begin,
                                 .end_ns = tgr_now_ns(), .programs = run.programs};
@@ -90,6 +94,9 @@ static tgr_status run_kernel(tgr_device *d, const tgr_command *c, const int64_t 
 tgr_status tgr_command_run(tgr_device *device, const tgr_command *command, const int64_t *slots) {
     if (command->kind == TGR_CMD_RUN) {
         return run_kernel(device, command, slots);
+    }
+    if (command->kind == TGR_CMD_FACTS) {
+        return tgr_facts_check(command->kernel, device->context, slots);
     }
     if (command->kind == TGR_CMD_COPY) {
         device->driver->copy(device->state, command->to, command->from, command->bytes);
@@ -136,14 +143,14 @@ static tgr_status bind_kernel(const tgr_kernel *k, const tgr_arg *args, int32_t 
     if (!st && !k->is_op) {
         st = pick_variant(k, d->context, out->slots + k->n_slots - k->n_syms, o ? o->variant : 0, &out->variant);
     }
-    if (!st && ((o && o->checked) || k->module->checked)) {
-        st = tgr_facts_check(k, d->context, out->slots);
-    }
     return st;
 }
 
-static tgr_status submit(tgr_queue *queue, const tgr_kernel *k, const bound *b) {
-    tgr_command c = {.kind = TGR_CMD_RUN, .kernel = k, .variant = b->variant};
+static bool wants_facts(const tgr_kernel *k, const tgr_launch_options *o) { return o->checked || k->module->checked; }
+
+/* Data facts are checked when the work runs: earlier work of the queue may still write the data. */
+static tgr_status submit(tgr_queue *queue, const tgr_kernel *k, const bound *b, bool checked) {
+    tgr_command c = {.kind = k->is_op ? TGR_CMD_FACTS : TGR_CMD_RUN, .kernel = k, .variant = b->variant, .checked = checked};
     return tgr_queue_submit(queue, &c, b->slots);
 }
 
@@ -241,7 +248,6 @@ static tgr_status op_bind(const op_run *r, const tgr_op_launch *l, bound *out) {
             }
         }
     }
-    /* Facts of arguments were checked with the op's own; those of temporaries hold only while it runs. */
     tgr_status st = tgr_args_bind(k, r->context, args, (int32_t)l->n_args, NULL, out->slots);
     return st ? st
               : pick_variant(k, r->context, out->slots + k->n_slots - k->n_syms, 0, &out->variant);
@@ -262,7 +268,7 @@ static tgr_status op_pass(const op_run *r, tgr_queue *queue) {
         }
         st = op_bind(r, l, &b);
         if (!st && queue) {
-            st = submit(queue, &r->op->module->package.kernels[l->kernel], &b);
+            st = submit(queue, &r->op->module->package.kernels[l->kernel], &b, r->checked);
         }
     }
     return st;
@@ -289,7 +295,7 @@ static tgr_status launch_op(tgr_queue *queue, const tgr_kernel *op, const tgr_ar
     }
     tgr_arg temps[TG_PACK_MAX_TEMPS];
     op_run r = {.op = op, .context = op->module->device->context, .args = args,
-                .syms = b.slots + op->n_slots - op->n_syms, .temps = temps};
+                .syms = b.slots + op->n_slots - op->n_syms, .temps = temps, .checked = wants_facts(op, o)};
     size_t bytes = 0;
     void *base = NULL;
     st = place_temps(op, r.context, r.syms, NULL, NULL, &bytes);
@@ -300,6 +306,7 @@ static tgr_status launch_op(tgr_queue *queue, const tgr_kernel *op, const tgr_ar
     st = op_workspace(queue, &r, o, bytes, &base);
     st = st ? st : place_temps(op, r.context, r.syms, base, temps, &bytes);
     st = st ? st : op_pass(&r, NULL);
+    st = !st && r.checked ? submit(queue, op, &b, true) : st;
     st = st ? st : op_pass(&r, queue);
     tgr_queue_unlock(queue);
     return st;
@@ -322,7 +329,8 @@ tgr_status tgr_kernel_check(const tgr_kernel *kernel, const tgr_arg *args, int32
     tgr_launch_options o;
     bound b;
     tgr_status st = check_handles(kernel, options, &o);
-    return st ? st : bind_kernel(kernel, args, n_args, &o, &b);
+    st = st ? st : bind_kernel(kernel, args, n_args, &o, &b);
+    return !st && wants_facts(kernel, &o) ? tgr_facts_check(kernel, kernel->module->device->context, b.slots) : st;
 }
 
 tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
@@ -365,7 +373,7 @@ tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg 
         return st;
     }
     tgr_queue_lock(queue);
-    st = submit(queue, kernel, &b);
+    st = submit(queue, kernel, &b, wants_facts(kernel, &o));
     tgr_queue_unlock(queue);
     return st;
 }

@@ -57,16 +57,36 @@ static tgr_status load_image(const loader *l, uint32_t code) {
     return m->device->driver->image_load(m->device->context, m->device->state, &desc, &m->images[code]);
 }
 
+/* Bytes from an entry point to the next one of the same code (0: the rest). */
+static uint64_t entry_bytes(const tgr_package *p, uint32_t code, uint64_t offset) {
+    uint64_t next = UINT64_MAX;
+    for (uint32_t k = 0; k < p->n_kernels; k++) {
+        for (uint32_t v = 0; v < p->kernels[k].n_variants; v++) {
+            const tgr_kernel_variant *variant = &p->kernels[k].variants[v];
+            for (uint32_t i = 0; i < variant->n_codes; i++) {
+                const tgr_code_entry *e = &variant->codes[i];
+                for (uint32_t f = 0; f <= e->n_phases && e->code == code; f++) {
+                    uint64_t at = f < e->n_phases ? e->phase_offset[f] : e->plan_offset;
+                    next = at > offset && at < next ? at : next;
+                }
+            }
+        }
+    }
+    return next == UINT64_MAX ? 0 : next - offset;
+}
+
 static void name_entry(const loader *l, const tgr_kernel *k, const tgr_code_entry *e) {
     char text[160];
     tgr_device *d = l->module->device;
+    const tgr_package *p = &l->module->package;
     void *image = l->module->images[e->code];
     for (uint32_t i = 0; i < e->n_phases; i++) {
         (void)snprintf(text, sizeof text, "tegula:%.120s.phase%u", k->name, i);
-        d->driver->image_name(d->context, d->state, image, e->phase_offset[i], 0, text);
+        uint64_t bytes = entry_bytes(p, e->code, e->phase_offset[i]);
+        d->driver->image_name(d->context, d->state, image, e->phase_offset[i], bytes, text);
     }
     (void)snprintf(text, sizeof text, "tegula:%.120s.plan", k->name);
-    d->driver->image_name(d->context, d->state, image, e->plan_offset, 0, text);
+    d->driver->image_name(d->context, d->state, image, e->plan_offset, entry_bytes(p, e->code, e->plan_offset), text);
 }
 
 static tgr_status load_variant(const loader *l, const tgr_kernel *k, tgr_kernel_variant *v) {

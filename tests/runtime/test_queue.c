@@ -37,6 +37,17 @@ static const char push_ir[] = "tegula-ir 1\n"
                               "  param y: tensor<f32[1, N]> out\n"
                               "  body {}\n"
                               "}\n"
+                              "kernel tile sorted {\n"
+                              "  param s: tensor<i64[1]> range(0, 10)\n"
+                              "  param y: tensor<i64[1]> inout\n"
+                              "  body {}\n"
+                              "}\n"
+                              "hostop facts {\n"
+                              "  param s: tensor<i64[1]> range(0, 100)\n"
+                              "  param y: tensor<i64[1]> inout\n"
+                              "  launch push(dim 5, param y)\n"
+                              "  launch sorted(param s, param y)\n"
+                              "}\n"
                               "hostop twice {\n"
                               "  syms N\n"
                               "  param x: tensor<f32[1, N]>\n"
@@ -81,14 +92,26 @@ static int32_t row_phase(const int64_t *slots, int64_t begin, int64_t end, void 
     return (int32_t)slots[0] == 7 || (int32_t)slots[0] == 2 * slots[4] ? 0 : TG_CPU_TRAP_ASSERT;
 }
 
+static int32_t seven_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
+                           struct tg_cpu_report *report) {
+    (void)begin;
+    (void)end;
+    (void)scratch;
+    (void)shared;
+    (void)report;
+    *(int64_t *)(uintptr_t)slots[3] = 7;
+    return 0;
+}
+
 static tgr_module *load(rt_world *w) {
     size_t n;
     unsigned char *bytes = rt_package(push_ir, false, &n);
     const tgr_linked_entry e[] = {{.kernel = "push", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}},
                                   {.kernel = "row", .n_phases = 1, .plan = rt_plan_one, .phases = {row_phase}},
+                                  {.kernel = "sorted", .n_phases = 1, .plan = rt_plan_one, .phases = {seven_phase}},
                                   {.kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}}};
     tgr_module *m = NULL;
-    rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, e, 3, &m), TGR_OK);
+    rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, e, 4, &m), TGR_OK);
     tgr_linked_entry bad = {.kernel = "nope", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}};
     tgr_module *none = NULL;
     rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, &bad, 1, &none), TGR_E_NOT_FOUND);
@@ -267,6 +290,59 @@ static void test_op(void **state) {
     run_op(TGR_QUEUE_ASYNC, 17);
 }
 
+/* Facts are checked when the work's turn comes: of an op's arguments, and of its kernels'. */
+static void run_facts(uint32_t flags, int64_t s, tgr_status want, int64_t want_y) {
+    rt_world w;
+    rt_open(&w, "cpu", 2, flags);
+    tgr_module *m = load(&w);
+    tgr_kernel *op = NULL;
+    rt_expect(&w, tgr_module_find(m, "facts", NULL, 0, &op), TGR_OK);
+    int64_t y = 0, one = 1;
+    tgr_arg args[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one), tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
+    tgr_launch_options o = TGR_INIT(tgr_launch_options);
+    o.checked = 1;
+    tgr_status st = tgr_launch(w.queue, op, args, 2, &o);
+    tgr_status late = tgr_queue_wait(w.queue);
+    rt_expect(&w, st ? st : late, want);
+    assert_int_equal(y, want_y);
+    o.checked = 0;
+    rt_expect(&w, tgr_launch(w.queue, op, args, 2, &o), TGR_OK);
+    rt_expect(&w, tgr_queue_wait(w.queue), TGR_OK);
+    assert_int_equal(y, 7);
+    tgr_module_release(m);
+    rt_close(&w);
+}
+
+static void test_facts(void **state) {
+    (void)state;
+    run_facts(0, 3, TGR_OK, 7);
+    run_facts(0, 50, TGR_E_FACT, 5);
+    run_facts(0, 500, TGR_E_FACT, 0);
+    run_facts(TGR_QUEUE_ASYNC, 3, TGR_OK, 7);
+    run_facts(TGR_QUEUE_ASYNC, 50, TGR_E_FACT, 5);
+}
+
+/* Data that earlier work of the queue writes is checked after that work. */
+static void test_facts_in_order(void **state) {
+    (void)state;
+    rt_world w;
+    rt_open(&w, "cpu", 2, TGR_QUEUE_ASYNC);
+    tgr_module *m = load(&w);
+    tgr_kernel *k = NULL;
+    rt_expect(&w, tgr_module_find(m, "sorted", NULL, 0, &k), TGR_OK);
+    int64_t s = 777, y = 0, one = 1;
+    tgr_arg first[] = {tgr_arg_tensor(&y, TG_DT_I64, 1, &one), tgr_arg_tensor(&s, TG_DT_I64, 1, &one)};
+    tgr_arg second[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one), tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
+    tgr_launch_options o = TGR_INIT(tgr_launch_options);
+    o.checked = 1;
+    rt_expect(&w, tgr_launch(w.queue, k, first, 2, &o), TGR_OK); /* s = 7 */
+    rt_expect(&w, tgr_launch(w.queue, k, second, 2, &o), TGR_OK);
+    rt_expect(&w, tgr_queue_wait(w.queue), TGR_OK);
+    assert_int_equal(y, 7);
+    tgr_module_release(m);
+    rt_close(&w);
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 static void serial_loop(void *user, int64_t n, tgr_task_fn task, void *arg) {
@@ -403,7 +479,8 @@ static void test_overhead(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),     cmocka_unit_test(test_events),
                                        cmocka_unit_test(test_late_errors), cmocka_unit_test(test_graph),
-                                       cmocka_unit_test(test_op),        cmocka_unit_test(test_host_loop),
+                                       cmocka_unit_test(test_op),        cmocka_unit_test(test_facts), cmocka_unit_test(test_facts_in_order),
+                                       cmocka_unit_test(test_host_loop),
                                        cmocka_unit_test(test_host_threads), cmocka_unit_test(test_overhead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,8 +111,8 @@ void tgr_cpu_image_entry(void *img, uint64_t plan, const uint64_t *phases, uint3
     }
 }
 
-/* perf reads /tmp/perf-PID.map: "start size name", hexadecimal. An unknown size covers the rest of the
- * image; perf takes the nearest start below. */
+/* perf reads /tmp/perf-PID.map: "start size name", hexadecimal. Size 0 stands for
+ * the rest of the image. */
 void tgr_cpu_image_name(tgr_context *context, void *state, void *img, uint64_t offset, uint64_t bytes, const char *name) {
     (void)state;
     image *m = img;

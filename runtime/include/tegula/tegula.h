@@ -357,7 +357,7 @@ typedef struct tgr_dim_value {
 
 typedef struct tgr_launch_options {
     uint32_t struct_bytes;
-    uint32_t checked;        /* not 0: verify data facts in this launch */
+    uint32_t checked;        /* not 0: verify data facts, when the launch's turn comes */
     const tgr_dim_value *dims;
     int32_t n_dims;
     int32_t variant;         /* 0: the first whose guard holds; n > 0: variant n-1 */
