@@ -210,6 +210,7 @@ static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n, co
     TG_LIST_PUSH(p->arena, &done->keys, key);
     tg_func *f;
     /* Whatever goes wrong was reported; a repeat of an earlier report is dropped. */
+    p->sink->round++;
     tg_status st = specialise(p, d, s, n, t, tg_module_make(p->arena), &f);
     f = st == TG_OK ? f : NULL;
     TG_LIST_PUSH(p->arena, &done->funcs, f);
@@ -286,8 +287,6 @@ static void check_plain(tg_program *p, tg_decl *d) {
     tg_elab *e = tg_elab_make(p, m);
     e->decl = d;
     e->file = d->file;
-    e->f = tg_func_make(m, "check", TG_LEVEL_TILE);
-    e->b = tg_builder_at_end(tg_region_make(e->f, NULL));
     tg_el_push(e);
     if (d->kind == TG_DECL_CONST || tg_el_record_params(d) == 0) {
         tg_el_global(e, d->name);

@@ -27,10 +27,12 @@ static bool same_span(tg_span a, tg_span b) {
     return a.source == b.source && a.begin == b.begin && a.end == b.end;
 }
 
-/* A kernel is checked once per specialisation: the same finding must appear once. */
+/* Equal reports, or another round's report of the same rule at the same place. */
 static bool already_reported(const tg_sink *s, const tg_diag *d) {
     for (const tg_diag *o = s->first; o != NULL; o = o->next) {
-        if (o->id == d->id && same_span(o->span, d->span) && strcmp(o->text, d->text) == 0) {
+        bool other_round = o->round != 0 && d->round != 0 && o->round != d->round;
+        if (o->id == d->id && same_span(o->span, d->span) &&
+            (other_round || strcmp(o->text, d->text) == 0)) {
             return true;
         }
     }
@@ -43,16 +45,14 @@ static tg_diag *report(tg_sink *s, tg_severity sev, tg_diag_id id, tg_span span,
     tg_sb_init(&sb, s->arena);
     tg_sb_addv(&sb, fmt, ap);
     tg_diag *d = TG_NEW(s->arena, tg_diag);
-    *d = (tg_diag){.id = id, .severity = sev, .span = span, .text = sb.data ? sb.data : ""};
-    if (already_reported(s, d)) {
+    *d = (tg_diag){
+        .id = id, .severity = sev, .span = span, .text = sb.data ? sb.data : "", .round = s->round};
+    s->errors += sev == TG_SEV_ERROR;
+    if (already_reported(s, d) || (sev == TG_SEV_ERROR && s->listed_errors >= s->max_errors)) {
         return d;
     }
-    if (sev == TG_SEV_ERROR && ++s->errors > s->max_errors) {
-        return d;
-    }
-    if (sev == TG_SEV_WARNING) {
-        s->warnings++;
-    }
+    s->listed_errors += sev == TG_SEV_ERROR;
+    s->warnings += sev == TG_SEV_WARNING;
     if (s->last != NULL) {
         s->last->next = d;
     } else {

@@ -45,15 +45,22 @@ typedef struct tg_diag {
     tg_span span;
     const char *text;
     tg_note *notes;
+    int round; /* the sink's when it was reported */
     struct tg_diag *next;
 } tg_diag;
 
-/* Collects diagnostics in an arena, in the order reported. Errors beyond max_errors are counted only. */
+/*
+ * Collects diagnostics in an arena, in the order reported. Errors beyond max_errors are counted only,
+ * and so are repeats: a kernel is checked once per specialisation, and what one round has said of a
+ * place is not said again by a later one (round 0: only equal texts are repeats).
+ */
 typedef struct tg_sink {
     tg_arena *arena;
     tg_diag *first, *last;
-    int errors, warnings;
+    int errors, warnings; /* all, listed or not */
+    int listed_errors;
     int max_errors; /* default 20 */
+    int round;      /* raised by whoever checks the same text again */
 } tg_sink;
 
 void tg_sink_init(tg_sink *s, tg_arena *a);

@@ -88,8 +88,26 @@ static void limit_and_repeats(void **state) {
     for (const tg_diag *d = t.sink.first; d != NULL; d = d->next) {
         listed++;
     }
-    assert_int_equal(t.sink.errors, 50);
+    assert_int_equal(t.sink.errors, 100);
     assert_int_equal(listed, 20);
+    tf_fini(&t);
+}
+
+/* What one round has said of a place, a later one does not repeat in other words. */
+static void rounds(void **state) {
+    (void)state;
+    tf t;
+    tf_init(&t);
+    tg_span at = {tf_source(&t, "f.tg", "abc"), 0, 1};
+    tg_error(&t.sink, TG_D_SYNTAX, at, "zero");
+    t.sink.round = 1;
+    tg_error(&t.sink, TG_D_SYNTAX, at, "f16[3]");
+    tg_error(&t.sink, TG_D_SYNTAX, at, "and more");
+    t.sink.round = 2;
+    tg_error(&t.sink, TG_D_SYNTAX, at, "bf16[3]");
+    tg_error(&t.sink, TG_D_BAD_BYTE, at, "another rule");
+    assert_int_equal(t.sink.errors, 5);
+    assert_int_equal(t.sink.listed_errors, 4);
     tf_fini(&t);
 }
 
@@ -109,8 +127,11 @@ static void table(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carets_notes_fixes), cmocka_unit_test(odd_places), cmocka_unit_test(json),
-        cmocka_unit_test(limit_and_repeats), cmocka_unit_test(table)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(carets_notes_fixes),
+                                       cmocka_unit_test(odd_places),
+                                       cmocka_unit_test(json),
+                                       cmocka_unit_test(limit_and_repeats),
+                                       cmocka_unit_test(rounds),
+                                       cmocka_unit_test(table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
