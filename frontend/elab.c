@@ -14,6 +14,12 @@ tg_elab *tg_elab_make(tg_program *p, tg_module *m) {
     e->a = m->arena;
     e->sink = p->sink;
     e->m = m;
+    /* Signatures are compile-time, but a wrong one may compute: that goes into a func that nobody sees. */
+    tg_func *scratch = TG_NEW(m->arena, tg_func);
+    scratch->module = m;
+    scratch->name = "";
+    e->f = scratch;
+    e->b = tg_builder_at_end(tg_region_make(scratch, NULL));
     return e;
 }
 

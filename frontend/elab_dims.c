@@ -300,6 +300,10 @@ bool tg_el_bind_ct(tg_elab *e, const tg_ct_params *ct) {
             tg_el_error(e, TG_D_SETTING, p->span, "`%s` cannot be %s here", p->name.name, text != NULL ? text : "this");
             v = &tg_val_error;
         }
+        if (!tg_el_is_error(v) && v->kind != TG_VAL_TYPE && !tg_el_is_const(v)) {
+            tg_el_error(e, TG_D_NOT_CONSTANT, p->span, "the default of `%s` is not known at compile time", p->name.name);
+            v = &tg_val_error;
+        }
         ok = ok && !tg_el_is_error(v);
         tg_el_bind(e, p->name.name, v, false, p->span);
     }

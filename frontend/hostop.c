@@ -504,12 +504,6 @@ tg_status tg_elab_hostop(tg_program *p, tg_decl *d, const tg_setting *settings, 
     e->settings = settings;
     e->n_settings = n_settings;
     e->target = target;
-    /* Stray runtime expressions must not reach a builder without a function. */
-    tg_func *scratch = TG_NEW(m->arena, tg_func);
-    scratch->module = m;
-    scratch->name = d->name.name;
-    e->f = scratch;
-    e->b = tg_builder_at_end(tg_region_make(scratch, NULL));
     tg_el_push(e);
     if (signature(&h, d)) {
         block(&h, &d->u.kernel.body);
