@@ -4,9 +4,9 @@
  *
  *   load ─ specialise ─ tile passes ─ lower ─ codegen ─ blob ─ pack
  *
- * `stages` below is that list; each stage looks at the state, does its part, and may finish early when
- * the dump asked for is what it made. All memory is in the environment's arenas: when it ends, control
- * comes back to tgc_run, which frees everything.
+ * `stages` below is that list; each stage looks at the state, does its part, and may finish early
+ * when the dump asked for is what it made. All memory is in the environment's arenas: when it ends,
+ * control comes back to tgc_run, which frees everything.
  */
 #define _GNU_SOURCE
 #include "compiler/compiler.h"
@@ -33,7 +33,8 @@ int64_t tgc_now_ns(void) {
 
 /* ---- reading the source --------------------------------------------------------------------- */
 
-static const tg_source *keep_source(tgc_state *s, tg_arena *a, const char *name, const char *text, size_t n) {
+static const tg_source *keep_source(tgc_state *s, tg_arena *a, const char *name, const char *text,
+                                    size_t n) {
     tg_source *src = TG_NEW(a, tg_source);
     src->name = tg_arena_strdup(a, name);
     src->text = tg_arena_strndup(a, text, n);
@@ -43,8 +44,8 @@ static const tg_source *keep_source(tgc_state *s, tg_arena *a, const char *name,
 }
 
 static bool path_is_safe(const char *path) {
-    return path[0] != '\0' && path[0] != '/' && strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 &&
-           strstr(path, "/../") == NULL;
+    return path[0] != '\0' && path[0] != '/' && strcmp(path, "..") != 0 &&
+           strncmp(path, "../", 3) != 0 && strstr(path, "/../") == NULL;
 }
 
 static const tg_source *import_file(tgc_state *s, tg_arena *a, const char *path) {
@@ -59,7 +60,9 @@ static const tg_source *import_file(tgc_state *s, tg_arena *a, const char *path)
     enum { MAX_SOURCE = 1 << 24 };
     const tg_source *src = NULL;
     long n = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    char *text = n >= 0 && n <= MAX_SOURCE ? s->o.allocator.fn(s->o.allocator.user, NULL, 0, (size_t)n + 1) : NULL;
+    char *text = n >= 0 && n <= MAX_SOURCE
+                     ? s->o.allocator.fn(s->o.allocator.user, NULL, 0, (size_t)n + 1)
+                     : NULL;
     bool good = text && fseek(f, 0, SEEK_SET) == 0 && fread(text, 1, (size_t)n, f) == (size_t)n;
     (void)fclose(f);
     if (good) {
@@ -156,8 +159,9 @@ static const stage_doc docs[] = {
 };
 
 /* A pass that runs again has a number. tests/compiler holds this list against tg_tile_pipeline. */
-static const char *const stage_names[] = {"load",  "specialise",     "canonicalise", "cse",   "dce",   "licm",    "bounds", "split",
-                                          "canonicalise.2", "cse.2", "dce.2",        "lower", "codegen", "blob", "pack", NULL};
+static const char *const stage_names[] = {
+    "load",           "specialise", "canonicalise", "cse",   "dce",     "licm", "bounds", "split",
+    "canonicalise.2", "cse.2",      "dce.2",        "lower", "codegen", "blob", "pack",   NULL};
 
 const char *const *tgc_pipeline(void) { return stage_names; }
 
@@ -217,12 +221,14 @@ bool tgc_state_init(tgc_state *s, const tgc_options *options) {
                   (s->o.targets || !s->o.n_targets);
     bool names = (!s->o.stop_after || tgc_pipeline_doc(s->o.stop_after)) &&
                  (!s->o.start_from || tgc_pipeline_doc(s->o.start_from)) &&
-                 (!s->o.dump_after || strcmp(s->o.dump_after, "all") == 0 || tgc_pipeline_doc(s->o.dump_after));
+                 (!s->o.dump_after || strcmp(s->o.dump_after, "all") == 0 ||
+                  tgc_pipeline_doc(s->o.dump_after));
     return counts && names && s->o.emit <= TGC_EMIT_HEADER && (s->o.source || !s->o.source_bytes);
 }
 
 static void run_stages(tgc_state *s) {
-    s->source = (tg_source){.name = s->o.source_name ? s->o.source_name : "<source>", .len = s->o.source_bytes};
+    s->source = (tg_source){.name = s->o.source_name ? s->o.source_name : "<source>",
+                            .len = s->o.source_bytes};
     s->source.text = tg_arena_strndup(&s->arena, s->o.source ? s->o.source : "", s->o.source_bytes);
     for (size_t i = 0; i < TG_COUNT_OF(stages) && !s->status && !s->done; i++) {
         int64_t begin = tgc_now_ns();
@@ -362,13 +368,15 @@ static int find_note(struct dl_phdr_info *info, size_t size, void *user) {
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         uintptr_t at = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        ours |= info->dlpi_phdr[i].p_type == PT_LOAD && b->inside >= at && b->inside - at < info->dlpi_phdr[i].p_memsz;
+        ours |= info->dlpi_phdr[i].p_type == PT_LOAD && b->inside >= at &&
+                b->inside - at < info->dlpi_phdr[i].p_memsz;
     }
     for (int i = 0; ours && i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type != PT_NOTE) {
             continue;
         }
-        const unsigned char *p = (const unsigned char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+        const unsigned char *p =
+            (const unsigned char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
         size_t left = info->dlpi_phdr[i].p_memsz;
         while (left >= 12) {
             uint32_t head[3];
@@ -392,8 +400,9 @@ size_t tgc_build_id(char *text, size_t size) {
     tgr_status (*here)(const tgc_options *, tgc_result *) = tgc_compile;
     memcpy(&note.inside, &here, sizeof here);
     (void)dl_iterate_phdr(find_note, &note);
-    int n = snprintf(text, text ? size : 0, "tegula %s, LLVM %s, package %u, ABI %u, build %s", TEGULA_VERSION,
-                     TEGULA_LLVM_VERSION, TG_PACK_VERSION, TG_ABI_VERSION, note.hex);
+    int n =
+        snprintf(text, text ? size : 0, "tegula %s, LLVM %s, package %u, ABI %u, build %s",
+                 TEGULA_VERSION, TEGULA_LLVM_VERSION, TG_PACK_VERSION, TG_ABI_VERSION, note.hex);
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -402,7 +411,8 @@ tgr_status tgc_target(int32_t index, tgc_target_info *out) {
         return TGR_E_NOT_FOUND;
     }
     const tg_machine *m = tg_machine_at((size_t)index), *host = tg_machine_host();
-    *out = (tgc_target_info){.name = m->name, .vendor = m->vendor, .label = m->label, .triple = m->triple};
+    *out = (tgc_target_info){
+        .name = m->name, .vendor = m->vendor, .label = m->label, .triple = m->triple};
     out->is_host = host && strcmp(host->triple, m->triple) == 0 && m->isa_id <= host->isa_id;
     return TGR_OK;
 }

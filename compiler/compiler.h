@@ -53,7 +53,8 @@ typedef struct tgc_text {
 typedef struct tgc_state {
     tgc_options o;
     tg_env env;
-    jmp_buf *frame; /* where memory failure comes back to; doors that set their own leave it wrong */
+    jmp_buf
+        *frame; /* where memory failure comes back to; doors that set their own leave it wrong */
     tg_arena arena;   /* of everything */
     tg_arena scratch; /* of the running pass */
     tg_sink sink;
@@ -96,7 +97,8 @@ tg_status tgc_pack(tgc_state *s);
 /* Appends the header text for the first lane. */
 tg_status tgc_header(tgc_state *s, tg_sb *sb);
 /* The package of the units; with_code false: signatures only. */
-tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out, size_t *out_bytes);
+tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out,
+                            size_t *out_bytes);
 
 /* Sets the result to a text. */
 void tgc_set_text(tgc_state *s, const tg_sb *sb);

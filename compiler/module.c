@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modules from source: compile for the device and load, through the cache. The key covers everything
- * that the code depends on: the compiler's build, the texts (imports too, which is why the lookup happens
- * after the source has been read), kernels, settings, targets and options.
+ * Modules from source: compile for the device and load, through the cache. The key covers
+ * everything that the code depends on: the compiler's build, the texts (imports too, which is why
+ * the lookup happens after the source has been read), kernels, settings, targets and options.
  */
 #include "compiler/compiler.h"
 
@@ -24,7 +24,9 @@ static void put_text(tg_sb *sb, const char *text, size_t n) {
     tg_sb_addn(sb, text, n);
 }
 
-static void put_word(tg_sb *sb, const char *text) { put_text(sb, text ? text : "", text ? strlen(text) : 0); }
+static void put_word(tg_sb *sb, const char *text) {
+    put_text(sb, text ? text : "", text ? strlen(text) : 0);
+}
 
 static void put_settings(tg_sb *sb, const tgr_setting *s, int32_t n) {
     put_n(sb, (uint64_t)n);
@@ -71,7 +73,8 @@ static bool find(tgc_state *s, void *user) {
 /* ---- loading -------------------------------------------------------------------------------- */
 
 /* The machine code is our own, or lay in the user's own cache under its checksum: it is trusted. */
-static tgr_status load(tgr_device *device, const void *bytes, size_t n, const tgr_load_options *given, tgr_module **out) {
+static tgr_status load(tgr_device *device, const void *bytes, size_t n,
+                       const tgr_load_options *given, tgr_module **out) {
     tgr_load_options o = TGR_INIT(tgr_load_options);
     if (given) {
         memcpy(&o, given, given->struct_bytes < sizeof o ? given->struct_bytes : sizeof o);
@@ -81,8 +84,9 @@ static tgr_status load(tgr_device *device, const void *bytes, size_t n, const tg
     return tgr_module_load(device, bytes, n, &o, out);
 }
 
-static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l, const tgr_load_options *options,
-                                   tgr_module **out, char **out_diagnostics) {
+static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l,
+                                   const tgr_load_options *options, tgr_module **out,
+                                   char **out_diagnostics) {
     tgc_result r;
     tgr_status st = tgc_run(s, &r);
     if (!st && l->hit) {
@@ -103,7 +107,8 @@ static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l, 
 }
 
 tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options, tgr_cache *cache,
-                                  const tgr_load_options *load_options, tgr_module **out, char **out_diagnostics) {
+                                  const tgr_load_options *load_options, tgr_module **out,
+                                  char **out_diagnostics) {
     if (out_diagnostics) {
         *out_diagnostics = NULL;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages between tile IR and a package: machine-independent passes, lowering, code generation, blobs,
- * packing. Textual results (`--emit`, `--stop-after`) show the first target's.
+ * The stages between tile IR and a package: machine-independent passes, lowering, code generation,
+ * blobs, packing. Textual results (`--emit`, `--stop-after`) show the first target's.
  */
 #include "compiler/compiler.h"
 
@@ -43,9 +43,11 @@ static size_t stage_index(const char *name) {
     return i;
 }
 
-static tg_status run_pass(tgc_state *s, const tg_pass *pass, const char *stage, tg_module *m, bool first_lane) {
+static tg_status run_pass(tgc_state *s, const tg_pass *pass, const char *stage, tg_module *m,
+                          bool first_lane) {
     for (tg_func *f = m->first_func; f; f = f->next) {
-        tg_pass_context ctx = {.scratch = &s->scratch, .sink = &s->sink, .remarks = s->o.remarks && first_lane};
+        tg_pass_context ctx = {
+            .scratch = &s->scratch, .sink = &s->sink, .remarks = s->o.remarks && first_lane};
         pass->run(f, &ctx);
         tg_arena_fini(&s->scratch);
         if (s->o.verify_each) {
@@ -133,8 +135,11 @@ static tg_status emit_text(tgc_state *s, const tg_llvm_options *o) {
 }
 
 tg_status tgc_codegen(tgc_state *s) {
-    tg_llvm_options o = {.opt_level = s->o.opt_level < 0 ? 0 : s->o.opt_level == 0 ? 2 : s->o.opt_level,
-                         .debug_lines = s->o.debug_lines != 0, .emit = TG_LLVM_OBJECT};
+    tg_llvm_options o = {.opt_level = s->o.opt_level < 0    ? 0
+                                      : s->o.opt_level == 0 ? 2
+                                                            : s->o.opt_level,
+                         .debug_lines = s->o.debug_lines != 0,
+                         .emit = TG_LLVM_OBJECT};
     if (s->o.emit == TGC_EMIT_LLVM || s->o.emit == TGC_EMIT_ASM) {
         o.emit = s->o.emit == TGC_EMIT_LLVM ? TG_LLVM_IR : TG_LLVM_ASM;
         return emit_text(s, &o);
@@ -150,7 +155,8 @@ tg_status tgc_codegen(tgc_state *s) {
     }
     for (int lane = 0; lane < s->n_lanes; lane++) {
         tgc_lane *l = &s->lanes[lane];
-        tg_status st = tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
+        tg_status st = tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object,
+                                    &l->object_bytes);
         if (st) {
             return st;
         }
@@ -166,7 +172,8 @@ tg_status tgc_codegen(tgc_state *s) {
 tg_status tgc_make_blobs(tgc_state *s) {
     for (int lane = 0; lane < s->n_lanes; lane++) {
         tgc_lane *l = &s->lanes[lane];
-        tg_status st = tg_blob_from_object(l->object, l->object_bytes, &s->arena, &s->sink, &l->blob);
+        tg_status st =
+            tg_blob_from_object(l->object, l->object_bytes, &s->arena, &s->sink, &l->blob);
         if (st) {
             return st;
         }
@@ -177,7 +184,8 @@ tg_status tgc_make_blobs(tgc_state *s) {
 #else
 
 tg_status tgc_codegen(tgc_state *s) {
-    tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "this build has no code generator (it was made without LLVM)");
+    tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
+             "this build has no code generator (it was made without LLVM)");
     return TG_E_UNSUPPORTED;
 }
 
@@ -210,22 +218,32 @@ static const char *target_list(tgc_state *s) {
     return sb.data;
 }
 
-tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out, size_t *out_bytes) {
+tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out,
+                            size_t *out_bytes) {
     tg_pack_kernel *kernels = TG_NEW_ARRAY(&s->arena, tg_pack_kernel, s->units.count + 1);
     tg_pack_code *codes = TG_NEW_ARRAY(&s->arena, tg_pack_code, s->n_lanes);
     for (size_t i = 0; i < s->units.count; i++) {
         tgc_unit *u = &s->units.data[i];
-        kernels[i] = (tg_pack_kernel){.name = u->name, .variants = u->variants.data,
-                                      .n_variants = (int)u->variants.count, .func_name = u->func_name};
+        kernels[i] = (tg_pack_kernel){.name = u->name,
+                                      .variants = u->variants.data,
+                                      .n_variants = (int)u->variants.count,
+                                      .func_name = u->func_name};
     }
     for (int i = 0; i < s->n_lanes; i++) {
         codes[i] = (tg_pack_code){.machine = s->lanes[i].machine, .blob = &s->lanes[i].blob};
     }
     tg_pack_meta meta[] = {{"targets", target_list(s)}};
-    tg_package_desc d = {.tool = "tegula " TEGULA_VERSION, .generator = "LLVM " TEGULA_LLVM_VERSION, .meta = meta,
-                         .n_meta = TG_COUNT_OF(meta), .kernels = kernels, .n_kernels = (int)s->units.count,
-                         .codes = codes, .n_codes = with_code ? s->n_lanes : 0, .ops = s->ops,
-                         .ir = with_code ? s->ir : NULL, .ir_bytes = with_code ? s->ir_bytes : 0};
+    tg_package_desc d = {.tool = "tegula " TEGULA_VERSION,
+                         .generator = "LLVM " TEGULA_LLVM_VERSION,
+                         .meta = meta,
+                         .n_meta = TG_COUNT_OF(meta),
+                         .kernels = kernels,
+                         .n_kernels = (int)s->units.count,
+                         .codes = codes,
+                         .n_codes = with_code ? s->n_lanes : 0,
+                         .ops = s->ops,
+                         .ir = with_code ? s->ir : NULL,
+                         .ir_bytes = with_code ? s->ir_bytes : 0};
     return tg_package_write(&d, &s->arena, &s->sink, out, out_bytes);
 }
 

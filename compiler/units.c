@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is compiled: the targets, best first; the jobs (kernels and ops with settings, from the caller or
- * from the source's `instantiate` lines); each job specialised per target, and the specialisations of all
- * targets merged into the kernels of one package. When two targets' schedules give the same variants they
- * become code of the same variant; otherwise the better target's variants come first, and the runtime,
- * which takes the first variant it has code for, finds its own.
+ * What is compiled: the targets, best first; the jobs (kernels and ops with settings, from the
+ * caller or from the source's `instantiate` lines); each job specialised per target, and the
+ * specialisations of all targets merged into the kernels of one package. When two targets'
+ * schedules give the same variants they become code of the same variant; otherwise the better
+ * target's variants come first, and the runtime, which takes the first variant it has code for,
+ * finds its own.
  */
 #include "compiler/compiler.h"
 
@@ -13,7 +14,8 @@
 /* ---- targets -------------------------------------------------------------------------------- */
 
 static const tg_machine *find_target(const char *name) {
-    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0 ? tg_machine_host() : tg_machine_find(name);
+    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0 ? tg_machine_host()
+                                                                 : tg_machine_find(name);
 }
 
 /* Inserts by falling preference; the first target stays first for textual dumps when alone. */
@@ -38,7 +40,8 @@ tg_status tgc_choose_targets(tgc_state *s) {
     for (int i = 0; i < n; i++) {
         const tg_machine *m = names[i] ? find_target(names[i]) : NULL;
         if (!m) {
-            tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "there is no target `%s`", names[i] ? names[i] : "");
+            tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "there is no target `%s`",
+                     names[i] ? names[i] : "");
             return TG_E_UNSUPPORTED;
         }
         add_lane(s, m);
@@ -52,8 +55,8 @@ tg_status tgc_choose_targets(tgc_state *s) {
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
-static const tg_setting *join_settings(tgc_state *s, const tg_setting *a, int n_a, const tgr_setting *b, int n_b,
-                                       int *out_n) {
+static const tg_setting *join_settings(tgc_state *s, const tg_setting *a, int n_a,
+                                       const tgr_setting *b, int n_b, int *out_n) {
     tg_setting *all = TG_NEW_ARRAY(&s->arena, tg_setting, n_a + n_b + s->o.n_settings + 1);
     int n = 0;
     for (int i = 0; i < n_a; i++) {
@@ -104,8 +107,12 @@ static bool kernel_info(const tgc_state *s, const char *name, tg_kernel_info *ou
 }
 
 static void push_job(tgc_state *s, const tg_kernel_info *k, const tg_setting *settings, int n) {
-    TG_LIST_PUSH(&s->arena, &s->jobs, (tgc_job){.kernel = k->name, .settings = settings, .n_settings = n,
-                                                .is_op = k->is_op, .span = k->span});
+    TG_LIST_PUSH(&s->arena, &s->jobs,
+                 (tgc_job){.kernel = k->name,
+                           .settings = settings,
+                           .n_settings = n,
+                           .is_op = k->is_op,
+                           .span = k->span});
 }
 
 /* Jobs from the `instantiate` lines of a kernel; how many. */
@@ -123,8 +130,8 @@ static int push_instantiated(tgc_state *s, const tg_kernel_info *k) {
     return pushed;
 }
 
-static void choose_one(tgc_state *s, const tg_kernel_info *k, const tgr_setting *settings, int n_settings,
-                       bool explicit_) {
+static void choose_one(tgc_state *s, const tg_kernel_info *k, const tgr_setting *settings,
+                       int n_settings, bool explicit_) {
     int n;
     const tg_setting *all = join_settings(s, NULL, 0, settings, n_settings, &n);
     if (complete(k, all, n)) {
@@ -142,8 +149,8 @@ tg_status tgc_choose_jobs(tgc_state *s) {
     for (int i = 0; i < s->o.n_instances; i++) {
         const tgc_instance *in = &s->o.instances[i];
         if (!in->kernel || !kernel_info(s, in->kernel, &k)) {
-            tg_error(&s->sink, TG_D_TOOL, (tg_span){.source = &s->source}, "there is no kernel or op `%s`",
-                     in->kernel ? in->kernel : "");
+            tg_error(&s->sink, TG_D_TOOL, (tg_span){.source = &s->source},
+                     "there is no kernel or op `%s`", in->kernel ? in->kernel : "");
             return TG_E_SOURCE;
         }
         choose_one(s, &k, in->settings, in->n_settings, true);
@@ -154,9 +161,11 @@ tg_status tgc_choose_jobs(tgc_state *s) {
         choose_one(s, &k, NULL, 0, n == 1);
     }
     if (s->jobs.count == 0) {
-        tg_diag *d = tg_error(&s->sink, TG_D_TOOL, (tg_span){.source = &s->source}, "there is nothing to compile");
+        tg_diag *d = tg_error(&s->sink, TG_D_TOOL, (tg_span){.source = &s->source},
+                              "there is nothing to compile");
         tg_note_add(&s->sink, d, (tg_span){0},
-                    "every kernel has compile-time names without a value: add `instantiate` lines or settings");
+                    "every kernel has compile-time names without a value: add `instantiate` lines "
+                    "or settings");
         return TG_E_SOURCE;
     }
     return TG_OK;
@@ -192,12 +201,14 @@ static bool same_bindings(const tg_func *a, const tg_func *b) {
 static tgc_unit *unit_for(tgc_state *s, int job, const char *name, const char *func_name) {
     for (size_t i = 0; i < s->units.count; i++) {
         tgc_unit *u = &s->units.data[i];
-        bool same = func_name ? u->func_name && strcmp(u->func_name, func_name) == 0 : u->job == job && !u->func_name;
+        bool same = func_name ? u->func_name && strcmp(u->func_name, func_name) == 0
+                              : u->job == job && !u->func_name;
         if (same) {
             return u;
         }
     }
-    TG_LIST_PUSH(&s->arena, &s->units, (tgc_unit){.name = name, .func_name = func_name, .job = job});
+    TG_LIST_PUSH(&s->arena, &s->units,
+                 (tgc_unit){.name = name, .func_name = func_name, .job = job});
     return &s->units.data[s->units.count - 1];
 }
 
@@ -213,8 +224,9 @@ static void merge(tgc_state *s, tgc_unit *u, int lane, const tg_variant *v, int 
     for (int i = 0; i < n; i++) {
         if (!alike) {
             const char **symbols = TG_NEW_ARRAY(&s->arena, const char *, s->n_lanes);
-            TG_LIST_PUSH(&s->arena, &u->variants,
-                         (tg_pack_variant){.func = v[i].func, .guard = v[i].guard, .symbols = symbols});
+            TG_LIST_PUSH(
+                &s->arena, &u->variants,
+                (tg_pack_variant){.func = v[i].func, .guard = v[i].guard, .symbols = symbols});
         }
         size_t where = alike ? have - (size_t)n + (size_t)i : u->variants.count - 1;
         ((const char **)(uintptr_t)u->variants.data[where].symbols)[lane] = v[i].func->name;
@@ -235,17 +247,20 @@ static void make_unique(tgc_state *s, tg_module *m, tg_func *f, const tg_hostop 
     }
     for (tg_hostop *o = m->hostops; o && o != old_ops && f->name != old; o = o->next) {
         for (int i = 0; i < o->n_launches; i++) {
-            o->launches[i].kernel = strcmp(o->launches[i].kernel, old) == 0 ? f->name : o->launches[i].kernel;
+            o->launches[i].kernel =
+                strcmp(o->launches[i].kernel, old) == 0 ? f->name : o->launches[i].kernel;
         }
     }
 }
 
-static tg_status specialise_op(tgc_state *s, int job, int lane, const tg_target_query *q, tg_func *last) {
+static tg_status specialise_op(tgc_state *s, int job, int lane, const tg_target_query *q,
+                               tg_func *last) {
     const tgc_job *j = &s->jobs.data[job];
     tgc_lane *l = &s->lanes[lane];
     const tg_hostop *old_ops = l->tile->hostops;
     tg_func *ignored = NULL;
-    tg_status st = tg_program_specialise(s->program, j->kernel, j->settings, j->n_settings, q, l->tile, &ignored);
+    tg_status st = tg_program_specialise(s->program, j->kernel, j->settings, j->n_settings, q,
+                                         l->tile, &ignored);
     s->env.oom = s->frame;
     if (st) {
         return st;
@@ -259,12 +274,14 @@ static tg_status specialise_op(tgc_state *s, int job, int lane, const tg_target_
     return TG_OK;
 }
 
-static tg_status specialise_kernel(tgc_state *s, int job, int lane, const tg_target_query *q, tg_func *last) {
+static tg_status specialise_kernel(tgc_state *s, int job, int lane, const tg_target_query *q,
+                                   tg_func *last) {
     const tgc_job *j = &s->jobs.data[job];
     tgc_lane *l = &s->lanes[lane];
     tg_variant *v = NULL;
     int n = 0;
-    tg_status st = tg_program_specialise_all(s->program, j->kernel, j->settings, j->n_settings, q, l->tile, &v, &n);
+    tg_status st = tg_program_specialise_all(s->program, j->kernel, j->settings, j->n_settings, q,
+                                             l->tile, &v, &n);
     s->env.oom = s->frame;
     if (st) {
         return st;
@@ -280,7 +297,8 @@ tg_status tgc_specialise(tgc_state *s) {
     tg_status st = TG_OK;
     for (int lane = 0; lane < s->n_lanes; lane++) {
         const tg_machine *m = s->lanes[lane].machine;
-        tg_target_query q = {.vendor = s->o.no_schedule ? NULL : m->vendor, .arch = s->o.arch ? s->o.arch : m->name};
+        tg_target_query q = {.vendor = s->o.no_schedule ? NULL : m->vendor,
+                             .arch = s->o.arch ? s->o.arch : m->name};
         for (size_t i = 0; i < s->jobs.count && !s->o.from_ir; i++) {
             tg_func *last = s->lanes[lane].tile->last_func;
             tg_status one = s->jobs.data[i].is_op ? specialise_op(s, (int)i, lane, &q, last)

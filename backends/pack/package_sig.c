@@ -90,14 +90,27 @@ typedef struct signature {
 } signature;
 
 static signature of_func(const char *name, const tg_func *f) {
-    return (signature){.name = name, .params = f->params, .n_params = f->n_params, .syms = f->syms, .n_syms = f->n_syms,
-                       .requires_ = f->requires_, .n_requires = f->n_requires, .bindings = f->bindings,
-                       .n_bindings = f->n_bindings, .span = f->span};
+    return (signature){.name = name,
+                       .params = f->params,
+                       .n_params = f->n_params,
+                       .syms = f->syms,
+                       .n_syms = f->n_syms,
+                       .requires_ = f->requires_,
+                       .n_requires = f->n_requires,
+                       .bindings = f->bindings,
+                       .n_bindings = f->n_bindings,
+                       .span = f->span};
 }
 
 static signature of_op(const tg_hostop *o) {
-    return (signature){.name = o->name, .params = o->params, .n_params = o->n_params, .syms = o->syms,
-                       .n_syms = o->n_syms, .requires_ = o->requires_, .n_requires = o->n_requires, .span = o->span};
+    return (signature){.name = o->name,
+                       .params = o->params,
+                       .n_params = o->n_params,
+                       .syms = o->syms,
+                       .n_syms = o->n_syms,
+                       .requires_ = o->requires_,
+                       .n_requires = o->n_requires,
+                       .span = o->span};
 }
 
 static uint64_t scalar_bits(tg_dtype t, double v) {
@@ -150,9 +163,13 @@ static void check_limits(tg_packer *p, const signature *s) {
         bool tensor = s->params[i].type->kind == TG_TY_TENSOR;
         slots += tensor ? 1 + 2 * (size_t)s->params[i].type->rank : 1;
     }
-    if ((size_t)s->n_params > TG_PACK_MAX_PARAMS || (size_t)s->n_syms > TG_PACK_MAX_SYMS || slots > TG_PACK_MAX_SLOTS) {
-        tg_pack_fail(p, s->span, "`%s` has %d parameters, %d dimension names and %zu launch slots; %u, %u and %u are the most",
-                     s->name, s->n_params, s->n_syms, slots, TG_PACK_MAX_PARAMS, TG_PACK_MAX_SYMS, TG_PACK_MAX_SLOTS);
+    if ((size_t)s->n_params > TG_PACK_MAX_PARAMS || (size_t)s->n_syms > TG_PACK_MAX_SYMS ||
+        slots > TG_PACK_MAX_SLOTS) {
+        tg_pack_fail(p, s->span,
+                     "`%s` has %d parameters, %d dimension names and %zu launch slots; %u, %u and "
+                     "%u are the most",
+                     s->name, s->n_params, s->n_syms, slots, TG_PACK_MAX_PARAMS, TG_PACK_MAX_SYMS,
+                     TG_PACK_MAX_SLOTS);
     }
 }
 
@@ -219,7 +236,8 @@ static const char *schedule_text(tg_packer *p, const tg_pack_variant *v) {
     tg_sb_init(&sb, p->arena);
     tg_sb_add(&sb, "");
     for (int i = 0; i < v->func->n_bindings; i++) {
-        tg_sb_addf(&sb, "%s%s=%s", i ? " " : "", v->func->bindings[i].name, v->func->bindings[i].value);
+        tg_sb_addf(&sb, "%s%s=%s", i ? " " : "", v->func->bindings[i].name,
+                   v->func->bindings[i].value);
     }
     return sb.data;
 }
@@ -241,7 +259,8 @@ static void pack_variant(tg_packer *p, tg_sb *sb, const tg_pack_variant *v) {
     tg_sb_addn(sb, entries.data ? entries.data : "", entries.len);
 }
 
-/* Encoded parameters, symbols and requirements: what hosts see and must be alike in all variants. */
+/* Encoded parameters, symbols and requirements: what hosts see and must be alike in all variants.
+ */
 static tg_sb interface_of(tg_packer *p, const tg_func *f) {
     tg_packer quiet = *p;
     signature s = of_func("", f);
@@ -252,7 +271,8 @@ static tg_sb interface_of(tg_packer *p, const tg_func *f) {
     return sb;
 }
 
-/* Bindings that all variants share; those that differ belong to a schedule, not to the kernel's name. */
+/* Bindings that all variants share; those that differ belong to a schedule, not to the kernel's
+ * name. */
 static signature common_signature(tg_packer *p, const tg_pack_kernel *k) {
     const tg_func *f = k->variants[0].func;
     signature s = of_func(k->name, f);
@@ -262,7 +282,8 @@ static signature common_signature(tg_packer *p, const tg_pack_kernel *k) {
         bool same = true;
         for (int v = 1; v < k->n_variants; v++) {
             const tg_func *g = k->variants[v].func;
-            same = same && i < g->n_bindings && strcmp(g->bindings[i].value, f->bindings[i].value) == 0;
+            same = same && i < g->n_bindings &&
+                   strcmp(g->bindings[i].value, f->bindings[i].value) == 0;
         }
         if (same) {
             kept[n++] = f->bindings[i];
@@ -278,7 +299,8 @@ static void pack_kernel(tg_packer *p, tg_sb *sb, const tg_pack_kernel *k) {
     for (int v = 1; v < k->n_variants; v++) {
         tg_sb other = interface_of(p, k->variants[v].func);
         if (other.len != first.len || memcmp(other.data, first.data, first.len) != 0) {
-            tg_pack_fail(p, k->variants[v].func->span, "schedules of `%s` give it different signatures", k->name);
+            tg_pack_fail(p, k->variants[v].func->span,
+                         "schedules of `%s` give it different signatures", k->name);
         }
     }
     signature s = common_signature(p, k);
@@ -308,7 +330,8 @@ static int find_kernel(const tg_packer *p, const char *name) {
     return -1;
 }
 
-static void pack_arg(tg_packer *p, tg_sb *sb, const tg_hostop *op, const tg_hostop_arg *a, const tg_param *to) {
+static void pack_arg(tg_packer *p, tg_sb *sb, const tg_hostop *op, const tg_hostop_arg *a,
+                     const tg_param *to) {
     switch (a->kind) {
     case TG_ARG_PARAM:
         tg_pack_u8(sb, TG_PACK_ARG_PARAM);
@@ -332,8 +355,9 @@ static void pack_arg(tg_packer *p, tg_sb *sb, const tg_hostop *op, const tg_host
 static void pack_launch(tg_packer *p, tg_sb *sb, const tg_hostop *op, const tg_hostop_launch *l) {
     int k = find_kernel(p, l->kernel);
     if (k < 0 || l->n_args != p->desc->kernels[k].variants[0].func->n_params) {
-        tg_pack_fail(p, op->span, "op `%s` launches `%s`, which is not in the package or takes other arguments", op->name,
-                     l->kernel);
+        tg_pack_fail(p, op->span,
+                     "op `%s` launches `%s`, which is not in the package or takes other arguments",
+                     op->name, l->kernel);
         return;
     }
     tg_pack_u32(sb, (uint32_t)k);
@@ -348,7 +372,8 @@ static void pack_op(tg_packer *p, tg_sb *sb, const tg_hostop *op) {
     signature s = of_op(op);
     pack_signature(p, sb, &s);
     if ((size_t)op->n_temps > TG_PACK_MAX_TEMPS || (size_t)op->n_launches > TG_PACK_MAX_LAUNCHES) {
-        tg_pack_fail(p, op->span, "op `%s` has more temporaries or launches than a package holds", op->name);
+        tg_pack_fail(p, op->span, "op `%s` has more temporaries or launches than a package holds",
+                     op->name);
     }
     tg_pack_u32(sb, (uint32_t)op->n_temps);
     for (int i = 0; i < op->n_temps; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The package container: header, section table with checksums, sections META, KERNELS, OPS, CODE, IR.
- * Signatures and ops are encoded in package_sig.c. Deterministic: no time, no path, no address.
+ * The package container: header, section table with checksums, sections META, KERNELS, OPS, CODE,
+ * IR. Signatures and ops are encoded in package_sig.c. Deterministic: no time, no path, no address.
  */
 #include "backends/pack/package_sig.h"
 
@@ -52,7 +52,11 @@ static section make_meta(tg_packer *p) {
 
 static section make_code(tg_packer *p, const tg_pack_code *code) {
 #define TG_X(name) TG_IMPORT_##name,
-    enum { TG_IMPORT_memcpy = TG_IMPORT_MEMCPY, TG_IMPORT_memset = TG_IMPORT_MEMSET, TG_IMPORT_memmove = TG_IMPORT_MEMMOVE };
+    enum {
+        TG_IMPORT_memcpy = TG_IMPORT_MEMCPY,
+        TG_IMPORT_memset = TG_IMPORT_MEMSET,
+        TG_IMPORT_memmove = TG_IMPORT_MEMMOVE
+    };
     static const uint32_t imports[] = {TG_BLOB_IMPORTS(TG_X)};
 #undef TG_X
     tg_sb sb;
@@ -77,7 +81,8 @@ static section make_ir(tg_packer *p) {
     if (ZSTD_isError(got) || got >= n) {
         return (section){.kind = TG_PACK_IR, .bytes = p->desc->ir, .n = n, .raw = n};
     }
-    return (section){.kind = TG_PACK_IR, .flags = TG_PACK_ZSTD, .bytes = packed, .n = got, .raw = n};
+    return (section){
+        .kind = TG_PACK_IR, .flags = TG_PACK_ZSTD, .bytes = packed, .n = got, .raw = n};
 }
 
 static size_t make_sections(tg_packer *p, section *out) {
@@ -153,8 +158,8 @@ static void put_all(tg_packer *p, const section *s, size_t n, tg_sb *sb) {
     seal(p, sb, table);
 }
 
-tg_status tg_package_write(const tg_package_desc *desc, tg_arena *a, tg_sink *sink, const unsigned char **out,
-                           size_t *out_bytes) {
+tg_status tg_package_write(const tg_package_desc *desc, tg_arena *a, tg_sink *sink,
+                           const unsigned char **out, size_t *out_bytes) {
     tg_packer p = {.desc = desc, .arena = a, .sink = sink};
     size_t most = (size_t)desc->n_codes + 4;
     section *sections = TG_NEW_ARRAY(a, section, most);
@@ -163,7 +168,8 @@ tg_status tg_package_write(const tg_package_desc *desc, tg_arena *a, tg_sink *si
     tg_sb_init(&sb, a);
     put_all(&p, sections, n, &sb);
     if (!p.failed && (n > TG_PACK_MAX_SECTIONS || sb.len > TG_PACK_MAX_BYTES)) {
-        tg_pack_fail(&p, (tg_span){0}, "the package would have %zu sections and %zu bytes", n, sb.len);
+        tg_pack_fail(&p, (tg_span){0}, "the package would have %zu sections and %zu bytes", n,
+                     sb.len);
     }
     *out = (const unsigned char *)sb.data;
     *out_bytes = sb.len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing packages (tegula/package_format.h): signatures of tile functions, their compiled code for any
- * number of instruction sets, ops, and the IR text. The result is bytes in an arena, the same for the
- * same input.
+ * Writing packages (tegula/package_format.h): signatures of tile functions, their compiled code for
+ * any number of instruction sets, ops, and the IR text. The result is bytes in an arena, the same
+ * for the same input.
  */
 #ifndef TG_PACKAGE_WRITE_H
 #define TG_PACKAGE_WRITE_H
@@ -16,13 +16,13 @@ typedef struct tg_pack_code {
 } tg_pack_code;
 
 /*
- * One alternative of a kernel. Its functions in code c are the symbols PREFIX.plan, PREFIX.phase0, ...
- * where PREFIX is symbols[c] (NULL: this variant is not in that code).
+ * One alternative of a kernel. Its functions in code c are the symbols PREFIX.plan, PREFIX.phase0,
+ * ... where PREFIX is symbols[c] (NULL: this variant is not in that code).
  */
 typedef struct tg_pack_variant {
-    tg_func *func;       /* tile level: signature and bindings */
-    const tg_dim *guard; /* NULL: always */
-    const char *schedule; /* text; NULL: made from the bindings */
+    tg_func *func;              /* tile level: signature and bindings */
+    const tg_dim *guard;        /* NULL: always */
+    const char *schedule;       /* text; NULL: made from the bindings */
     const char *const *symbols; /* n_codes entries, or NULL: func->name everywhere */
 } tg_pack_variant;
 
@@ -51,8 +51,9 @@ typedef struct tg_package_desc {
     size_t ir_bytes;
 } tg_package_desc;
 
-/* TG_E_UNSUPPORTED with a diagnostic where the format's limits are passed or a symbol is missing. */
-tg_status tg_package_write(const tg_package_desc *desc, tg_arena *a, tg_sink *sink, const unsigned char **out,
-                           size_t *out_bytes) TG_MUST_USE;
+/* TG_E_UNSUPPORTED with a diagnostic where the format's limits are passed or a symbol is missing.
+ */
+tg_status tg_package_write(const tg_package_desc *desc, tg_arena *a, tg_sink *sink,
+                           const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
 
 #endif

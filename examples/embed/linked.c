@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same kernel linked into the host: `tegula build add.tg --emit obj -o add.o` and `--emit header -o
- * add.h`. Nothing is loaded from a file and no memory has to become executable.
+ * The same kernel linked into the host: `tegula build add.tg --emit obj -o add.o` and `--emit
+ * header -o add.h`. Nothing is loaded from a file and no memory has to become executable.
  */
 #include <stdio.h>
 
@@ -24,8 +24,8 @@ int main(void) {
     st = st ? st : tgr_device_open(context, "cpu", NULL, &device);
     st = st ? st : tgr_queue_create(device, 0, &queue);
     st = st ? st
-            : tgr_module_load_linked(device, tegula_signatures, sizeof tegula_signatures, NULL, tegula_entries,
-                                     TEGULA_N_ENTRIES, &module);
+            : tgr_module_load_linked(device, tegula_signatures, sizeof tegula_signatures, NULL,
+                                     tegula_entries, TEGULA_N_ENTRIES, &module);
     st = st ? st : tgr_launch(queue, tgr_module_kernel(module, 0), args, 3, NULL);
     printf("%s, c[999] = %g\n", tgr_status_sentence(st), (double)c[999]);
     tgr_module_release(module);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host in twenty lines: loads a package with libtegula-rt alone (no compiler, no LLVM) and launches. */
+/* A host in twenty lines: loads a package with libtegula-rt alone (no compiler, no LLVM) and
+ * launches. */
 #include <stdio.h>
 #include <tegula/tegula.h>
 

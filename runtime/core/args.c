@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Arguments against a signature. One pass over the parameters writes the launch slots (abi.h) and
- * checks kind, type, rank, strides, alignment and bounds; then the symbols are solved from the extents,
- * every extent and `require` is compared, and what is written is held against everything else for
- * overlap. Nothing here allocates; messages name kernel, parameter and the numbers that disagree.
+ * checks kind, type, rank, strides, alignment and bounds; then the symbols are solved from the
+ * extents, every extent and `require` is compared, and what is written is held against everything
+ * else for overlap. Nothing here allocates; messages name kernel, parameter and the numbers that
+ * disagree.
  */
 #include "internal.h"
 
@@ -12,7 +13,8 @@
 /* ---- constructors --------------------------------------------------------------------------- */
 
 tgr_arg tgr_arg_tensor(void *data, tg_dtype dtype, int32_t rank, const int64_t *extents) {
-    tgr_arg a = {.kind = TGR_ARG_TENSOR, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .data = data};
+    tgr_arg a = {
+        .kind = TGR_ARG_TENSOR, .dtype = (uint8_t)dtype, .rank = (uint8_t)rank, .data = data};
     for (int32_t i = 0; i < rank && i < TG_MAX_RANK; i++) {
         a.extents[i] = extents[i];
     }
@@ -29,7 +31,8 @@ tgr_arg tgr_arg_tensor_strided(void *data, tg_dtype dtype, int32_t rank, const i
     return a;
 }
 
-tgr_arg tgr_arg_buffer(tgr_buffer *buffer, size_t offset_bytes, tg_dtype dtype, int32_t rank, const int64_t *extents) {
+tgr_arg tgr_arg_buffer(tgr_buffer *buffer, size_t offset_bytes, tg_dtype dtype, int32_t rank,
+                       const int64_t *extents) {
     tgr_arg a = tgr_arg_tensor(NULL, dtype, rank, extents);
     a.buffer = buffer;
     a.offset_bytes = offset_bytes;
@@ -71,13 +74,14 @@ typedef struct binder {
 
 static tgr_status bind_scalar(const binder *b, const tgr_param *p, const tgr_arg *a) {
     if (a->kind != TGR_ARG_SCALAR) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "a scalar is wanted, a tensor was given",
-                        PARAM_NAMES(b, p));
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "a scalar is wanted, a tensor was given", PARAM_NAMES(b, p));
     }
     if (a->dtype != p->dtype) {
         const char *given = tgr_dtype_name((tg_dtype)a->dtype);
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "type %s is wanted, %s was given", PARAM_NAMES(b, p),
-                        tgr_dtype_name(p->dtype), given ? given : "an unknown type");
+        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "type %s is wanted, %s was given",
+                        PARAM_NAMES(b, p), tgr_dtype_name(p->dtype),
+                        given ? given : "an unknown type");
     }
     uint64_t mask = p->bits >= 64 ? ~0ull : (1ull << p->bits) - 1;
     b->slots[p->slot] = (int64_t)(a->bits & mask);
@@ -114,7 +118,8 @@ static bool fill_strides(const tgr_param *p, const tgr_arg *a, int64_t *strides)
 }
 
 /* Bytes below and above the base address that the elements reach; false on overflow. */
-static bool footprint(const tgr_param *p, const int64_t *extents, const int64_t *strides, int64_t *lo, int64_t *hi) {
+static bool footprint(const tgr_param *p, const int64_t *extents, const int64_t *strides,
+                      int64_t *lo, int64_t *hi) {
     *lo = 0;
     *hi = p->elem_bytes;
     for (int i = 0; i < p->rank; i++) {
@@ -131,7 +136,8 @@ static bool footprint(const tgr_param *p, const int64_t *extents, const int64_t 
     return true;
 }
 
-static tgr_status check_strides(const binder *b, const tgr_param *p, const int64_t *extents, const int64_t *strides) {
+static tgr_status check_strides(const binder *b, const tgr_param *p, const int64_t *extents,
+                                const int64_t *strides) {
     bool written = p->flags & (TG_PARAM_OUT | TG_PARAM_INOUT);
     for (int i = 0; i < p->rank; i++) {
         bool inner = i == p->rank - 1;
@@ -140,16 +146,19 @@ static tgr_status check_strides(const binder *b, const tgr_param *p, const int64
         }
         if (inner && !(p->flags & TG_PARAM_STRIDED) && strides[i] != p->elem_bytes) {
             return tgr_fail(b->context, TGR_E_MISMATCH,
-                            PARAM_FORMAT "the innermost stride is %" PRId64 " bytes, contiguous elements take %" PRId64,
+                            PARAM_FORMAT "the innermost stride is %" PRId64
+                                         " bytes, contiguous elements take %" PRId64,
                             PARAM_NAMES(b, p), strides[i], p->elem_bytes);
         }
         if (strides[i] % p->align_bytes) {
             return tgr_fail(b->context, TGR_E_MISMATCH,
-                            PARAM_FORMAT "stride %" PRId64 " of axis %d is not a multiple of %" PRId64, PARAM_NAMES(b, p),
-                            strides[i], i, p->align_bytes);
+                            PARAM_FORMAT "stride %" PRId64
+                                         " of axis %d is not a multiple of %" PRId64,
+                            PARAM_NAMES(b, p), strides[i], i, p->align_bytes);
         }
         if (written && strides[i] <= 0) {
-            return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "stride %" PRId64 " of axis %d of what is written",
+            return tgr_fail(b->context, TGR_E_MISMATCH,
+                            PARAM_FORMAT "stride %" PRId64 " of axis %d of what is written",
                             PARAM_NAMES(b, p), strides[i], i);
         }
     }
@@ -157,7 +166,8 @@ static tgr_status check_strides(const binder *b, const tgr_param *p, const int64
 }
 
 /* Written elements may not share bytes: axes sorted by stride must nest. */
-static tgr_status check_nesting(const binder *b, const tgr_param *p, const int64_t *extents, const int64_t *strides) {
+static tgr_status check_nesting(const binder *b, const tgr_param *p, const int64_t *extents,
+                                const int64_t *strides) {
     int order[TG_MAX_RANK], n = 0;
     int64_t inner = p->elem_bytes;
     for (int i = 0; i < p->rank; i++) {
@@ -177,8 +187,8 @@ static tgr_status check_nesting(const binder *b, const tgr_param *p, const int64
         int i = order[k];
         if (strides[i] < inner) {
             return tgr_fail(b->context, TGR_E_OVERLAP,
-                            PARAM_FORMAT "elements overlap: stride %" PRId64 " of axis %d is less than the %" PRId64
-                            " bytes inside it",
+                            PARAM_FORMAT "elements overlap: stride %" PRId64
+                                         " of axis %d is less than the %" PRId64 " bytes inside it",
                             PARAM_NAMES(b, p), strides[i], i, inner);
         }
         inner += strides[i] * (extents[i] - 1);
@@ -186,49 +196,57 @@ static tgr_status check_nesting(const binder *b, const tgr_param *p, const int64
     return TGR_OK;
 }
 
-static tgr_status check_place(binder *b, const tgr_param *p, const tgr_arg *a, uintptr_t base, int64_t lo, int64_t hi) {
+static tgr_status check_place(binder *b, const tgr_param *p, const tgr_arg *a, uintptr_t base,
+                              int64_t lo, int64_t hi) {
     if (base % (uintptr_t)p->align_bytes) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "the address is not aligned to %" PRId64 " bytes",
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "the address is not aligned to %" PRId64 " bytes",
                         PARAM_NAMES(b, p), p->align_bytes);
     }
     if (!base) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "no memory was given", PARAM_NAMES(b, p));
+        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "no memory was given",
+                        PARAM_NAMES(b, p));
     }
     if (a->buffer) {
         uint64_t size = a->buffer->memory.bytes;
-        if (a->offset_bytes > size || (uint64_t)hi > size - a->offset_bytes || (uint64_t)-lo > a->offset_bytes) {
+        if (a->offset_bytes > size || (uint64_t)hi > size - a->offset_bytes ||
+            (uint64_t)-lo > a->offset_bytes) {
             return tgr_fail(b->context, TGR_E_MISMATCH,
-                            PARAM_FORMAT "needs bytes %" PRId64 " .. %" PRId64 " around offset %" PRIu64
-                            " of a buffer of %" PRIu64,
+                            PARAM_FORMAT "needs bytes %" PRId64 " .. %" PRId64
+                                         " around offset %" PRIu64 " of a buffer of %" PRIu64,
                             PARAM_NAMES(b, p), lo, hi, a->offset_bytes, size);
         }
     }
     uintptr_t begin = base - (uintptr_t)-lo, end = base + (uintptr_t)hi;
     if (begin > base || end < base) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "the tensor wraps around the address space",
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "the tensor wraps around the address space",
                         PARAM_NAMES(b, p));
     }
     b->ranges[p - b->kernel->params] = (tgr_range){begin, end};
     return TGR_OK;
 }
 
-static tgr_status check_shape(const binder *b, const tgr_param *p, const tgr_arg *a, bool *out_empty) {
+static tgr_status check_shape(const binder *b, const tgr_param *p, const tgr_arg *a,
+                              bool *out_empty) {
     if (a->kind != TGR_ARG_TENSOR) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "a tensor is wanted, a scalar was given",
-                        PARAM_NAMES(b, p));
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "a tensor is wanted, a scalar was given", PARAM_NAMES(b, p));
     }
     if (a->dtype != p->dtype) {
         const char *given = tgr_dtype_name((tg_dtype)a->dtype);
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "elements of %s are wanted, %s were given",
-                        PARAM_NAMES(b, p), tgr_dtype_name(p->dtype), given ? given : "an unknown type");
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "elements of %s are wanted, %s were given", PARAM_NAMES(b, p),
+                        tgr_dtype_name(p->dtype), given ? given : "an unknown type");
     }
     if (a->rank != p->rank) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "rank %d is wanted, %d was given", PARAM_NAMES(b, p),
-                        p->rank, a->rank);
+        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "rank %d is wanted, %d was given",
+                        PARAM_NAMES(b, p), p->rank, a->rank);
     }
     for (int i = 0; i < p->rank; i++) {
         if (a->extents[i] < 0 || a->extents[i] > TG_MAX_EXTENT) {
-            return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "extent %" PRId64 " of axis %d", PARAM_NAMES(b, p),
+            return tgr_fail(b->context, TGR_E_MISMATCH,
+                            PARAM_FORMAT "extent %" PRId64 " of axis %d", PARAM_NAMES(b, p),
                             a->extents[i], i);
         }
         *out_empty |= a->extents[i] == 0;
@@ -246,10 +264,11 @@ static tgr_status bind_tensor(binder *b, const tgr_param *p, const tgr_arg *a) {
     memcpy(extents, a->extents, p->rank * sizeof *extents);
     bool fits = fill_strides(p, a, strides) && (empty || footprint(p, extents, strides, &lo, &hi));
     if (!fits) {
-        return tgr_fail(b->context, TGR_E_MISMATCH, PARAM_FORMAT "the tensor is larger than memory can be",
-                        PARAM_NAMES(b, p));
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "the tensor is larger than memory can be", PARAM_NAMES(b, p));
     }
-    uintptr_t base = a->buffer ? (uintptr_t)a->buffer->memory.pointer + a->offset_bytes : (uintptr_t)a->data;
+    uintptr_t base =
+        a->buffer ? (uintptr_t)a->buffer->memory.pointer + a->offset_bytes : (uintptr_t)a->data;
     slots[0] = (int64_t)base;
     if (empty) {
         b->ranges[p - b->kernel->params] = (tgr_range){0, 0};
@@ -264,13 +283,14 @@ static tgr_status bind_tensor(binder *b, const tgr_param *p, const tgr_arg *a) {
 
 /* ---- symbols -------------------------------------------------------------------------------- */
 
-static tgr_status preset(const tgr_kernel *k, tgr_context *context, const tgr_dim_value *dims, int32_t n_dims,
-                         int64_t *syms, uint64_t *known) {
+static tgr_status preset(const tgr_kernel *k, tgr_context *context, const tgr_dim_value *dims,
+                         int32_t n_dims, int64_t *syms, uint64_t *known) {
     for (int32_t d = 0; dims && d < n_dims; d++) {
         for (uint32_t s = 0; s < k->n_syms; s++) {
             if (dims[d].name && strcmp(k->syms[s], dims[d].name) == 0) {
                 if (*known >> s & 1 && syms[s] != dims[d].value) {
-                    return tgr_fail(context, TGR_E_MISMATCH, "dimension %s is given as %" PRId64 " and as %" PRId64,
+                    return tgr_fail(context, TGR_E_MISMATCH,
+                                    "dimension %s is given as %" PRId64 " and as %" PRId64,
                                     dims[d].name, syms[s], dims[d].value);
                 }
                 syms[s] = dims[d].value;
@@ -293,7 +313,8 @@ static void solve(const tgr_kernel *k, const tgr_arg *args, int64_t *syms, uint6
             if (*known >> s->sym & 1 || s->needs & ~*known || extent < 0) {
                 continue;
             }
-            if (tgr_dim_invert(&k->params[s->param].dims[s->axis], s->sym, extent, syms, &syms[s->sym])) {
+            if (tgr_dim_invert(&k->params[s->param].dims[s->axis], s->sym, extent, syms,
+                               &syms[s->sym])) {
                 *known |= 1ull << s->sym;
             }
         }
@@ -303,16 +324,17 @@ static void solve(const tgr_kernel *k, const tgr_arg *args, int64_t *syms, uint6
 static tgr_status unknown_sym(const tgr_kernel *k, tgr_context *context, uint64_t known) {
     for (uint32_t s = 0; s < k->n_syms; s++) {
         if (!(known >> s & 1)) {
-            return tgr_fail(context, TGR_E_MISMATCH,
-                            "%s `%s`: dimension %s follows from no argument; give it in the launch options",
-                            k->is_op ? "op" : "kernel", k->name, k->syms[s]);
+            return tgr_fail(
+                context, TGR_E_MISMATCH,
+                "%s `%s`: dimension %s follows from no argument; give it in the launch options",
+                k->is_op ? "op" : "kernel", k->name, k->syms[s]);
         }
     }
     return TGR_OK;
 }
 
-static tgr_status extent_differs(const tgr_kernel *k, tgr_context *context, const tgr_param *p, int axis, int64_t given,
-                                 int64_t want) {
+static tgr_status extent_differs(const tgr_kernel *k, tgr_context *context, const tgr_param *p,
+                                 int axis, int64_t given, int64_t want) {
     char expression[128];
     tgr_text t = {.data = expression, .size = sizeof expression, .length = 0};
     tgr_dim_text(&t, &p->dims[axis], k->syms);
@@ -322,8 +344,8 @@ static tgr_status extent_differs(const tgr_kernel *k, tgr_context *context, cons
 }
 
 /* All extents against the solved symbols; -1 is filled in when `fill`. */
-static tgr_status check_extents(const tgr_kernel *k, tgr_context *context, const tgr_arg *args, tgr_arg *fill,
-                                const int64_t *syms) {
+static tgr_status check_extents(const tgr_kernel *k, tgr_context *context, const tgr_arg *args,
+                                tgr_arg *fill, const int64_t *syms) {
     for (uint32_t i = 0; i < k->n_params; i++) {
         const tgr_param *p = &k->params[i];
         for (int a = 0; a < p->rank; a++) {
@@ -345,8 +367,8 @@ static tgr_status check_requires(const tgr_kernel *k, tgr_context *context, cons
             char expression[256];
             tgr_text t = {.data = expression, .size = sizeof expression, .length = 0};
             tgr_dim_text(&t, &k->requires_[i], k->syms);
-            return tgr_fail(context, TGR_E_MISMATCH, "%s `%s` requires %s", k->is_op ? "op" : "kernel", k->name,
-                            expression);
+            return tgr_fail(context, TGR_E_MISMATCH, "%s `%s` requires %s",
+                            k->is_op ? "op" : "kernel", k->name, expression);
         }
     }
     return TGR_OK;
@@ -364,12 +386,15 @@ static tgr_status check_overlap(const binder *b) {
         for (uint32_t j = 0; j < k->n_params; j++) {
             const tgr_param *q = &k->params[j];
             bool both = q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT);
-            if (i == j || !(q->flags & TG_PARAM_TENSOR) || q->flags & TG_PARAM_ALIAS || (both && j < i)) {
+            if (i == j || !(q->flags & TG_PARAM_TENSOR) || q->flags & TG_PARAM_ALIAS ||
+                (both && j < i)) {
                 continue;
             }
-            if (tgr_tensors_overlap(p, b->slots + p->slot, b->ranges[i], q, b->slots + q->slot, b->ranges[j])) {
+            if (tgr_tensors_overlap(p, b->slots + p->slot, b->ranges[i], q, b->slots + q->slot,
+                                    b->ranges[j])) {
                 return tgr_fail(b->context, TGR_E_OVERLAP,
-                                "%s `%s`: `%s` is written and shares memory with `%s`; neither is declared `alias`",
+                                "%s `%s`: `%s` is written and shares memory with `%s`; neither is "
+                                "declared `alias`",
                                 k->is_op ? "op" : "kernel", k->name, p->name, q->name);
             }
         }
@@ -379,7 +404,8 @@ static tgr_status check_overlap(const binder *b) {
 
 /* ---- doors ---------------------------------------------------------------------------------- */
 
-static tgr_status check_count(const tgr_kernel *k, tgr_context *context, const tgr_arg *args, int32_t n_args) {
+static tgr_status check_count(const tgr_kernel *k, tgr_context *context, const tgr_arg *args,
+                              int32_t n_args) {
     if (n_args < 0 || (uint32_t)n_args != k->n_params || (!args && n_args)) {
         return tgr_fail(context, TGR_E_MISMATCH, "%s `%s` takes %u arguments, %d were given",
                         k->is_op ? "op" : "kernel", k->name, k->n_params, n_args);
@@ -387,8 +413,8 @@ static tgr_status check_count(const tgr_kernel *k, tgr_context *context, const t
     return TGR_OK;
 }
 
-tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const tgr_arg *args, int32_t n_args,
-                         const tgr_launch_options *options, int64_t *slots) {
+tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const tgr_arg *args,
+                         int32_t n_args, const tgr_launch_options *options, int64_t *slots) {
     tgr_status st = check_count(kernel, context, args, n_args);
     if (st) {
         return st;
@@ -396,7 +422,8 @@ tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const t
     binder b = {.kernel = kernel, .context = context, .args = args, .slots = slots};
     for (uint32_t i = 0; i < kernel->n_params; i++) {
         const tgr_param *p = &kernel->params[i];
-        st = p->flags & TG_PARAM_TENSOR ? bind_tensor(&b, p, &args[i]) : bind_scalar(&b, p, &args[i]);
+        st = p->flags & TG_PARAM_TENSOR ? bind_tensor(&b, p, &args[i])
+                                        : bind_scalar(&b, p, &args[i]);
         if (st) {
             return st;
         }
@@ -416,8 +443,8 @@ tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const t
     return st ? st : check_overlap(&b);
 }
 
-tgr_status tgr_kernel_infer(const tgr_kernel *kernel, tgr_arg *args, int32_t n_args, const tgr_dim_value *dims,
-                            int32_t n_dims, int64_t *out_dims) {
+tgr_status tgr_kernel_infer(const tgr_kernel *kernel, tgr_arg *args, int32_t n_args,
+                            const tgr_dim_value *dims, int32_t n_dims, int64_t *out_dims) {
     if (!kernel || !kernel->module) {
         return TGR_E_INVALID;
     }
@@ -428,7 +455,8 @@ tgr_status tgr_kernel_infer(const tgr_kernel *kernel, tgr_arg *args, int32_t n_a
     st = st ? st : preset(kernel, context, dims, n_dims, syms, &known);
     for (uint32_t i = 0; !st && i < kernel->n_params; i++) {
         if (kernel->params[i].rank != args[i].rank) {
-            st = tgr_fail(context, TGR_E_MISMATCH, "`%s`, argument `%s`: rank %d is wanted, %d was given", kernel->name,
+            st = tgr_fail(context, TGR_E_MISMATCH,
+                          "`%s`, argument `%s`: rank %d is wanted, %d was given", kernel->name,
                           kernel->params[i].name, kernel->params[i].rank, args[i].rank);
         }
     }

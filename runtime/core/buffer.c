@@ -81,17 +81,18 @@ tgr_status tgr_buffer_map(tgr_buffer *buffer, void **out_pointer) {
     }
     *out_pointer = buffer->memory.host;
     if (!buffer->memory.host && buffer->memory.bytes) {
-        return tgr_fail(buffer->device->context, TGR_E_UNSUPPORTED, "the host cannot address this memory");
+        return tgr_fail(buffer->device->context, TGR_E_UNSUPPORTED,
+                        "the host cannot address this memory");
     }
     return TGR_OK;
 }
 
-static tgr_status copy(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *to, const void *from, size_t bytes,
-                       const char *what) {
+static tgr_status copy(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *to,
+                       const void *from, size_t bytes, const char *what) {
     tgr_device *d = tgr_queue_device(queue);
     if (offset > buffer->memory.bytes || bytes > buffer->memory.bytes - offset) {
-        return tgr_fail(d->context, TGR_E_INVALID, "%s %zu bytes at %zu of a buffer of %zu", what, bytes, offset,
-                        buffer->memory.bytes);
+        return tgr_fail(d->context, TGR_E_INVALID, "%s %zu bytes at %zu of a buffer of %zu", what,
+                        bytes, offset, buffer->memory.bytes);
     }
     if (bytes == 0) {
         return TGR_OK;
@@ -103,7 +104,8 @@ static tgr_status copy(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void
     return st;
 }
 
-tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset, const void *host, size_t bytes) {
+tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset, const void *host,
+                            size_t bytes) {
     if (!queue || !buffer || (!host && bytes)) {
         return TGR_E_INVALID;
     }
@@ -111,7 +113,8 @@ tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset,
     return copy(queue, buffer, offset, to ? to + offset : NULL, host, bytes, "writing");
 }
 
-tgr_status tgr_buffer_read(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *host, size_t bytes) {
+tgr_status tgr_buffer_read(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *host,
+                           size_t bytes) {
     if (!queue || !buffer || (!host && bytes)) {
         return TGR_E_INVALID;
     }
@@ -157,7 +160,8 @@ tgr_status tgr_arena_alloc(tgr_arena *arena, size_t bytes, size_t align, void **
     uintptr_t base = (uintptr_t)arena->buffer->memory.pointer, at = base + arena->used;
     size_t pad = (size_t)(-at & (a - 1)), left = arena->buffer->memory.bytes - arena->used;
     if (pad > left || bytes > left - pad) {
-        return tgr_fail(context, TGR_E_NOMEM, "the arena has %zu bytes left, %zu are wanted", left, bytes);
+        return tgr_fail(context, TGR_E_NOMEM, "the arena has %zu bytes left, %zu are wanted", left,
+                        bytes);
     }
     *out_pointer = (char *)arena->buffer->memory.pointer + arena->used + pad;
     arena->used += pad + bytes;

@@ -5,11 +5,11 @@
  *   DIR/KEY.tgc = magic, key, length, XXH3-128 of the payload, payload
  *
  * Writing: a file of our own name aside (O_EXCL), written, synced, renamed over the final name. Two
- * processes that race write the same bytes; either rename wins. Reading: the head and the checksum are
- * verified; a damaged file is deleted and counts as a miss. The directory is made 0700 and used only
- * when it belongs to us and nobody else may write it. When anything about the directory is wrong the
- * cache is off: every get misses, every put is forgotten. Over the limit, the entries used longest ago
- * go first (access is recorded by touching the file's time).
+ * processes that race write the same bytes; either rename wins. Reading: the head and the checksum
+ * are verified; a damaged file is deleted and counts as a miss. The directory is made 0700 and used
+ * only when it belongs to us and nobody else may write it. When anything about the directory is
+ * wrong the cache is off: every get misses, every put is forgotten. Over the limit, the entries
+ * used longest ago go first (access is recorded by touching the file's time).
  */
 #define _GNU_SOURCE
 #include "internal.h"
@@ -23,7 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, NAME_BYTES = 40, HEAD_BYTES = 48, STALE_SECONDS = 3600, EVICT_BATCH = 64 };
+enum {
+    PATH_BYTES = 4096,
+    NAME_BYTES = 40,
+    HEAD_BYTES = 48,
+    STALE_SECONDS = 3600,
+    EVICT_BATCH = 64
+};
 static const char magic[8] = "TGCACH1\n";
 static const uint64_t default_limit = 1ull << 30;
 
@@ -42,7 +48,8 @@ static bool join(char *out, const char *a, const char *b) {
 }
 
 static bool choose_dir(char *out, const char *given) {
-    const char *env = getenv("TEGULA_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *env = getenv("TEGULA_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
     if (given) {
         return join(out, given, "");
     }
@@ -78,7 +85,8 @@ static int open_dir(tgr_context *context, const char *dir) {
     if (fd < 0 || fstat(fd, &st) != 0) {
         tgr_log(context, TGR_LOG_WARNING, "kernel cache is off: %s: %s", dir, strerror(errno));
     } else if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH)) {
-        tgr_log(context, TGR_LOG_WARNING, "kernel cache is off: %s is not ours alone to write", dir);
+        tgr_log(context, TGR_LOG_WARNING, "kernel cache is off: %s is not ours alone to write",
+                dir);
     } else {
         return fd;
     }
@@ -88,7 +96,8 @@ static int open_dir(tgr_context *context, const char *dir) {
     return -1;
 }
 
-tgr_status tgr_cache_open(tgr_context *context, const char *dir, uint64_t limit_bytes, tgr_cache **out) {
+tgr_status tgr_cache_open(tgr_context *context, const char *dir, uint64_t limit_bytes,
+                          tgr_cache **out) {
     if (!context || !out) {
         return TGR_E_INVALID;
     }
@@ -136,8 +145,8 @@ static bool name_key(const char *name, uint8_t key[16]) {
     }
     for (size_t i = 0; i < 16; i++) {
         unsigned v;
-        if (!strchr("0123456789abcdef", name[2 * i]) || !strchr("0123456789abcdef", name[2 * i + 1]) ||
-            sscanf(name + 2 * i, "%2x", &v) != 1) {
+        if (!strchr("0123456789abcdef", name[2 * i]) ||
+            !strchr("0123456789abcdef", name[2 * i + 1]) || sscanf(name + 2 * i, "%2x", &v) != 1) {
             return false;
         }
         key[i] = (uint8_t)v;
@@ -175,7 +184,8 @@ static bool write_all(int fd, const void *from, size_t n) {
     return true;
 }
 
-static void make_head(const uint8_t key[16], const void *bytes, size_t n, uint8_t head[HEAD_BYTES]) {
+static void make_head(const uint8_t key[16], const void *bytes, size_t n,
+                      uint8_t head[HEAD_BYTES]) {
     memcpy(head, magic, 8);
     memcpy(head + 8, key, 16);
     for (int i = 0; i < 8; i++) {
@@ -187,11 +197,12 @@ static void make_head(const uint8_t key[16], const void *bytes, size_t n, uint8_
 typedef enum entry_state { ENTRY_GOOD, ENTRY_BAD, ENTRY_NOMEM } entry_state;
 
 /* Reads the payload of an open entry; with out NULL it is only verified. */
-static entry_state read_entry(tgr_cache *c, int fd, const uint8_t key[16], void **out, size_t *out_n) {
+static entry_state read_entry(tgr_cache *c, int fd, const uint8_t key[16], void **out,
+                              size_t *out_n) {
     uint8_t head[HEAD_BYTES], want[HEAD_BYTES];
     struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < HEAD_BYTES || !read_all(fd, head, sizeof head) ||
-        (uint64_t)st.st_size > TG_PACK_MAX_BYTES + HEAD_BYTES) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < HEAD_BYTES ||
+        !read_all(fd, head, sizeof head) || (uint64_t)st.st_size > TG_PACK_MAX_BYTES + HEAD_BYTES) {
         return ENTRY_BAD;
     }
     size_t n = (size_t)st.st_size - HEAD_BYTES;
@@ -213,7 +224,8 @@ static entry_state read_entry(tgr_cache *c, int fd, const uint8_t key[16], void 
     return good ? ENTRY_GOOD : ENTRY_BAD;
 }
 
-tgr_status tgr_cache_get(tgr_cache *cache, const uint8_t key[16], void **out_bytes, size_t *out_n_bytes) {
+tgr_status tgr_cache_get(tgr_cache *cache, const uint8_t key[16], void **out_bytes,
+                         size_t *out_n_bytes) {
     if (!cache || !key || !out_bytes || !out_n_bytes) {
         return TGR_E_INVALID;
     }
@@ -231,15 +243,19 @@ tgr_status tgr_cache_get(tgr_cache *cache, const uint8_t key[16], void **out_byt
     }
     (void)close(fd);
     if (s == ENTRY_BAD) {
-        tgr_log(cache->context, TGR_LOG_WARNING, "kernel cache: entry %s is damaged, deleted", name);
+        tgr_log(cache->context, TGR_LOG_WARNING, "kernel cache: entry %s is damaged, deleted",
+                name);
         (void)unlinkat(cache->fd, name, 0);
     }
     return s == ENTRY_GOOD ? TGR_OK
-           : s == ENTRY_BAD ? TGR_E_NOT_FOUND
-                            : tgr_fail(cache->context, TGR_E_NOMEM, "out of memory reading the cache");
+           : s == ENTRY_BAD
+               ? TGR_E_NOT_FOUND
+               : tgr_fail(cache->context, TGR_E_NOMEM, "out of memory reading the cache");
 }
 
-void tgr_cache_free(tgr_cache *cache, void *bytes, size_t n_bytes) { tgr_free(cache->context, bytes, n_bytes); }
+void tgr_cache_free(tgr_cache *cache, void *bytes, size_t n_bytes) {
+    tgr_free(cache->context, bytes, n_bytes);
+}
 
 /* ---- walking -------------------------------------------------------------------------------- */
 
@@ -276,7 +292,8 @@ typedef struct census {
 
 static void census_put(census *s, const char *name, int64_t time, int64_t bytes) {
     int at = s->n < EVICT_BATCH ? s->n++ : EVICT_BATCH - 1;
-    if (at == EVICT_BATCH - 1 && s->n == EVICT_BATCH && s->oldest[at].name[0] && s->oldest[at].time <= time) {
+    if (at == EVICT_BATCH - 1 && s->n == EVICT_BATCH && s->oldest[at].name[0] &&
+        s->oldest[at].time <= time) {
         return;
     }
     for (; at > 0 && s->oldest[at - 1].time > time; at--) {
@@ -292,7 +309,8 @@ static int take_census(tgr_cache *c, const char *name, const struct stat *st, vo
     uint8_t key[16];
     if (name_key(name, key)) {
         s->total += (uint64_t)st->st_size;
-        census_put(s, name, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec, st->st_size);
+        census_put(s, name, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                   st->st_size);
     } else if (strncmp(name, "new-", 4) == 0 && time(NULL) - st->st_mtime > STALE_SECONDS) {
         (void)unlinkat(c->fd, name, 0); /* left behind by a process that died */
     }
@@ -333,7 +351,8 @@ static int open_aside(tgr_cache *c, char name[NAME_BYTES]) {
     return -1;
 }
 
-tgr_status tgr_cache_put(tgr_cache *cache, const uint8_t key[16], const void *bytes, size_t n_bytes) {
+tgr_status tgr_cache_put(tgr_cache *cache, const uint8_t key[16], const void *bytes,
+                         size_t n_bytes) {
     if (!cache || !key || (!bytes && n_bytes)) {
         return TGR_E_INVALID;
     }
@@ -346,14 +365,16 @@ tgr_status tgr_cache_put(tgr_cache *cache, const uint8_t key[16], const void *by
     make_head(key, bytes, n_bytes, head);
     int fd = open_aside(cache, aside);
     if (fd < 0) {
-        tgr_log(cache->context, TGR_LOG_INFO, "kernel cache: cannot write to %s: %s", cache->dir, strerror(errno));
+        tgr_log(cache->context, TGR_LOG_INFO, "kernel cache: cannot write to %s: %s", cache->dir,
+                strerror(errno));
         return TGR_OK;
     }
     bool good = write_all(fd, head, sizeof head) && write_all(fd, bytes, n_bytes) && fsync(fd) == 0;
     good = close(fd) == 0 && good;
     good = good && renameat(cache->fd, aside, cache->fd, name) == 0;
     if (!good) {
-        tgr_log(cache->context, TGR_LOG_WARNING, "kernel cache: writing to %s: %s", cache->dir, strerror(errno));
+        tgr_log(cache->context, TGR_LOG_WARNING, "kernel cache: writing to %s: %s", cache->dir,
+                strerror(errno));
         (void)unlinkat(cache->fd, aside, 0);
         return TGR_OK;
     }
@@ -373,7 +394,8 @@ typedef struct listing {
 
 static int list_one(tgr_cache *c, const char *name, const struct stat *st, void *user) {
     listing *l = user;
-    tgr_cache_entry e = {.bytes = (uint64_t)st->st_size, .time_s = (int64_t)st->st_mtime, .valid = 1};
+    tgr_cache_entry e = {
+        .bytes = (uint64_t)st->st_size, .time_s = (int64_t)st->st_mtime, .valid = 1};
     if (!name_key(name, e.key)) {
         return 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one way to read bytes of a package: a cursor that cannot leave its range. Reading past the end
- * sets `bad`, which sticks, and yields zeros; callers check it once per item.
+ * The one way to read bytes of a package: a cursor that cannot leave its range. Reading past the
+ * end sets `bad`, which sticks, and yields zeros; callers check it once per item.
  */
 #ifndef TGR_CURSOR_H
 #define TGR_CURSOR_H

@@ -37,7 +37,8 @@ static const tgr_driver *find_driver(const char *name) {
     return NULL;
 }
 
-tgr_status tgr_device_open(tgr_context *context, const char *name, const tgr_device_options *options, tgr_device **out) {
+tgr_status tgr_device_open(tgr_context *context, const char *name,
+                           const tgr_device_options *options, tgr_device **out) {
     if (!context || !name || !out) {
         return TGR_E_INVALID;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Dimension expressions of signatures: postfix byte code over int64 (abi.h). Checked once when a
- * package is read; evaluation afterwards trusts it. Undoing an expression walks from its root to the
- * one place where the wanted symbol stands; operands are contiguous runs of the code, so they are
- * evaluated where they lie.
+ * package is read; evaluation afterwards trusts it. Undoing an expression walks from its root to
+ * the one place where the wanted symbol stands; operands are contiguous runs of the code, so they
+ * are evaluated where they lie.
  */
 #include "internal.h"
 
@@ -155,7 +155,8 @@ uint64_t tgr_dim_syms(const tgr_dim *d) { return syms_of(d->code, d->n); }
 
 /* ---- structure ------------------------------------------------------------------------------ */
 
-/* Splits a code whose last item is a binary op: left operand [0, *out_right), right one up to n-1. */
+/* Splits a code whose last item is a binary op: left operand [0, *out_right), right one up to n-1.
+ */
 static void split(const uint8_t *code, size_t n, size_t *out_right) {
     size_t starts[TG_PACK_CODE_DEPTH] = {0};
     int top = 0;
@@ -183,7 +184,8 @@ static bool undo(tg_dim_code op, bool unknown_left, int64_t known, int64_t want,
         return !__builtin_sub_overflow(want, known, out);
     }
     if (op == TG_DIM_SUB) {
-        return unknown_left ? tgr_add_i64(want, known, out) : !__builtin_sub_overflow(known, want, out);
+        return unknown_left ? tgr_add_i64(want, known, out)
+                            : !__builtin_sub_overflow(known, want, out);
     }
     if (op == TG_DIM_MUL && known != 0 && remainder_of(want, known) == 0) {
         *out = divide(want, known);
@@ -192,7 +194,8 @@ static bool undo(tg_dim_code op, bool unknown_left, int64_t known, int64_t want,
     return false;
 }
 
-static bool invert(const uint8_t *code, size_t n, uint32_t s, int64_t want, const int64_t *syms, int64_t *out) {
+static bool invert(const uint8_t *code, size_t n, uint32_t s, int64_t want, const int64_t *syms,
+                   int64_t *out) {
     while (n > 3) { /* a lone symbol is 3 bytes; the unknown side is never a constant */
         tg_dim_code op = (tg_dim_code)code[n - 1];
         size_t right;
@@ -214,11 +217,12 @@ static bool invert(const uint8_t *code, size_t n, uint32_t s, int64_t want, cons
 
 bool tgr_dim_invertible(const tgr_dim *d, uint32_t s) {
     int64_t ignored;
-    return d->kind != TGR_DIM_IS_NONE && d->n <= INVERT_MAX_BYTES && occurrences(d->code, d->n, s) == 1 &&
-           invert(d->code, d->n, s, 0, NULL, &ignored);
+    return d->kind != TGR_DIM_IS_NONE && d->n <= INVERT_MAX_BYTES &&
+           occurrences(d->code, d->n, s) == 1 && invert(d->code, d->n, s, 0, NULL, &ignored);
 }
 
-bool tgr_dim_invert(const tgr_dim *d, uint32_t s, int64_t extent, const int64_t *syms, int64_t *out) {
+bool tgr_dim_invert(const tgr_dim *d, uint32_t s, int64_t extent, const int64_t *syms,
+                    int64_t *out) {
     return invert(d->code, d->n, s, extent, syms, out);
 }
 
@@ -231,15 +235,17 @@ typedef struct op_text {
 
 static op_text text_of(tg_dim_code op) {
     static const op_text table[] = {
-        [TG_DIM_ADD] = {" + ", 4}, [TG_DIM_SUB] = {" - ", 4},  [TG_DIM_MUL] = {" * ", 5}, [TG_DIM_DIV] = {" / ", 5},
-        [TG_DIM_CDIV] = {"cdiv", 0}, [TG_DIM_MOD] = {" % ", 5}, [TG_DIM_MIN] = {"min", 0}, [TG_DIM_MAX] = {"max", 0},
-        [TG_DIM_EQ] = {" == ", 3}, [TG_DIM_NE] = {" != ", 3},  [TG_DIM_LT] = {" < ", 3},  [TG_DIM_LE] = {" <= ", 3},
+        [TG_DIM_ADD] = {" + ", 4}, [TG_DIM_SUB] = {" - ", 4},   [TG_DIM_MUL] = {" * ", 5},
+        [TG_DIM_DIV] = {" / ", 5}, [TG_DIM_CDIV] = {"cdiv", 0}, [TG_DIM_MOD] = {" % ", 5},
+        [TG_DIM_MIN] = {"min", 0}, [TG_DIM_MAX] = {"max", 0},   [TG_DIM_EQ] = {" == ", 3},
+        [TG_DIM_NE] = {" != ", 3}, [TG_DIM_LT] = {" < ", 3},    [TG_DIM_LE] = {" <= ", 3},
         [TG_DIM_AND] = {" & ", 2}, [TG_DIM_OR] = {" | ", 1},
     };
     return table[op];
 }
 
-static void print(tgr_text *out, const uint8_t *code, size_t n, const char *const *syms, int outer) {
+static void print(tgr_text *out, const uint8_t *code, size_t n, const char *const *syms,
+                  int outer) {
     uint8_t last = code[0];
     if (n == item_bytes(last) && last == TG_DIM_CONST) {
         tgr_text_add(out, "%" PRId64, read_i64(code + 1));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The door between the core and a driver: one table of functions per kind of device. A new driver
- * clones drivers/null/null.c, fills in this table and adds its row to core/device.c; the conformance
- * test (tests/runtime/test_driver.c) then runs over it.
+ * clones drivers/null/null.c, fills in this table and adds its row to core/device.c; the
+ * conformance test (tests/runtime/test_driver.c) then runs over it.
  *
  * The core checks arguments, orders work and keeps references. A driver's `run` executes one launch
  * and returns when it is done; it is never called twice at the same time from one queue, but may be
@@ -16,7 +16,8 @@
 #include <tegula/package_format.h>
 #include <tegula/tegula.h>
 
-/* Device memory. pointer is what launch slots hold; host is the same memory for the host, or NULL. */
+/* Device memory. pointer is what launch slots hold; host is the same memory for the host, or NULL.
+ */
 typedef struct tgr_memory {
     void *pointer, *host;
     size_t bytes;
@@ -59,20 +60,23 @@ typedef struct tgr_driver {
                        int32_t *out_threads);
     void (*close)(tgr_context *context, void *state);
 
-    tgr_status (*memory_alloc)(tgr_context *context, void *state, size_t bytes, uint32_t flags, tgr_memory *out);
+    tgr_status (*memory_alloc)(tgr_context *context, void *state, size_t bytes, uint32_t flags,
+                               tgr_memory *out);
     void (*memory_free)(tgr_context *context, void *state, tgr_memory *memory);
     void (*copy)(void *state, void *to, const void *from, size_t bytes);
 
     /* Preference of an instruction set: negative when the device cannot run it. */
     int32_t (*isa_rank)(void *state, uint32_t isa);
     bool needs_trust; /* the code runs with the host's rights */
-    tgr_status (*image_load)(tgr_context *context, void *state, const tgr_image_desc *desc, void **out_image);
+    tgr_status (*image_load)(tgr_context *context, void *state, const tgr_image_desc *desc,
+                             void **out_image);
     void (*image_unload)(tgr_context *context, void *state, void *image);
     /* Entry points at the offsets; checked to lie inside the image. */
-    void (*image_entry)(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases, tgr_entry *out);
+    void (*image_entry)(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases,
+                        tgr_entry *out);
     /* Names a function for profilers. */
-    void (*image_name)(tgr_context *context, void *state, void *image, uint64_t offset, uint64_t bytes,
-                       const char *name);
+    void (*image_name)(tgr_context *context, void *state, void *image, uint64_t offset,
+                       uint64_t bytes, const char *name);
 
     /* Runs to the end. TGR_E_TRAP with a message when the kernel gave up. */
     tgr_status (*run)(tgr_context *context, void *state, tgr_run *run);

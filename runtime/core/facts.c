@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Data facts of checked launches: `sorted` (non-decreasing along the last axis), `unique` (no value
- * twice in the tensor), `in lo..hi`. Integers only up to 64 bits, f32 and f64; the language allows facts
- * on nothing else. Unsigned 64-bit values are compared as what they are.
+ * twice in the tensor), `in lo..hi`. Integers only up to 64 bits, f32 and f64; the language allows
+ * facts on nothing else. Unsigned 64-bit values are compared as what they are.
  */
 #include "internal.h"
 
@@ -18,7 +18,9 @@ typedef struct element {
     bool is_float, nan;
 } element;
 
-static element from_int(int64_t v) { return (element){.key = (uint64_t)v ^ 1ull << 63, .as_int = v}; }
+static element from_int(int64_t v) {
+    return (element){.key = (uint64_t)v ^ 1ull << 63, .as_int = v};
+}
 
 static element from_float(double v) {
     uint64_t bits;
@@ -68,7 +70,10 @@ typedef struct walker {
 } walker;
 
 static walker walk(const tgr_param *p, const int64_t *slots) {
-    walker w = {.p = p, .extents = slots + 1, .strides = slots + 1 + p->rank, .at = (const char *)(uintptr_t)slots[0],
+    walker w = {.p = p,
+                .extents = slots + 1,
+                .strides = slots + 1 + p->rank,
+                .at = (const char *)(uintptr_t)slots[0],
                 .left = 1};
     for (int i = 0; i < p->rank; i++) {
         w.left *= w.extents[i];
@@ -88,23 +93,28 @@ static void advance(walker *w) {
     }
 }
 
-static tgr_status check_range(const tgr_kernel *k, tgr_context *context, const tgr_param *p, const int64_t *slots,
-                              const int64_t *syms) {
-    int64_t lo = tgr_dim_value_of(&p->range_lo, syms), hi = tgr_dim_value_of(&p->range_hi, syms), n = 0;
+static tgr_status check_range(const tgr_kernel *k, tgr_context *context, const tgr_param *p,
+                              const int64_t *slots, const int64_t *syms) {
+    int64_t lo = tgr_dim_value_of(&p->range_lo, syms), hi = tgr_dim_value_of(&p->range_hi, syms),
+            n = 0;
     element e;
     for (walker w = walk(p, slots + p->slot); w.left > 0; advance(&w), n++) {
         (void)load(p->dtype, w.at, &e);
-        bool inside = e.is_float ? e.as_float >= (double)lo && e.as_float < (double)hi : e.as_int >= lo && e.as_int < hi;
+        bool inside = e.is_float ? e.as_float >= (double)lo && e.as_float < (double)hi
+                                 : e.as_int >= lo && e.as_int < hi;
         if (!inside) {
             return tgr_fail(context, TGR_E_FACT,
-                            "kernel `%s`, argument `%s`: element %" PRId64 " is %.17g, outside %" PRId64 "..%" PRId64,
-                            k->name, p->name, n, e.is_float ? e.as_float : (double)e.as_int, lo, hi);
+                            "kernel `%s`, argument `%s`: element %" PRId64
+                            " is %.17g, outside %" PRId64 "..%" PRId64,
+                            k->name, p->name, n, e.is_float ? e.as_float : (double)e.as_int, lo,
+                            hi);
         }
     }
     return TGR_OK;
 }
 
-static tgr_status check_sorted(const tgr_kernel *k, tgr_context *context, const tgr_param *p, const int64_t *slots) {
+static tgr_status check_sorted(const tgr_kernel *k, tgr_context *context, const tgr_param *p,
+                               const int64_t *slots) {
     element e, last = {0};
     int64_t n = 0;
     for (walker w = walk(p, slots + p->slot); w.left > 0; advance(&w), n++) {
@@ -112,8 +122,9 @@ static tgr_status check_sorted(const tgr_kernel *k, tgr_context *context, const 
         bool first = p->rank == 0 || w.index[p->rank - 1] == 0;
         if (e.nan || (!first && e.key < last.key)) {
             return tgr_fail(context, TGR_E_FACT,
-                            "kernel `%s`, argument `%s` is declared sorted, but element %" PRId64 " is %s", k->name,
-                            p->name, n, e.nan ? "NaN" : "less than the one before it");
+                            "kernel `%s`, argument `%s` is declared sorted, but element %" PRId64
+                            " is %s",
+                            k->name, p->name, n, e.nan ? "NaN" : "less than the one before it");
         }
         last = e;
     }
@@ -125,7 +136,8 @@ static int compare_keys(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static tgr_status check_unique(const tgr_kernel *k, tgr_context *context, const tgr_param *p, const int64_t *slots) {
+static tgr_status check_unique(const tgr_kernel *k, tgr_context *context, const tgr_param *p,
+                               const int64_t *slots) {
     walker w = walk(p, slots + p->slot);
     size_t n = (size_t)w.left;
     if (n < 2) {
@@ -133,7 +145,8 @@ static tgr_status check_unique(const tgr_kernel *k, tgr_context *context, const 
     }
     uint64_t *keys = n > SIZE_MAX / sizeof *keys ? NULL : tgr_alloc(context, n * sizeof *keys);
     if (!keys) {
-        return tgr_fail(context, TGR_E_NOMEM, "out of memory checking that `%s` is unique", p->name);
+        return tgr_fail(context, TGR_E_NOMEM, "out of memory checking that `%s` is unique",
+                        p->name);
     }
     element e;
     for (size_t i = 0; i < n; i++, advance(&w)) {
@@ -146,9 +159,11 @@ static tgr_status check_unique(const tgr_kernel *k, tgr_context *context, const 
         twice |= keys[i] == keys[i - 1];
     }
     tgr_free(context, keys, n * sizeof *keys);
-    return twice ? tgr_fail(context, TGR_E_FACT, "kernel `%s`, argument `%s` is declared unique, but a value occurs twice",
-                            k->name, p->name)
-                 : TGR_OK;
+    return twice
+               ? tgr_fail(context, TGR_E_FACT,
+                          "kernel `%s`, argument `%s` is declared unique, but a value occurs twice",
+                          k->name, p->name)
+               : TGR_OK;
 }
 
 tgr_status tgr_facts_check(const tgr_kernel *kernel, tgr_context *context, const int64_t *slots) {
@@ -158,7 +173,8 @@ tgr_status tgr_facts_check(const tgr_kernel *kernel, tgr_context *context, const
         const tgr_param *p = &kernel->params[i];
         element e;
         static const char zero[8];
-        if (!(p->flags & (TG_PARAM_SORTED | TG_PARAM_UNIQUE | TG_PARAM_RANGE)) || !load(p->dtype, zero, &e)) {
+        if (!(p->flags & (TG_PARAM_SORTED | TG_PARAM_UNIQUE | TG_PARAM_RANGE)) ||
+            !load(p->dtype, zero, &e)) {
             continue;
         }
         st = p->flags & TG_PARAM_RANGE ? check_range(kernel, context, p, slots, syms) : TGR_OK;

@@ -84,8 +84,12 @@ void tgr_zone_fini(tgr_zone *zone);
 
 /* ---- checked sizes -------------------------------------------------------------------------- */
 
-static inline bool tgr_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
-static inline bool tgr_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline bool tgr_mul_i64(int64_t a, int64_t b, int64_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
+static inline bool tgr_add_i64(int64_t a, int64_t b, int64_t *out) {
+    return !__builtin_add_overflow(a, b, out);
+}
 
 /* ---- dimension code ------------------------------------------------------------------------- */
 
@@ -107,7 +111,8 @@ void tgr_dim_text(tgr_text *out, const tgr_dim *d, const char *const *syms);
  * Solves extent == d for symbol s, the others given: true and *out when s occurs once in a position
  * that can be undone (sums, differences, exact quotients).
  */
-bool tgr_dim_invert(const tgr_dim *d, uint32_t s, int64_t extent, const int64_t *syms, int64_t *out);
+bool tgr_dim_invert(const tgr_dim *d, uint32_t s, int64_t extent, const int64_t *syms,
+                    int64_t *out);
 bool tgr_dim_invertible(const tgr_dim *d, uint32_t s);
 
 /* ---- signatures ----------------------------------------------------------------------------- */
@@ -117,8 +122,8 @@ typedef struct tgr_param {
     tg_dtype dtype;
     uint8_t rank; /* 0: a scalar unless TG_PARAM_TENSOR */
     uint16_t flags;
-    uint16_t slot;  /* its first launch slot */
-    int32_t bits;   /* of one element */
+    uint16_t slot;      /* its first launch slot */
+    int32_t bits;       /* of one element */
     int64_t elem_bytes; /* 0 for sub-byte types */
     int64_t align_bytes;
     uint64_t init_bits;
@@ -225,11 +230,13 @@ struct tgr_package {
 };
 
 /* Reads everything but the IR text, which is unpacked only on request. */
-tgr_status tgr_package_read(tgr_package *package, tgr_context *context, const void *bytes, size_t n_bytes);
+tgr_status tgr_package_read(tgr_package *package, tgr_context *context, const void *bytes,
+                            size_t n_bytes);
 void tgr_package_fini(tgr_package *package);
 tgr_status tgr_package_unpack_ir(tgr_package *package);
 /* signature.c: the payloads of KERNELS and OPS. */
-tgr_status tgr_signatures_read(tgr_package *package, const tgr_section *kernels, const tgr_section *ops);
+tgr_status tgr_signatures_read(tgr_package *package, const tgr_section *kernels,
+                               const tgr_section *ops);
 
 struct tgr_module {
     atomic_int refs;
@@ -279,16 +286,22 @@ typedef struct tgr_range {
  * args.c: checks args and writes the kernel's launch slots (n_slots) and symbols (n_syms).
  * Everything is checked except data facts.
  */
-tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const tgr_arg *args, int32_t n_args,
-                         const tgr_launch_options *options, int64_t *slots);
+tgr_status tgr_args_bind(const tgr_kernel *kernel, tgr_context *context, const tgr_arg *args,
+                         int32_t n_args, const tgr_launch_options *options, int64_t *slots);
 /* Data facts of bound slots. */
 tgr_status tgr_facts_check(const tgr_kernel *kernel, tgr_context *context, const int64_t *slots);
 /* Do the elements of two strided tensors share a byte? May err towards yes. overlap.c */
-bool tgr_tensors_overlap(const tgr_param *p, const int64_t *p_slots, tgr_range pr, const tgr_param *q,
-                         const int64_t *q_slots, tgr_range qr);
+bool tgr_tensors_overlap(const tgr_param *p, const int64_t *p_slots, tgr_range pr,
+                         const tgr_param *q, const int64_t *q_slots, tgr_range qr);
 
 /* FACTS checks the data facts of kernel's (an op's) arguments, when their time has come. */
-typedef enum tgr_command_kind { TGR_CMD_RUN, TGR_CMD_FACTS, TGR_CMD_COPY, TGR_CMD_EVENT, TGR_CMD_WAIT } tgr_command_kind;
+typedef enum tgr_command_kind {
+    TGR_CMD_RUN,
+    TGR_CMD_FACTS,
+    TGR_CMD_COPY,
+    TGR_CMD_EVENT,
+    TGR_CMD_WAIT
+} tgr_command_kind;
 
 /* One piece of queued work. Slots follow the head when it is stored. */
 typedef struct tgr_command {
@@ -296,14 +309,15 @@ typedef struct tgr_command {
     const tgr_kernel *kernel; /* RUN, FACTS; its module is retained */
     const tgr_kernel_variant *variant;
     bool checked; /* RUN: data facts first */
-    void *to; /* COPY */
+    void *to;     /* COPY */
     const void *from;
     size_t bytes;
-    tgr_buffer *keep;   /* COPY: retained */
-    tgr_event *event;   /* EVENT, WAIT: retained */
+    tgr_buffer *keep; /* COPY: retained */
+    tgr_event *event; /* EVENT, WAIT: retained */
 } tgr_command;
 
-/* Runs or stores a command; the queue's lock must be held. Slots: kernel->n_slots entries for RUN. */
+/* Runs or stores a command; the queue's lock must be held. Slots: kernel->n_slots entries for RUN.
+ */
 tgr_status tgr_queue_submit(tgr_queue *queue, const tgr_command *command, const int64_t *slots);
 void tgr_queue_lock(tgr_queue *queue);
 void tgr_queue_unlock(tgr_queue *queue);

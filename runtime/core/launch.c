@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Launches: bind arguments into slots on the stack, pick the variant, hand one command to the queue.
- * An op does this for each of its launches, twice: first everything is checked, then everything runs,
- * so that a wrong argument never leaves half an op behind.
+ * Launches: bind arguments into slots on the stack, pick the variant, hand one command to the
+ * queue. An op does this for each of its launches, twice: first everything is checked, then
+ * everything runs, so that a wrong argument never leaves half an op behind.
  */
 #include "internal.h"
 
@@ -13,7 +13,8 @@
 static void fill_row(char *at, const tgr_fill *f, int64_t n, int64_t stride) {
     if (f->elem_bits < 8) {
         uint64_t bits = f->bits & ((1u << f->elem_bits) - 1);
-        memset(at, (int)(f->elem_bits == 4 ? bits * 0x11 : bits * 0xff), (size_t)((n * f->elem_bits + 7) / 8));
+        memset(at, (int)(f->elem_bits == 4 ? bits * 0x11 : bits * 0xff),
+               (size_t)((n * f->elem_bits + 7) / 8));
         return;
     }
     size_t size = (size_t)f->elem_bytes;
@@ -30,7 +31,8 @@ static void fill_row(char *at, const tgr_fill *f, int64_t n, int64_t stride) {
 void tgr_fill_run(const tgr_fill *f) {
     int64_t index[TG_MAX_RANK] = {0};
     int outer = f->rank > 0 ? f->rank - 1 : 0;
-    int64_t n = f->rank > 0 ? f->extents[outer] : 1, stride = f->rank > 0 ? f->strides[outer] : f->elem_bytes;
+    int64_t n = f->rank > 0 ? f->extents[outer] : 1,
+            stride = f->rank > 0 ? f->strides[outer] : f->elem_bytes;
     for (int i = 0; i < f->rank; i++) {
         if (f->extents[i] == 0) {
             return;
@@ -61,7 +63,10 @@ static void fill_inits(const tgr_kernel *k, const int64_t *slots) {
             continue;
         }
         const int64_t *s = slots + p->slot;
-        tgr_fill f = {.data = (void *)(uintptr_t)s[0], .bits = p->init_bits, .elem_bits = p->bits, .rank = p->rank,
+        tgr_fill f = {.data = (void *)(uintptr_t)s[0],
+                      .bits = p->init_bits,
+                      .elem_bits = p->bits,
+                      .rank = p->rank,
                       .elem_bytes = p->elem_bytes};
         memcpy(f.extents, s + 1, p->rank * sizeof *s);
         memcpy(f.strides, s + 1 + p->rank, p->rank * sizeof *s);
@@ -81,11 +86,17 @@ static tgr_status run_kernel(tgr_device *d, const tgr_command *c, const int64_t 
     if (c->kernel->n_init) {
         fill_inits(c->kernel, slots);
     }
-    tgr_run run = {.name = c->kernel->name, .entry = &c->variant->entry, .slots = slots, .n_slots = c->kernel->n_slots};
+    tgr_run run = {.name = c->kernel->name,
+                   .entry = &c->variant->entry,
+                   .slots = slots,
+                   .n_slots = c->kernel->n_slots};
     st = d->driver->run(context, d->state, &run);
     if (context->profile) {
-        tgr_profile_record r = {.kernel = c->kernel->name, .variant = c->variant->schedule, .begin_ns = begin,
-                                .end_ns = tgr_now_ns(), .programs = run.programs};
+        tgr_profile_record r = {.kernel = c->kernel->name,
+                                .variant = c->variant->schedule,
+                                .begin_ns = begin,
+                                .end_ns = tgr_now_ns(),
+                                .programs = run.programs};
         context->profile(context->profile_user, &r);
     }
     return st;
@@ -106,11 +117,12 @@ tgr_status tgr_command_run(tgr_device *device, const tgr_command *command, const
 
 /* ---- variants ------------------------------------------------------------------------------- */
 
-static tgr_status pick_variant(const tgr_kernel *k, tgr_context *context, const int64_t *syms, int32_t wanted,
-                               const tgr_kernel_variant **out) {
+static tgr_status pick_variant(const tgr_kernel *k, tgr_context *context, const int64_t *syms,
+                               int32_t wanted, const tgr_kernel_variant **out) {
     bool guarded = false;
     if (wanted < 0 || (wanted > 0 && (uint32_t)wanted > k->n_variants)) {
-        return tgr_fail(context, TGR_E_INVALID, "kernel `%s` has %u variants", k->name, k->n_variants);
+        return tgr_fail(context, TGR_E_INVALID, "kernel `%s` has %u variants", k->name,
+                        k->n_variants);
     }
     for (uint32_t i = 0; i < k->n_variants; i++) {
         const tgr_kernel_variant *v = &k->variants[i];
@@ -119,15 +131,18 @@ static tgr_status pick_variant(const tgr_kernel *k, tgr_context *context, const 
         if (wanted > 0 ? i + 1 == (uint32_t)wanted : holds && v->entry.plan) {
             *out = v;
             if (!holds) {
-                return tgr_fail(context, TGR_E_MISMATCH, "kernel `%s`: the guard of variant %d does not hold", k->name,
+                return tgr_fail(context, TGR_E_MISMATCH,
+                                "kernel `%s`: the guard of variant %d does not hold", k->name,
                                 wanted - 1);
             }
             return v->entry.plan ? TGR_OK
-                                 : tgr_fail(context, TGR_E_UNSUPPORTED, "kernel `%s`: variant %d has no code for this device",
+                                 : tgr_fail(context, TGR_E_UNSUPPORTED,
+                                            "kernel `%s`: variant %d has no code for this device",
                                             k->name, wanted - 1);
         }
     }
-    return tgr_fail(context, TGR_E_UNSUPPORTED, "kernel `%s`: the package holds no code for this device%s", k->name,
+    return tgr_fail(context, TGR_E_UNSUPPORTED,
+                    "kernel `%s`: the package holds no code for this device%s", k->name,
                     guarded ? " and these extents" : "");
 }
 
@@ -141,16 +156,22 @@ static tgr_status bind_kernel(const tgr_kernel *k, const tgr_arg *args, int32_t 
     tgr_device *d = k->module->device;
     tgr_status st = tgr_args_bind(k, d->context, args, n_args, o, out->slots);
     if (!st && !k->is_op) {
-        st = pick_variant(k, d->context, out->slots + k->n_slots - k->n_syms, o ? o->variant : 0, &out->variant);
+        st = pick_variant(k, d->context, out->slots + k->n_slots - k->n_syms, o ? o->variant : 0,
+                          &out->variant);
     }
     return st;
 }
 
-static bool wants_facts(const tgr_kernel *k, const tgr_launch_options *o) { return o->checked || k->module->checked; }
+static bool wants_facts(const tgr_kernel *k, const tgr_launch_options *o) {
+    return o->checked || k->module->checked;
+}
 
 /* Data facts are checked when the work runs: earlier work of the queue may still write the data. */
 static tgr_status submit(tgr_queue *queue, const tgr_kernel *k, const bound *b, bool checked) {
-    tgr_command c = {.kind = k->is_op ? TGR_CMD_FACTS : TGR_CMD_RUN, .kernel = k, .variant = b->variant, .checked = checked};
+    tgr_command c = {.kind = k->is_op ? TGR_CMD_FACTS : TGR_CMD_RUN,
+                     .kernel = k,
+                     .variant = b->variant,
+                     .checked = checked};
     return tgr_queue_submit(queue, &c, b->slots);
 }
 
@@ -159,7 +180,8 @@ static tgr_status submit(tgr_queue *queue, const tgr_kernel *k, const bound *b, 
 enum { TEMP_ALIGN = 64 };
 
 /* Shape of a temporary; false when it is larger than memory can be. */
-static bool temp_shape(const tgr_temp *t, const int64_t *syms, int64_t *extents, int64_t *out_bytes) {
+static bool temp_shape(const tgr_temp *t, const int64_t *syms, int64_t *extents,
+                       int64_t *out_bytes) {
     int64_t n = t->elem_bytes ? t->elem_bytes : 1;
     for (int i = t->rank - 1; i >= 0; i--) {
         int64_t e = tgr_dim_value_of(&t->dims[i], syms);
@@ -182,15 +204,16 @@ static bool temp_shape(const tgr_temp *t, const int64_t *syms, int64_t *extents,
 }
 
 /* Places the temporaries one behind the other. */
-static tgr_status place_temps(const tgr_kernel *op, tgr_context *context, const int64_t *syms, char *base,
-                              tgr_arg *temps, size_t *out_bytes) {
+static tgr_status place_temps(const tgr_kernel *op, tgr_context *context, const int64_t *syms,
+                              char *base, tgr_arg *temps, size_t *out_bytes) {
     int64_t at = 0;
     for (uint32_t i = 0; i < op->n_temps; i++) {
         const tgr_temp *t = &op->temps[i];
         int64_t extents[TG_MAX_RANK], bytes, next;
         if (!temp_shape(t, syms, extents, &bytes) || !tgr_add_i64(at, bytes, &next) ||
             next > INT64_MAX / 2) {
-            return tgr_fail(context, TGR_E_MISMATCH, "op `%s`: the shape of `%s` is negative or too large", op->name,
+            return tgr_fail(context, TGR_E_MISMATCH,
+                            "op `%s`: the shape of `%s` is negative or too large", op->name,
                             t->name);
         }
         if (temps) {
@@ -210,7 +233,8 @@ static bool dim_to_scalar(const tgr_param *p, int64_t v, tgr_arg *out) {
     } else {
         bool is_signed = p->dtype >= TG_DT_I8 && p->dtype <= TG_DT_I64;
         int64_t lo = is_signed ? INT64_MIN >> (64 - p->bits) : 0;
-        uint64_t hi = is_signed ? (uint64_t)INT64_MAX >> (64 - p->bits) : UINT64_MAX >> (64 - p->bits);
+        uint64_t hi =
+            is_signed ? (uint64_t)INT64_MAX >> (64 - p->bits) : UINT64_MAX >> (64 - p->bits);
         bool integer = p->dtype <= TG_DT_U64;
         if (!integer || v < lo || (v > 0 && (uint64_t)v > hi)) {
             return false;
@@ -243,7 +267,8 @@ static tgr_status op_bind(const op_run *r, const tgr_op_launch *l, bound *out) {
         } else {
             int64_t v = tgr_dim_value_of(&a->dim, r->syms);
             if (!dim_to_scalar(&k->params[i], v, &args[i])) {
-                return tgr_fail(r->context, TGR_E_MISMATCH, "op `%s`: %" PRId64 " does not fit `%s` of kernel `%s`",
+                return tgr_fail(r->context, TGR_E_MISMATCH,
+                                "op `%s`: %" PRId64 " does not fit `%s` of kernel `%s`",
                                 r->op->name, v, k->params[i].name, k->name);
             }
         }
@@ -274,28 +299,34 @@ static tgr_status op_pass(const op_run *r, tgr_queue *queue) {
     return st;
 }
 
-static tgr_status op_workspace(tgr_queue *queue, const op_run *r, const tgr_launch_options *o, size_t bytes, void **out) {
+static tgr_status op_workspace(tgr_queue *queue, const op_run *r, const tgr_launch_options *o,
+                               size_t bytes, void **out) {
     if (!o || !o->workspace) {
         return tgr_queue_workspace(queue, bytes ? bytes : 1, out);
     }
     if (o->workspace_bytes < bytes || (uintptr_t)o->workspace % TEMP_ALIGN) {
-        return tgr_fail(r->context, TGR_E_MISMATCH, "op `%s` needs %zu bytes of workspace aligned to %d, %zu were given",
+        return tgr_fail(r->context, TGR_E_MISMATCH,
+                        "op `%s` needs %zu bytes of workspace aligned to %d, %zu were given",
                         r->op->name, bytes, TEMP_ALIGN, o->workspace_bytes);
     }
     *out = o->workspace;
     return TGR_OK;
 }
 
-static tgr_status launch_op(tgr_queue *queue, const tgr_kernel *op, const tgr_arg *args, int32_t n_args,
-                            const tgr_launch_options *o) {
+static tgr_status launch_op(tgr_queue *queue, const tgr_kernel *op, const tgr_arg *args,
+                            int32_t n_args, const tgr_launch_options *o) {
     bound b;
     tgr_status st = bind_kernel(op, args, n_args, o, &b);
     if (st) {
         return st;
     }
     tgr_arg temps[TG_PACK_MAX_TEMPS];
-    op_run r = {.op = op, .context = op->module->device->context, .args = args,
-                .syms = b.slots + op->n_slots - op->n_syms, .temps = temps, .checked = wants_facts(op, o)};
+    op_run r = {.op = op,
+                .context = op->module->device->context,
+                .args = args,
+                .syms = b.slots + op->n_slots - op->n_syms,
+                .temps = temps,
+                .checked = wants_facts(op, o)};
     size_t bytes = 0;
     void *base = NULL;
     st = place_temps(op, r.context, r.syms, NULL, NULL, &bytes);
@@ -314,12 +345,14 @@ static tgr_status launch_op(tgr_queue *queue, const tgr_kernel *op, const tgr_ar
 
 /* ---- doors ---------------------------------------------------------------------------------- */
 
-static tgr_status check_handles(const tgr_kernel *kernel, const tgr_launch_options *options, tgr_launch_options *out) {
+static tgr_status check_handles(const tgr_kernel *kernel, const tgr_launch_options *options,
+                                tgr_launch_options *out) {
     if (!kernel || !kernel->module) {
         return TGR_E_INVALID;
     }
     if (!tgr_options_copy(out, sizeof *out, options)) {
-        return tgr_fail(kernel->module->device->context, TGR_E_INVALID, "launch options: bad struct_bytes");
+        return tgr_fail(kernel->module->device->context, TGR_E_INVALID,
+                        "launch options: bad struct_bytes");
     }
     return TGR_OK;
 }
@@ -330,7 +363,9 @@ tgr_status tgr_kernel_check(const tgr_kernel *kernel, const tgr_arg *args, int32
     bound b;
     tgr_status st = check_handles(kernel, options, &o);
     st = st ? st : bind_kernel(kernel, args, n_args, &o, &b);
-    return !st && wants_facts(kernel, &o) ? tgr_facts_check(kernel, kernel->module->device->context, b.slots) : st;
+    return !st && wants_facts(kernel, &o)
+               ? tgr_facts_check(kernel, kernel->module->device->context, b.slots)
+               : st;
 }
 
 tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
@@ -346,12 +381,12 @@ tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args, i
     if (st || !kernel->is_op) {
         return st;
     }
-    return place_temps(kernel, kernel->module->device->context, b.slots + kernel->n_slots - kernel->n_syms, NULL, NULL,
-                       out_bytes);
+    return place_temps(kernel, kernel->module->device->context,
+                       b.slots + kernel->n_slots - kernel->n_syms, NULL, NULL, out_bytes);
 }
 
-tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
-                      const tgr_launch_options *options) {
+tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg *args,
+                      int32_t n_args, const tgr_launch_options *options) {
     tgr_launch_options o;
     if (!queue) {
         return TGR_E_INVALID;
@@ -361,8 +396,8 @@ tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg 
         return st;
     }
     if (kernel->module->device != tgr_queue_device(queue)) {
-        return tgr_fail(tgr_queue_device(queue)->context, TGR_E_INVALID, "kernel `%s` was loaded for another device",
-                        kernel->name);
+        return tgr_fail(tgr_queue_device(queue)->context, TGR_E_INVALID,
+                        "kernel `%s` was loaded for another device", kernel->name);
     }
     if (kernel->is_op) {
         return launch_op(queue, kernel, args, n_args, &o);

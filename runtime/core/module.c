@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modules: a package read, its code put on a device, kernels found by name. For each variant the code
- * of the best instruction set that the device runs is taken; images nobody takes are not loaded.
+ * Modules: a package read, its code put on a device, kernels found by name. For each variant the
+ * code of the best instruction set that the device runs is taken; images nobody takes are not
+ * loaded.
  */
 #include "internal.h"
 
@@ -51,10 +52,15 @@ static tgr_status load_image(const loader *l, uint32_t code) {
         return TGR_OK;
     }
     const tgr_blob *b = &m->package.blobs[code];
-    tgr_image_desc desc = {.isa = b->isa, .n_imports = b->n_imports, .imports = b->imports,
-                           .imports_offset = b->imports_offset, .image_bytes = b->image_bytes,
-                           .bss_bytes = b->bss_bytes, .image = b->image};
-    return m->device->driver->image_load(m->device->context, m->device->state, &desc, &m->images[code]);
+    tgr_image_desc desc = {.isa = b->isa,
+                           .n_imports = b->n_imports,
+                           .imports = b->imports,
+                           .imports_offset = b->imports_offset,
+                           .image_bytes = b->image_bytes,
+                           .bss_bytes = b->bss_bytes,
+                           .image = b->image};
+    return m->device->driver->image_load(m->device->context, m->device->state, &desc,
+                                         &m->images[code]);
 }
 
 /* Bytes from an entry point to the next one of the same code (0: the rest). */
@@ -86,7 +92,8 @@ static void name_entry(const loader *l, const tgr_kernel *k, const tgr_code_entr
         d->driver->image_name(d->context, d->state, image, e->phase_offset[i], bytes, text);
     }
     (void)snprintf(text, sizeof text, "tegula:%.120s.plan", k->name);
-    d->driver->image_name(d->context, d->state, image, e->plan_offset, entry_bytes(p, e->code, e->plan_offset), text);
+    d->driver->image_name(d->context, d->state, image, e->plan_offset,
+                          entry_bytes(p, e->code, e->plan_offset), text);
 }
 
 static tgr_status load_variant(const loader *l, const tgr_kernel *k, tgr_kernel_variant *v) {
@@ -97,7 +104,8 @@ static tgr_status load_variant(const loader *l, const tgr_kernel *k, tgr_kernel_
     tgr_status st = load_image(l, e->code);
     if (!st) {
         void *image = l->module->images[e->code];
-        l->module->device->driver->image_entry(image, e->plan_offset, e->phase_offset, e->n_phases, &v->entry);
+        l->module->device->driver->image_entry(image, e->plan_offset, e->phase_offset, e->n_phases,
+                                               &v->entry);
         if (l->options->flags & TGR_LOAD_PERF_MAP) {
             name_entry(l, k, e);
         }
@@ -132,11 +140,13 @@ static void module_destroy(tgr_module *m) {
 }
 
 /* A module with its signatures, without code. */
-static tgr_status module_make(tgr_device *device, const void *bytes, size_t n_bytes, const tgr_load_options *options,
-                              tgr_load_options *out_options, tgr_module **out) {
+static tgr_status module_make(tgr_device *device, const void *bytes, size_t n_bytes,
+                              const tgr_load_options *options, tgr_load_options *out_options,
+                              tgr_module **out) {
     tgr_context *context = device->context;
     enum { FLAGS = TGR_LOAD_TRUSTED | TGR_LOAD_PERF_MAP | TGR_LOAD_CHECKED };
-    if (!tgr_options_copy(out_options, sizeof *out_options, options) || out_options->flags & ~(uint32_t)FLAGS) {
+    if (!tgr_options_copy(out_options, sizeof *out_options, options) ||
+        out_options->flags & ~(uint32_t)FLAGS) {
         return tgr_fail(context, TGR_E_INVALID, "load options: bad struct_bytes or flags");
     }
     tgr_module *m = tgr_alloc(context, sizeof *m);
@@ -175,8 +185,8 @@ static void forget_bytes(tgr_package *p) {
     }
 }
 
-tgr_status tgr_module_load(tgr_device *device, const void *bytes, size_t n_bytes, const tgr_load_options *options,
-                           tgr_module **out) {
+tgr_status tgr_module_load(tgr_device *device, const void *bytes, size_t n_bytes,
+                           const tgr_load_options *options, tgr_module **out) {
     if (!device || !out) {
         return TGR_E_INVALID;
     }
@@ -189,7 +199,8 @@ tgr_status tgr_module_load(tgr_device *device, const void *bytes, size_t n_bytes
     }
     if (m->package.n_blobs && device->driver->needs_trust && !(o.flags & TGR_LOAD_TRUSTED)) {
         st = tgr_fail(device->context, TGR_E_UNTRUSTED,
-                      "the package holds machine code; load it with TGR_LOAD_TRUSTED if you trust where it is from");
+                      "the package holds machine code; load it with TGR_LOAD_TRUSTED if you trust "
+                      "where it is from");
     }
     loader l = {.module = m, .options = &o};
     st = st ? st : load_code(&l);
@@ -211,7 +222,8 @@ static tgr_status link_entry(tgr_module *m, const tgr_linked_entry *e) {
     }
     for (uint32_t i = 0; i < m->package.n_kernels; i++) {
         tgr_kernel *k = &m->package.kernels[i];
-        if (strcmp(k->name, e->kernel) != 0 || e->variant >= k->n_variants || k->variants[e->variant].entry.plan) {
+        if (strcmp(k->name, e->kernel) != 0 || e->variant >= k->n_variants ||
+            k->variants[e->variant].entry.plan) {
             continue;
         }
         tgr_entry *to = &k->variants[e->variant].entry;
@@ -220,18 +232,20 @@ static tgr_status link_entry(tgr_module *m, const tgr_linked_entry *e) {
         memcpy(to->phases, e->phases, sizeof to->phases);
         for (int32_t p = 0; p < e->n_phases; p++) {
             if (!e->phases[p]) {
-                return tgr_fail(context, TGR_E_INVALID, "linked entry `%s` lacks phase %d", e->kernel, p);
+                return tgr_fail(context, TGR_E_INVALID, "linked entry `%s` lacks phase %d",
+                                e->kernel, p);
             }
         }
         return TGR_OK;
     }
-    return tgr_fail(context, TGR_E_NOT_FOUND, "the package has no kernel `%s` with an open variant %u", e->kernel,
+    return tgr_fail(context, TGR_E_NOT_FOUND,
+                    "the package has no kernel `%s` with an open variant %u", e->kernel,
                     e->variant);
 }
 
 tgr_status tgr_module_load_linked(tgr_device *device, const void *bytes, size_t n_bytes,
-                                  const tgr_load_options *options, const tgr_linked_entry *entries, size_t n_entries,
-                                  tgr_module **out) {
+                                  const tgr_load_options *options, const tgr_linked_entry *entries,
+                                  size_t n_entries, tgr_module **out) {
     if (!device || !out || (!entries && n_entries)) {
         return TGR_E_INVALID;
     }
@@ -254,7 +268,8 @@ tgr_status tgr_module_load_linked(tgr_device *device, const void *bytes, size_t 
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-static tgr_status read_file(tgr_context *context, FILE *f, const char *path, void **out, size_t *out_bytes) {
+static tgr_status read_file(tgr_context *context, FILE *f, const char *path, void **out,
+                            size_t *out_bytes) {
     if (fseek(f, 0, SEEK_END) != 0) {
         return tgr_fail(context, TGR_E_IO, "%s: %s", path, strerror(errno));
     }
@@ -275,7 +290,8 @@ static tgr_status read_file(tgr_context *context, FILE *f, const char *path, voi
     return TGR_OK;
 }
 
-tgr_status tgr_module_load_file(tgr_device *device, const char *path, const tgr_load_options *options, tgr_module **out) {
+tgr_status tgr_module_load_file(tgr_device *device, const char *path,
+                                const tgr_load_options *options, tgr_module **out) {
     if (!device || !path || !out) {
         return TGR_E_INVALID;
     }
@@ -305,7 +321,9 @@ void tgr_module_release(tgr_module *module) {
     }
 }
 
-int32_t tgr_module_kernel_count(const tgr_module *module) { return tgr_package_kernel_count(&module->package); }
+int32_t tgr_module_kernel_count(const tgr_module *module) {
+    return tgr_package_kernel_count(&module->package);
+}
 
 tgr_kernel *tgr_module_kernel(tgr_module *module, int32_t index) {
     bool inside = index >= 0 && index < tgr_module_kernel_count(module);
@@ -316,7 +334,8 @@ tgr_kernel *tgr_module_kernel(tgr_module *module, int32_t index) {
 static bool agrees(const tgr_kernel *k, const tgr_setting *settings, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         for (uint32_t b = 0; b < k->n_bindings; b++) {
-            if (settings[i].name && settings[i].value && strcmp(k->bindings[b].name, settings[i].name) == 0 &&
+            if (settings[i].name && settings[i].value &&
+                strcmp(k->bindings[b].name, settings[i].name) == 0 &&
                 strcmp(k->bindings[b].value, settings[i].value) != 0) {
                 return false;
             }
@@ -325,8 +344,8 @@ static bool agrees(const tgr_kernel *k, const tgr_setting *settings, int32_t n) 
     return true;
 }
 
-tgr_status tgr_module_find(tgr_module *module, const char *name, const tgr_setting *settings, int32_t n_settings,
-                           tgr_kernel **out) {
+tgr_status tgr_module_find(tgr_module *module, const char *name, const tgr_setting *settings,
+                           int32_t n_settings, tgr_kernel **out) {
     if (!module || !name || !out || n_settings < 0 || (!settings && n_settings)) {
         return TGR_E_INVALID;
     }
@@ -348,16 +367,25 @@ tgr_status tgr_module_find(tgr_module *module, const char *name, const tgr_setti
         return TGR_OK;
     }
     *out = NULL;
-    return found ? tgr_fail(context, TGR_E_INVALID, "%d specialisations of `%s` agree with these settings; name more", found, name)
-                 : tgr_fail(context, TGR_E_NOT_FOUND, "%s `%s`", same_name ? "no specialisation with these settings of" : "no kernel or op", name);
+    return found ? tgr_fail(context, TGR_E_INVALID,
+                            "%d specialisations of `%s` agree with these settings; name more",
+                            found, name)
+                 : tgr_fail(context, TGR_E_NOT_FOUND, "%s `%s`",
+                            same_name ? "no specialisation with these settings of"
+                                      : "no kernel or op",
+                            name);
 }
 
 /* ---- queries -------------------------------------------------------------------------------- */
 
 void tgr_kernel_get_info(const tgr_kernel *k, tgr_kernel_info *out) {
-    *out = (tgr_kernel_info){.name = k->name, .is_op = k->is_op, .n_params = (int32_t)k->n_params,
-                             .n_dims = (int32_t)k->n_syms, .n_requires = (int32_t)k->n_requires,
-                             .n_bindings = (int32_t)k->n_bindings, .n_variants = (int32_t)k->n_variants};
+    *out = (tgr_kernel_info){.name = k->name,
+                             .is_op = k->is_op,
+                             .n_params = (int32_t)k->n_params,
+                             .n_dims = (int32_t)k->n_syms,
+                             .n_requires = (int32_t)k->n_requires,
+                             .n_bindings = (int32_t)k->n_bindings,
+                             .n_variants = (int32_t)k->n_variants};
 }
 
 tgr_status tgr_kernel_get_param(const tgr_kernel *kernel, int32_t index, tgr_param_info *out) {
@@ -365,8 +393,13 @@ tgr_status tgr_kernel_get_param(const tgr_kernel *kernel, int32_t index, tgr_par
         return TGR_E_INVALID;
     }
     const tgr_param *p = &kernel->params[index];
-    *out = (tgr_param_info){.name = p->name, .dtype = p->dtype, .rank = p->rank, .flags = p->flags,
-                            .elem_bytes = p->elem_bytes, .align_bytes = p->align_bytes, .init_bits = p->init_bits};
+    *out = (tgr_param_info){.name = p->name,
+                            .dtype = p->dtype,
+                            .rank = p->rank,
+                            .flags = p->flags,
+                            .elem_bytes = p->elem_bytes,
+                            .align_bytes = p->align_bytes,
+                            .init_bits = p->init_bits};
     return TGR_OK;
 }
 
@@ -391,8 +424,10 @@ static size_t dim_text(const tgr_kernel *k, const tgr_dim *d, char *text, size_t
     return t.length;
 }
 
-size_t tgr_kernel_extent_text(const tgr_kernel *kernel, int32_t param, int32_t axis, char *text, size_t size) {
-    bool ok = param >= 0 && (uint32_t)param < kernel->n_params && axis >= 0 && axis < kernel->params[param].rank;
+size_t tgr_kernel_extent_text(const tgr_kernel *kernel, int32_t param, int32_t axis, char *text,
+                              size_t size) {
+    bool ok = param >= 0 && (uint32_t)param < kernel->n_params && axis >= 0 &&
+              axis < kernel->params[param].rank;
     return dim_text(kernel, ok ? &kernel->params[param].dims[axis] : NULL, text, size);
 }
 

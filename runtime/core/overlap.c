@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Do two strided tensors share a byte? Byte ranges that are apart cannot. Column blocks of one matrix
- * have interleaved ranges yet share nothing, and hosts use them; they are told apart by a common pitch:
- * when every stride of both is either a multiple of the pitch or stays inside one pitch, it is enough
- * that the column intervals (offsets modulo the pitch) are apart. Otherwise the answer is yes.
+ * Do two strided tensors share a byte? Byte ranges that are apart cannot. Column blocks of one
+ * matrix have interleaved ranges yet share nothing, and hosts use them; they are told apart by a
+ * common pitch: when every stride of both is either a multiple of the pitch or stays inside one
+ * pitch, it is enough that the column intervals (offsets modulo the pitch) are apart. Otherwise the
+ * answer is yes.
  */
 #include "internal.h"
 
@@ -12,7 +13,8 @@ typedef struct interval {
 } interval;
 
 /* Column interval of a tensor under a pitch; false when it does not fit the scheme. */
-static bool columns(const tgr_param *p, const int64_t *slots, uintptr_t origin, int64_t pitch, interval *out) {
+static bool columns(const tgr_param *p, const int64_t *slots, uintptr_t origin, int64_t pitch,
+                    interval *out) {
     const int64_t *extents = slots + 1, *strides = extents + p->rank;
     int64_t width = p->elem_bytes;
     for (int i = 0; i < p->rank; i++) {
@@ -35,7 +37,8 @@ static bool columns(const tgr_param *p, const int64_t *slots, uintptr_t origin, 
     return at + width <= pitch;
 }
 
-static bool apart_under(const tgr_param *p, const int64_t *ps, const tgr_param *q, const int64_t *qs, int64_t pitch) {
+static bool apart_under(const tgr_param *p, const int64_t *ps, const tgr_param *q,
+                        const int64_t *qs, int64_t pitch) {
     interval x, y;
     /* The origin is p's own base: then p's columns start at 0 and only q's may wrap. */
     uintptr_t origin = (uintptr_t)ps[0];
@@ -45,8 +48,8 @@ static bool apart_under(const tgr_param *p, const int64_t *ps, const tgr_param *
     return x.end <= y.begin || y.end <= x.begin;
 }
 
-bool tgr_tensors_overlap(const tgr_param *p, const int64_t *p_slots, tgr_range pr, const tgr_param *q,
-                         const int64_t *q_slots, tgr_range qr) {
+bool tgr_tensors_overlap(const tgr_param *p, const int64_t *p_slots, tgr_range pr,
+                         const tgr_param *q, const int64_t *q_slots, tgr_range qr) {
     if (pr.begin == pr.end || qr.begin == qr.end || pr.end <= qr.begin || qr.end <= pr.begin) {
         return false;
     }

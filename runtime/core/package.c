@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a package's container: header, section table, checksums, META, CODE headers and the IR text.
- * Any bytes may come in. Nothing is believed before it is checked: sizes against the file, checksums
- * before contents, counts against the bytes that are left. Memory used is at most a small multiple of
- * the package's size; unpacking is bounded by TG_PACK_MAX_RAW_BYTES and happens only on request.
+ * Reading a package's container: header, section table, checksums, META, CODE headers and the IR
+ * text. Any bytes may come in. Nothing is believed before it is checked: sizes against the file,
+ * checksums before contents, counts against the bytes that are left. Memory used is at most a small
+ * multiple of the package's size; unpacking is bounded by TG_PACK_MAX_RAW_BYTES and happens only on
+ * request.
  */
 #include "cursor.h"
 #include "internal.h"
@@ -58,8 +59,8 @@ static tgr_status read_header(tgr_package *p, tgr_cursor *c) {
     }
     if (version != TG_PACK_VERSION || abi != TG_ABI_VERSION) {
         return tgr_fail(p->context, TGR_E_UNSUPPORTED,
-                        "package: format %u, ABI %u; this runtime reads format %u, ABI %u", version, abi,
-                        TG_PACK_VERSION, TG_ABI_VERSION);
+                        "package: format %u, ABI %u; this runtime reads format %u, ABI %u", version,
+                        abi, TG_PACK_VERSION, TG_ABI_VERSION);
     }
     if (total != p->n_bytes || total > TG_PACK_MAX_BYTES) {
         return broken(p, "its length is not the one in its header");
@@ -87,19 +88,22 @@ static tgr_status read_section(tgr_package *p, tgr_cursor *c, tgr_section *s, ui
     uint64_t offset = tgr_cursor_u64(c), stored = tgr_cursor_u64(c);
     s->raw_bytes = tgr_cursor_u64(c);
     const uint8_t *sum = tgr_cursor_bytes(c, 16);
-    if (c->bad || offset % 16 || offset < *end || offset > p->n_bytes || stored > p->n_bytes - offset) {
+    if (c->bad || offset % 16 || offset < *end || offset > p->n_bytes ||
+        stored > p->n_bytes - offset) {
         return broken(p, "a section lies outside the file or over another one");
     }
     if (!zeros(p->bytes + *end, (size_t)(offset - *end)) && offset != *end) {
         return broken(p, "bytes between sections");
     }
     bool packed = s->flags & TG_PACK_ZSTD;
-    if (s->flags & ~(uint32_t)(TG_PACK_ZSTD | TG_PACK_OPTIONAL) || (packed && s->kind != TG_PACK_IR && known_kind(s->kind)) ||
+    if (s->flags & ~(uint32_t)(TG_PACK_ZSTD | TG_PACK_OPTIONAL) ||
+        (packed && s->kind != TG_PACK_IR && known_kind(s->kind)) ||
         (!packed && s->raw_bytes != stored) || s->raw_bytes > TG_PACK_MAX_RAW_BYTES) {
         return broken(p, "a section has flags or a size that cannot be");
     }
     if (!known_kind(s->kind) && !(s->flags & TG_PACK_OPTIONAL)) {
-        return tgr_fail(p->context, TGR_E_UNSUPPORTED, "package: section kind %u is newer than this runtime", s->kind);
+        return tgr_fail(p->context, TGR_E_UNSUPPORTED,
+                        "package: section kind %u is newer than this runtime", s->kind);
     }
     s->bytes = p->bytes + offset;
     s->n_bytes = (size_t)stored;
@@ -175,7 +179,8 @@ static tgr_status read_blob(tgr_package *p, const tgr_section *s, tgr_blob *b) {
         return broken(p, "a CODE section is cut short");
     }
     uint64_t slots = (uint64_t)b->n_imports * 8;
-    if (slots && (b->imports_offset % 8 || b->imports_offset > b->image_bytes || slots > b->image_bytes - b->imports_offset)) {
+    if (slots && (b->imports_offset % 8 || b->imports_offset > b->image_bytes ||
+                  slots > b->image_bytes - b->imports_offset)) {
         return broken(p, "a CODE section's import table lies outside its image");
     }
     return TGR_OK;
@@ -222,7 +227,8 @@ static tgr_status read_all(tgr_package *p) {
         return st;
     }
     bool twice = false;
-    const tgr_section *meta = only(p, TG_PACK_META, &twice), *kernels = only(p, TG_PACK_KERNELS, &twice);
+    const tgr_section *meta = only(p, TG_PACK_META, &twice),
+                      *kernels = only(p, TG_PACK_KERNELS, &twice);
     const tgr_section *ops = only(p, TG_PACK_OPS, &twice);
     (void)only(p, TG_PACK_IR, &twice);
     if (!meta || !kernels || twice) {
@@ -233,13 +239,15 @@ static tgr_status read_all(tgr_package *p) {
     return st ? st : tgr_signatures_read(p, kernels, ops);
 }
 
-tgr_status tgr_package_read(tgr_package *package, tgr_context *context, const void *bytes, size_t n_bytes) {
+tgr_status tgr_package_read(tgr_package *package, tgr_context *context, const void *bytes,
+                            size_t n_bytes) {
     memset(package, 0, sizeof *package);
     package->context = context;
     package->zone.context = context;
     package->bytes = bytes;
     package->n_bytes = n_bytes;
-    tgr_status st = bytes ? read_all(package) : tgr_fail(context, TGR_E_INVALID, "package: no bytes");
+    tgr_status st =
+        bytes ? read_all(package) : tgr_fail(context, TGR_E_INVALID, "package: no bytes");
     if (st) {
         tgr_package_fini(package);
     }
@@ -280,7 +288,8 @@ tgr_status tgr_package_unpack_ir(tgr_package *p) {
 
 /* ---- public listing ------------------------------------------------------------------------- */
 
-tgr_status tgr_package_open(tgr_context *context, const void *bytes, size_t n_bytes, tgr_package **out) {
+tgr_status tgr_package_open(tgr_context *context, const void *bytes, size_t n_bytes,
+                            tgr_package **out) {
     if (!context || !out) {
         return TGR_E_INVALID;
     }
@@ -323,7 +332,9 @@ tgr_status tgr_package_verify(tgr_context *context, const void *bytes, size_t n_
     return st;
 }
 
-int32_t tgr_package_section_count(const tgr_package *package) { return (int32_t)package->n_sections; }
+int32_t tgr_package_section_count(const tgr_package *package) {
+    return (int32_t)package->n_sections;
+}
 
 static const char *kind_name(uint32_t kind) {
     static const char *const names[] = {"?", "meta", "kernels", "ops", "code", "ir"};
@@ -335,8 +346,11 @@ tgr_status tgr_package_section(const tgr_package *package, int32_t index, tgr_se
         return TGR_E_INVALID;
     }
     const tgr_section *s = &package->sections[index];
-    *out = (tgr_section_info){.kind = s->kind, .flags = s->flags, .name = kind_name(s->kind),
-                              .stored_bytes = s->n_bytes, .raw_bytes = s->raw_bytes};
+    *out = (tgr_section_info){.kind = s->kind,
+                              .flags = s->flags,
+                              .name = kind_name(s->kind),
+                              .stored_bytes = s->n_bytes,
+                              .raw_bytes = s->raw_bytes};
     memcpy(out->checksum, s->sum, 16);
     return TGR_OK;
 }
@@ -404,13 +418,16 @@ static const char *isa_name(uint32_t isa) {
     }
 }
 
-tgr_status tgr_kernel_code(const tgr_kernel *kernel, int32_t variant, int32_t index, tgr_code_info *out) {
+tgr_status tgr_kernel_code(const tgr_kernel *kernel, int32_t variant, int32_t index,
+                           tgr_code_info *out) {
     const tgr_kernel_variant *v = variant_of(kernel, variant);
     if (!v || !out || index < 0 || (uint32_t)index >= v->n_codes) {
         return TGR_E_INVALID;
     }
     const tgr_code_entry *e = &v->codes[index];
-    *out = (tgr_code_info){.isa = "", .n_phases = (int32_t)e->n_phases, .code = (int32_t)e->code,
+    *out = (tgr_code_info){.isa = "",
+                           .n_phases = (int32_t)e->n_phases,
+                           .code = (int32_t)e->code,
                            .plan_offset = e->plan_offset};
     memcpy(out->phase_offset, e->phase_offset, sizeof out->phase_offset);
     out->isa = isa_name(kernel->isas[e->code]);

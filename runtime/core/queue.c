@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Queues, events and captured graphs. A command is run at once (synchronous queue), put into a ring
- * that the queue's thread empties (asynchronous), or appended to a graph (during a capture). The lock
- * of a synchronous queue is held while work runs: that is its order.
+ * that the queue's thread empties (asynchronous), or appended to a graph (during a capture). The
+ * lock of a synchronous queue is held while work runs: that is its order.
  */
 #include "internal.h"
 
@@ -353,8 +353,9 @@ tgr_status tgr_queue_record(tgr_queue *queue, tgr_event **out) {
     }
     tgr_command c = {.kind = TGR_CMD_EVENT, .event = e};
     pthread_mutex_lock(&queue->lock);
-    st = queue->capture ? tgr_fail(queue->device->context, TGR_E_INVALID, "events cannot be captured")
-                        : tgr_queue_submit(queue, &c, NULL);
+    st = queue->capture
+             ? tgr_fail(queue->device->context, TGR_E_INVALID, "events cannot be captured")
+             : tgr_queue_submit(queue, &c, NULL);
     pthread_mutex_unlock(&queue->lock);
     if (st) {
         tgr_event_release(e);
@@ -443,7 +444,8 @@ tgr_status tgr_capture_end(tgr_queue *queue, tgr_graph **out) {
     *out = queue->capture;
     queue->capture = NULL;
     pthread_mutex_unlock(&queue->lock);
-    return *out ? TGR_OK : tgr_fail(queue->device->context, TGR_E_INVALID, "the queue is not capturing");
+    return *out ? TGR_OK
+                : tgr_fail(queue->device->context, TGR_E_INVALID, "the queue is not capturing");
 }
 
 tgr_status tgr_graph_launch(tgr_queue *queue, tgr_graph *graph) {
@@ -451,7 +453,8 @@ tgr_status tgr_graph_launch(tgr_queue *queue, tgr_graph *graph) {
         return TGR_E_INVALID;
     }
     if (graph->device != queue->device) {
-        return tgr_fail(queue->device->context, TGR_E_INVALID, "the graph was captured on another device");
+        return tgr_fail(queue->device->context, TGR_E_INVALID,
+                        "the graph was captured on another device");
     }
     tgr_status st = TGR_OK;
     pthread_mutex_lock(&queue->lock);

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading kernels and ops of a package: payloads of the KERNELS and OPS sections into structures of the
- * package's zone. Every count, index, flag and offset is checked here, so that launches need not.
+ * Reading kernels and ops of a package: payloads of the KERNELS and OPS sections into structures of
+ * the package's zone. Every count, index, flag and offset is checked here, so that launches need
+ * not.
  */
 #include "cursor.h"
 #include "internal.h"
 
 /* Least encoded size of an item, for counts. */
-enum { MIN_PARAM = 40, MIN_VARIANT = 12, MIN_ENTRY = 24, MIN_KERNEL = 24, MIN_TEMP = 16, MIN_LAUNCH = 12, MIN_ARG = 5 };
+enum {
+    MIN_PARAM = 40,
+    MIN_VARIANT = 12,
+    MIN_ENTRY = 24,
+    MIN_KERNEL = 24,
+    MIN_TEMP = 16,
+    MIN_LAUNCH = 12,
+    MIN_ARG = 5
+};
 
 typedef struct reader {
     tgr_package *package;
@@ -85,13 +94,15 @@ static bool natural(tg_dtype dtype, uint64_t elem_bytes, int32_t *out_bits, int6
 }
 
 enum {
-    KNOWN_FLAGS = TG_PARAM_TENSOR | TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS | TG_PARAM_STRIDED |
-                  TG_PARAM_SORTED | TG_PARAM_UNIQUE | TG_PARAM_RANGE | TG_PARAM_INIT
+    KNOWN_FLAGS = TG_PARAM_TENSOR | TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS |
+                  TG_PARAM_STRIDED | TG_PARAM_SORTED | TG_PARAM_UNIQUE | TG_PARAM_RANGE |
+                  TG_PARAM_INIT
 };
 
 static bool check_param(reader *r, const tgr_param *p, uint64_t align) {
     bool tensor = p->flags & TG_PARAM_TENSOR;
-    if (p->rank > TG_MAX_RANK || p->flags & ~(unsigned)KNOWN_FLAGS || (!tensor && (p->rank || p->flags))) {
+    if (p->rank > TG_MAX_RANK || p->flags & ~(unsigned)KNOWN_FLAGS ||
+        (!tensor && (p->rank || p->flags))) {
         return fail(r, "a parameter has a rank or flags that cannot be");
     }
     if (!tensor && (p->dtype == TG_DT_RECORD || p->bits < 8)) {
@@ -143,7 +154,9 @@ static void read_param(reader *r, tgr_param *p, uint32_t n_syms, uint32_t *slot)
  * Parameters come before the symbols in the bytes, but their codes need the number of symbols: the
  * parameters are skipped over first.
  */
-static void skip_code(reader *r) { (void)tgr_cursor_bytes(&r->c, tgr_cursor_count(&r->c, 1, TG_PACK_MAX_CODE)); }
+static void skip_code(reader *r) {
+    (void)tgr_cursor_bytes(&r->c, tgr_cursor_count(&r->c, 1, TG_PACK_MAX_CODE));
+}
 
 static void skip_param(reader *r) {
     (void)tgr_cursor_bytes(&r->c, tgr_cursor_count(&r->c, 1, TG_PACK_MAX_STR));
@@ -193,8 +206,10 @@ static void add_solvers(tgr_kernel *k, bool bare) {
                     continue;
                 }
                 if (k->solvers) {
-                    k->solvers[k->n_solvers] = (tgr_solver){.param = (uint16_t)p, .axis = (uint16_t)a,
-                                                            .sym = (uint16_t)s, .needs = reads & ~(1ull << s)};
+                    k->solvers[k->n_solvers] = (tgr_solver){.param = (uint16_t)p,
+                                                            .axis = (uint16_t)a,
+                                                            .sym = (uint16_t)s,
+                                                            .needs = reads & ~(1ull << s)};
                 }
                 k->n_solvers++;
             }
@@ -251,7 +266,8 @@ static void read_entry(reader *r, tgr_code_entry *e) {
     e->code = tgr_cursor_u32(&r->c);
     e->n_phases = tgr_cursor_u32(&r->c);
     e->plan_offset = tgr_cursor_u64(&r->c);
-    if (r->c.bad || e->code >= r->package->n_blobs || e->n_phases < 1 || e->n_phases > TG_CPU_MAX_PHASES) {
+    if (r->c.bad || e->code >= r->package->n_blobs || e->n_phases < 1 ||
+        e->n_phases > TG_CPU_MAX_PHASES) {
         fail(r, "a variant names code that is not there");
         return;
     }
@@ -296,8 +312,8 @@ static void read_temp(reader *r, const tgr_kernel *op, tgr_temp *t) {
     t->rank = tgr_cursor_u8(&r->c);
     uint16_t zero = tgr_cursor_u16(&r->c);
     uint64_t elem = tgr_cursor_u64(&r->c);
-    if (r->c.bad || zero || t->rank > TG_MAX_RANK || !natural(t->dtype, elem, &t->bits, &t->elem_bytes) ||
-        (t->bits < 8 && t->rank == 0)) {
+    if (r->c.bad || zero || t->rank > TG_MAX_RANK ||
+        !natural(t->dtype, elem, &t->bits, &t->elem_bytes) || (t->bits < 8 && t->rank == 0)) {
         fail(r, "a temporary has a type or rank that cannot be");
         return;
     }
@@ -313,7 +329,8 @@ static void read_arg(reader *r, const tgr_kernel *op, const tgr_param *to, tgr_o
         a->index = tgr_cursor_u32(&r->c);
         ok = a->kind == TG_PACK_ARG_TEMP
                  ? tensor && a->index < op->n_temps
-                 : a->index < op->n_params && tensor == ((op->params[a->index].flags & TG_PARAM_TENSOR) != 0);
+                 : a->index < op->n_params &&
+                       tensor == ((op->params[a->index].flags & TG_PARAM_TENSOR) != 0);
     } else if (a->kind == TG_PACK_ARG_DIM) {
         a->dim = read_dim(r, op->n_syms, true);
         ok = !tensor;
@@ -330,7 +347,8 @@ static void read_launch(reader *r, const tgr_kernel *op, tgr_op_launch *l) {
     l->kernel = tgr_cursor_u32(&r->c);
     l->when = read_dim(r, op->n_syms, false);
     l->n_args = tgr_cursor_count(&r->c, MIN_ARG, TG_PACK_MAX_PARAMS);
-    if (r->c.bad || l->kernel >= r->package->n_kernels || l->n_args != r->package->kernels[l->kernel].n_params) {
+    if (r->c.bad || l->kernel >= r->package->n_kernels ||
+        l->n_args != r->package->kernels[l->kernel].n_params) {
         fail(r, "an op launches a kernel that is not there, or with a wrong number of arguments");
         return;
     }
@@ -362,20 +380,25 @@ static tgr_status finish(const reader *r) {
         return tgr_fail(r->package->context, TGR_E_NOMEM, "out of memory reading a package");
     }
     if (r->c.bad || tgr_cursor_left(&r->c)) {
-        return tgr_fail(r->package->context, TGR_E_FORMAT, "package: %s", r->error ? r->error : "kernels are cut short");
+        return tgr_fail(r->package->context, TGR_E_FORMAT, "package: %s",
+                        r->error ? r->error : "kernels are cut short");
     }
     return TGR_OK;
 }
 
-tgr_status tgr_signatures_read(tgr_package *package, const tgr_section *kernels, const tgr_section *ops) {
+tgr_status tgr_signatures_read(tgr_package *package, const tgr_section *kernels,
+                               const tgr_section *ops) {
     reader r = {.package = package, .c = tgr_cursor_make(kernels->bytes, kernels->n_bytes)};
-    reader o = {.package = package, .c = tgr_cursor_make(ops ? ops->bytes : NULL, ops ? ops->n_bytes : 0)};
+    reader o = {.package = package,
+                .c = tgr_cursor_make(ops ? ops->bytes : NULL, ops ? ops->n_bytes : 0)};
     package->n_kernels = tgr_cursor_count(&r.c, MIN_KERNEL, UINT32_MAX);
     package->n_ops = ops ? tgr_cursor_count(&o.c, MIN_KERNEL, UINT32_MAX) : 0;
-    package->kernels = zone(&r, (size_t)package->n_kernels + package->n_ops, sizeof *package->kernels);
+    package->kernels =
+        zone(&r, (size_t)package->n_kernels + package->n_ops, sizeof *package->kernels);
     uint32_t *isas = zone(&r, package->n_blobs, sizeof *isas);
     if (r.c.bad || o.c.bad) {
-        return r.nomem ? finish(&r) : tgr_fail(package->context, TGR_E_FORMAT, "package: too many kernels");
+        return r.nomem ? finish(&r)
+                       : tgr_fail(package->context, TGR_E_FORMAT, "package: too many kernels");
     }
     for (uint32_t i = 0; i < package->n_blobs; i++) {
         isas[i] = package->blobs[i].isa;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The compiler library end to end: source to package to launch, every kind of output, several targets,
- * the cache, wrong programs, memory failure at every allocation.
+ * The compiler library end to end: source to package to launch, every kind of output, several
+ * targets, the cache, wrong programs, memory failure at every allocation.
  */
 #include "tests/runtime/support.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,14 +13,15 @@
 
 #include "ir/passes.h"
 
-static const char matmul[] = "kernel matmul[T: f16 | bf16 | f32](a: T[M, K], b: T[K, N], out c: T[M, N])\n"
-                             "  tune BM = 32 in {32, 64}, BN = 32 in {32, 64}, BK = 32 in {32, 64}\n"
-                             "  grid i: M by BM, j: N by BN\n"
-                             "{\n"
-                             "  var acc = zeros f32[BM, BN]\n"
-                             "  for k: K by BK { acc += a[i, k] @ b[k, j] }\n"
-                             "  c[i, j] = acc as T\n"
-                             "}\n";
+static const char matmul[] =
+    "kernel matmul[T: f16 | bf16 | f32](a: T[M, K], b: T[K, N], out c: T[M, N])\n"
+    "  tune BM = 32 in {32, 64}, BN = 32 in {32, 64}, BK = 32 in {32, 64}\n"
+    "  grid i: M by BM, j: N by BN\n"
+    "{\n"
+    "  var acc = zeros f32[BM, BN]\n"
+    "  for k: K by BK { acc += a[i, k] @ b[k, j] }\n"
+    "  c[i, j] = acc as T\n"
+    "}\n";
 
 static const char add[] = "kernel add(a: f32[N], b: f32[N], out c: f32[N])\n"
                           "  grid i: N by 64\n"
@@ -36,7 +38,8 @@ static tgc_options options_for(const char *source) {
 static void run_matmul(rt_world *w, tgr_module *m, int M, int N, int K) {
     tgr_kernel *k = NULL;
     rt_expect(w, tgr_module_find(m, "matmul", NULL, 0, &k), TGR_OK);
-    float *a = malloc(sizeof(float) * (size_t)(M * K)), *b = malloc(sizeof(float) * (size_t)(K * N));
+    float *a = malloc(sizeof(float) * (size_t)(M * K)),
+          *b = malloc(sizeof(float) * (size_t)(K * N));
     float *c = malloc(sizeof(float) * (size_t)(M * N));
     for (int i = 0; i < M * K; i++) {
         a[i] = (float)(i % 7 - 3);
@@ -108,17 +111,23 @@ static void test_emit(void **state) {
     static const struct {
         uint32_t emit;
         const char *part;
-    } kinds[] = {{TGC_EMIT_AST, "matmul"},       {TGC_EMIT_TILE, "kernel tile"},  {TGC_EMIT_LOOP, "loop"},
-                 {TGC_EMIT_LLVM, "define"},      {TGC_EMIT_ASM, ".text"},         {TGC_EMIT_OBJECT, "\x7f"
-                                                                                                   "ELF"},
-                 {TGC_EMIT_HEADER, "tgr_linked_entry"}, {TGC_EMIT_PACKAGE, TG_PACK_MAGIC}};
+    } kinds[] = {{TGC_EMIT_AST, "matmul"},
+                 {TGC_EMIT_TILE, "kernel tile"},
+                 {TGC_EMIT_LOOP, "loop"},
+                 {TGC_EMIT_LLVM, "define"},
+                 {TGC_EMIT_ASM, ".text"},
+                 {TGC_EMIT_OBJECT, "\x7f"
+                                   "ELF"},
+                 {TGC_EMIT_HEADER, "tgr_linked_entry"},
+                 {TGC_EMIT_PACKAGE, TG_PACK_MAGIC}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         tgc_options o = options_for(matmul);
         tgc_result r;
         assert_int_equal(compile(&o, kinds[i].emit, &r), TGR_OK);
         assert_non_null(r.bytes);
         if (!strstr(r.bytes, kinds[i].part)) {
-            fprintf(stderr, "emit %u lacks %s:\n%s\n", kinds[i].emit, kinds[i].part, (char *)r.bytes);
+            fprintf(stderr, "emit %u lacks %s:\n%s\n", kinds[i].emit, kinds[i].part,
+                    (char *)r.bytes);
             fail();
         }
         tgc_result again; /* the same input gives the same bytes */
@@ -179,7 +188,8 @@ static void test_stages(void **state) {
 static void test_pipeline(void **state) {
     (void)state;
     const char *stages[32];
-    assert_int_equal(tile_stages(stages, 32), tg_tile_pipeline_count + 2); /* specialise, passes, lower */
+    assert_int_equal(tile_stages(stages, 32),
+                     tg_tile_pipeline_count + 2); /* specialise, passes, lower */
     for (size_t p = 0; p < tg_tile_pipeline_count; p++) {
         const char *name = tg_tile_pipeline[p].name;
         assert_non_null(tgc_pipeline_doc(stages[p + 1]));
@@ -233,11 +243,12 @@ static void test_wrong(void **state) {
     (void)state;
     static const struct {
         const char *source, *part;
-    } cases[] = {{"", "nothing to compile"},
-                 {"kernel", "error"},
-                 {"kernel k(out y: f32[N]) grid i: N by 4 { y[i] = x[i] }", "x"},
-                 {"\xff\xfe\x00garbage", "error"},
-                 {"kernel k[T: f16 | f32](a: T[N], out y: T[N]) grid i: N by 4 { y[i] = a[i] }", "T"}};
+    } cases[] = {
+        {"", "nothing to compile"},
+        {"kernel", "error"},
+        {"kernel k(out y: f32[N]) grid i: N by 4 { y[i] = x[i] }", "x"},
+        {"\xff\xfe\x00garbage", "error"},
+        {"kernel k[T: f16 | f32](a: T[N], out y: T[N]) grid i: N by 4 { y[i] = a[i] }", "T"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (uint32_t json = 0; json < 2; json++) {
             tgc_options o = options_for(cases[i].source);
@@ -332,7 +343,8 @@ static void test_memory(void **state) {
     tgc_result_fini(&r);
     for (size_t limit = 1; limit < peak; limit += peak / 40 + 1) {
         o.limit_bytes = limit;
-        tgr_status st = tgc_compile(&o, &r); /* blocks get smaller near the limit: it may just fit */
+        tgr_status st =
+            tgc_compile(&o, &r); /* blocks get smaller near the limit: it may just fit */
         assert_true(st == TGR_E_NOMEM || (st == TGR_OK && limit > peak / 4));
         tgc_result_fini(&r);
         assert_int_equal(heap.live_blocks, 0);
@@ -421,11 +433,14 @@ static void test_op(void **state) {
 }
 
 static const char variant_source[] =
-    "kernel add(a: f32[M], b: f32[M], out c: f32[M]) tune BM = 64 grid i: M by BM { c[i] = a[i] + b[i] }\n"
+    "kernel add(a: f32[M], b: f32[M], out c: f32[M]) tune BM = 64 grid i: M by BM { c[i] = a[i] + "
+    "b[i] }\n"
     "schedule add for cpu when M <= 4 { BM = 4 }\n"
     "schedule add for cpu == x86-64-v4 when M > 1000 { BM = 512 }\n";
 
-static void see_variant(void *user, const tgr_profile_record *r) { (void)snprintf(user, 64, "%s", r->variant); }
+static void see_variant(void *user, const tgr_profile_record *r) {
+    (void)snprintf(user, 64, "%s", r->variant);
+}
 
 static void test_variants(void **state) {
     (void)state;
@@ -463,7 +478,8 @@ static void test_variants(void **state) {
         const char *tune;
     } cases[] = {{3, "BM=4"}, {4, "BM=4"}, {5, "BM=64"}, {2000, "BM=64"}};
     for (size_t i = 0; i < 4 && runs; i++) {
-        tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 1, &cases[i].n), tgr_arg_tensor(b, TG_DT_F32, 1, &cases[i].n),
+        tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 1, &cases[i].n),
+                          tgr_arg_tensor(b, TG_DT_F32, 1, &cases[i].n),
                           tgr_arg_tensor(c, TG_DT_F32, 1, &cases[i].n)};
         a[cases[i].n - 1] = 5;
         assert_int_equal(tgr_launch(queue, tgr_module_kernel(m, 0), args, 3, NULL), TGR_OK);
@@ -478,13 +494,14 @@ static void test_variants(void **state) {
     tgc_result_fini(&r);
 }
 
-static const char trap_source[] = "kernel pick(x: f32[N], i: i32[M] sorted in 0..N, out y: f32[M])\n"
-                                  "  grid m: M by 8\n"
-                                  "{\n"
-                                  "  let k = i[m.start]\n"
-                                  "  assert k < 5\n"
-                                  "  y[m] = x[i[m]] else 0.0\n"
-                                  "}\n";
+static const char trap_source[] =
+    "kernel pick(x: f32[N], i: i32[M] sorted in 0..N, out y: f32[M])\n"
+    "  grid m: M by 8\n"
+    "{\n"
+    "  let k = i[m.start]\n"
+    "  assert k < 5\n"
+    "  y[m] = x[i[m]] else 0.0\n"
+    "}\n";
 
 static void test_traps(void **state) {
     (void)state;
@@ -504,7 +521,8 @@ static void test_traps(void **state) {
     rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, &o), TGR_OK);
     assert_true(y[19] == 3);
     i[19] = 12;
-    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, NULL), TGR_OK); /* no check, no harm */
+    rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, NULL),
+              TGR_OK); /* no check, no harm */
     assert_true(y[19] == 0);
     rt_expect(&w, tgr_launch(w.queue, tgr_module_kernel(m, 0), args, 3, &o), TGR_E_FACT);
     rt_expect_message(&w, "element 19 is 12, outside 0..10");
@@ -559,14 +577,17 @@ static void test_imports(void **state) {
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/lib.tg", dir);
     write_file(path, "fn half(x) { return x * 0.5 }\n");
-    static const char source[] = "import \"lib.tg\"\n"
-                                 "kernel k(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = lib.half(x[i]) }\n";
-    static const char outside[] = "import \"../lib.tg\"\nkernel k(out y: f32[N]) grid i: N by 8 { y[i] = zeros f32[8] }\n";
+    static const char source[] =
+        "import \"lib.tg\"\n"
+        "kernel k(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = lib.half(x[i]) }\n";
+    static const char outside[] =
+        "import \"../lib.tg\"\nkernel k(out y: f32[N]) grid i: N by 8 { y[i] = zeros f32[8] }\n";
     rt_world w;
     rt_open(&w, "cpu", 2, 0);
     tgc_options o = options_for(source);
     tgr_module *m = NULL;
-    assert_int_equal(tgr_module_from_source(w.device, &o, NULL, NULL, &m, NULL), TGR_E_SOURCE); /* no imports */
+    assert_int_equal(tgr_module_from_source(w.device, &o, NULL, NULL, &m, NULL),
+                     TGR_E_SOURCE); /* no imports */
     o.import_dir = dir;
     char *text = NULL;
     tgr_status st = tgr_module_from_source(w.device, &o, NULL, NULL, &m, &text);
@@ -590,13 +611,45 @@ static void test_imports(void **state) {
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* ---- threads -------------------------------------------------------------------------------- */
+
+static void *compile_alone(void *arg) {
+    tgc_result *r = arg;
+    tgc_options o = options_for(matmul);
+    tgc_instance in = f32_matmul();
+    o.instances = &in;
+    o.n_instances = 1;
+    return tgc_compile(&o, r) == TGR_OK ? arg : NULL;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    enum { N = 4 };
+    pthread_t threads[N];
+    tgc_result results[N];
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, compile_alone, &results[i]), 0);
+    }
+    for (int i = 0; i < N; i++) {
+        void *done = NULL;
+        pthread_join(threads[i], &done);
+        assert_non_null(done);
+        assert_int_equal(results[i].n_bytes, results[0].n_bytes);
+        assert_memory_equal(results[i].bytes, results[0].bytes, results[0].n_bytes);
+    }
+    for (int i = 0; i < N; i++) {
+        tgc_result_fini(&results[i]);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_jit),     cmocka_unit_test(test_emit),
-                                       cmocka_unit_test(test_stages),  cmocka_unit_test(test_pipeline),
-                                       cmocka_unit_test(test_targets), cmocka_unit_test(test_wrong),
-                                       cmocka_unit_test(test_cache),   cmocka_unit_test(test_memory),
-                                       cmocka_unit_test(test_op),      cmocka_unit_test(test_variants),
-                                       cmocka_unit_test(test_traps),   cmocka_unit_test(test_instances),
-                                       cmocka_unit_test(test_imports)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jit),     cmocka_unit_test(test_emit),
+        cmocka_unit_test(test_stages),  cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_targets), cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_cache),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_op),      cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_traps),   cmocka_unit_test(test_instances),
+        cmocka_unit_test(test_imports), cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

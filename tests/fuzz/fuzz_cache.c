@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cache entries of any bytes: the input lies in the cache under a key's name; a get must miss (and delete
- * it) or give bytes whose checksum holds, and the place must be usable afterwards.
+ * Cache entries of any bytes: the input lies in the cache under a key's name; a get must miss (and
+ * delete it) or give bytes whose checksum holds, and the place must be usable afterwards.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -23,7 +23,8 @@ static void remove_directory(void) { (void)rmdir(dir); }
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
-    (void)snprintf(dir, sizeof dir, "%s/tegula-fuzz-cache-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    (void)snprintf(dir, sizeof dir, "%s/tegula-fuzz-cache-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(dir)) {
         abort();
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packages of any bytes: read, listed, loaded on the null device, launched with something. The checksums
- * are made right first (unless the first byte of the input asks for the raw bytes), so that the reader's
- * own checks are met. No code is run.
+ * Packages of any bytes: read, listed, loaded on the null device, launched with something. The
+ * checksums are made right first (unless the first byte of the input asks for the raw bytes), so
+ * that the reader's own checks are met. No code is run.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -87,7 +87,8 @@ static void look(const tgr_package *p) {
 }
 
 /* Arguments that fit the signature as far as they can, with extents from the input. */
-static void launch(tgr_queue *queue, tgr_kernel *k, tgr_buffer *memory, const uint8_t *data, size_t size) {
+static void launch(tgr_queue *queue, tgr_kernel *k, tgr_buffer *memory, const uint8_t *data,
+                   size_t size) {
     tgr_arg args[TG_PACK_MAX_PARAMS];
     tgr_kernel_info info;
     size_t at = 0;
@@ -109,7 +110,8 @@ static void launch(tgr_queue *queue, tgr_kernel *k, tgr_buffer *memory, const ui
     }
     tgr_launch_options o = TGR_INIT(tgr_launch_options);
     size_t bytes = 0;
-    if (tgr_kernel_workspace(k, args, info.n_params, &o, &bytes) == TGR_OK && bytes < 1u << 20 && info.is_op) {
+    if (tgr_kernel_workspace(k, args, info.n_params, &o, &bytes) == TGR_OK && bytes < 1u << 20 &&
+        info.is_op) {
         (void)!tgr_launch(queue, k, args, info.n_params, &o);
     }
     (void)!tgr_kernel_infer(k, args, info.n_params, NULL, 0, NULL);
@@ -126,8 +128,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tgr_device *device = NULL;
     tgr_queue *queue = NULL;
     tgr_buffer *memory = NULL;
-    if (!bytes || tgr_context_create(NULL, &context) || tgr_device_open(context, "null", NULL, &device) ||
-        tgr_queue_create(device, 0, &queue) || tgr_buffer_create(device, 65536, TGR_BUFFER_ZERO, &memory)) {
+    if (!bytes || tgr_context_create(NULL, &context) ||
+        tgr_device_open(context, "null", NULL, &device) || tgr_queue_create(device, 0, &queue) ||
+        tgr_buffer_create(device, 65536, TGR_BUFFER_ZERO, &memory)) {
         abort();
     }
     memcpy(bytes, data + 1, n);

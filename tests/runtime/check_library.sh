@@ -25,10 +25,11 @@ foreign=$(nm -D --defined-only "$lib" | awk '{print $3}' | grep -vE '^(tgr_|_ini
 [ -z "$foreign" ] || complain "it exports $foreign"
 
 # Every declaration has its definition.
-grep -ohE '\b(tgr)_[a-z0-9_]+\(' "$include/tegula/tegula.h" | tr -d '(' | sort -u | while read -r f; do
-    grep -qE "TGR_API [^;]*\b$f\(" <(tr '\n' ' ' <"$include/tegula/tegula.h") || continue
-    nm -D --defined-only "$lib" | grep -qw "$f" || echo "$f"
-done >"$work/missing"
+tr '\n' ' ' <"$include/tegula/tegula.h" | grep -oE 'TGR_API [^;(]*\btgr_[a-z0-9_]+\(' | grep -oE 'tgr_[a-z0-9_]+\($' | tr -d '(' |
+    sort -u >"$work/declared"
+nm -D --defined-only "$lib" | awk '{print $3}' | sort -u >"$work/defined"
+[ -s "$work/declared" ] || complain "no declarations found"
+comm -23 "$work/declared" "$work/defined" >"$work/missing"
 [ ! -s "$work/missing" ] || complain "declared and not exported: $(tr '\n' ' ' <"$work/missing")"
 
 for h in tegula abi package_format compiler; do

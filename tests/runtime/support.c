@@ -16,7 +16,8 @@ static void *heap_fn(void *user, void *p, size_t old_bytes, size_t new_bytes) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     rt_heap *h = user;
     pthread_mutex_lock(&lock);
-    bool refuse = new_bytes && h->fail_at && ++h->calls >= h->fail_at && (h->fail_on || h->calls == h->fail_at);
+    bool refuse = new_bytes && h->fail_at && ++h->calls >= h->fail_at &&
+                  (h->fail_on || h->calls == h->fail_at);
     refuse |= new_bytes > (size_t)1 << 30; /* sanitizers end the process on such */
     void *q = NULL;
     if (new_bytes == 0) {
@@ -40,9 +41,11 @@ tgr_allocator rt_allocator(rt_heap *heap) { return (tgr_allocator){.fn = heap_fn
 #if defined(__x86_64__)
 /* plan: programs[0] = 1, n_phases = 1, return 0. phase: *(int *)slots[0] = 42, return 0. */
 static const unsigned char machine_code[] = {
-    0x48, 0xC7, 0x06, 1, 0, 0, 0, 0xC7, 0x46, 0x30, 1, 0, 0, 0, 0x31, 0xC0, 0xC3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-    0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x48, 0x8B, 0x07, 0xC7, 0x00, 42, 0, 0, 0, 0x31, 0xC0, 0xC3, 0x90, 0x90,
-    0x90, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    0x48, 0xC7, 0x06, 1,    0,    0,    0,    0xC7, 0x46, 0x30, 1,    0,    0,    0,    0x31,
+    0xC0, 0xC3, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+    0x90, 0x90, 0x48, 0x8B, 0x07, 0xC7, 0x00, 42,   0,    0,    0,    0x31, 0xC0, 0xC3, 0x90,
+    0x90, 0x90, 0x90, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
 #endif
 
 static size_t make_symbols(const tg_module *m, tg_arena *a, tg_blob_symbol **out) {
@@ -54,12 +57,14 @@ static size_t make_symbols(const tg_module *m, tg_arena *a, tg_blob_symbol **out
     size_t i = 0;
     for (const tg_func *f = m->first_func; f; f = f->next) {
         (*out)[i++] = (tg_blob_symbol){.name = tg_arena_printf(a, "%s.plan", f->name), .offset = 0};
-        (*out)[i++] = (tg_blob_symbol){.name = tg_arena_printf(a, "%s.phase0", f->name), .offset = 32};
+        (*out)[i++] =
+            (tg_blob_symbol){.name = tg_arena_printf(a, "%s.phase0", f->name), .offset = 32};
     }
     return n;
 }
 
-static unsigned char *write_package(tg_arena *a, const char *ir, bool with_code, size_t *out_bytes) {
+static unsigned char *write_package(tg_arena *a, const char *ir, bool with_code,
+                                    size_t *out_bytes) {
     tg_sink sink;
     tg_sink_init(&sink, a);
     tg_source src = {.name = "test", .text = ir, .len = strlen(ir)};
@@ -77,13 +82,22 @@ static unsigned char *write_package(tg_arena *a, const char *ir, bool with_code,
     tg_pack_code code = {.machine = &machine, .blob = &blob};
 #if defined(__x86_64__)
     if (with_code && !st) {
-        blob = (tg_blob){.bytes = machine_code, .n_bytes = sizeof machine_code, .imports_offset = 48};
+        blob =
+            (tg_blob){.bytes = machine_code, .n_bytes = sizeof machine_code, .imports_offset = 48};
         blob.n_symbols = make_symbols(m, a, &blob.symbols);
     }
 #endif
     tg_pack_meta meta[] = {{"targets", "test"}};
-    tg_package_desc d = {.tool = "test 1", .generator = "", .meta = meta, .n_meta = 1, .kernels = kernels, .n_kernels = n,
-                         .codes = &code, .n_codes = with_code, .ops = st ? NULL : m->hostops, .ir = ir,
+    tg_package_desc d = {.tool = "test 1",
+                         .generator = "",
+                         .meta = meta,
+                         .n_meta = 1,
+                         .kernels = kernels,
+                         .n_kernels = n,
+                         .codes = &code,
+                         .n_codes = with_code,
+                         .ops = st ? NULL : m->hostops,
+                         .ir = ir,
                          .ir_bytes = strlen(ir)};
     const unsigned char *bytes = NULL;
     st = st ? st : tg_package_write(&d, a, &sink, &bytes, out_bytes);
@@ -184,7 +198,8 @@ void rt_expect(rt_world *w, tgr_status got, tgr_status want) {
     if (got != want) {
         char text[512];
         (void)tgr_context_message(w->context, text, sizeof text);
-        fprintf(stderr, "status %s, wanted %s: %s\n", tgr_status_name(got), tgr_status_name(want), text);
+        fprintf(stderr, "status %s, wanted %s: %s\n", tgr_status_name(got), tgr_status_name(want),
+                text);
     }
     assert_int_equal(got, want);
 }
@@ -233,7 +248,8 @@ int32_t rt_add_phase(const int64_t *slots, int64_t begin, int64_t end, void *scr
         return TG_CPU_TRAP_ASSERT;
     }
     for (int64_t i = begin; i < end; i++) {
-        const float *x = (const float *)(uintptr_t)(a[0] + i * a[3]), *y = (const float *)(uintptr_t)(b[0] + i * b[3]);
+        const float *x = (const float *)(uintptr_t)(a[0] + i * a[3]),
+                    *y = (const float *)(uintptr_t)(b[0] + i * b[3]);
         float *z = (float *)(uintptr_t)(c[0] + i * c[3]);
         for (int64_t j = 0; j < a[2]; j++) {
             z[j] = x[j] + y[j];

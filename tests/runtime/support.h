@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For the runtime's tests: an allocator that counts and fails on demand, packages written from IR text,
- * kernels in plain C linked in place of compiled code, and a re-signer that lets damaged packages pass
- * their checksums so that the reader's other checks are met.
+ * For the runtime's tests: an allocator that counts and fails on demand, packages written from IR
+ * text, kernels in plain C linked in place of compiled code, and a re-signer that lets damaged
+ * packages pass their checksums so that the reader's other checks are met.
  */
 #ifndef RT_SUPPORT_H
 #define RT_SUPPORT_H
@@ -27,8 +27,8 @@ typedef struct rt_heap {
 } rt_heap;
 tgr_allocator rt_allocator(rt_heap *heap);
 
-/* Package bytes from IR text; free() them. With machine code for this processor when with_code is set:
- * every kernel then stores 42 (i32) at the address of its first argument. */
+/* Package bytes from IR text; free() them. With machine code for this processor when with_code is
+ * set: every kernel then stores 42 (i32) at the address of its first argument. */
 unsigned char *rt_package(const char *ir, bool with_code, size_t *out_bytes);
 /* Recomputes the checksums of whatever looks like sections. */
 void rt_resign(unsigned char *bytes, size_t n);
@@ -49,7 +49,8 @@ void rt_expect(rt_world *w, tgr_status got, tgr_status want);
 void rt_expect_message(rt_world *w, const char *part);
 
 /* Kernels in C, by the calling convention. */
-int32_t rt_plan_rows(const int64_t *slots, tg_cpu_plan *plan); /* one program per row of argument 0 */
+int32_t rt_plan_rows(const int64_t *slots,
+                     tg_cpu_plan *plan); /* one program per row of argument 0 */
 int32_t rt_plan_one(const int64_t *slots, tg_cpu_plan *plan);
 /* c[i, :] = a[i, :] + b[i, :], f32[M, N]; a, b, c with strides. */
 int32_t rt_add_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory failure at each allocation in turn: opening, loading, launching, ops, graphs, cache. The call
- * says TGR_E_NOMEM (or succeeds without it), nothing leaks, and what was open stays usable.
+ * Memory failure at each allocation in turn: opening, loading, launching, ops, graphs, cache. The
+ * call says TGR_E_NOMEM (or succeeds without it), nothing leaks, and what was open stays usable.
  */
 #include "tests/runtime/support.h"
 
@@ -27,7 +27,8 @@ static const char ir[] = "tegula-ir 1\n"
 static float a[32], b[32], c[32];
 
 /* Everything in a row; returns the first status that is not OK. */
-static tgr_status scenario(tgr_allocator allocator, const unsigned char *bytes, size_t n, uint32_t flags) {
+static tgr_status scenario(tgr_allocator allocator, const unsigned char *bytes, size_t n,
+                           uint32_t flags) {
     tgr_context_options co = TGR_INIT(tgr_context_options);
     co.allocator = allocator;
     tgr_context *context = NULL;
@@ -46,7 +47,8 @@ static tgr_status scenario(tgr_allocator allocator, const unsigned char *bytes, 
     st = st ? st : tgr_device_open(context, "cpu", &d, &device);
     st = st ? st : tgr_queue_create(device, flags, &queue);
     st = st ? st : tgr_package_open(context, bytes, n, &p);
-    tgr_linked_entry entry = {.kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}};
+    tgr_linked_entry entry = {
+        .kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}};
     st = st ? st : tgr_module_load_linked(device, bytes, n, NULL, &entry, 1, &m);
     int64_t ext[] = {4, 8};
     tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 2, ext), tgr_arg_tensor(b, TG_DT_F32, 2, ext),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache: hits, misses, damage of every byte healed, directories that are missing, read-only or not
- * ours, eviction, and processes that race.
+ * The cache: hits, misses, damage of every byte healed, directories that are missing, read-only or
+ * not ours, eviction, and processes that race.
  */
 #include "tests/runtime/support.h"
 
@@ -168,7 +168,8 @@ static void test_unusable(void **state) {
     int fd = open(file, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
     (void)close(fd);
-    rt_expect(&w, tgr_cache_open(w.context, file, 0, &c), TGR_OK); /* a file where a directory should be */
+    rt_expect(&w, tgr_cache_open(w.context, file, 0, &c),
+              TGR_OK); /* a file where a directory should be */
     put(c, 1, "x");
     assert_false(get(c, 1, "x"));
     tgr_cache_release(c);
@@ -308,8 +309,9 @@ static void test_race(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_basics),      cmocka_unit_test(test_damage),
-                                       cmocka_unit_test(test_unusable),    cmocka_unit_test(test_environment),
-                                       cmocka_unit_test(test_eviction),    cmocka_unit_test(test_race)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_basics),   cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_unusable), cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_eviction), cmocka_unit_test(test_race)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

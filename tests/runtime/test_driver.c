@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Driver conformance: what every driver must do, run over each of them. A driver that computes also has
- * its results compared.
+ * Driver conformance: what every driver must do, run over each of them. A driver that computes also
+ * has its results compared.
  */
 #include "tests/runtime/support.h"
 
@@ -11,7 +11,8 @@ static bool computes(void **state) { return strcmp(device_name(state), "null") !
 static tgr_module *load_add(rt_world *w) {
     size_t n;
     unsigned char *bytes = rt_package(rt_add_ir, false, &n);
-    tgr_linked_entry e = {.kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}};
+    tgr_linked_entry e = {
+        .kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}};
     tgr_module *m = NULL;
     rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, &e, 1, &m), TGR_OK);
     free(bytes);
@@ -131,7 +132,8 @@ static void test_code(void **state) {
     rt_world w;
     rt_open(&w, device_name(state), 1, 0);
     size_t n;
-    unsigned char *bytes = rt_package("tegula-ir 1\nkernel tile k { param y: tensor<i32[1]> out body {} }\n", true, &n);
+    unsigned char *bytes = rt_package(
+        "tegula-ir 1\nkernel tile k { param y: tensor<i32[1]> out body {} }\n", true, &n);
     tgr_module *m = NULL;
     if (computes(state)) {
         rt_expect(&w, tgr_module_load(w.device, bytes, n, NULL, &m), TGR_E_UNTRUSTED);
@@ -160,7 +162,8 @@ static void test_isa(void **state) {
     rt_world w;
     rt_open(&w, device_name(state), 1, 0);
     size_t n;
-    unsigned char *bytes = rt_package("tegula-ir 1\nkernel tile k { param y: tensor<i32[1]> out body {} }\n", true, &n);
+    unsigned char *bytes = rt_package(
+        "tegula-ir 1\nkernel tile k { param y: tensor<i32[1]> out body {} }\n", true, &n);
     tgr_load_options o = TGR_INIT(tgr_load_options);
     o.flags = TGR_LOAD_TRUSTED;
     o.isa = "aarch64-neon"; /* the package has none of it */

@@ -22,7 +22,8 @@ typedef struct fixture {
     tgr_kernel *k;
 } fixture;
 
-static void setup(fixture *f, const char *ir, tg_cpu_plan_fn plan, tg_cpu_phase_fn phase, uint32_t flags) {
+static void setup(fixture *f, const char *ir, tg_cpu_plan_fn plan, tg_cpu_phase_fn phase,
+                  uint32_t flags) {
     rt_open(&f->w, "cpu", 2, 0);
     size_t n;
     unsigned char *bytes = rt_package(ir, false, &n);
@@ -110,7 +111,8 @@ static void test_strides(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tgr_arg args[3] = {f32_2d(0, 4, 8), f32_2d(1, 4, 8), f32_2d(2, 4, 8)};
-        args[cases[i].which] = tgr_arg_tensor_strided(mem[cases[i].which], TG_DT_F32, 2, e, cases[i].strides);
+        args[cases[i].which] =
+            tgr_arg_tensor_strided(mem[cases[i].which], TG_DT_F32, 2, e, cases[i].strides);
         expect(&f, args, 3, cases[i].want, cases[i].part);
     }
     teardown(&f);
@@ -150,7 +152,8 @@ static void test_buffers(void **state) {
     tgr_buffer *b = NULL;
     rt_expect(&f.w, tgr_buffer_create(f.w.device, 3 * 128, TGR_BUFFER_ZERO, &b), TGR_OK);
     int64_t e[] = {4, 8};
-    tgr_arg args[] = {tgr_arg_buffer(b, 0, TG_DT_F32, 2, e), tgr_arg_buffer(b, 128, TG_DT_F32, 2, e),
+    tgr_arg args[] = {tgr_arg_buffer(b, 0, TG_DT_F32, 2, e),
+                      tgr_arg_buffer(b, 128, TG_DT_F32, 2, e),
                       tgr_arg_buffer(b, 256, TG_DT_F32, 2, e)};
     expect(&f, args, 3, TGR_OK, NULL);
     args[2].offset_bytes = 260;
@@ -178,8 +181,8 @@ static const char dims_ir[] = "tegula-ir 1\n"
 
 static int64_t seen[4];
 
-static int32_t see_syms(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
-                        struct tg_cpu_report *report) {
+static int32_t see_syms(const int64_t *slots, int64_t begin, int64_t end, void *scratch,
+                        void *shared, struct tg_cpu_report *report) {
     (void)begin;
     (void)end;
     (void)scratch;
@@ -196,9 +199,12 @@ static void test_dims(void **state) {
     static float a[2 * 256], s[4], h[8], y[2];
     static int32_t q[4];
     int64_t ea[] = {2, 256}, es[] = {2, 2}, eq[] = {4}, eh[] = {6}, ey[] = {2};
-    tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 2, ea), tgr_arg_tensor(s, TG_DT_F32, 2, es),
-                      tgr_arg_tensor(q, TG_DT_I32, 1, eq), tgr_arg_tensor(h, TG_DT_F32, 1, eh),
-                      tgr_arg_f32(1.5f),                   tgr_arg_tensor(y, TG_DT_F32, 1, ey)};
+    tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 2, ea),
+                      tgr_arg_tensor(s, TG_DT_F32, 2, es),
+                      tgr_arg_tensor(q, TG_DT_I32, 1, eq),
+                      tgr_arg_tensor(h, TG_DT_F32, 1, eh),
+                      tgr_arg_f32(1.5f),
+                      tgr_arg_tensor(y, TG_DT_F32, 1, ey)};
     expect(&f, args, 6, TGR_OK, NULL);
     assert_int_equal(seen[0], 2);
     assert_int_equal(seen[1], 256);
@@ -226,9 +232,12 @@ static void test_infer(void **state) {
     fixture f;
     setup(&f, dims_ir, rt_plan_one, never, 0);
     int64_t ea[] = {2, 256}, unknown[] = {-1, -1}, eh[] = {6}, dims[4];
-    tgr_arg args[] = {tgr_arg_tensor(NULL, TG_DT_F32, 2, ea),      tgr_arg_tensor(NULL, TG_DT_F32, 2, unknown),
-                      tgr_arg_tensor(NULL, TG_DT_I32, 1, unknown), tgr_arg_tensor(NULL, TG_DT_F32, 1, eh),
-                      tgr_arg_f32(0),                              tgr_arg_tensor(NULL, TG_DT_F32, 1, unknown)};
+    tgr_arg args[] = {tgr_arg_tensor(NULL, TG_DT_F32, 2, ea),
+                      tgr_arg_tensor(NULL, TG_DT_F32, 2, unknown),
+                      tgr_arg_tensor(NULL, TG_DT_I32, 1, unknown),
+                      tgr_arg_tensor(NULL, TG_DT_F32, 1, eh),
+                      tgr_arg_f32(0),
+                      tgr_arg_tensor(NULL, TG_DT_F32, 1, unknown)};
     rt_expect(&f.w, tgr_kernel_infer(f.k, args, 6, NULL, 0, dims), TGR_E_MISMATCH);
     rt_expect_message(&f.w, "dimension B follows from no argument");
     tgr_dim_value b = {"B", 9};
@@ -340,7 +349,8 @@ static void test_init(void **state) {
     memset(c, 0, sizeof c);
     int64_t e[] = {3, 5}, s[] = {40, 8};
     tgr_arg args[] = {tgr_arg_tensor(a, TG_DT_F32, 2, e), tgr_arg_tensor(b, TG_DT_BF16, 2, e),
-                      tgr_arg_tensor(c, TG_DT_I4, 2, e), tgr_arg_tensor_strided(d, TG_DT_I32, 2, e, s)};
+                      tgr_arg_tensor(c, TG_DT_I4, 2, e),
+                      tgr_arg_tensor_strided(d, TG_DT_I32, 2, e, s)};
     expect(&f, args, 4, TGR_OK, NULL);
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 5; j++) {
@@ -354,8 +364,8 @@ static void test_init(void **state) {
     teardown(&f);
 }
 
-static int32_t trap_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
-                          struct tg_cpu_report *report) {
+static int32_t trap_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch,
+                          void *shared, struct tg_cpu_report *report) {
     (void)slots;
     (void)scratch;
     (void)shared;
@@ -425,9 +435,11 @@ static void test_handles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mismatches), cmocka_unit_test(test_strides), cmocka_unit_test(test_column_blocks),
-        cmocka_unit_test(test_buffers),    cmocka_unit_test(test_dims),    cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_queries),    cmocka_unit_test(test_facts),   cmocka_unit_test(test_init),
-        cmocka_unit_test(test_traps),      cmocka_unit_test(test_handles)};
+        cmocka_unit_test(test_mismatches),    cmocka_unit_test(test_strides),
+        cmocka_unit_test(test_column_blocks), cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_dims),          cmocka_unit_test(test_infer),
+        cmocka_unit_test(test_queries),       cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_init),          cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_handles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

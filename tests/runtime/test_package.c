@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The package reader against wrong bytes: every truncation, every flipped bit, and mutations whose
- * checksums are made right again. Nothing may crash or leak, and a damaged file is never read as good.
+ * checksums are made right again. Nothing may crash or leak, and a damaged file is never read as
+ * good.
  */
 #include "tests/runtime/support.h"
 
@@ -132,7 +133,8 @@ static void test_mutated(void **state) {
         for (uint32_t k = next_random(&seed) % 4 + 1; k > 0; k--) {
             static const unsigned char values[] = {0, 1, 2, 0x7f, 0x80, 0xff, 16, 64};
             uint32_t at = next_random(&seed) % (uint32_t)n;
-            c[at] = next_random(&seed) % 2 ? values[next_random(&seed) % 8] : (unsigned char)next_random(&seed);
+            c[at] = next_random(&seed) % 2 ? values[next_random(&seed) % 8]
+                                           : (unsigned char)next_random(&seed);
         }
         rt_resign(c, n);
         tgr_module *m = NULL;
@@ -170,7 +172,8 @@ static void test_newer(void **state) {
     rt_expect(&w, tgr_package_verify(w.context, bytes, n), TGR_E_UNSUPPORTED);
     rt_expect_message(&w, "format 2, ABI 1; this runtime reads format 1, ABI 1");
     bytes[8] = 1;
-    unsigned char *last = bytes + TG_PACK_HEADER_BYTES + 3 * TG_PACK_ENTRY_BYTES; /* META KERNELS OPS IR */
+    unsigned char *last =
+        bytes + TG_PACK_HEADER_BYTES + 3 * TG_PACK_ENTRY_BYTES; /* META KERNELS OPS IR */
     last[0] = 77;
     rt_resign(bytes, n);
     rt_expect(&w, tgr_package_verify(w.context, bytes, n), TGR_E_UNSUPPORTED);
@@ -183,8 +186,9 @@ static void test_newer(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_truncated),
-                                       cmocka_unit_test(test_flipped), cmocka_unit_test(test_mutated),
-                                       cmocka_unit_test(test_newer)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped), cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_newer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

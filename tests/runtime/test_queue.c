@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Order: asynchronous queues, events between queues, errors of work that already left the call, captured
- * graphs, ops with their temporaries, the pool and the host's own parallel loop.
+ * Order: asynchronous queues, events between queues, errors of work that already left the call,
+ * captured graphs, ops with their temporaries, the pool and the host's own parallel loop.
  */
 #include "tests/runtime/support.h"
 
@@ -62,8 +62,8 @@ static const char push_ir[] = "tegula-ir 1\n"
                               "  launch add(temp u, temp t, param y)\n"
                               "}\n";
 
-static int32_t push_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
-                          struct tg_cpu_report *report) {
+static int32_t push_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch,
+                          void *shared, struct tg_cpu_report *report) {
     (void)begin;
     (void)end;
     (void)scratch;
@@ -77,8 +77,8 @@ static int32_t push_phase(const int64_t *slots, int64_t begin, int64_t end, void
     return 0;
 }
 
-static int32_t row_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
-                         struct tg_cpu_report *report) {
+static int32_t row_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch,
+                         void *shared, struct tg_cpu_report *report) {
     (void)begin;
     (void)end;
     (void)scratch;
@@ -92,8 +92,8 @@ static int32_t row_phase(const int64_t *slots, int64_t begin, int64_t end, void 
     return (int32_t)slots[0] == 7 || (int32_t)slots[0] == 2 * slots[4] ? 0 : TG_CPU_TRAP_ASSERT;
 }
 
-static int32_t seven_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
-                           struct tg_cpu_report *report) {
+static int32_t seven_phase(const int64_t *slots, int64_t begin, int64_t end, void *scratch,
+                           void *shared, struct tg_cpu_report *report) {
     (void)begin;
     (void)end;
     (void)scratch;
@@ -106,15 +106,18 @@ static int32_t seven_phase(const int64_t *slots, int64_t begin, int64_t end, voi
 static tgr_module *load(rt_world *w) {
     size_t n;
     unsigned char *bytes = rt_package(push_ir, false, &n);
-    const tgr_linked_entry e[] = {{.kernel = "push", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}},
-                                  {.kernel = "row", .n_phases = 1, .plan = rt_plan_one, .phases = {row_phase}},
-                                  {.kernel = "sorted", .n_phases = 1, .plan = rt_plan_one, .phases = {seven_phase}},
-                                  {.kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}}};
+    const tgr_linked_entry e[] = {
+        {.kernel = "push", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}},
+        {.kernel = "row", .n_phases = 1, .plan = rt_plan_one, .phases = {row_phase}},
+        {.kernel = "sorted", .n_phases = 1, .plan = rt_plan_one, .phases = {seven_phase}},
+        {.kernel = "add", .n_phases = 1, .plan = rt_plan_rows, .phases = {rt_add_phase}}};
     tgr_module *m = NULL;
     rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, e, 4, &m), TGR_OK);
-    tgr_linked_entry bad = {.kernel = "nope", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}};
+    tgr_linked_entry bad = {
+        .kernel = "nope", .n_phases = 1, .plan = rt_plan_one, .phases = {push_phase}};
     tgr_module *none = NULL;
-    rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, &bad, 1, &none), TGR_E_NOT_FOUND);
+    rt_expect(w, tgr_module_load_linked(w->device, bytes, n, NULL, &bad, 1, &none),
+              TGR_E_NOT_FOUND);
     free(bytes);
     return m;
 }
@@ -298,7 +301,8 @@ static void run_facts(uint32_t flags, int64_t s, tgr_status want, int64_t want_y
     tgr_kernel *op = NULL;
     rt_expect(&w, tgr_module_find(m, "facts", NULL, 0, &op), TGR_OK);
     int64_t y = 0, one = 1;
-    tgr_arg args[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one), tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
+    tgr_arg args[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one),
+                      tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
     tgr_launch_options o = TGR_INIT(tgr_launch_options);
     o.checked = 1;
     tgr_status st = tgr_launch(w.queue, op, args, 2, &o);
@@ -331,8 +335,10 @@ static void test_facts_in_order(void **state) {
     tgr_kernel *k = NULL;
     rt_expect(&w, tgr_module_find(m, "sorted", NULL, 0, &k), TGR_OK);
     int64_t s = 777, y = 0, one = 1;
-    tgr_arg first[] = {tgr_arg_tensor(&y, TG_DT_I64, 1, &one), tgr_arg_tensor(&s, TG_DT_I64, 1, &one)};
-    tgr_arg second[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one), tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
+    tgr_arg first[] = {tgr_arg_tensor(&y, TG_DT_I64, 1, &one),
+                       tgr_arg_tensor(&s, TG_DT_I64, 1, &one)};
+    tgr_arg second[] = {tgr_arg_tensor(&s, TG_DT_I64, 1, &one),
+                        tgr_arg_tensor(&y, TG_DT_I64, 1, &one)};
     tgr_launch_options o = TGR_INIT(tgr_launch_options);
     o.checked = 1;
     rt_expect(&w, tgr_launch(w.queue, k, first, 2, &o), TGR_OK); /* s = 7 */
@@ -410,7 +416,8 @@ typedef struct user_thread {
 static void *use_queue(void *arg) {
     user_thread *u = arg;
     for (int i = 0; i < 300; i++) {
-        if (push(u->w, u->m, u->w->queue, &u->y, 0) != TGR_OK || push(u->w, u->m, u->w->queue, &u->y, -2) != TGR_E_TRAP) {
+        if (push(u->w, u->m, u->w->queue, &u->y, 0) != TGR_OK ||
+            push(u->w, u->m, u->w->queue, &u->y, -2) != TGR_E_TRAP) {
             u->y = -1;
         }
         char text[128];
@@ -477,10 +484,15 @@ static void test_overhead(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),     cmocka_unit_test(test_events),
-                                       cmocka_unit_test(test_late_errors), cmocka_unit_test(test_graph),
-                                       cmocka_unit_test(test_op),        cmocka_unit_test(test_facts), cmocka_unit_test(test_facts_in_order),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
+                                       cmocka_unit_test(test_events),
+                                       cmocka_unit_test(test_late_errors),
+                                       cmocka_unit_test(test_graph),
+                                       cmocka_unit_test(test_op),
+                                       cmocka_unit_test(test_facts),
+                                       cmocka_unit_test(test_facts_in_order),
                                        cmocka_unit_test(test_host_loop),
-                                       cmocka_unit_test(test_host_threads), cmocka_unit_test(test_overhead)};
+                                       cmocka_unit_test(test_host_threads),
+                                       cmocka_unit_test(test_overhead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

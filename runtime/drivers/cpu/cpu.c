@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The CPU driver: runs compiled kernels in the calling thread and a pool, or in the host's own
- * parallel loop. A launch asks the kernel's plan for its phases, gives every thread scratch (kept from
- * launch to launch), and runs the phases one after the other; no memory is allocated once the scratch
- * has grown. The floating-point environment of the language (round to nearest, subnormals kept, no
- * traps) is set around the kernel's code and the host's restored.
+ * parallel loop. A launch asks the kernel's plan for its phases, gives every thread scratch (kept
+ * from launch to launch), and runs the phases one after the other; no memory is allocated once the
+ * scratch has grown. The floating-point environment of the language (round to nearest, subnormals
+ * kept, no traps) is set around the kernel's code and the host's restored.
  */
 #define _GNU_SOURCE
 #include "cpu.h"
@@ -88,14 +88,16 @@ static tgr_status grow(tgr_context *context, thread_memory *m, int64_t bytes, co
     m->base = tgr_alloc_raw(context, size);
     m->base_bytes = m->base ? size : 0;
     if (!m->base) {
-        return tgr_fail(context, TGR_E_NOMEM, "kernel `%s`: no memory for %" PRId64 " bytes of scratch", kernel, bytes);
+        return tgr_fail(context, TGR_E_NOMEM,
+                        "kernel `%s`: no memory for %" PRId64 " bytes of scratch", kernel, bytes);
     }
     m->scratch = (char *)m->base + (-(uintptr_t)m->base & (CACHE_LINE - 1));
     m->bytes = (size_t)bytes;
     return TGR_OK;
 }
 
-static tgr_status grow_all(cpu_state *s, const tg_cpu_plan *plan, int64_t threads, const char *kernel) {
+static tgr_status grow_all(cpu_state *s, const tg_cpu_plan *plan, int64_t threads,
+                           const char *kernel) {
     tgr_status st = grow(s->context, &s->shared, plan->shared_bytes, kernel);
     for (int64_t i = 0; i < threads && !st; i++) {
         st = grow(s->context, &s->threads[i], plan->scratch_bytes, kernel);
@@ -121,7 +123,8 @@ static bool run_chunk(void *arg, int64_t begin, int64_t end, int32_t thread) {
     struct tg_cpu_report report = {0};
     int32_t trap = r->fn(r->slots, begin, end, m->scratch, r->state->shared.scratch, &report);
     fp_leave(fp);
-    if (trap != TG_CPU_TRAP_NONE && (m->trap == TG_CPU_TRAP_NONE || report.program < m->report.program)) {
+    if (trap != TG_CPU_TRAP_NONE &&
+        (m->trap == TG_CPU_TRAP_NONE || report.program < m->report.program)) {
         m->trap = trap;
         m->report = report;
     }
@@ -176,9 +179,11 @@ static const char *trap_text(int32_t trap) {
     }
 }
 
-static tgr_status report_trap(cpu_state *s, const char *kernel, int32_t trap, const struct tg_cpu_report *r) {
+static tgr_status report_trap(cpu_state *s, const char *kernel, int32_t trap,
+                              const struct tg_cpu_report *r) {
     if (r && r->line > 0) {
-        return tgr_fail(s->context, TGR_E_TRAP, "kernel `%s`, line %" PRId64 ": %s (program %" PRId64 ")", kernel, r->line,
+        return tgr_fail(s->context, TGR_E_TRAP,
+                        "kernel `%s`, line %" PRId64 ": %s (program %" PRId64 ")", kernel, r->line,
                         trap_text(trap), r->program);
     }
     return tgr_fail(s->context, TGR_E_TRAP, "kernel `%s`: %s", kernel, trap_text(trap));
@@ -205,12 +210,14 @@ static tgr_status collect_traps(cpu_state *s, const char *kernel) {
 
 static tgr_status check_plan(cpu_state *s, const tgr_run *run, const tg_cpu_plan *plan) {
     bool good = plan->n_phases >= 0 && (uint32_t)plan->n_phases <= run->entry->n_phases &&
-                plan->scratch_bytes >= 0 && plan->scratch_bytes <= max_scratch && plan->shared_bytes >= 0 &&
-                plan->shared_bytes <= max_scratch;
+                plan->scratch_bytes >= 0 && plan->scratch_bytes <= max_scratch &&
+                plan->shared_bytes >= 0 && plan->shared_bytes <= max_scratch;
     for (int32_t i = 0; good && i < plan->n_phases; i++) {
         good = plan->programs[i] >= 0;
     }
-    return good ? TGR_OK : tgr_fail(s->context, TGR_E_INTERNAL, "kernel `%s`: its plan cannot be", run->name);
+    return good
+               ? TGR_OK
+               : tgr_fail(s->context, TGR_E_INTERNAL, "kernel `%s`: its plan cannot be", run->name);
 }
 
 static tgr_status run_plan(cpu_state *s, tgr_run *run, const tg_cpu_plan *plan) {
@@ -223,7 +230,10 @@ static tgr_status run_plan(cpu_state *s, tgr_run *run, const tg_cpu_plan *plan) 
     tgr_status st = grow_all(s, plan, threads, run->name);
     for (int32_t i = 0; i < plan->n_phases && !st; i++) {
         if (plan->programs[i] > 0) {
-            phase_run r = {.state = s, .fn = run->entry->phases[i], .slots = run->slots, .n = plan->programs[i]};
+            phase_run r = {.state = s,
+                           .fn = run->entry->phases[i],
+                           .slots = run->slots,
+                           .n = plan->programs[i]};
             run->programs += r.n;
             run_phase(s, &r);
             st = collect_traps(s, run->name);
@@ -285,11 +295,13 @@ static tgr_status make_threads(cpu_state *s) {
         s->base_bytes = 0;
         return tgr_fail(s->context, TGR_E_NOMEM, "out of memory opening the CPU");
     }
-    s->threads = (thread_memory *)(void *)((char *)s->base + (-(uintptr_t)s->base & (CACHE_LINE - 1)));
+    s->threads =
+        (thread_memory *)(void *)((char *)s->base + (-(uintptr_t)s->base & (CACHE_LINE - 1)));
     return TGR_OK;
 }
 
-static tgr_status cpu_open(tgr_context *context, const tgr_device_options *o, void **out_state, int32_t *out_threads) {
+static tgr_status cpu_open(tgr_context *context, const tgr_device_options *o, void **out_state,
+                           int32_t *out_threads) {
     cpu_state *s = tgr_alloc(context, sizeof *s);
     if (!s) {
         return tgr_fail(context, TGR_E_NOMEM, "out of memory opening the CPU");
@@ -318,7 +330,9 @@ static void cpu_copy(void *state, void *to, const void *from, size_t bytes) {
     memmove(to, from, bytes);
 }
 
-static int32_t cpu_isa_rank(void *state, uint32_t isa) { return tgr_cpu_isa_rank(((cpu_state *)state)->isas, isa); }
+static int32_t cpu_isa_rank(void *state, uint32_t isa) {
+    return tgr_cpu_isa_rank(((cpu_state *)state)->isas, isa);
+}
 
 const tgr_driver tgr_driver_cpu = {
     .name = "cpu",

@@ -12,13 +12,17 @@ const char *tgr_cpu_isa_name(uint32_t isa);
 uint32_t tgr_cpu_best_isa(uint64_t isas);
 
 /* image.c */
-tgr_status tgr_cpu_image_load(tgr_context *context, void *state, const tgr_image_desc *desc, void **out_image);
+tgr_status tgr_cpu_image_load(tgr_context *context, void *state, const tgr_image_desc *desc,
+                              void **out_image);
 void tgr_cpu_image_unload(tgr_context *context, void *state, void *image);
-void tgr_cpu_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases, tgr_entry *out);
-void tgr_cpu_image_name(tgr_context *context, void *state, void *image, uint64_t offset, uint64_t bytes, const char *name);
+void tgr_cpu_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases,
+                         tgr_entry *out);
+void tgr_cpu_image_name(tgr_context *context, void *state, void *image, uint64_t offset,
+                        uint64_t bytes, const char *name);
 
 /* memory.c */
-tgr_status tgr_cpu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags, tgr_memory *out);
+tgr_status tgr_cpu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
+                                tgr_memory *out);
 void tgr_cpu_memory_free(tgr_context *context, void *state, tgr_memory *memory);
 
 #endif

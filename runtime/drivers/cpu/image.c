@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Code images: bytes of a package become executable. The image is copied into fresh writable pages, its
- * import table is filled, then the pages become readable and executable; they are never writable and
- * executable at the same time. Uninitialised data (bss), if any, follows on pages of its own that stay
- * writable.
+ * Code images: bytes of a package become executable. The image is copied into fresh writable pages,
+ * its import table is filled, then the pages become readable and executable; they are never
+ * writable and executable at the same time. Uninitialised data (bss), if any, follows on pages of
+ * its own that stay writable.
  */
 #define _GNU_SOURCE
 #include "cpu.h"
@@ -43,8 +43,8 @@ static tgr_status fill_imports(tgr_context *context, char *code, const tgr_image
         uint32_t id = read_u32(desc->imports + 4 * (size_t)i);
         uintptr_t address = import_address(id);
         if (!address) {
-            return tgr_fail(context, TGR_E_UNSUPPORTED, "the package's code needs function %u, which this runtime lacks",
-                            id);
+            return tgr_fail(context, TGR_E_UNSUPPORTED,
+                            "the package's code needs function %u, which this runtime lacks", id);
         }
         memcpy(code + desc->imports_offset + 8 * (size_t)i, &address, sizeof address);
     }
@@ -53,17 +53,19 @@ static tgr_status fill_imports(tgr_context *context, char *code, const tgr_image
 
 static tgr_status make_executable(tgr_context *context, image *m, size_t code_pages) {
     if (mprotect(m->code, code_pages, PROT_READ | PROT_EXEC) != 0) {
-        return tgr_fail(context, TGR_E_UNSUPPORTED, "the system does not let memory become executable: %s",
-                        strerror(errno));
+        return tgr_fail(context, TGR_E_UNSUPPORTED,
+                        "the system does not let memory become executable: %s", strerror(errno));
     }
     __builtin___clear_cache(m->code, m->code + m->code_bytes);
     return TGR_OK;
 }
 
-tgr_status tgr_cpu_image_load(tgr_context *context, void *state, const tgr_image_desc *desc, void **out_image) {
+tgr_status tgr_cpu_image_load(tgr_context *context, void *state, const tgr_image_desc *desc,
+                              void **out_image) {
     (void)state;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (size_t)desc->image_bytes;
-    size_t code_pages = (n + page - 1) / page * page, bss_pages = ((size_t)desc->bss_bytes + page - 1) / page * page;
+    size_t code_pages = (n + page - 1) / page * page,
+           bss_pages = ((size_t)desc->bss_bytes + page - 1) / page * page;
     if (n == 0) {
         return tgr_fail(context, TGR_E_FORMAT, "package: an empty code image");
     }
@@ -98,7 +100,8 @@ void tgr_cpu_image_unload(tgr_context *context, void *state, void *img) {
 }
 
 /* Object pointers become function pointers by their bits: POSIX wants them alike. */
-void tgr_cpu_image_entry(void *img, uint64_t plan, const uint64_t *phases, uint32_t n_phases, tgr_entry *out) {
+void tgr_cpu_image_entry(void *img, uint64_t plan, const uint64_t *phases, uint32_t n_phases,
+                         tgr_entry *out) {
     image *m = img;
     uintptr_t address = (uintptr_t)m->code + (uintptr_t)plan;
     memset(out, 0, sizeof *out);
@@ -113,7 +116,8 @@ void tgr_cpu_image_entry(void *img, uint64_t plan, const uint64_t *phases, uint3
 
 /* perf reads /tmp/perf-PID.map: "start size name", hexadecimal. Size 0 stands for
  * the rest of the image. */
-void tgr_cpu_image_name(tgr_context *context, void *state, void *img, uint64_t offset, uint64_t bytes, const char *name) {
+void tgr_cpu_image_name(tgr_context *context, void *state, void *img, uint64_t offset,
+                        uint64_t bytes, const char *name) {
     (void)state;
     image *m = img;
     char path[64];
@@ -128,6 +132,7 @@ void tgr_cpu_image_name(tgr_context *context, void *state, void *img, uint64_t o
         return;
     }
     uint64_t size = bytes ? bytes : m->code_bytes - offset;
-    (void)fprintf(f, "%llx %llx %s\n", (unsigned long long)((uintptr_t)m->code + offset), (unsigned long long)size, name);
+    (void)fprintf(f, "%llx %llx %s\n", (unsigned long long)((uintptr_t)m->code + offset),
+                  (unsigned long long)size, name);
     (void)fclose(f);
 }

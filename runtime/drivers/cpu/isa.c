@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which instruction-set levels this processor runs, from CPUID (with the operating system's consent in
- * XCR0) or the auxiliary vector. Levels as of package_format.h; their feature sets are those of the
- * x86-64 psABI (v2, v3, v4) and of backends/machines.def.
+ * Which instruction-set levels this processor runs, from CPUID (with the operating system's consent
+ * in XCR0) or the auxiliary vector. Levels as of package_format.h; their feature sets are those of
+ * the x86-64 psABI (v2, v3, v4) and of backends/machines.def.
  */
 #include "cpu.h"
 

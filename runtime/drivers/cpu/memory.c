@@ -17,7 +17,8 @@ static tgr_status take_pages(tgr_context *context, size_t bytes, tgr_memory *out
     if (__builtin_add_overflow(bytes, 2 * huge_page, &size)) {
         return tgr_fail(context, TGR_E_NOMEM, "a buffer of %zu bytes", bytes);
     }
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
     if (p == MAP_FAILED) {
         return tgr_fail(context, TGR_E_NOMEM, "no memory for a buffer of %zu bytes", bytes);
     }
@@ -43,7 +44,8 @@ static tgr_status take_heap(tgr_context *context, size_t bytes, tgr_memory *out)
     return TGR_OK;
 }
 
-tgr_status tgr_cpu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags, tgr_memory *out) {
+tgr_status tgr_cpu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
+                                tgr_memory *out) {
     (void)state;
     memset(out, 0, sizeof *out);
     bool pages = flags & TGR_BUFFER_HUGE;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool. A loop is published by raising the generation and opening the gate; workers that are awake
- * enter through the gate, claim chunks from a shared counter and leave; the caller works too, closes
- * the gate when no chunk is left and waits only for those inside. A worker that sleeps through a short
- * loop is thus never waited for. Workers spin briefly for the next loop, then sleep on the generation
- * (futex); publishing wakes them only when some sleep.
+ * The pool. A loop is published by raising the generation and opening the gate; workers that are
+ * awake enter through the gate, claim chunks from a shared counter and leave; the caller works too,
+ * closes the gate when no chunk is left and waits only for those inside. A worker that sleeps
+ * through a short loop is thus never waited for. Workers spin briefly for the next loop, then sleep
+ * on the generation (futex); publishing wakes them only when some sleep.
  *
  *   gate = open << 31 | number of workers inside        (one atomic word)
  *
- * pthreadpool does this job too, but Debian ships it as a shared library only, and the runtime links
- * nothing but libc (docs/decisions/0004-own-thread-pool.md).
+ * pthreadpool does this job too, but Debian ships it as a shared library only, and the runtime
+ * links nothing but libc (docs/decisions/0004-own-thread-pool.md).
  */
 #define _GNU_SOURCE
 #include "pool.h"
@@ -24,7 +24,13 @@
 
 #include "core/driver.h"
 
-enum { OPEN = 1 << 30, DEFAULT_SPIN_US = 50, CHUNKS_PER_THREAD = 8, MAX_THREADS = 1024, SPIN_CHECK = 64 };
+enum {
+    OPEN = 1 << 30,
+    DEFAULT_SPIN_US = 50,
+    CHUNKS_PER_THREAD = 8,
+    MAX_THREADS = 1024,
+    SPIN_CHECK = 64
+};
 
 typedef struct worker {
     tgr_pool *pool;
@@ -63,7 +69,9 @@ static void futex_wait(atomic_uint *word, unsigned value) {
     (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
 
-static void futex_wake(atomic_uint *word, int n) { (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0); }
+static void futex_wake(atomic_uint *word, int n) {
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -100,7 +108,8 @@ static void claim_chunks(tgr_pool *p, int32_t thread) {
 static bool enter(tgr_pool *p) {
     int g = atomic_load_explicit(&p->gate, memory_order_relaxed);
     while (g & OPEN) {
-        if (atomic_compare_exchange_weak_explicit(&p->gate, &g, g + 1, memory_order_acquire, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&p->gate, &g, g + 1, memory_order_acquire,
+                                                  memory_order_relaxed)) {
             return true;
         }
     }
@@ -206,16 +215,19 @@ static void start_workers(tgr_pool *p, int32_t wanted) {
         w->pool = p;
         w->index = i + 1;
         if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
-            tgr_log(p->context, TGR_LOG_WARNING, "only %d of %d worker threads could be started", i, wanted);
+            tgr_log(p->context, TGR_LOG_WARNING, "only %d of %d worker threads could be started", i,
+                    wanted);
             return;
         }
         p->n_workers = i + 1;
     }
 }
 
-tgr_status tgr_pool_create(tgr_context *context, int32_t n_threads, int32_t spin_us, bool pin, tgr_pool **out) {
+tgr_status tgr_pool_create(tgr_context *context, int32_t n_threads, int32_t spin_us, bool pin,
+                           tgr_pool **out) {
     if (n_threads < 1 || n_threads > MAX_THREADS) {
-        return tgr_fail(context, TGR_E_INVALID, "%d threads; 1 to %d are possible", n_threads, MAX_THREADS);
+        return tgr_fail(context, TGR_E_INVALID, "%d threads; 1 to %d are possible", n_threads,
+                        MAX_THREADS);
     }
     size_t bytes = sizeof(tgr_pool) + (size_t)(n_threads - 1) * sizeof(worker) + 64;
     char *base = tgr_alloc(context, bytes);

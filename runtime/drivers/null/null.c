@@ -11,12 +11,13 @@ enum { ALIGN = 64 };
 
 static bool null_describe(tgr_context *context, tgr_device_info *out) {
     (void)context;
-    *out = (tgr_device_info){.driver = "null", .name = "launches that do nothing", .isa = "", .max_threads = 1};
+    *out = (tgr_device_info){
+        .driver = "null", .name = "launches that do nothing", .isa = "", .max_threads = 1};
     return true;
 }
 
-static tgr_status null_open(tgr_context *context, const tgr_device_options *options, void **out_state,
-                            int32_t *out_threads) {
+static tgr_status null_open(tgr_context *context, const tgr_device_options *options,
+                            void **out_state, int32_t *out_threads) {
     (void)context;
     (void)options;
     *out_state = NULL; /* a real driver's state */
@@ -29,11 +30,13 @@ static void null_close(tgr_context *context, void *state) {
     (void)state;
 }
 
-static tgr_status null_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags, tgr_memory *out) {
+static tgr_status null_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
+                                    tgr_memory *out) {
     (void)state;
     memset(out, 0, sizeof *out);
     size_t size;
-    void *p = __builtin_add_overflow(bytes, (size_t)ALIGN, &size) ? NULL : tgr_alloc_raw(context, size);
+    void *p =
+        __builtin_add_overflow(bytes, (size_t)ALIGN, &size) ? NULL : tgr_alloc_raw(context, size);
     if (!p) {
         return tgr_fail(context, TGR_E_NOMEM, "no memory for a buffer of %zu bytes", bytes);
     }
@@ -65,7 +68,8 @@ static int32_t null_isa_rank(void *state, uint32_t isa) {
     return 0;
 }
 
-static tgr_status null_image_load(tgr_context *context, void *state, const tgr_image_desc *desc, void **out_image) {
+static tgr_status null_image_load(tgr_context *context, void *state, const tgr_image_desc *desc,
+                                  void **out_image) {
     (void)state;
     (void)desc;
     *out_image = tgr_alloc(context, 1);
@@ -83,14 +87,15 @@ static int32_t null_plan(const int64_t *slots, tg_cpu_plan *out_plan) {
     return TG_CPU_TRAP_NONE;
 }
 
-static void null_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases, tgr_entry *out) {
+static void null_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases,
+                             tgr_entry *out) {
     (void)plan;
     (void)phases;
     *out = (tgr_entry){.plan = null_plan, .n_phases = n_phases, .image = image};
 }
 
-static void null_image_name(tgr_context *context, void *state, void *image, uint64_t offset, uint64_t bytes,
-                            const char *name) {
+static void null_image_name(tgr_context *context, void *state, void *image, uint64_t offset,
+                            uint64_t bytes, const char *name) {
     (void)context;
     (void)state;
     (void)image;

@@ -29,7 +29,8 @@ typedef enum tgc_emit {
     TGC_EMIT_LLVM,   /* LLVM IR text */
     TGC_EMIT_ASM,    /* assembly text */
     TGC_EMIT_OBJECT, /* relocatable object of the first target */
-    TGC_EMIT_HEADER  /* C header: signature package bytes and a tgr_linked_entry table for the object */
+    TGC_EMIT_HEADER /* C header: signature package bytes and a tgr_linked_entry table for the object
+                     */
 } tgc_emit;
 
 /* One kernel or op to compile with the bindings it gets. */
@@ -45,36 +46,36 @@ typedef void (*tgc_dump_fn)(void *user, const char *pass, const char *kernel, co
 
 typedef struct tgc_options {
     uint32_t struct_bytes;
-    uint32_t emit;            /* tgc_emit */
-    tgr_allocator allocator;  /* fn NULL: the C library */
-    uint64_t limit_bytes;     /* of compiler memory; 0: none */
-    const char *source_name;  /* for diagnostics; NULL: "<source>" */
-    const char *source;       /* any bytes */
+    uint32_t emit;           /* tgc_emit */
+    tgr_allocator allocator; /* fn NULL: the C library */
+    uint64_t limit_bytes;    /* of compiler memory; 0: none */
+    const char *source_name; /* for diagnostics; NULL: "<source>" */
+    const char *source;      /* any bytes */
     size_t source_bytes;
-    tgc_import_fn import;     /* NULL: import_dir */
+    tgc_import_fn import; /* NULL: import_dir */
     void *import_user;
-    const char *import_dir;   /* imports are files below it; NULL: no imports but std */
+    const char *import_dir;        /* imports are files below it; NULL: no imports but std */
     const tgc_instance *instances; /* what to compile; NULL: every kernel that the source's
                                       `instantiate` lines or its own completeness allow */
     int32_t n_instances;
     int32_t n_settings;
-    const tgr_setting *settings;   /* for every instance as well */
-    const char *const *targets;    /* machine names ("x86-64-v3", "host"); NULL: host */
+    const tgr_setting *settings; /* for every instance as well */
+    const char *const *targets;  /* machine names ("x86-64-v3", "host"); NULL: host */
     int32_t n_targets;
-    int32_t opt_level;        /* of code generation, 0: default (2), 1..3, -1: none */
-    uint32_t no_schedule;     /* not 0: ignore every schedule */
-    uint32_t debug_lines;     /* not 0: DWARF lines in objects */
-    uint32_t json;            /* diagnostics as JSON lines instead of text */
-    uint32_t remarks;         /* what passes removed, as remarks */
-    uint32_t verify_each;     /* verify after each pass */
-    uint32_t from_ir;         /* the source is tile IR text, not a program */
-    const char *stop_after;   /* pass name: emit what there is after it */
-    const char *start_from;   /* pass name: skip the passes before it */
-    const char *dump_after;   /* pass name or "all"; NULL: none */
+    int32_t opt_level;      /* of code generation, 0: default (2), 1..3, -1: none */
+    uint32_t no_schedule;   /* not 0: ignore every schedule */
+    uint32_t debug_lines;   /* not 0: DWARF lines in objects */
+    uint32_t json;          /* diagnostics as JSON lines instead of text */
+    uint32_t remarks;       /* what passes removed, as remarks */
+    uint32_t verify_each;   /* verify after each pass */
+    uint32_t from_ir;       /* the source is tile IR text, not a program */
+    const char *stop_after; /* pass name: emit what there is after it */
+    const char *start_from; /* pass name: skip the passes before it */
+    const char *dump_after; /* pass name or "all"; NULL: none */
     tgc_dump_fn dump;
     void *dump_user;
-    const char *arch;         /* schedule matching; NULL: the target's name */
-    uint32_t no_ir;           /* not 0: leave the IR text out of the package */
+    const char *arch; /* schedule matching; NULL: the target's name */
+    uint32_t no_ir;   /* not 0: leave the IR text out of the package */
     uint32_t reserved;
 } tgc_options;
 
@@ -84,12 +85,12 @@ typedef struct tgc_times {
 } tgc_times;
 
 typedef struct tgc_result {
-    void *bytes;          /* package, object or text; text is NUL-terminated beyond n_bytes */
+    void *bytes; /* package, object or text; text is NUL-terminated beyond n_bytes */
     size_t n_bytes;
-    char *diagnostics;    /* rendered text or JSON lines, NUL-terminated; NULL when there are none */
+    char *diagnostics; /* rendered text or JSON lines, NUL-terminated; NULL when there are none */
     size_t diagnostics_bytes;
     int32_t errors, warnings;
-    size_t peak_bytes;    /* compiler memory, LLVM's own excluded */
+    size_t peak_bytes; /* compiler memory, LLVM's own excluded */
     tgc_times times;
     tgr_allocator allocator; /* what frees the above */
 } tgc_result;
@@ -120,9 +121,9 @@ TGR_API tgr_status tgc_target(int32_t index, tgc_target_info *out) TGR_MUST_USE;
  * Compiles for the device and loads the result, through the cache (NULL: none). On TGR_E_SOURCE
  * *out_diagnostics (may be NULL) gets the text; free it with tgc_text_free.
  */
-TGR_API tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options, tgr_cache *cache,
-                                          const tgr_load_options *load, tgr_module **out,
-                                          char **out_diagnostics) TGR_MUST_USE;
+TGR_API tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options,
+                                          tgr_cache *cache, const tgr_load_options *load,
+                                          tgr_module **out, char **out_diagnostics) TGR_MUST_USE;
 TGR_API void tgc_text_free(const tgc_options *options, char *text);
 
 #ifdef __cplusplus

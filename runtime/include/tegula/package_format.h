@@ -14,8 +14,8 @@
  *   0 magic[8]   8 u32 format version   12 u32 ABI version   16 u64 total bytes   24 u32 sections
  *   28 u32 flags, 0   32 sum of bytes 0..31 followed by the section table   48 reserved[16], 0
  * section entry (48 bytes)
- *   0 u32 kind   4 u32 flags   8 u64 offset   16 u64 stored bytes   24 u64 raw bytes   32 sum of the
- *   stored bytes
+ *   0 u32 kind   4 u32 flags   8 u64 offset   16 u64 stored bytes   24 u64 raw bytes   32 sum of
+ * the stored bytes
  *
  * META     str tool version, str code generator version, u32 n, n x (str key, str value)
  * KERNELS  u32 n, n x kernel
@@ -34,7 +34,7 @@
  *              u32 n_args, n_args x arg)
  *   arg        u8 kind (tg_pack_arg), then u32 index (PARAM, TEMP), code (DIM) or u64 bits of the
  *              kernel's scalar parameter (FLOAT)
- * CODE     u32 isa (tg_isa), u32 n_imports, u64 imports offset, u64 image bytes, u64 bss bytes, 0,
+ * CODE     u32 isa (tg_isa), u32 n_imports, u64 imports offset, u64 image bytes, u64 bss bytes,
  *          n_imports x u32 import id (tg_import), padding to 16 (from the section's start), image
  * IR       text of the tile module (for later retargeting)
  *
@@ -78,11 +78,17 @@ typedef enum tg_pack_section_flag {
     TG_PACK_OPTIONAL = 2 /* a reader that does not know the kind skips it */
 } tg_pack_section_flag;
 
-typedef enum tg_pack_arg { TG_PACK_ARG_PARAM, TG_PACK_ARG_TEMP, TG_PACK_ARG_DIM, TG_PACK_ARG_FLOAT } tg_pack_arg;
+typedef enum tg_pack_arg {
+    TG_PACK_ARG_PARAM,
+    TG_PACK_ARG_TEMP,
+    TG_PACK_ARG_DIM,
+    TG_PACK_ARG_FLOAT
+} tg_pack_arg;
 
 /*
- * Instruction-set levels of CPU code: X(ENUM, value, "name", "architecture"). Within an architecture
- * a later row is preferred when the processor has it. Values are part of the format: append only.
+ * Instruction-set levels of CPU code: X(ENUM, value, "name", "architecture"). Within an
+ * architecture a later row is preferred when the processor has it. Values are part of the format:
+ * append only.
  */
 /* clang-format off */
 #define TG_ISAS(X)                                                                                 \
@@ -107,6 +113,10 @@ typedef enum tg_isa {
 } tg_isa;
 
 /* Functions of the C library a CPU blob may call: 8-byte slots the loader fills. */
-typedef enum tg_import { TG_IMPORT_MEMCPY = 1, TG_IMPORT_MEMSET = 2, TG_IMPORT_MEMMOVE = 3 } tg_import;
+typedef enum tg_import {
+    TG_IMPORT_MEMCPY = 1,
+    TG_IMPORT_MEMSET = 2,
+    TG_IMPORT_MEMMOVE = 3
+} tg_import;
 
 #endif

@@ -7,14 +7,14 @@
  *                    └ module ─ kernel, op (borrowed from the module)
  *
  * Rules that hold everywhere:
- *  - Every call that can fail returns a tgr_status and never aborts the host; the text of the calling
- *    thread's last failure is in the context (tgr_context_message).
+ *  - Every call that can fail returns a tgr_status and never aborts the host; the text of the
+ * calling thread's last failure is in the context (tgr_context_message).
  *  - create/open/load give one reference, retain adds one, release drops one; NULL may be released.
  *    A child keeps its parent alive. `get`-style results are borrowed.
- *  - Handles may be used from any thread. Calls on one queue are serialised by the queue's own lock;
- *    a graph being captured belongs to one thread.
- *  - Structures that may grow start with `struct_bytes`, set it to sizeof; a shorter, older structure
- *    is accepted, its missing members count as 0. Use TGR_INIT(type).
+ *  - Handles may be used from any thread. Calls on one queue are serialised by the queue's own
+ * lock; a graph being captured belongs to one thread.
+ *  - Structures that may grow start with `struct_bytes`, set it to sizeof; a shorter, older
+ * structure is accepted, its missing members count as 0. Use TGR_INIT(type).
  *  - Nothing here needs LLVM. There is no global state.
  */
 #ifndef TEGULA_TEGULA_H
@@ -37,7 +37,8 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define TGR_INIT(type) type{sizeof(type)}
+#define TGR_INIT(type)                                                                             \
+    type { sizeof(type) }
 #else
 #define TGR_INIT(type) ((type){.struct_bytes = sizeof(type)})
 #endif
@@ -105,13 +106,17 @@ typedef struct tgr_allocator {
     void *user;
 } tgr_allocator;
 
-typedef enum tgr_log_level { TGR_LOG_ERROR = 1, TGR_LOG_WARNING = 2, TGR_LOG_INFO = 3 } tgr_log_level;
+typedef enum tgr_log_level {
+    TGR_LOG_ERROR = 1,
+    TGR_LOG_WARNING = 2,
+    TGR_LOG_INFO = 3
+} tgr_log_level;
 /* One line without newline; may be called from any thread. */
 typedef void (*tgr_log_fn)(void *user, tgr_log_level level, const char *text);
 
 /* One finished piece of work, times of CLOCK_MONOTONIC in ns. */
 typedef struct tgr_profile_record {
-    const char *kernel; /* borrowed */
+    const char *kernel;  /* borrowed */
     const char *variant; /* schedule text of the variant that ran, borrowed */
     int64_t begin_ns, end_ns;
     int64_t programs;
@@ -124,50 +129,54 @@ typedef struct tgr_context_options {
     tgr_allocator allocator; /* fn NULL: the C library */
     tgr_log_fn log;          /* NULL: silent */
     void *log_user;
-    tgr_profile_fn profile;  /* NULL: none. Called on the launching thread */
+    tgr_profile_fn profile; /* NULL: none. Called on the launching thread */
     void *profile_user;
 } tgr_context_options;
 
-TGR_API tgr_status tgr_context_create(const tgr_context_options *options, tgr_context **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_context_create(const tgr_context_options *options,
+                                      tgr_context **out) TGR_MUST_USE;
 TGR_API void tgr_context_retain(tgr_context *context);
 TGR_API void tgr_context_release(tgr_context *context);
-/* Copies the text of the calling thread's last failed call (always NUL-terminated when size > 0) and
- * returns its length without the NUL. Empty when there was none. */
+/* Copies the text of the calling thread's last failed call (always NUL-terminated when size > 0)
+ * and returns its length without the NUL. Empty when there was none. */
 TGR_API size_t tgr_context_message(tgr_context *context, char *text, size_t size);
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
 typedef struct tgr_device_info {
-    const char *driver;  /* "cpu", "null" */
-    const char *name;    /* what the machine is called */
-    const char *isa;     /* best instruction-set level, e.g. "x86-64-v3"; "" if none */
+    const char *driver; /* "cpu", "null" */
+    const char *name;   /* what the machine is called */
+    const char *isa;    /* best instruction-set level, e.g. "x86-64-v3"; "" if none */
     int32_t max_threads;
     int32_t reserved;
-    uint64_t features;   /* tgr_cpu_feature bits of CPUs */
+    uint64_t features; /* tgr_cpu_feature bits of CPUs */
 } tgr_device_info;
 
 /*
  * The host's own parallel loop: must call task(arg, index, thread) once for every index in 0..n, on
- * any threads; `thread` is below n_threads and never used by two tasks at the same time. Returns when
- * all are done.
+ * any threads; `thread` is below n_threads and never used by two tasks at the same time. Returns
+ * when all are done.
  */
 typedef void (*tgr_task_fn)(void *arg, int64_t index, int32_t thread);
 typedef void (*tgr_parallel_for_fn)(void *user, int64_t n, tgr_task_fn task, void *arg);
 
 typedef struct tgr_device_options {
     uint32_t struct_bytes;
-    int32_t n_threads;  /* 0: one per processor this process may use. Includes the launching thread */
-    int32_t spin_us;    /* workers spin this long before they sleep; 0: the default, 50; -1: never */
-    int32_t pin;        /* not 0: bind worker i to the i-th allowed processor */
+    int32_t
+        n_threads;   /* 0: one per processor this process may use. Includes the launching thread */
+    int32_t spin_us; /* workers spin this long before they sleep; 0: the default, 50; -1: never */
+    int32_t pin;     /* not 0: bind worker i to the i-th allowed processor */
     tgr_parallel_for_fn parallel_for; /* NULL: an own pool */
     void *parallel_user;
 } tgr_device_options;
 
 /* Drivers present, in a fixed order: "cpu" first. */
 TGR_API int32_t tgr_device_count(tgr_context *context);
-TGR_API tgr_status tgr_device_describe(tgr_context *context, int32_t index, tgr_device_info *out) TGR_MUST_USE;
+TGR_API tgr_status tgr_device_describe(tgr_context *context, int32_t index,
+                                       tgr_device_info *out) TGR_MUST_USE;
 /* name: "cpu" or "null". TGR_E_NOT_FOUND otherwise. */
-TGR_API tgr_status tgr_device_open(tgr_context *context, const char *name, const tgr_device_options *options,
+TGR_API tgr_status tgr_device_open(tgr_context *context, const char *name,
+                                   const tgr_device_options *options,
                                    tgr_device **out) TGR_MUST_USE;
 TGR_API void tgr_device_retain(tgr_device *device);
 TGR_API void tgr_device_release(tgr_device *device);
@@ -185,23 +194,28 @@ typedef enum tgr_buffer_flag {
 } tgr_buffer_flag;
 
 /* 64-byte aligned device memory. bytes 0 is fine. */
-TGR_API tgr_status tgr_buffer_create(tgr_device *device, size_t bytes, uint32_t flags, tgr_buffer **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_buffer_create(tgr_device *device, size_t bytes, uint32_t flags,
+                                     tgr_buffer **out) TGR_MUST_USE;
 /* Wraps the host's memory, which must outlive the buffer. */
-TGR_API tgr_status tgr_buffer_import(tgr_device *device, void *pointer, size_t bytes, tgr_buffer **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_buffer_import(tgr_device *device, void *pointer, size_t bytes,
+                                     tgr_buffer **out) TGR_MUST_USE;
 TGR_API void tgr_buffer_retain(tgr_buffer *buffer);
 TGR_API void tgr_buffer_release(tgr_buffer *buffer);
 TGR_API size_t tgr_buffer_bytes(const tgr_buffer *buffer);
-/* Host address of the memory; valid until the last release. TGR_E_UNSUPPORTED where there is none. */
+/* Host address of the memory; valid until the last release. TGR_E_UNSUPPORTED where there is none.
+ */
 TGR_API tgr_status tgr_buffer_map(tgr_buffer *buffer, void **out_pointer) TGR_MUST_USE;
 /* Copies on the queue, in order with launches; `host` must stay until the queue has passed it. */
-TGR_API tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset, const void *host,
-                                    size_t bytes) TGR_MUST_USE;
+TGR_API tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset,
+                                    const void *host, size_t bytes) TGR_MUST_USE;
 TGR_API tgr_status tgr_buffer_read(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *host,
                                    size_t bytes) TGR_MUST_USE;
 
 /* Bump allocation from one pre-faulted block: allocate many, reset at once. Not thread-safe. */
-TGR_API tgr_status tgr_arena_create(tgr_device *device, size_t bytes, uint32_t flags, tgr_arena **out) TGR_MUST_USE;
-TGR_API tgr_status tgr_arena_alloc(tgr_arena *arena, size_t bytes, size_t align, void **out_pointer) TGR_MUST_USE;
+TGR_API tgr_status tgr_arena_create(tgr_device *device, size_t bytes, uint32_t flags,
+                                    tgr_arena **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_arena_alloc(tgr_arena *arena, size_t bytes, size_t align,
+                                   void **out_pointer) TGR_MUST_USE;
 TGR_API void tgr_arena_reset(tgr_arena *arena);
 TGR_API size_t tgr_arena_used(const tgr_arena *arena);
 TGR_API void tgr_arena_release(tgr_arena *arena);
@@ -218,7 +232,8 @@ typedef enum tgr_queue_flag {
  * call; what fails later (a trap) is reported by the events recorded behind it and by the next
  * tgr_queue_wait, which also clears it; work behind it still runs.
  */
-TGR_API tgr_status tgr_queue_create(tgr_device *device, uint32_t flags, tgr_queue **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_queue_create(tgr_device *device, uint32_t flags,
+                                    tgr_queue **out) TGR_MUST_USE;
 TGR_API void tgr_queue_retain(tgr_queue *queue);
 TGR_API void tgr_queue_release(tgr_queue *queue); /* the last one waits for the work */
 TGR_API tgr_status tgr_queue_wait(tgr_queue *queue) TGR_MUST_USE;
@@ -237,21 +252,22 @@ TGR_API void tgr_event_release(tgr_event *event);
 /* ---- modules -------------------------------------------------------------------------------- */
 
 typedef enum tgr_load_flag {
-    TGR_LOAD_TRUSTED = 1,  /* the host vouches for the package's machine code; needed for CPU code */
+    TGR_LOAD_TRUSTED = 1, /* the host vouches for the package's machine code; needed for CPU code */
     TGR_LOAD_PERF_MAP = 2, /* list the kernels in /tmp/perf-PID.map for `perf` */
     TGR_LOAD_CHECKED = 4   /* every launch verifies data facts (sorted, unique, range) */
 } tgr_load_flag;
 
 typedef struct tgr_load_options {
     uint32_t struct_bytes;
-    uint32_t flags;   /* tgr_load_flag */
-    const char *isa;  /* use only this level, e.g. "x86-64-v2"; NULL: the best the processor has */
+    uint32_t flags;  /* tgr_load_flag */
+    const char *isa; /* use only this level, e.g. "x86-64-v2"; NULL: the best the processor has */
 } tgr_load_options;
 
 /* Reads, verifies and loads a package; the bytes are not needed afterwards. options may be NULL. */
 TGR_API tgr_status tgr_module_load(tgr_device *device, const void *bytes, size_t n_bytes,
                                    const tgr_load_options *options, tgr_module **out) TGR_MUST_USE;
-TGR_API tgr_status tgr_module_load_file(tgr_device *device, const char *path, const tgr_load_options *options,
+TGR_API tgr_status tgr_module_load_file(tgr_device *device, const char *path,
+                                        const tgr_load_options *options,
                                         tgr_module **out) TGR_MUST_USE;
 
 /* Code that is linked into the host (`tegula build --emit obj`): which functions stand for which
@@ -265,8 +281,9 @@ typedef struct tgr_linked_entry {
 } tgr_linked_entry;
 /* A package without code (signatures only) and the functions it stands for. No trust is needed. */
 TGR_API tgr_status tgr_module_load_linked(tgr_device *device, const void *bytes, size_t n_bytes,
-                                          const tgr_load_options *options, const tgr_linked_entry *entries,
-                                          size_t n_entries, tgr_module **out) TGR_MUST_USE;
+                                          const tgr_load_options *options,
+                                          const tgr_linked_entry *entries, size_t n_entries,
+                                          tgr_module **out) TGR_MUST_USE;
 TGR_API void tgr_module_retain(tgr_module *module);
 TGR_API void tgr_module_release(tgr_module *module);
 
@@ -282,8 +299,9 @@ TGR_API tgr_kernel *tgr_module_kernel(tgr_module *module, int32_t index);
  * Finds by name; of several specialisations the one whose bindings agree with all settings given
  * that name a binding of it. TGR_E_NOT_FOUND when none is left, TGR_E_INVALID when several are.
  */
-TGR_API tgr_status tgr_module_find(tgr_module *module, const char *name, const tgr_setting *settings,
-                                   int32_t n_settings, tgr_kernel **out) TGR_MUST_USE;
+TGR_API tgr_status tgr_module_find(tgr_module *module, const char *name,
+                                   const tgr_setting *settings, int32_t n_settings,
+                                   tgr_kernel **out) TGR_MUST_USE;
 
 typedef struct tgr_kernel_info {
     const char *name;
@@ -295,7 +313,7 @@ typedef struct tgr_param_info {
     const char *name;
     tg_dtype dtype;
     int32_t rank;
-    uint32_t flags;      /* tg_param_flag */
+    uint32_t flags; /* tg_param_flag */
     uint32_t reserved;
     int64_t elem_bytes;  /* of one element; 0 for sub-byte types */
     int64_t align_bytes; /* required of the base address */
@@ -303,14 +321,18 @@ typedef struct tgr_param_info {
 } tgr_param_info;
 
 TGR_API void tgr_kernel_get_info(const tgr_kernel *kernel, tgr_kernel_info *out);
-TGR_API tgr_status tgr_kernel_get_param(const tgr_kernel *kernel, int32_t index, tgr_param_info *out) TGR_MUST_USE;
+TGR_API tgr_status tgr_kernel_get_param(const tgr_kernel *kernel, int32_t index,
+                                        tgr_param_info *out) TGR_MUST_USE;
 /* Name of a dimension symbol; NULL past the end. */
 TGR_API const char *tgr_kernel_dim_name(const tgr_kernel *kernel, int32_t index);
-TGR_API tgr_status tgr_kernel_get_binding(const tgr_kernel *kernel, int32_t index, tgr_setting *out) TGR_MUST_USE;
+TGR_API tgr_status tgr_kernel_get_binding(const tgr_kernel *kernel, int32_t index,
+                                          tgr_setting *out) TGR_MUST_USE;
 /* Text of parameter p's extent along an axis, e.g. "cdiv(K, 128)"; as tgr_context_message. */
-TGR_API size_t tgr_kernel_extent_text(const tgr_kernel *kernel, int32_t param, int32_t axis, char *text, size_t size);
+TGR_API size_t tgr_kernel_extent_text(const tgr_kernel *kernel, int32_t param, int32_t axis,
+                                      char *text, size_t size);
 /* Text of a `require`. */
-TGR_API size_t tgr_kernel_require_text(const tgr_kernel *kernel, int32_t index, char *text, size_t size);
+TGR_API size_t tgr_kernel_require_text(const tgr_kernel *kernel, int32_t index, char *text,
+                                       size_t size);
 TGR_API tgr_module *tgr_kernel_module(const tgr_kernel *kernel);
 
 /* ---- arguments and launches ----------------------------------------------------------------- */
@@ -323,25 +345,26 @@ typedef enum tgr_arg_kind { TGR_ARG_TENSOR = 0, TGR_ARG_SCALAR = 1 } tgr_arg_kin
  * row-major, rows of sub-byte elements padded to whole bytes. Scalar: dtype and the value's bits.
  */
 typedef struct tgr_arg {
-    uint8_t kind;        /* tgr_arg_kind */
-    uint8_t dtype;       /* tg_dtype */
+    uint8_t kind;  /* tgr_arg_kind */
+    uint8_t dtype; /* tg_dtype */
     uint8_t rank;
     uint8_t has_strides;
     uint32_t reserved;
-    tgr_buffer *buffer;  /* borrowed during the call (asynchronous: until the work is done); or NULL */
-    void *data;          /* without buffer */
+    tgr_buffer
+        *buffer; /* borrowed during the call (asynchronous: until the work is done); or NULL */
+    void *data;  /* without buffer */
     uint64_t offset_bytes;
-    uint64_t bits;       /* scalars */
+    uint64_t bits; /* scalars */
     int64_t extents[TG_MAX_RANK];
     int64_t strides_bytes[TG_MAX_RANK];
 } tgr_arg;
 
 /* Contiguous tensor in host-visible memory. */
 TGR_API tgr_arg tgr_arg_tensor(void *data, tg_dtype dtype, int32_t rank, const int64_t *extents);
-TGR_API tgr_arg tgr_arg_tensor_strided(void *data, tg_dtype dtype, int32_t rank, const int64_t *extents,
-                                       const int64_t *strides_bytes);
-TGR_API tgr_arg tgr_arg_buffer(tgr_buffer *buffer, size_t offset_bytes, tg_dtype dtype, int32_t rank,
-                               const int64_t *extents);
+TGR_API tgr_arg tgr_arg_tensor_strided(void *data, tg_dtype dtype, int32_t rank,
+                                       const int64_t *extents, const int64_t *strides_bytes);
+TGR_API tgr_arg tgr_arg_buffer(tgr_buffer *buffer, size_t offset_bytes, tg_dtype dtype,
+                               int32_t rank, const int64_t *extents);
 TGR_API tgr_arg tgr_arg_i32(int32_t value);
 TGR_API tgr_arg tgr_arg_i64(int64_t value);
 TGR_API tgr_arg tgr_arg_f32(float value);
@@ -357,34 +380,36 @@ typedef struct tgr_dim_value {
 
 typedef struct tgr_launch_options {
     uint32_t struct_bytes;
-    uint32_t checked;        /* not 0: verify data facts, when the launch's turn comes */
+    uint32_t checked; /* not 0: verify data facts, when the launch's turn comes */
     const tgr_dim_value *dims;
     int32_t n_dims;
-    int32_t variant;         /* 0: the first whose guard holds; n > 0: variant n-1 */
-    void *workspace;         /* ops: 64-byte aligned memory for the temps; NULL: the queue's own */
+    int32_t variant; /* 0: the first whose guard holds; n > 0: variant n-1 */
+    void *workspace; /* ops: 64-byte aligned memory for the temps; NULL: the queue's own */
     size_t workspace_bytes;
 } tgr_launch_options;
 
 /*
- * Solves the dimensions from the extents that are known and fills in those that are -1 of tensors of
- * the right rank (strides are left alone). out_dims (n_dims entries, or NULL) gets the values.
+ * Solves the dimensions from the extents that are known and fills in those that are -1 of tensors
+ * of the right rank (strides are left alone). out_dims (n_dims entries, or NULL) gets the values.
  * TGR_E_MISMATCH when something disagrees or stays unknown.
  */
 TGR_API tgr_status tgr_kernel_infer(const tgr_kernel *kernel, tgr_arg *args, int32_t n_args,
-                                    const tgr_dim_value *dims, int32_t n_dims, int64_t *out_dims) TGR_MUST_USE;
+                                    const tgr_dim_value *dims, int32_t n_dims,
+                                    int64_t *out_dims) TGR_MUST_USE;
 /* Checks arguments as a launch would and runs nothing. */
 TGR_API tgr_status tgr_kernel_check(const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
                                     const tgr_launch_options *options) TGR_MUST_USE;
 /* Bytes of workspace a launch of an op with these arguments needs; 0 for kernels. */
-TGR_API tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
-                                        const tgr_launch_options *options, size_t *out_bytes) TGR_MUST_USE;
+TGR_API tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args,
+                                        int32_t n_args, const tgr_launch_options *options,
+                                        size_t *out_bytes) TGR_MUST_USE;
 /*
- * Launches a kernel or op. Checks that extents fit the signature, `require`s hold, strides, alignment
- * and overlap are as promised, and picks the variant; nothing is written when a check fails.
- * options may be NULL. An argument array in parameter order.
+ * Launches a kernel or op. Checks that extents fit the signature, `require`s hold, strides,
+ * alignment and overlap are as promised, and picks the variant; nothing is written when a check
+ * fails. options may be NULL. An argument array in parameter order.
  */
-TGR_API tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,
-                              const tgr_launch_options *options) TGR_MUST_USE;
+TGR_API tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg *args,
+                              int32_t n_args, const tgr_launch_options *options) TGR_MUST_USE;
 
 /* ---- replay --------------------------------------------------------------------------------- */
 
@@ -403,7 +428,8 @@ TGR_API tgr_status tgr_package_open(tgr_context *context, const void *bytes, siz
                                     tgr_package **out) TGR_MUST_USE;
 TGR_API void tgr_package_release(tgr_package *package);
 /* Open and release. */
-TGR_API tgr_status tgr_package_verify(tgr_context *context, const void *bytes, size_t n_bytes) TGR_MUST_USE;
+TGR_API tgr_status tgr_package_verify(tgr_context *context, const void *bytes,
+                                      size_t n_bytes) TGR_MUST_USE;
 
 typedef struct tgr_section_info {
     uint32_t kind, flags; /* tg_pack_section, tg_pack_section_flag */
@@ -421,15 +447,18 @@ typedef struct tgr_code_info {
 } tgr_code_info;
 
 TGR_API int32_t tgr_package_section_count(const tgr_package *package);
-TGR_API tgr_status tgr_package_section(const tgr_package *package, int32_t index, tgr_section_info *out) TGR_MUST_USE;
+TGR_API tgr_status tgr_package_section(const tgr_package *package, int32_t index,
+                                       tgr_section_info *out) TGR_MUST_USE;
 TGR_API const char *tgr_package_tool(const tgr_package *package);
 /* A META pair; NULL past the end. */
-TGR_API tgr_status tgr_package_meta(const tgr_package *package, int32_t index, tgr_setting *out) TGR_MUST_USE;
+TGR_API tgr_status tgr_package_meta(const tgr_package *package, int32_t index,
+                                    tgr_setting *out) TGR_MUST_USE;
 TGR_API int32_t tgr_package_kernel_count(const tgr_package *package);
 /* For the tgr_kernel_get_* queries only; not launchable. */
 TGR_API const tgr_kernel *tgr_package_kernel(const tgr_package *package, int32_t index);
 /* Guard text ("" always) of a variant and its schedule; as tgr_context_message. */
-TGR_API size_t tgr_kernel_guard_text(const tgr_kernel *kernel, int32_t variant, char *text, size_t size);
+TGR_API size_t tgr_kernel_guard_text(const tgr_kernel *kernel, int32_t variant, char *text,
+                                     size_t size);
 TGR_API const char *tgr_kernel_schedule(const tgr_kernel *kernel, int32_t variant);
 TGR_API int32_t tgr_kernel_code_count(const tgr_kernel *kernel, int32_t variant);
 TGR_API tgr_status tgr_kernel_code(const tgr_kernel *kernel, int32_t variant, int32_t index,
@@ -449,7 +478,8 @@ TGR_API tgr_status tgr_cache_open(tgr_context *context, const char *dir, uint64_
 TGR_API void tgr_cache_release(tgr_cache *cache);
 /* Directory in use, or "" when the cache is off. */
 TGR_API const char *tgr_cache_dir(const tgr_cache *cache);
-/* TGR_E_NOT_FOUND on a miss; a damaged entry is deleted and counts as one. Free with tgr_cache_free. */
+/* TGR_E_NOT_FOUND on a miss; a damaged entry is deleted and counts as one. Free with
+ * tgr_cache_free. */
 TGR_API tgr_status tgr_cache_get(tgr_cache *cache, const uint8_t key[16], void **out_bytes,
                                  size_t *out_n_bytes) TGR_MUST_USE;
 TGR_API void tgr_cache_free(tgr_cache *cache, void *bytes, size_t n_bytes);
@@ -465,7 +495,8 @@ typedef struct tgr_cache_entry {
 /* Return not 0 to stop. */
 typedef int (*tgr_cache_list_fn)(void *user, const tgr_cache_entry *entry);
 /* verify not 0: reads every entry; damaged ones are listed with valid 0 and deleted. */
-TGR_API tgr_status tgr_cache_list(tgr_cache *cache, int32_t verify, tgr_cache_list_fn fn, void *user) TGR_MUST_USE;
+TGR_API tgr_status tgr_cache_list(tgr_cache *cache, int32_t verify, tgr_cache_list_fn fn,
+                                  void *user) TGR_MUST_USE;
 TGR_API tgr_status tgr_cache_clear(tgr_cache *cache, int64_t *out_removed) TGR_MUST_USE;
 /* XXH3-128 of bytes in canonical form: for keys. */
 TGR_API void tgr_hash128(const void *bytes, size_t n_bytes, uint8_t out[16]);
