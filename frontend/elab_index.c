@@ -178,6 +178,10 @@ static bool at_range(tg_elab *e, const tg_index *item, const tg_dim *extent, tg_
         tg_el_error(e, TG_D_SHAPE, item->span, "the range %lld:%lld is not one", (long long)lo, (long long)hi);
         return false;
     }
+    if (hi - lo > ((int64_t)1 << 24)) {
+        tg_el_error(e, TG_D_TOO_LARGE, item->span, "%lld elements at once are too many: loop over them in blocks", (long long)(hi - lo));
+        return false;
+    }
     out->kind = TG_AT_RANGE;
     out->span = tg_el_range(e, tg_sy_int(e, lo), tg_sy_int(e, hi), hi - lo, item->span);
     out->shift = tg_sy_int(e, 0);
@@ -429,7 +433,8 @@ static bool lower_ref(tg_elab *e, const tg_ref *ref, lowered *l, tg_span where) 
             return false;
         }
     }
-    return true;
+    bool empty = tg_el_ref_empty(e, ref);
+    return empty || tg_el_fits(e, l->rank, l->shape, where);
 }
 
 bool tg_el_ref_empty(tg_elab *e, const tg_ref *ref) {
@@ -608,7 +613,8 @@ static bool masked_value(tg_elab *e, const tg_val **v, const lowered *l, const t
 static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool masked) {
     tg_box b = {.param = ref->param, .n_at = ref->rank};
     tg_loop *open[TG_MAX_RANK];
-    int n_open = 0;
+    const tg_dim *used[TG_MAX_RANK];
+    int n_open = 0, n_used = 0;
     for (tg_loop *p = e->loops; p != NULL; p = p->up) {
         const tg_dim *trips = p->lo == NULL ? NULL : tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, p->hi, p->lo), tg_sy_int(e, 1));
         if (trips != NULL && tg_sy_nonneg(e, trips)) {
@@ -679,6 +685,12 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
             !tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, range_hi, ext))) {
             return;
         }
+        for (int k = 0; k < n_used; k++) {
+            if (used[k] == atom) {
+                return; /* y[i, i] runs along the diagonal only */
+            }
+        }
+        used[n_used++] = atom;
         b.all[i] = true;
         for (int k = 0; k < n_open; k++) {
             if (open[k]->atom == atom) {

@@ -275,8 +275,8 @@ const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_sp
 }
 
 const tg_val *tg_el_rank_by_key(tg_elab *e, const tg_val *key, int64_t n, tg_span where) {
-    if (tg_el_rank(key) != 1 || !tg_dtype_is_int(tg_el_dtype(key))) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "rank_by_key takes one axis of integers, not %s", tg_el_describe(e, key));
+    if (tg_el_rank(key) != 1 || !tg_dtype_is_int(tg_el_dtype(key)) || n < 1) {
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "rank_by_key takes one axis of integers and how many keys there are, not %s and %lld", tg_el_describe(e, key), (long long)n);
         return &tg_val_error;
     }
     tg_preds keep = {NULL, 0};
@@ -340,7 +340,7 @@ const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weigh
         v[1] = tg_el_adapt(e, weight, TG_DT_I32);
     }
     bool ints = tg_dtype_is_int(tg_el_dtype(bin)) && (weight == NULL || (v[1] != NULL && tg_dtype_is_int(tg_el_dtype(v[1]))));
-    if (!ints || n < 1 || !tg_el_align(e, nv, v, where)) {
+    if (!ints || n < 1 || n > ((int64_t)1 << 24) || !tg_el_align(e, nv, v, where)) {
         tg_el_error(e, TG_D_TYPE_MISMATCH, where, "histogram takes integer bins, their number and integer weights");
         return &tg_val_error;
     }

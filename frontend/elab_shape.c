@@ -321,6 +321,18 @@ static const tg_val *gather_axis(tg_elab *e, const tg_val *x, int axis, const tg
     for (int a = 0; a < t->rank; a++) {
         map[a] = a < axis ? a : a + ir - 1;
     }
+    int64_t shape[TG_MAX_RANK];
+    for (int a = 0; a < t->rank; a++) {
+        if (a != axis) {
+            shape[map[a]] = t->shape[a];
+        }
+    }
+    for (int k = 0; k < ir; k++) {
+        shape[axis + k] = tg_el_extent(i, k);
+    }
+    if (!tg_el_fits(e, t->rank - 1 + ir, shape, where)) {
+        return &tg_val_error;
+    }
     tg_val *r = tg_el_tile(e, tg_build_local_gather(&e->b, x->ir, i->ir, axis), where);
     for (int a = 0; a < t->rank; a++) {
         if (a != axis) {

@@ -75,6 +75,9 @@ bool tg_el_align(tg_elab *e, int n, const tg_val **vals, tg_span where) {
             named = vals[i]->id[a] != NULL ? vals[i] : named;
         }
     }
+    if (!tg_el_fits(e, rank, shape, where)) {
+        return false;
+    }
     for (int i = 0; i < n; i++) {
         vals[i] = tg_el_broadcast(e, vals[i], rank, shape, where);
     }
@@ -742,6 +745,9 @@ static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const 
         map[i] = i;
     }
     tg_preds on_k = {NULL, 0}, rest = {NULL, 0};
+    if (!tg_el_fits(e, rank, shape, where)) {
+        return &tg_val_error;
+    }
     if (!dot_preds(e, a, rank - 1, map, batch, &on_k, &rest, where) ||
         !dot_preds(e, b, rank - 2, map, batch, &on_k, &rest, where)) {
         return &tg_val_error;

@@ -61,6 +61,18 @@ const tg_val *tg_el_tuple(tg_elab *e, int n, const tg_val *const *items, const c
     return v;
 }
 
+bool tg_el_fits(tg_elab *e, int rank, const int64_t *shape, tg_span where) {
+    int64_t total = 1;
+    bool ok = rank <= TG_MAX_RANK;
+    for (int i = 0; i < rank && ok; i++) {
+        ok = shape[i] >= 1 && shape[i] <= ((int64_t)1 << 24) && tg_mul_i64(total, shape[i], &total) && total <= ((int64_t)1 << 31);
+    }
+    if (!ok) {
+        tg_el_error(e, TG_D_TOO_LARGE, where, "a tile of this shape is too large: work in blocks");
+    }
+    return ok;
+}
+
 bool tg_el_is_error(const tg_val *v) { return v->kind == TG_VAL_ERROR; }
 
 bool tg_el_is_const(const tg_val *v) {

@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-enum { WIDTH = 100, STEP = 2, CONTINUE = 4 };
+/* REACH: how many tokens ahead a break is looked for: keeps endless lines from costing squares. */
+enum { WIDTH = 100, STEP = 2, CONTINUE = 4, REACH = 1000 };
 
 typedef enum bracket_kind { B_NONE, B_PAREN, B_INDEX, B_CT, B_CHOICES, B_BLOCK } bracket_kind;
 
@@ -29,6 +30,8 @@ typedef struct ftok {
     bool example;    /* in a case, bench or instantiate line */
     bool header;     /* in a signature, before the body's brace */
     bracket_kind in; /* innermost bracket around it; of a bracket: its own kind */
+    int prev;        /* index of the token before it that is no comment; -1 */
+    int line;        /* line of the source, long blocks opened */
     int match;       /* closing: index of the opening one; opening: of the closing one; else -1 */
 } ftok;
 
@@ -69,11 +72,7 @@ static bool ends_operand(tg_token_kind k) {
            k == TG_TOK_INF || k == TG_TOK_NOT_A_NUMBER || k == TG_TOK_UNDERSCORE;
 }
 
-static int prev_code(const fmt *f, int i) {
-    for (i--; i >= 0 && f->toks[i].t.kind == TG_TOK_COMMENT; i--) {
-    }
-    return i;
-}
+static int prev_code(const fmt *f, int i) { return i >= 0 ? f->toks[i].prev : -1; }
 
 static void read_tokens(fmt *f) {
     TG_LIST(ftok) toks = {0};
@@ -81,6 +80,7 @@ static void read_tokens(fmt *f) {
     tg_lexer_init(&lx, f->src, NULL);
     lx.keep_comments = true;
     uint32_t end = 0;
+    int code = -1;
     for (;;) {
         tg_token t = tg_lexer_next(&lx);
         if (t.kind == TG_TOK_END) {
@@ -93,7 +93,9 @@ static void read_tokens(fmt *f) {
         ftok x = {.t = t,
                   .brk = newlines > 0 && toks.count > 0,
                   .blank = newlines > 1 && toks.count > 0,
+                  .prev = code,
                   .match = -1};
+        code = t.kind == TG_TOK_COMMENT ? code : (int)toks.count;
         TG_LIST_PUSH(f->arena, &toks, x);
         end = t.end;
     }
@@ -344,19 +346,27 @@ static void drop_semis(fmt *f, int from, int to) {
 
 /* ---- breaking lines ------------------------------------------------------------------------- */
 
-/* End of the line that token i begins. */
-static int line_end(const fmt *f, int i) {
-    int j = i + 1;
-    while (j < f->n && !f->toks[j].brk) {
+static void mark_lines(fmt *f) {
+    for (int i = 0, line = 0; i < f->n; i++) {
+        line += f->toks[i].brk;
+        f->toks[i].line = line;
+    }
+}
+
+/* End of the line that token i begins, looking at most `reach` tokens ahead. */
+static int line_end(const fmt *f, int i, int reach) {
+    int j = i + 1, last = reach < f->n - i ? i + reach : f->n;
+    while (j < last && !f->toks[j].brk) {
         j++;
     }
     return j;
 }
 
-/* Columns of tokens [i, j) at an indentation, without a trailing comment. */
+/* Columns of tokens [i, j) at an indentation, without a trailing comment; counted until too many.
+ */
 static int line_width(const fmt *f, int i, int j, int indent) {
     int w = indent;
-    for (int k = i; k < j && f->toks[k].t.kind != TG_TOK_COMMENT; k++) {
+    for (int k = i; k < j && w <= WIDTH && f->toks[k].t.kind != TG_TOK_COMMENT; k++) {
         w += token_width(&f->toks[k]) + (k > i && space_between(f, k));
     }
     return w;
@@ -395,9 +405,11 @@ static void open_long_blocks(fmt *f) {
     }
 }
 
-static bool can_explode(const fmt *f, int i, int j) {
+/* The whole block is on the author's line: nothing breaks inside it before it is opened. */
+static bool can_explode(const fmt *f, int i) {
     const ftok *x = &f->toks[i];
-    return x->t.kind == TG_TOK_LBRACE && x->in == B_BLOCK && x->match > i + 1 && x->match < j;
+    return x->t.kind == TG_TOK_LBRACE && x->in == B_BLOCK && x->match > i + 1 &&
+           f->toks[x->match].line == x->line;
 }
 
 /* Cost of a break before token k at `depth`, or -1 when none may stand there. */
@@ -438,7 +450,7 @@ static bool break_line(fmt *f, int i, int j, int indent) {
                 best_cost = cost;
             }
         }
-        if (can_explode(f, k, j) && (best < 0 || depth * 10 + 2 < best_cost)) {
+        if (can_explode(f, k) && (best < 0 || depth * 10 + 2 < best_cost)) {
             explode(f, k);
             return true;
         }
@@ -491,11 +503,13 @@ static void print_line(fmt *f, int i, int j, int indent) {
 static void format_tokens(fmt *f) {
     f->line_indent = TG_NEW_ARRAY(f->arena, int, f->n + 1);
     for (int i = 0; i < f->n;) {
-        int indent = indent_of(f, i), j = line_end(f, i);
+        int indent = indent_of(f, i), j = line_end(f, i, REACH);
         while (line_width(f, i, j, indent) > WIDTH && break_line(f, i, j, indent)) {
+            j = line_end(f, i, REACH);
             drop_semis(f, i, j);
-            j = line_end(f, i);
         }
+        j = line_end(f, i, f->n);
+        drop_semis(f, i, j);
         print_line(f, i, j, indent);
         pass_line(f, i, j, indent);
         i = j;
@@ -529,6 +543,7 @@ static tg_status format(tg_arena *a, tg_sink *sink, const tg_source *src, tg_sb 
     mark_declarations(&f);
     mark_unary(&f);
     open_long_blocks(&f);
+    mark_lines(&f);
     drop_semis(&f, 0, f.n);
     format_tokens(&f);
     tg_source result = {src->name, text.data != NULL ? text.data : "", text.len};

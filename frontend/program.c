@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { IMPORT_MAX_DEPTH = 64 };
+enum { IMPORT_MAX_DEPTH = 64, SIGNATURE_MAX_NAMES = 256 };
 
 /* ---- lookup --------------------------------------------------------------------------------- */
 
@@ -15,23 +15,24 @@ static bool declares_name(const tg_decl *d) {
     return d->kind <= TG_DECL_CONST && d->name.name != NULL;
 }
 
-tg_decl *tg_file_find(const tg_file *f, const char *name) {
-    for (int i = 0; f != NULL && i < f->n_decls; i++) {
-        tg_decl *d = f->decls[i];
-        if (declares_name(d) && (d->name.name == name || strcmp(d->name.name, name) == 0)) {
-            return d;
-        }
+/* The slot of a name: its declaration's, or the free one where it belongs. */
+static size_t slot_of(const tg_file *f, const char *name) {
+    size_t at = (size_t)tg_hash_bytes(name, strlen(name), 0) & (f->table_cap - 1);
+    while (f->table[at] != NULL && strcmp(f->table[at]->name.name, name) != 0) {
+        at = (at + 1) & (f->table_cap - 1);
     }
-    return NULL;
+    return at;
+}
+
+tg_decl *tg_file_find(const tg_file *f, const char *name) {
+    tg_decl *d = f != NULL && f->table_cap > 0 && name != NULL ? f->table[slot_of(f, name)] : NULL;
+    return d != NULL && d->kind != TG_DECL_IMPORT ? d : NULL;
 }
 
 tg_file *tg_program_module(const tg_program *p, const tg_file *from, const char *module) {
-    for (int i = 0; i < from->n_decls; i++) {
-        const tg_decl *d = from->decls[i];
-        if (d->kind == TG_DECL_IMPORT && d->name.name != NULL &&
-            strcmp(d->name.name, module) == 0) {
-            return d->u.import.file;
-        }
+    tg_decl *d = from->table_cap > 0 ? from->table[slot_of(from, module)] : NULL;
+    if (d != NULL && d->kind == TG_DECL_IMPORT) {
+        return d->u.import.file;
     }
     return strcmp(module, "std") == 0 ? p->std : NULL;
 }
@@ -85,18 +86,24 @@ static void load_import(tg_program *p, tg_file *from, tg_decl *d, int depth) {
 }
 
 /* Kernels, ops, fns, records, constants and modules share one set of names. */
-static void check_names(tg_program *p, const tg_file *f) {
+static void enter_names(tg_program *p, tg_file *f) {
+    f->table_cap = 16;
+    while (f->table_cap < 2 * (size_t)f->n_decls) {
+        f->table_cap *= 2;
+    }
+    f->table = TG_NEW_ARRAY(p->arena, tg_decl *, f->table_cap);
     for (int i = 0; i < f->n_decls; i++) {
-        const tg_decl *d = f->decls[i];
-        bool named = declares_name(d) || (d->kind == TG_DECL_IMPORT && d->name.name != NULL);
-        for (int k = 0; named && k < i; k++) {
-            const tg_decl *o = f->decls[k];
-            if ((declares_name(o) || o->kind == TG_DECL_IMPORT) && o->name.name == d->name.name) {
-                tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, d->name.span,
-                                      "`%s` is declared twice", d->name.name);
-                tg_note_add(p->sink, g, o->name.span, "the first declaration is here");
-                break;
-            }
+        tg_decl *d = f->decls[i];
+        if (!declares_name(d) && !(d->kind == TG_DECL_IMPORT && d->name.name != NULL)) {
+            continue;
+        }
+        tg_decl **slot = &f->table[slot_of(f, d->name.name)];
+        if (*slot != NULL) {
+            tg_diag *g = tg_error(p->sink, TG_D_REDECLARED, d->name.span, "`%s` is declared twice",
+                                  d->name.name);
+            tg_note_add(p->sink, g, (*slot)->name.span, "the first declaration is here");
+        } else {
+            *slot = d;
         }
     }
 }
@@ -106,6 +113,12 @@ static void check_signature(tg_program *p, const tg_decl *d) {
     const tg_ct_params *ct = &d->u.kernel.ct;
     int n = ct->n + d->u.kernel.n_tunes + d->u.kernel.n_grid;
     const tg_ident **names = TG_NEW_ARRAY(p->arena, const tg_ident *, n + 1);
+    if (n > SIGNATURE_MAX_NAMES) {
+        tg_error(p->sink, TG_D_SYNTAX, d->head,
+                 "a signature has at most %d compile-time parameters, tunes and grid axes",
+                 SIGNATURE_MAX_NAMES);
+        return;
+    }
     n = 0;
     for (int i = 0; i < ct->n; i++) {
         names[n++] = &ct->items[i].name;
@@ -139,7 +152,7 @@ static tg_file *load_file(tg_program *p, const tg_source *src, const char *modul
         }
     }
     f->loading = false;
-    check_names(p, f);
+    enter_names(p, f);
     for (int i = 0; i < f->n_decls; i++) {
         bool kernel = f->decls[i]->kind == TG_DECL_KERNEL || f->decls[i]->kind == TG_DECL_OP;
         if (kernel && !f->decls[i]->broken) {

@@ -122,7 +122,7 @@ static bool apart(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned 
     }
     const tg_atom *ra = tg_sy_atom(e, a), *rb = tg_sy_atom(e, b);
     if (ra != NULL && rb != NULL && ra->kind == TG_ATOM_READ && rb->kind == TG_ATOM_READ && ra->index == rb->index &&
-        ra->index >= 0 && (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
+        ra->index >= 0 && ra->key != NULL && rb->key != NULL && (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
         for (int i = 0; i < ra->n_at; i++) {
             if (apart(e, ra->at[i], rb->at[i], g, known)) {
                 return true;
@@ -132,9 +132,37 @@ static bool apart(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned 
     return before(e, a, b, g, known) && before(e, b, a, g, known);
 }
 
+/* Everywhere on some axis one access lies before the other: 0:512 and 512:576. */
+static bool never_meet(tg_elab *e, const tg_dim *a, const tg_dim *b) {
+    tg_sy_keep keep = {.fn = keep_grid, .grid = 0};
+    tg_sy_set hi = {.n = 0}, lo = {.n = 0};
+    if (a == NULL || b == NULL) {
+        return false;
+    }
+    tg_sy_bounds(e, a, true, &keep, &hi);
+    tg_sy_bounds(e, b, false, &keep, &lo);
+    for (int i = 0; i < hi.n; i++) {
+        for (int j = 0; j < lo.n; j++) {
+            const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, lo.items[j], hi.items[i]), tg_sy_int(e, 1));
+            if (tg_sy_nonneg(e, gap)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Grid axes that no index tells apart, as bits; 0: the accesses never meet in two programs. */
 static unsigned undecided(tg_elab *e, const tg_access *a, const tg_access *b) {
     unsigned known = 0, all = e->n_grid == 0 ? 0u : (1u << e->n_grid) - 1u;
+    if (a->n_at != b->n_at) { /* views of one memory under two shapes */
+        return all;
+    }
+    for (int i = 0; i < a->n_at && a != b; i++) {
+        if (never_meet(e, a->sym[i], b->sym[i]) || never_meet(e, b->sym[i], a->sym[i])) {
+            return 0;
+        }
+    }
     for (int g = 0; g < e->n_grid; g++) {
         int64_t n;
         if (tg_sy_const(e->grid_extent[g], &n) && n <= tg_sy_atom(e, e->grid_atom[g])->step) {
@@ -163,7 +191,8 @@ static bool injective(tg_elab *e, const tg_dim *d, int axis) {
         return false;
     }
     const tg_atom *r = tg_sy_atom(e, d);
-    if (r != NULL && r->kind == TG_ATOM_READ && r->index >= 0 && (e->params[r->index].flags & TG_PARAM_UNIQUE) != 0) {
+    if (r != NULL && r->kind == TG_ATOM_READ && r->index >= 0 && r->key != NULL &&
+        (e->params[r->index].flags & TG_PARAM_UNIQUE) != 0) {
         for (int i = 0; i < r->n_at; i++) {
             if (injective(e, r->at[i], axis)) {
                 return true;
@@ -215,6 +244,12 @@ static void report_race(tg_elab *e, const tg_access *a, const tg_access *b, unsi
     tg_note_add(e->sink, d, a->where, "write `disjoint` in front when the programs never meet (the interpreter checks it), or use an `atomic`");
 }
 
+/* One parameter, or two that may overlap. */
+static bool same_memory(const tg_elab *e, const tg_access *a, const tg_access *b) {
+    return a->param == b->param ||
+           ((e->params[a->param].flags & TG_PARAM_ALIAS) != 0 && (e->params[b->param].flags & TG_PARAM_ALIAS) != 0);
+}
+
 void tg_el_check_races(tg_elab *e) {
     const tg_access *as = e->accesses.data;
     for (size_t i = 0; i < e->accesses.count; i++) {
@@ -227,7 +262,7 @@ void tg_el_check_races(tg_elab *e) {
         }
         for (size_t k = 0; k < e->accesses.count; k++) {
             const tg_access *b = &as[k];
-            if (b->param != a->param || b->disjoint || (b->write && !b->atomic && k < i)) {
+            if (!same_memory(e, a, b) || b->disjoint || (b->write && !b->atomic && k < i)) {
                 continue;
             }
             unsigned left = undecided(e, a, b);
@@ -240,7 +275,7 @@ void tg_el_check_races(tg_elab *e) {
     /* A plain read of what atomics of other programs change. */
     for (size_t i = 0; i < e->accesses.count; i++) {
         for (size_t k = 0; as[i].atomic && k < e->accesses.count; k++) {
-            unsigned left = as[k].param == as[i].param && !as[k].write ? undecided(e, &as[i], &as[k]) : 0;
+            unsigned left = same_memory(e, &as[k], &as[i]) && !as[k].write ? undecided(e, &as[i], &as[k]) : 0;
             if (left != 0) {
                 report_race(e, &as[i], &as[k], left);
                 break;

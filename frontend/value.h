@@ -279,6 +279,8 @@ tg_val *tg_el_tile(tg_elab *e, tg_value *ir, tg_span where);
 tg_val *tg_el_copy(tg_elab *e, const tg_val *v);
 const tg_val *tg_el_tuple(tg_elab *e, int n, const tg_val *const *items, const char *const *names,
                           tg_span where);
+/* Whether a tile of this shape is small enough; reports when it is not. */
+bool tg_el_fits(tg_elab *e, int rank, const int64_t *shape, tg_span where);
 bool tg_el_is_error(const tg_val *v);
 bool tg_el_is_const(const tg_val *v); /* INT, FLOAT, BOOL */
 /* "f32[64, 128]", "a span", ...: for messages. */
