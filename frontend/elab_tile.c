@@ -50,7 +50,7 @@ bool tg_el_align(tg_elab *e, int n, const tg_val **vals, tg_span where) {
     if (!ranks_agree(e, n, vals, &rank, where)) {
         return false;
     }
-    int64_t shape[TG_MAX_RANK];
+    int64_t shape[TG_MAX_RANK] = {0};
     for (int a = 0; a < rank; a++) {
         const tg_val *from = NULL, *named = NULL;
         shape[a] = 1;
