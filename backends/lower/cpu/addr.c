@@ -13,6 +13,27 @@
 
 static tg_value *add_i(tg_builder *b, tg_value *x, tg_value *y) { return tg_build_binary(b, TG_OP_ADD, x, y); }
 
+/*
+ * Every `step`-th element of consecutive memory (step 2 or 4): whole vectors and a shuffle instead of
+ * a gather. `phase` is the first lane's place in its group; the group is read from its start, so
+ * nothing behind the last group is touched.
+ */
+static tg_value *strided_load(tg_lower *L, tg_builder *b, tg_value *ptr, tg_dtype t, int lanes, int step, int phase) {
+    int64_t bytes = tg_scratch_elem_bytes(t), map[256];
+    tg_value *p = tg_build_gep(b, ptr, tg_build_index(b, -phase * bytes), 1);
+    tg_value *wide = tg_build_loadm(b, tg_loop_type(L, t, lanes * step), p, 0);
+    for (int l = 0; l < lanes; l++) {
+        map[l] = l * step + phase;
+    }
+    return tg_build_shuffle(b, wide, wide, lanes, map);
+}
+
+/* Do the lanes take every 2nd or 4th element from a whole group on? */
+static bool strided_lanes(const tg_ctx *x, const tg_coord *c) {
+    return c->vec == NULL && (c->lane == 2 || c->lane == 4) && x->lanes > 1 && x->lanes * c->lane <= 64 &&
+           c->add >= 0 && (c->v == NULL || (c->v_align > 0 && c->v_align % c->lane == 0)) && x->valid == NULL;
+}
+
 /* ---- scratch buffers --------------------------------------------------------------------------------- */
 
 tg_value *tg_buffer_ptr(tg_lower *L, tg_builder *b, const tg_value *v) {
@@ -122,6 +143,15 @@ tg_ev tg_buffer_read(tg_ctx *x, tg_value *v, const tg_coord *c) {
     if (a.index == NULL) { /* rows are padded: reading past `valid` stays inside the buffer */
         return (tg_ev){.v = tg_build_loadm(b, vt, a.ptr, 0), .level = a.level, .vec = true};
     }
+    int unit = tg_info(x->L, v)->inner, differing = 0;
+    for (int k = 0; k < v->type->rank; k++) {
+        differing += !tg_coord_uniform(&c[k]);
+    }
+    if (differing == 1 && strided_lanes(x, &c[unit])) {
+        int step = (int)c[unit].lane;
+        tg_value *picked = strided_load(x->L, b, a.ptr, t, x->lanes, step, (int)(c[unit].add % step));
+        return (tg_ev){.v = picked, .level = a.level, .vec = true};
+    }
     tg_value *mask = x->valid == NULL ? NULL : tg_build_pmask(b, x->valid, x->lanes);
     tg_value *r = gather(b, vt, a.ptr, a.index, mask);
     return (tg_ev){.v = r, .level = a.level, .vec = true};
@@ -177,6 +207,7 @@ typedef struct taccess {
     int mask_level;
     /* sub-byte innermost axis: */
     tg_value *nibble; /* i64 position (scalar or per lane) along it */
+    int step, phase;  /* lanes take every step-th element (0: no), from this place in a group */
     bool nibble_even; /* lane 0 is known to be a low half and lanes are consecutive */
 } taccess;
 
@@ -362,6 +393,11 @@ static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
             add_position(x, &a, t, k, &ix[k], &rel[k], &p[k], level);
         }
     }
+    if (a.vec && differing == 1 && !packed && strided_lanes(x, &rel[n - 1]) && a.mask == NULL &&
+        t->const_stride[n - 1] == t->elem_bytes && !tg_coord_uniform(&rel[n - 1]) && mask == NULL) {
+        a.step = (int)rel[n - 1].lane;
+        a.phase = (int)(rel[n - 1].add % a.step);
+    }
     if (a.vec && !(contiguous && differing == 1)) {
         for (int k = 0; k < strided; k++) {
             lane_part(x, &a, t, k, &rel[k]);
@@ -495,6 +531,14 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
     }
     const tg_type *t = tg_loop_type(x->L, dt, x->lanes);
     tg_ev r = {.level = a.level, .vec = true};
+    if (a.step > 0) {
+        if (a.ok.v != NULL) {
+            tg_value *block = tg_build_gep(b, x->L->zeros, tg_build_index(b, a.phase * tg_scratch_elem_bytes(dt)), 1);
+            a.ptr = tg_build_select(b, a.ok.v, a.ptr, block);
+        }
+        r.v = strided_load(x->L, b, a.ptr, dt, x->lanes, a.step, a.phase);
+        return r;
+    }
     if (a.index != NULL) {
         if (a.ok.v != NULL) {
             tg_value *ok = tg_build_splat(b, a.ok.v, x->lanes);

@@ -405,10 +405,34 @@ static tg_ev slice_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
 }
 
 /* Joins by choosing the part a coordinate falls in: constant coordinates pick, others select. */
+static tg_ev concat_part(tg_ctx *x, const tg_op *op, const tg_coord *c, int axis, int part, int64_t base) {
+    tg_coord in[TG_MAX_RANK];
+    tg_value *from = tg_operand(op, part);
+    memcpy(in, c, sizeof(tg_coord) * from->type->rank);
+    in[axis].add -= base;
+    in[axis].end = 0;
+    in[axis].bound = NULL;
+    in[axis].align = 1;
+    return tg_elem(x, from, in);
+}
+
 static tg_ev concat_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
     tg_ev r = {0};
     int64_t base = 0;
+    const tg_coord *at = &c[axis];
+    int64_t first = at->add, end = at->end;
+    if (at->v == NULL && at->vec == NULL) { /* constant position */
+        end = first + at->lane * (x->lanes - 1) + 1;
+    }
+    for (int i = 0; i < op->n_operands && end > 0 && at->vec == NULL; i++) {
+        int64_t n = tg_operand(op, i)->type->shape[axis];
+        if (first >= base && end <= base + n) {
+            return concat_part(x, op, c, axis, i, base);
+        }
+        base += n;
+    }
+    base = 0;
     for (int i = 0; i < op->n_operands; i++) {
         tg_value *part = tg_operand(op, i);
         int64_t n = part->type->shape[axis];
@@ -474,7 +498,7 @@ static tg_ev local_gather_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
 
 /* sum of c[i]*stride over a group, as one coordinate. */
 static tg_coord join(tg_ctx *x, const tg_type *t, const tg_coord *c, int lo, int hi) {
-    tg_coord r = {.align = (int64_t)1 << 40};
+    tg_coord r = {.align = (int64_t)1 << 40, .v_align = (int64_t)1 << 40};
     int64_t stride = 1;
     bool affine = true;
     for (int a = lo; a < hi; a++) {
@@ -493,6 +517,7 @@ static tg_coord join(tg_ctx *x, const tg_type *t, const tg_coord *c, int lo, int
                 tg_value *v = stride == 1 ? c[a].v
                                           : tg_build_binary(b, TG_OP_MUL, c[a].v, tg_build_index(b, stride));
                 r.v = r.v == NULL ? v : tg_build_binary(b, TG_OP_ADD, r.v, v);
+                r.v_align = tg_min_i64(r.v_align, c[a].v_align * stride);
             }
             r.add += c[a].add * stride;
             r.lane += c[a].lane * stride;
@@ -529,7 +554,7 @@ static void split(tg_ctx *x, const tg_coord *c, int64_t n, tg_coord *q, tg_coord
     if (blocked) {
         int64_t align = c->align < (n & -n) ? c->align : (n & -n);
         *q = (tg_coord){.v = qv, .level = c->level, .align = 1};
-        *r = (tg_coord){.v = rv, .lane = c->lane, .level = c->level, .align = align};
+        *r = (tg_coord){.v = rv, .lane = c->lane, .level = c->level, .align = align, .v_align = align};
     } else if (x->lanes == 1) {
         *q = (tg_coord){.v = qv, .level = c->level, .align = 1};
         *r = (tg_coord){.v = rv, .level = c->level, .align = 1};
@@ -571,9 +596,73 @@ void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_
     }
 }
 
+/*
+ * The last result axis runs through short groups of the operand's last axis (a reshape of [.., n, 2]
+ * to [.., 2n]): each place of the group is evaluated for all groups at once and the results are
+ * interleaved, instead of computing positions lane by lane.
+ */
+static bool interleaves(const tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c) {
+    int f = from->rank - 1, t = to->rank - 1;
+    if (f < 1 || x->lanes < 4) {
+        return false;
+    }
+    int64_t n = from->shape[f];
+    for (int k = 0; k < t; k++) {
+        if (c[k].vec != NULL || c[k].lane != 0) {
+            return false;
+        }
+    }
+    return (n == 2 || n == 4) && from->shape[f - 1] * n == to->shape[t] && f == t + 1 && c[t].vec == NULL &&
+           c[t].lane == 1 && x->lanes % n == 0 && c[t].align % n == 0 && c[t].v_align % n == 0 &&
+           c[t].v_align > 0 && c[t].add % n == 0;
+}
+
+static tg_ev interleave(tg_ctx *x, tg_value *from, const tg_type *to, const tg_coord *c) {
+    int f = from->type->rank - 1, lanes = x->lanes;
+    int n = (int)from->type->shape[f];
+    tg_coord in[TG_MAX_RANK];
+    memcpy(in, c, sizeof(tg_coord) * to->rank);
+    const tg_coord *last = &c[to->rank - 1];
+    tg_builder *b = &x->bl[last->level];
+    tg_value *q = last->v;
+    if (q != NULL) {
+        q = tg_build_binary(b, TG_OP_SHR, q, same_int(b, q, n == 2 ? 1 : 2));
+    }
+    in[f - 1] = (tg_coord){.v = q, .add = last->add / n, .lane = 1, .level = last->level,
+                           .align = last->align / n, .v_align = last->v_align / n};
+    tg_ev part[4];
+    int level = 0;
+    x->lanes = lanes / n;
+    for (int k = 0; k < n; k++) {
+        in[f] = (tg_coord){.add = k, .align = 1, .level = last->level};
+        part[k] = tg_elem(x, from, in);
+        part[k].v = tg_ev_vec(x, part[k]);
+        level = part[k].level > level ? part[k].level : level;
+    }
+    x->lanes = lanes;
+    tg_builder *bb = &x->bl[level];
+    int64_t map[256];
+    int half = lanes / n;
+    for (int l = 0; l < 2 * half; l++) {
+        map[l] = l / 2 + (l % 2) * half;
+    }
+    if (n == 2) {
+        return (tg_ev){.v = tg_build_shuffle(bb, part[0].v, part[1].v, lanes, map), .level = level, .vec = true};
+    }
+    tg_value *even = tg_build_shuffle(bb, part[0].v, part[2].v, 2 * half, map);
+    tg_value *odd = tg_build_shuffle(bb, part[1].v, part[3].v, 2 * half, map);
+    for (int l = 0; l < lanes; l++) {
+        map[l] = l / 2 + (l % 2) * 2 * half;
+    }
+    return (tg_ev){.v = tg_build_shuffle(bb, even, odd, lanes, map), .level = level, .vec = true};
+}
+
 static tg_ev view_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     tg_value *from = tg_operand(op, 0);
     tg_coord in[TG_MAX_RANK];
+    if (op->code == TG_OP_RESHAPE && interleaves(x, from->type, op->results[0].type, c)) {
+        return interleave(x, from, op->results[0].type, c);
+    }
     if (op->code == TG_OP_PERMUTE) {
         const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
         for (int r = 0; r < from->type->rank; r++) {

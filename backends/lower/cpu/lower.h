@@ -93,6 +93,8 @@ typedef struct tg_coord {
     tg_value *vec;  /* i64 per lane; then the rest is unused */
     int level;
     int64_t align;  /* v + add is a multiple of this */
+    int64_t v_align; /* v alone is a multiple of this (0: unknown); NULL v: anything */
+    int64_t end;    /* all lanes lie in [add, end) when v is NULL or runs inside one part; 0: unknown */
     tg_value *bound; /* canonical span below whose end it stays, or NULL */
 } tg_coord;
 

@@ -18,7 +18,7 @@
 
 typedef enum act_kind { ACT_MAT, ACT_STORE, ACT_RED, ACT_ROW } act_kind;
 
-enum { MAX_ACTIONS = 32, MAX_READS = 64 };
+enum { MAX_ACTIONS = 32, MAX_READS = 64, MAX_SEAMS = 8 };
 
 /* One thing an action reads: a buffer or a tensor, and how its axes follow the nest's. */
 typedef struct reading {
@@ -584,9 +584,11 @@ static void act_element(nest *n, action *a) {
 }
 
 /* Runs the element actions of a phase over [lo, hi) of the vector axis, `lanes` at a time. */
-static void element_loop(nest *n, int phase, tg_value *lo, tg_value *hi, int lanes, bool once) {
+static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value *lo, tg_value *hi, int lanes,
+                         bool once) {
     tg_ctx *x = &n->x;
     int axis = n->order[n->rank - 1];
+    int64_t align = lanes;
     x->lanes = lanes;
     tg_value *carried[MAX_ACTIONS], *iv = NULL;
     int n_carried = 0;
@@ -599,10 +601,16 @@ static void element_loop(nest *n, int phase, tg_value *lo, tg_value *hi, int lan
     if (!once) {
         loop = tg_ctx_open(x, lo, hi, lanes, n_carried, carried, &iv);
     }
+    while (base % lanes != 0 && lanes > 1 && base % align != 0) {
+        align /= 2;
+    }
     n->c[axis] = (tg_coord){.v = iv,
+                            .add = base,
+                            .end = end,
                             .lane = lanes > 1,
                             .level = x->depth,
-                            .align = once ? (int64_t)1 << 20 : lanes,
+                            .align = align,
+                            .v_align = lanes,
                             .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
     int at = 0;
     for (int i = 0; i < n->n_actions; i++) {
@@ -662,31 +670,94 @@ static int vector_lanes(const tg_lower *L, int64_t n) {
     return lanes < 2 ? 1 : lanes;
 }
 
+/* Where concatenations along the vector axis change from one part to the next, in order. */
+static int seams(const nest *n, const tg_value *v, int axis, int64_t *out, int count, int depth) {
+    const tg_op *op = v->def;
+    if (!tg_is_tile(v) || op == NULL || depth > 24 || (depth > 0 && tg_info(n->L, v)->kind != TG_V_INLINE)) {
+        return count;
+    }
+    if (op->code == TG_OP_CONCAT && tg_attr_int(op, TG_ATTR_AXIS, 0) == axis) {
+        int64_t at = 0;
+        for (int i = 0; i + 1 < op->n_operands; i++) {
+            at += tg_operand(op, i)->type->shape[axis];
+            int k = 0;
+            while (k < count && out[k] < at) {
+                k++;
+            }
+            if (count < MAX_SEAMS && (k == count || out[k] != at)) {
+                for (int m = count; m > k; m--) {
+                    out[m] = out[m - 1];
+                }
+                out[k] = at;
+                count++;
+            }
+        }
+        return count;
+    }
+    if (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) {
+        for (int i = 0; i < op->n_operands; i++) {
+            count = seams(n, tg_operand(op, i), axis, out, count, depth + 1);
+        }
+    }
+    return count;
+}
+
+/* One run of a phase over [base, end) of a fixed axis. */
+static void fixed_run(nest *n, int phase, int64_t base, int64_t end, int lanes) {
+    tg_builder *b = &n->x.bl[n->x.depth];
+    int64_t extent = end - base, whole = lanes > 1 ? extent / lanes * lanes : 0;
+    tg_value *main_end = tg_build_index(b, whole);
+    if (whole > 0) {
+        element_loop(n, phase, base, end, tg_build_index(b, 0), main_end, lanes, whole == lanes);
+    }
+    if (whole < extent) {
+        fold_lanes(n, phase);
+        b = &n->x.bl[n->x.depth];
+        element_loop(n, phase, base, end, tg_build_index(b, whole), tg_build_index(b, extent), 1, false);
+    }
+}
+
 static void element_phase(nest *n, int phase) {
     tg_ctx *x = &n->x;
-    tg_lower *L = x->L;
     if (n->rank == 0) {
         for (int i = 0; i < n->n_actions; i++) {
             act_element(n, &n->actions[i]);
         }
         return;
     }
-    int axis = n->order[n->rank - 1];
-    int64_t extent = n->extent[axis];
-    int lanes = vector_lanes(L, extent);
-    bool fixed = n->need[axis].kind != TG_NEED_SPAN;
-    tg_builder *b = &x->bl[x->depth];
-    tg_value *zero = tg_build_index(b, 0), *end = n->trip[axis], *main_end = zero;
+    int axis = n->order[n->rank - 1], n_seams = 0;
+    int64_t extent = n->extent[axis], seam[MAX_SEAMS + 1];
+    int lanes = vector_lanes(x->L, extent);
+    bool fixed = n->need[axis].kind != TG_NEED_SPAN, reduces = false;
+    for (int i = 0; i < n->n_actions; i++) {
+        if (n->actions[i].phase == phase && n->actions[i].kind != ACT_ROW) {
+            n_seams = seams(n, n->actions[i].value, axis, seam, n_seams, 0);
+            reduces = reduces || n->actions[i].kind == ACT_RED;
+        }
+    }
+    if (fixed && !reduces && n_seams > 0) {
+        seam[n_seams] = extent;
+        int64_t from = 0;
+        for (int i = 0; i <= n_seams; i++) {
+            fixed_run(n, phase, from, seam[i], vector_lanes(x->L, seam[i] - from));
+            from = seam[i];
+        }
+        return;
+    }
     start_accumulators(n, phase, lanes);
-    if (lanes > 1) {
-        main_end = fixed ? tg_build_index(b, extent / lanes * lanes)
-                         : tg_build_binary(b, TG_OP_AND, end, tg_build_index(b, -lanes));
-        element_loop(n, phase, zero, main_end, lanes, fixed && extent == lanes);
-        fold_lanes(n, phase);
+    if (fixed) {
+        fixed_run(n, phase, 0, extent, lanes);
+    } else {
+        tg_builder *b = &x->bl[x->depth];
+        tg_value *main_end = tg_build_index(b, 0), *end = n->trip[axis];
+        if (lanes > 1) {
+            main_end = tg_build_binary(b, TG_OP_AND, end, tg_build_index(b, -lanes));
+            element_loop(n, phase, 0, 0, tg_build_index(b, 0), main_end, lanes, false);
+            fold_lanes(n, phase);
+        }
+        element_loop(n, phase, 0, 0, main_end, end, 1, false);
     }
-    if (lanes == 1 || !fixed || extent % lanes != 0) {
-        element_loop(n, phase, main_end, end, 1, false);
-    }
+    fold_lanes(n, phase);
 }
 
 static void finish_phase(nest *n, int phase) {
