@@ -11,7 +11,9 @@
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#if TEGULA_HAVE_ZSTD
 #include <zstd.h>
+#endif
 
 void tgr_hash128(const void *bytes, size_t n_bytes, uint8_t out[16]) {
     XXH128_canonical_t c;
@@ -260,6 +262,19 @@ void tgr_package_fini(tgr_package *package) {
     tgr_zone_fini(&package->zone);
 }
 
+/* Bytes unpacked, or 0 when it cannot be done. A runtime built without zstd has no IR text to show. */
+static size_t unpack(char *to, size_t n, const tgr_section *s) {
+    if (!(s->flags & TG_PACK_ZSTD)) {
+        memcpy(to, s->bytes, n);
+        return n;
+    }
+#if TEGULA_HAVE_ZSTD
+    return ZSTD_decompress(to, n, s->bytes, s->n_bytes);
+#else
+    return 0;
+#endif
+}
+
 tgr_status tgr_package_unpack_ir(tgr_package *p) {
     bool twice = false;
     const tgr_section *s = only(p, TG_PACK_IR, &twice);
@@ -271,13 +286,7 @@ tgr_status tgr_package_unpack_ir(tgr_package *p) {
     if (!text) {
         return tgr_fail(p->context, TGR_E_NOMEM, "out of memory unpacking the IR text");
     }
-    size_t got = n;
-    if (s->flags & TG_PACK_ZSTD) {
-        got = ZSTD_decompress(text, n, s->bytes, s->n_bytes);
-    } else {
-        memcpy(text, s->bytes, n);
-    }
-    if (got != n || memchr(text, 0, n)) {
+    if (unpack(text, n, s) != n || memchr(text, 0, n)) {
         tgr_free(p->context, text, n + 1);
         return broken(p, "the IR text cannot be unpacked");
     }
