@@ -265,6 +265,10 @@ static void emit_trap(tg_emitter *e, tg_op *op) {
 void tg_emit_op(tg_emitter *e, tg_op *op) {
     tg_emit_debug_location(e, op->span);
     LLVMValueRef x = NULL;
+    if (op->n_results > 0 && tg_emit_lanes(op->results[0].type) > TG_EMIT_MAX_LANES) {
+        tg_emit_refuse(e, op, "the vector has more lanes than the emitter takes");
+        return;
+    }
     switch (op->code) {
     case TG_OP_FOR: emit_for(e, op); return;
     case TG_OP_WHILE: emit_while(e, op); return;

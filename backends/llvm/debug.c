@@ -36,8 +36,29 @@ void tg_emit_debug_begin(tg_emitter *e, tg_module *m) {
                       LLVMValueAsMetadata(LLVMConstInt(i32, 5, 0)));
 }
 
+/* The scope for statements of src: code of an imported function names its own file. */
+static LLVMMetadataRef scope_of(tg_emitter *e, const tg_source *src) {
+    if (!e->func->span.source || src == e->func->span.source) {
+        return e->debug_scope;
+    }
+    for (int i = 0; i < e->n_debug_sources; i++) {
+        if (e->debug_sources[i] == src) {
+            return e->debug_scopes[i];
+        }
+    }
+    if (e->n_debug_sources == TG_EMIT_MAX_FILES) {
+        return NULL;
+    }
+    int i = e->n_debug_sources++;
+    LLVMMetadataRef file = LLVMDIBuilderCreateFile(e->debug, src->name, strlen(src->name), ".", 1);
+    e->debug_sources[i] = src;
+    e->debug_scopes[i] = LLVMDIBuilderCreateLexicalBlockFile(e->debug, e->debug_scope, file, 0);
+    return e->debug_scopes[i];
+}
+
 void tg_emit_debug_function(tg_emitter *e, tg_func *f) {
     e->debug_scope = NULL;
+    e->n_debug_sources = 0;
     if (!e->debug) {
         return;
     }
@@ -47,8 +68,12 @@ void tg_emit_debug_function(tg_emitter *e, tg_func *f) {
     }
     LLVMMetadataRef type =
         LLVMDIBuilderCreateSubroutineType(e->debug, e->debug_file, NULL, 0, LLVMDIFlagZero);
+    LLVMMetadataRef own = e->debug_file;
+    if (f->span.source) {
+        own = LLVMDIBuilderCreateFile(e->debug, f->span.source->name, strlen(f->span.source->name), ".", 1);
+    }
     e->debug_scope = LLVMDIBuilderCreateFunction(
-        e->debug, e->debug_file, f->name, strlen(f->name), f->name, strlen(f->name), e->debug_file,
+        e->debug, own, f->name, strlen(f->name), f->name, strlen(f->name), own,
         (unsigned)line, type, 0, 1, (unsigned)line, LLVMDIFlagZero, 1);
     LLVMSetSubprogram(e->function, e->debug_scope);
     LLVMSetCurrentDebugLocation2(e->builder, LLVMDIBuilderCreateDebugLocation(
@@ -60,10 +85,14 @@ void tg_emit_debug_location(tg_emitter *e, tg_span span) {
         return;
     }
     int line = 1, col = 1;
+    LLVMMetadataRef scope = scope_of(e, span.source);
+    if (!scope) {
+        return; /* too many files in one function: the last position stands */
+    }
     tg_source_position(span.source, span.begin, &line, &col);
     LLVMSetCurrentDebugLocation2(
-        e->builder, LLVMDIBuilderCreateDebugLocation(e->context, (unsigned)line, (unsigned)col,
-                                                     e->debug_scope, NULL));
+        e->builder,
+        LLVMDIBuilderCreateDebugLocation(e->context, (unsigned)line, (unsigned)col, scope, NULL));
 }
 
 void tg_emit_debug_end(tg_emitter *e) {

@@ -49,9 +49,18 @@ LLVMTypeRef tg_emit_type(tg_emitter *e, const tg_type *t) {
     return tg_emit_like(e, t, tg_emit_dtype(e, t->dtype));
 }
 
+/* A value without code follows an operation that was refused; anything else is our own bug. */
 LLVMValueRef tg_emit_get(tg_emitter *e, const tg_value *v) {
     LLVMValueRef x = v->id < e->n_values ? e->values[v->id] : NULL;
-    return x ? x : LLVMGetPoison(tg_emit_type(e, v->type));
+    if (x) {
+        return x;
+    }
+    if (!e->failed) {
+        e->failed = true;
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "internal error: `%s` uses a value before it is made",
+                 e->func->name);
+    }
+    return LLVMGetPoison(tg_emit_type(e, v->type));
 }
 
 void tg_emit_set(tg_emitter *e, const tg_value *v, LLVMValueRef x) {
@@ -65,9 +74,8 @@ LLVMValueRef tg_emit_operand(tg_emitter *e, const tg_op *op, int i) {
 }
 
 static LLVMValueRef repeat(LLVMTypeRef vector, LLVMValueRef elem) {
-    LLVMValueRef lane[256];
-    unsigned n = LLVMGetVectorSize(vector);
-    n = n < TG_COUNT_OF(lane) ? n : (unsigned)TG_COUNT_OF(lane);
+    LLVMValueRef lane[TG_EMIT_MAX_LANES];
+    unsigned n = LLVMGetVectorSize(vector); /* at most that: tg_emit_op checks */
     for (unsigned i = 0; i < n; i++) {
         lane[i] = elem;
     }

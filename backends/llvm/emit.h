@@ -20,6 +20,10 @@
 
 #include "backends/backend.h"
 
+/* Longer vectors are refused: nothing asks for them and LLVM's time grows with the square. */
+#define TG_EMIT_MAX_LANES 512
+#define TG_EMIT_MAX_FILES 16
+
 typedef struct tg_emitter {
     LLVMContextRef context;
     LLVMModuleRef module;
@@ -44,6 +48,10 @@ typedef struct tg_emitter {
 
     LLVMDIBuilderRef debug; /* NULL without line tables */
     LLVMMetadataRef debug_file, debug_scope;
+    /* sources of the function's statements beyond its own, with their scopes */
+    const tg_source *debug_sources[TG_EMIT_MAX_FILES];
+    LLVMMetadataRef debug_scopes[TG_EMIT_MAX_FILES];
+    int n_debug_sources;
 } tg_emitter;
 
 /* ---- guard.c ---------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  * evaluation on edge values.
  */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -640,14 +641,45 @@ static void test_fatal_recovery(void **state) {
     end(x);
 }
 
+/* Threads compile different functions at the same time, one of them a failing one. */
+static void *compile_often(void *user) {
+    bool *ok = user;
+    for (int i = 0; i < 4; i++) {
+        struct fixture *x = begin();
+        build_binary(x, "f", i % 2 ? TG_OP_ADD : TG_OP_MUL, TG_DT_F64, 4);
+        double a[4] = {1, 2, 3, 4}, out[4] = {0};
+        *ok = *ok && tg_test_load(x->t.module, NULL, &x->code);
+        fn3 f = *ok ? (fn3)(uintptr_t)tg_test_symbol(&x->code, "f") : NULL;
+        *ok = f && f(a, a, out) == 0 && out[3] == (i % 2 ? 8 : 16);
+        end(x);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    pthread_t thread[4];
+    bool ok[4] = {true, true, true, true};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&thread[i], NULL, compile_often, &ok[i]), 0);
+    }
+    test_fatal_recovery(NULL);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(thread[i], NULL);
+        assert_true(ok[i]);
+    }
+}
+
 static void test_text_outputs(void **state) {
     (void)state;
-    static const tg_source source = {"k.tg", "line one\nline two\n", 18};
+    static const tg_source source = {"k.tg", "line one\nline two\n", 18}, import = {"m.tg", "x\ny\nz\n", 6};
     tg_llvm_options options = {.opt_level = 2, .debug_lines = true, .emit = TG_LLVM_IR};
     struct fixture *x = begin();
-    x->t.b.span = (tg_span){&source, 9, 12};
     build_binary(x, "f", TG_OP_ADD, TG_DT_F32, 8);
     x->t.func->span = (tg_span){&source, 0, 3};
+    for (tg_op *op = x->t.func->body->first; op; op = op->next) { /* one statement is imported code */
+        op->span = op->code == TG_OP_ADD ? (tg_span){&import, 4, 7} : (tg_span){&source, 9, 12};
+    }
     tg_sink sink;
     tg_sink_init(&sink, &x->t.arena);
     const unsigned char *out = NULL;
@@ -656,6 +688,9 @@ static void test_text_outputs(void **state) {
                      TG_OK);
     assert_non_null(strstr((const char *)out, "fadd <8 x float>"));
     assert_non_null(strstr((const char *)out, "DICompileUnit"));
+    assert_non_null(strstr((const char *)out, "DILocation(line: 2, column: 1"));
+    assert_non_null(strstr((const char *)out, "DILocation(line: 3, column: 1"));
+    assert_non_null(strstr((const char *)out, "filename: \"m.tg\""));
     options.emit = TG_LLVM_ASM;
     assert_int_equal(tg_llvm_emit(x->t.module, tg_machine_host(), &options, &x->t.arena, &sink, &out, &n),
                      TG_OK);
@@ -673,7 +708,7 @@ int main(void) {
         cmocka_unit_test(test_integers),     cmocka_unit_test(test_floats),
         cmocka_unit_test(test_fmod_f64),     cmocka_unit_test(test_reduce_lanes),
         cmocka_unit_test(test_refusals),     cmocka_unit_test(test_fatal_recovery),
-        cmocka_unit_test(test_text_outputs),
+        cmocka_unit_test(test_text_outputs), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
