@@ -146,9 +146,9 @@ static const stage_doc docs[] = {
     {"canonicalise", "tile: constants folded, redundant presence and identities removed"},
     {"cse", "tile: common subexpressions merged"},
     {"dce", "tile: unused values removed"},
+    {"index", "tile: scalars and spans found inside index tiles"},
     {"licm", "tile: loop-invariant values moved out"},
     {"bounds", "tile: extent and divisibility analysis removes checks"},
-    {"split", "tile: loops split at affine masks"},
     {"canonicalise.2", "tile: clean-up once more"},
     {"cse.2", "tile: clean-up once more"},
     {"dce.2", "tile: clean-up once more"},
@@ -160,7 +160,7 @@ static const stage_doc docs[] = {
 
 /* A pass that runs again has a number. tests/compiler holds this list against tg_tile_pipeline. */
 static const char *const stage_names[] = {
-    "load",           "specialise", "canonicalise", "cse",   "dce",     "licm", "bounds", "split",
+    "load",           "specialise", "canonicalise", "cse",   "dce",     "index", "licm", "bounds",
     "canonicalise.2", "cse.2",      "dce.2",        "lower", "codegen", "blob", "pack",   NULL};
 
 const char *const *tgc_pipeline(void) { return stage_names; }

@@ -17,6 +17,7 @@ void tg_pass_canonicalise(tg_func *f, tg_pass_context *ctx); /* folding, redunda
 void tg_pass_cse(tg_func *f, tg_pass_context *ctx);
 void tg_pass_dce(tg_func *f, tg_pass_context *ctx);
 void tg_pass_licm(tg_func *f, tg_pass_context *ctx);
+void tg_pass_index(tg_func *f, tg_pass_context *ctx);   /* piecewise-constant and consecutive indices */
 void tg_pass_bounds(tg_func *f, tg_pass_context *ctx);  /* extent/divisibility analysis removes checks */
 void tg_pass_split(tg_func *f, tg_pass_context *ctx);   /* index-set splitting of affine where */
 void tg_pass_peel(tg_func *f, tg_pass_context *ctx);    /* the ragged last iteration by itself */

@@ -16,7 +16,8 @@ const tg_pass tg_tile_pipeline[] = {
 };
 const size_t tg_tile_pipeline_count = TG_COUNT_OF(tg_tile_pipeline);
 
-/* For targets whose main loop must have full spans (matrix units fed by block copies). */
+/* For targets whose main loop must have full spans and no masks (matrix units fed by block copies).
+ */
 const tg_pass tg_tile_pipeline_peeled[] = {
     CLEAN, {"licm", tg_pass_licm}, {"bounds", tg_pass_bounds},       {"split", tg_pass_split},
     CLEAN, {"peel", tg_pass_peel}, {"bounds-again", tg_pass_bounds}, CLEAN,

@@ -68,7 +68,8 @@ typedef struct launch {
     size_t *bytes;
 } launch;
 
-static bool make_args(tg_arena *arena, const tg_func *f, const int64_t *syms, uint64_t seed, launch *l) {
+static bool make_args(tg_arena *arena, const tg_func *f, const int64_t *syms, uint64_t seed,
+                      launch *l) {
     l->args = TG_NEW_ARRAY(arena, tg_interp_arg, f->n_params + 1);
     l->bytes = TG_NEW_ARRAY(arena, size_t, f->n_params + 1);
     for (int i = 0; i < f->n_params; i++) {
@@ -121,7 +122,8 @@ static bool same_data(const tg_type *t, const void *a, const void *b, size_t byt
     size_t count = bytes * 8 / (size_t)tg_dtype_bits(t->dtype);
     for (size_t i = 0; i < count; i++) {
         uint64_t x = tg_bits_load(a, t->dtype, i), y = tg_bits_load(b, t->dtype, i);
-        if (x != y && !(isnan(tg_float_decode(t->dtype, x)) && isnan(tg_float_decode(t->dtype, y)))) {
+        if (x != y &&
+            !(isnan(tg_float_decode(t->dtype, x)) && isnan(tg_float_decode(t->dtype, y)))) {
             return false;
         }
     }
@@ -155,8 +157,8 @@ static bool compare(tg_arena *arena, tg_func *before, tg_func *after, const int6
     *out_ran = sa == TG_OK;
     /* A run that stopped (the step limit) leaves outputs half written: nothing to compare. */
     for (int i = 0; *out_ran && i < before->n_params; i++) {
-        if (a.args[i].data != NULL && !same_data(before->params[i].type, a.args[i].data,
-                                                 b.args[i].data, a.bytes[i])) {
+        if (a.args[i].data != NULL &&
+            !same_data(before->params[i].type, a.args[i].data, b.args[i].data, a.bytes[i])) {
             *out_why = before->params[i].name;
             return false;
         }

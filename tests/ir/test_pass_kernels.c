@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pipelines keep the meaning of the project's own kernels: each `case` of each kernel file is
- * specialised, optimised, and interpreted before and after on the case's dimensions (cut down to what
- * the interpreter runs quickly), bit for bit. Facts about data are not honoured by the generated
- * inputs: the passes may not rely on them.
+ * specialised, optimised, and interpreted before and after on the case's dimensions (cut down to
+ * what the interpreter runs quickly), bit for bit. Facts about data are not honoured by the
+ * generated inputs: the passes may not rely on them.
  */
 #include "tests/ir/irrun.h"
 
@@ -15,8 +15,8 @@
 #include "ir/passes.h"
 
 static const char *const files[] = {
-    "gemm/gemm.tg",     "attention/attention.tg", "mla/mla.tg", "select/select.tg", "norm/norm.tg",
-    "rope/rope.tg",     "elementwise/elementwise.tg",
+    "gemm/gemm.tg", "attention/attention.tg",     "mla/mla.tg", "select/select.tg", "norm/norm.tg",
+    "rope/rope.tg", "elementwise/elementwise.tg",
 };
 
 enum { SMALL = 24, MAX_CASES_PER_KERNEL = 2 };
@@ -35,7 +35,8 @@ static char *read_file(const char *name) {
     return text;
 }
 
-static const tg_source *no_import(void *user, tg_arena *a, const char *path, const tg_source *from) {
+static const tg_source *no_import(void *user, tg_arena *a, const char *path,
+                                  const tg_source *from) {
     (void)user;
     (void)a;
     (void)path;
@@ -43,7 +44,8 @@ static const tg_source *no_import(void *user, tg_arena *a, const char *path, con
     return NULL;
 }
 
-/* The case's value of a dimension, or as much of it as makes a quick run; odd where it was large. */
+/* The case's value of a dimension, or as much of it as makes a quick run; odd where it was large.
+ */
 static int64_t small_size(const tg_case *c, const char *name) {
     for (int i = 0; i < c->n_settings; i++) {
         if (strcmp(c->settings[i].name, name) == 0) {
@@ -82,7 +84,8 @@ static int compare(irtest *t, tg_func *before, tg_func *after, const tg_case *c)
 static int check_case(irtest *t, tg_program *p, const tg_case *c) {
     tg_module *m = tg_module_make(&t->arena);
     tg_func *before = NULL;
-    if (tg_program_specialise(p, c->kernel, c->settings, c->n_settings, NULL, m, &before) != TG_OK) {
+    if (tg_program_specialise(p, c->kernel, c->settings, c->n_settings, NULL, m, &before) !=
+        TG_OK) {
         fail_msg("%s: %s", c->kernel, irtest_messages(t));
     }
     if (before == NULL) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every pass keeps the meaning: interpreter(before) = interpreter(after), bit for bit, on the kernels
- * of the golden tests and of passes/semantics.tgir, over many dimensions, and for every prefix of the
- * pipelines.
+ * Every pass keeps the meaning: interpreter(before) = interpreter(after), bit for bit, on the
+ * kernels of the golden tests and of passes/semantics.tgir, over many dimensions, and for every
+ * prefix of the pipelines.
  */
 #include "tests/ir/irrun.h"
 
@@ -12,14 +12,15 @@
 
 #include "ir/passes.h"
 
-static const char *const files[] = {"canonicalise", "cse",   "dce",  "licm",
-                                    "bounds",       "split", "peel", "semantics"};
+static const char *const files[] = {"canonicalise", "cse",  "dce",   "licm",     "bounds",
+                                    "split",        "peel", "index", "semantics"};
 
 static const tg_pass single[] = {
     {"canonicalise", tg_pass_canonicalise},
     {"cse", tg_pass_cse},
     {"dce", tg_pass_dce},
     {"licm", tg_pass_licm},
+    {"index", tg_pass_index},
     {"bounds", tg_pass_bounds},
     {"split", tg_pass_split},
     {"peel", tg_pass_peel},

@@ -22,6 +22,7 @@ static const golden goldens[] = {
     {"dce", {tg_pass_dce}},
     {"licm", {tg_pass_licm}},
     {"bounds", {tg_pass_bounds, tg_pass_canonicalise, tg_pass_dce}},
+    {"index", {tg_pass_index, tg_pass_canonicalise, tg_pass_dce}},
     {"split", {tg_pass_split, tg_pass_canonicalise, tg_pass_dce}},
     {"peel", {tg_pass_peel, tg_pass_bounds, tg_pass_canonicalise, tg_pass_dce}},
 };
