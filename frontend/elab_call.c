@@ -612,6 +612,15 @@ static bool bind_ct_args(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, tg
     for (int i = 0; i < ps->n; i++) {
         tg_el_bind(e, ps->items[i].name.name, &tg_val_void, false, ps->items[i].span);
     }
+    for (int i = 0; i < fn->u.fn.params.n; i++) { /* extents that a parameter's type names are deduced too */
+        const tg_type_expr *t = &fn->u.fn.params.items[i].type;
+        for (int a = 0; fn->u.fn.params.items[i].has_type && a < t->dims.n; a++) {
+            const tg_expr *x = t->dims.items[a];
+            if (x->kind == TG_EXPR_NAME && tg_el_lookup(e, x->u.name.name) == NULL && tg_program_find(e->p, e->file, x->u.name.name) == NULL) {
+                tg_el_bind(e, x->u.name.name, &tg_val_void, false, x->span);
+            }
+        }
+    }
     for (int i = 0; ct != NULL && i < ct->n; i++) {
         const char *name = ct->items[i].name.name;
         if (name == NULL && i < ps->n) {

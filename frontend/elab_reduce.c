@@ -290,7 +290,7 @@ const tg_val *tg_el_rank_by_key(tg_elab *e, const tg_val *key, int64_t n, tg_spa
     tg_val *r = tg_el_tile(e, &op->results[0], where);
     r->id[0] = key->id[0];
     r->sym = tg_sy_element(e, 1, r->ir->type->shape, 0, tg_el_extent(key, 0) - 1, where);
-    r->preds = keep;
+    r->preds = key->preds; /* what has no key has no rank */
     return r;
 }
 

@@ -333,6 +333,32 @@ static const tg_val *fold(tg_elab *e, tg_binop op, const tg_val *a, const tg_val
 
 /* ---- binary --------------------------------------------------------------------------------- */
 
+/* Whether every value of d fits a type narrower than 64 bits, so that nothing wrapped. */
+static bool stays_inside(tg_elab *e, const tg_dim *d, tg_dtype t) {
+    int bits = tg_dtype_bits(t);
+    bool sign = tg_dtype_is_signed(t);
+    const tg_dim *last = tg_sy_int(e, ((int64_t)1 << (sign ? bits - 1 : bits)) - 1);
+    const tg_dim *first = tg_sy_int(e, sign ? -((int64_t)1 << (bits - 1)) : 0);
+    return tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, d, first)) && tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, last, d));
+}
+
+static const tg_dim *number_sym(tg_elab *e, tg_binop op, const tg_dim *a, const tg_dim *b) {
+    switch ((int)op) {
+    case TG_BIN_ADD:
+        return tg_sy_bin(e, TG_DIM_ADD, a, b);
+    case TG_BIN_SUB:
+        return tg_sy_bin(e, TG_DIM_SUB, a, b);
+    case TG_BIN_MUL:
+        return tg_sy_bin(e, TG_DIM_MUL, a, b);
+    case TG_BIN_DIV:
+        return tg_sy_bin(e, TG_DIM_DIV, a, b);
+    case TG_BIN_REM:
+        return tg_sy_bin(e, TG_DIM_MOD, a, b);
+    default:
+        return NULL;
+    }
+}
+
 static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b) {
     tg_dtype t = tg_el_dtype(a);
     if (t == TG_DT_BOOL && tg_el_rank(a) == 0 && (op == TG_BIN_AND || op == TG_BIN_OR)) {
@@ -341,23 +367,11 @@ static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const 
         }
         return tg_sy_bin(e, op == TG_BIN_AND ? TG_DIM_AND : TG_DIM_OR, a->sym, b->sym);
     }
-    if (a->sym == NULL || b->sym == NULL || t != TG_DT_I64) {
-        return NULL; /* narrower types wrap */
-    }
-    switch ((int)op) {
-    case TG_BIN_ADD:
-        return tg_sy_bin(e, TG_DIM_ADD, a->sym, b->sym);
-    case TG_BIN_SUB:
-        return tg_sy_bin(e, TG_DIM_SUB, a->sym, b->sym);
-    case TG_BIN_MUL:
-        return tg_sy_bin(e, TG_DIM_MUL, a->sym, b->sym);
-    case TG_BIN_DIV:
-        return tg_sy_bin(e, TG_DIM_DIV, a->sym, b->sym);
-    case TG_BIN_REM:
-        return tg_sy_bin(e, TG_DIM_MOD, a->sym, b->sym);
-    default:
+    if (a->sym == NULL || b->sym == NULL || !tg_dtype_is_int(t) || t == TG_DT_U64) {
         return NULL;
     }
+    const tg_dim *d = number_sym(e, op, a->sym, b->sym);
+    return d == NULL || t == TG_DT_I64 || stays_inside(e, d, t) ? d : NULL; /* narrower types wrap */
 }
 
 static const tg_val *compare(tg_elab *e, tg_binop op, const tg_val *const *v, tg_span where) {
