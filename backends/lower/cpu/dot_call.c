@@ -195,7 +195,7 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
 /* The axis of v along which its evaluation reads consecutive memory, or -1. */
 static int unit_axis(tg_lower *L, const tg_value *v, int depth) {
     const tg_vinfo *info = tg_info(L, v);
-    if (info->kind == TG_V_BUFFER) {
+    if (info->kind == TG_V_BUFFER && depth >= 0) {
         return info->inner;
     }
     tg_op *op = v->def;
@@ -227,18 +227,21 @@ static int unit_axis(tg_lower *L, const tg_value *v, int depth) {
             }
         }
         if (a >= 0 && op->code == TG_OP_BROADCAST) {
-            a = from->type->shape[a] > 1 ? (int)axes->list[a] : -1;
+            /* repeated elements do not decide the direction */
+            a = tg_type_count(from->type) == tg_type_count(v->type) ? (int)axes->list[a] : -1;
         }
         if (a >= 0 && op->code == TG_OP_RESHAPE) {
             a = a == from->type->rank - 1 ? v->type->rank - 1 : a < v->type->rank ? a : -1;
         }
-        best = a >= 0 && (best < 0 || from->type->rank == v->type->rank) ? a : best;
+        best = best < 0 ? a : best;
         if (op->code == TG_OP_LOCAL_GATHER) {
             break;
         }
     }
     return best;
 }
+
+int tg_unit_axis(tg_lower *L, const tg_value *v, bool own) { return unit_axis(L, v, own ? -1 : 0); }
 
 static int expression_size(tg_lower *L, const tg_value *v, int depth) {
     uint8_t kind = tg_info(L, v)->kind;

@@ -603,7 +603,7 @@ void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_
  */
 static bool interleaves(const tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c) {
     int f = from->rank - 1, t = to->rank - 1;
-    if (f < 1 || x->lanes < 4) {
+    if (f < 1 || x->lanes < 2 * from->shape[f]) {
         return false;
     }
     int64_t n = from->shape[f];

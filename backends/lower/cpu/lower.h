@@ -199,6 +199,9 @@ void tg_emit_scalar_reduce_loop(tg_lower *L, tg_op *op); /* user, argmin, argmax
 void tg_emit_dot_op(tg_lower *L, tg_op *op);
 /* A fresh buffer in dynamic scratch for a value of v's type; until L->scratch.used is reset. */
 tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner);
+/* The axis of v along which evaluating it reads consecutive memory, or -1. `own`: v is about to be
+ * written to its buffer, so look at its definition. */
+int tg_unit_axis(tg_lower *L, const tg_value *v, bool own);
 bool tg_contractible(tg_lower *L, tg_op *loop);
 void tg_emit_contracted(tg_lower *L, tg_op *loop);
 void tg_emit_select_op(tg_lower *L, tg_op *op);
