@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Elementwise operations on scalars and vectors, with the results ops.def defines: wrapping integers,
- * x/0 = 0, counts modulo the width, NaN-propagating min and max with -0 below +0. No fast-math flag is
- * ever set, so LLVM neither contracts nor reassociates.
+ * Elementwise operations on scalars and vectors, with the results ops.def defines: wrapping
+ * integers, x/0 = 0, counts modulo the width, NaN-propagating min and max with -0 below +0. No
+ * fast-math flag is ever set, so LLVM neither contracts nor reassociates.
  */
 #include <string.h>
 
@@ -17,7 +17,8 @@ static bool is_storage_float(const tg_type *t) {
     return t->kind != TG_TY_PTR && tg_dtype_is_float(t->dtype) && !is_float_value(t);
 }
 
-/* ---- constants ---------------------------------------------------------------------------------- */
+/* ---- constants ----------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_constant(tg_emitter *e, tg_op *op) {
     const tg_type *t = op->results[0].type;
@@ -41,7 +42,8 @@ static bool known_float(const tg_value *v, double *out) {
     return tg_value_const_float(v, out);
 }
 
-/* ---- integers ----------------------------------------------------------------------------------- */
+/* ---- integers -----------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_divrem(tg_emitter *e, const tg_type *t, bool want_rem, LLVMValueRef x,
                                 LLVMValueRef y) {
@@ -77,7 +79,8 @@ static LLVMValueRef emit_shift(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMVal
                                         : LLVMBuildLShr(e->builder, x, y, "");
 }
 
-/* ---- min, max ----------------------------------------------------------------------------------- */
+/* ---- min, max -----------------------------------------------------------------------------------
+ */
 
 /* x86's own minimum: a < b ? a : b, which is b for NaN and for equal operands. */
 static LLVMValueRef ordered_pick(tg_emitter *e, bool is_max, LLVMValueRef a, LLVMValueRef b) {
@@ -99,11 +102,12 @@ static LLVMValueRef float_logic(tg_emitter *e, LLVMOpcode code, LLVMValueRef x, 
 }
 
 /*
- * With two instructions picking in both orders, equal operands that differ are zeros and a NaN is in
- * one of the picks. min: the OR of both keeps the minus sign and stays a NaN. max: the AND keeps the
- * plus sign, and an unordered comparison puts the NaN back.
+ * With two instructions picking in both orders, equal operands that differ are zeros and a NaN is
+ * in one of the picks. min: the OR of both keeps the minus sign and stays a NaN. max: the AND keeps
+ * the plus sign, and an unordered comparison puts the NaN back.
  */
-LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef x, LLVMValueRef y) {
+LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef x,
+                            LLVMValueRef y) {
     if (!tg_dtype_is_float(t)) {
         const char *name = tg_dtype_is_signed(t) ? (is_max ? "llvm.smax" : "llvm.smin")
                                                  : (is_max ? "llvm.umax" : "llvm.umin");
@@ -117,11 +121,19 @@ LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef
         return float_logic(e, LLVMOr, first, second);
     }
     LLVMValueRef nan = LLVMBuildFCmp(e->builder, LLVMRealUNO, x, y, "");
+    LLVMValueRef both = float_logic(e, LLVMAnd, first, second);
+    if (LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind) { /* a lane of ones is a NaN */
+        unsigned bits = t == TG_DT_F64 ? 64 : 32, lanes = LLVMGetVectorSize(LLVMTypeOf(x));
+        LLVMTypeRef wide = LLVMVectorType(tg_emit_int_type(e, bits), lanes);
+        LLVMValueRef ones = LLVMBuildSExt(e->builder, nan, wide, "");
+        return float_logic(e, LLVMOr, both, LLVMBuildBitCast(e->builder, ones, LLVMTypeOf(x), ""));
+    }
     LLVMValueRef all = tg_emit_const_real(LLVMTypeOf(x), (double)__builtin_nanf(""));
-    return LLVMBuildSelect(e->builder, nan, all, float_logic(e, LLVMAnd, first, second), "");
+    return LLVMBuildSelect(e->builder, nan, all, both, "");
 }
 
-/* One side a constant c: picking (c, x) gives x for NaN and for equals; a +0 maximum needs a -0 fixed. */
+/* One side a constant c: picking (c, x) gives x for NaN and for equals; a +0 maximum needs a -0
+ * fixed. */
 static LLVMValueRef emit_minmax(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMValueRef y) {
     bool is_max = op->code == TG_OP_MAX;
     tg_dtype t = op->results[0].type->dtype;
@@ -144,7 +156,8 @@ static LLVMValueRef emit_minmax(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMVa
     return tg_emit_minmax(e, t, is_max, x, y);
 }
 
-/* ---- unary -------------------------------------------------------------------------------------- */
+/* ---- unary --------------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_neg_abs(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     const tg_type *t = op->results[0].type;
@@ -170,16 +183,21 @@ static LLVMValueRef emit_neg_abs(tg_emitter *e, tg_op *op, LLVMValueRef x) {
 
 static LLVMValueRef emit_math(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     switch ((int)tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT)) {
-    case TG_MATH_SQRT: return tg_emit_intrinsic1(e, "llvm.sqrt", x);
-    case TG_MATH_FLOOR: return tg_emit_intrinsic1(e, "llvm.floor", x);
-    case TG_MATH_CEIL: return tg_emit_intrinsic1(e, "llvm.ceil", x);
-    case TG_MATH_ROUND: return tg_emit_intrinsic1(e, "llvm.roundeven", x);
+    case TG_MATH_SQRT:
+        return tg_emit_intrinsic1(e, "llvm.sqrt", x);
+    case TG_MATH_FLOOR:
+        return tg_emit_intrinsic1(e, "llvm.floor", x);
+    case TG_MATH_CEIL:
+        return tg_emit_intrinsic1(e, "llvm.ceil", x);
+    case TG_MATH_ROUND:
+        return tg_emit_intrinsic1(e, "llvm.roundeven", x);
     }
     tg_emit_refuse(e, op, "the function was not expanded before code generation");
     return NULL;
 }
 
-/* ---- conversion --------------------------------------------------------------------------------- */
+/* ---- conversion ---------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef float_to_float(tg_emitter *e, tg_op *op, const tg_type *from, const tg_type *to,
                                    LLVMValueRef x) {
@@ -206,9 +224,11 @@ static LLVMValueRef float_to_float(tg_emitter *e, tg_op *op, const tg_type *from
     return NULL;
 }
 
-static LLVMValueRef int_to_int(tg_emitter *e, const tg_type *from, const tg_type *to, LLVMValueRef x) {
+static LLVMValueRef int_to_int(tg_emitter *e, const tg_type *from, const tg_type *to,
+                               LLVMValueRef x) {
     LLVMTypeRef type = tg_emit_type(e, to);
-    int have = from->dtype == TG_DT_BOOL ? 1 : tg_dtype_bits(from->dtype), want = tg_dtype_bits(to->dtype);
+    int have = from->dtype == TG_DT_BOOL ? 1 : tg_dtype_bits(from->dtype),
+        want = tg_dtype_bits(to->dtype);
     if (want == have) {
         return x;
     }
@@ -246,7 +266,8 @@ static LLVMValueRef emit_cast(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     if (from_float) {
         LLVMTypeRef overload[2] = {type, LLVMTypeOf(x)};
         return tg_emit_intrinsic(
-            e, tg_dtype_is_signed(to->dtype) ? "llvm.fptosi.sat" : "llvm.fptoui.sat", 2, overload, 1, &x);
+            e, tg_dtype_is_signed(to->dtype) ? "llvm.fptosi.sat" : "llvm.fptoui.sat", 2, overload,
+            1, &x);
     }
     if (to_float) {
         return tg_dtype_is_signed(from->dtype) ? LLVMBuildSIToFP(e->builder, x, type, "")
@@ -279,7 +300,8 @@ static LLVMValueRef emit_bitcast(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     return LLVMBuildBitCast(e->builder, x, tg_emit_type(e, to), "");
 }
 
-/* ---- comparison --------------------------------------------------------------------------------- */
+/* ---- comparison ---------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_cmp(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMValueRef y) {
     static const LLVMRealPredicate real[] = {LLVMRealOEQ, LLVMRealUNE, LLVMRealOLT,
@@ -301,17 +323,22 @@ static LLVMValueRef emit_cmp(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMValue
     return LLVMBuildICmp(e->builder, is_signed ? sign[p] : nosign[p], x, y, "");
 }
 
-/* ---- dispatch ----------------------------------------------------------------------------------- */
+/* ---- dispatch -----------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_binary(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMValueRef y) {
     const tg_type *t = op->results[0].type;
     LLVMBuilderRef b = e->builder;
     bool f = is_float_value(t);
     switch ((int)op->code) {
-    case TG_OP_ADD: return f ? LLVMBuildFAdd(b, x, y, "") : LLVMBuildAdd(b, x, y, "");
-    case TG_OP_SUB: return f ? LLVMBuildFSub(b, x, y, "") : LLVMBuildSub(b, x, y, "");
-    case TG_OP_MUL: return f ? LLVMBuildFMul(b, x, y, "") : LLVMBuildMul(b, x, y, "");
-    case TG_OP_DIV: return f ? LLVMBuildFDiv(b, x, y, "") : emit_divrem(e, t, false, x, y);
+    case TG_OP_ADD:
+        return f ? LLVMBuildFAdd(b, x, y, "") : LLVMBuildAdd(b, x, y, "");
+    case TG_OP_SUB:
+        return f ? LLVMBuildFSub(b, x, y, "") : LLVMBuildSub(b, x, y, "");
+    case TG_OP_MUL:
+        return f ? LLVMBuildFMul(b, x, y, "") : LLVMBuildMul(b, x, y, "");
+    case TG_OP_DIV:
+        return f ? LLVMBuildFDiv(b, x, y, "") : emit_divrem(e, t, false, x, y);
     case TG_OP_REM:
         if (f) {
             tg_emit_refuse(e, op, "a float remainder was not expanded before code generation");
@@ -319,21 +346,34 @@ static LLVMValueRef emit_binary(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMVa
         }
         return emit_divrem(e, t, true, x, y);
     case TG_OP_MIN:
-    case TG_OP_MAX: return emit_minmax(e, op, x, y);
-    case TG_OP_AND: return LLVMBuildAnd(b, x, y, "");
-    case TG_OP_OR: return LLVMBuildOr(b, x, y, "");
-    case TG_OP_XOR: return LLVMBuildXor(b, x, y, "");
+    case TG_OP_MAX:
+        return emit_minmax(e, op, x, y);
+    case TG_OP_AND:
+        return LLVMBuildAnd(b, x, y, "");
+    case TG_OP_OR:
+        return LLVMBuildOr(b, x, y, "");
+    case TG_OP_XOR:
+        return LLVMBuildXor(b, x, y, "");
     case TG_OP_SHL:
-    case TG_OP_SHR: return emit_shift(e, op, x, y);
-    case TG_OP_CMP: return emit_cmp(e, op, x, y);
+    case TG_OP_SHR:
+        return emit_shift(e, op, x, y);
+    case TG_OP_CMP:
+        return emit_cmp(e, op, x, y);
     }
     return NULL;
 }
 
 static bool arithmetic_on_storage(const tg_op *op) {
     switch ((int)op->code) {
-    case TG_OP_ADD: case TG_OP_SUB: case TG_OP_MUL: case TG_OP_DIV: case TG_OP_REM: case TG_OP_MIN:
-    case TG_OP_MAX: case TG_OP_FMA: case TG_OP_MATH:
+    case TG_OP_ADD:
+    case TG_OP_SUB:
+    case TG_OP_MUL:
+    case TG_OP_DIV:
+    case TG_OP_REM:
+    case TG_OP_MIN:
+    case TG_OP_MAX:
+    case TG_OP_FMA:
+    case TG_OP_MATH:
         return is_storage_float(op->results[0].type);
     }
     return false;
@@ -353,13 +393,20 @@ LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op) {
     LLVMValueRef z = op->n_operands > 2 ? tg_emit_operand(e, op, 2) : NULL;
     switch ((int)op->code) {
     case TG_OP_NEG:
-    case TG_OP_ABS: return emit_neg_abs(e, op, x);
-    case TG_OP_NOT: return LLVMBuildNot(b, x, "");
-    case TG_OP_POPCOUNT: return tg_emit_intrinsic1(e, "llvm.ctpop", x);
-    case TG_OP_MATH: return emit_math(e, op, x);
-    case TG_OP_CAST: return emit_cast(e, op, x);
-    case TG_OP_BITCAST: return emit_bitcast(e, op, x);
-    case TG_OP_SELECT: return LLVMBuildSelect(b, x, y, z, "");
+    case TG_OP_ABS:
+        return emit_neg_abs(e, op, x);
+    case TG_OP_NOT:
+        return LLVMBuildNot(b, x, "");
+    case TG_OP_POPCOUNT:
+        return tg_emit_intrinsic1(e, "llvm.ctpop", x);
+    case TG_OP_MATH:
+        return emit_math(e, op, x);
+    case TG_OP_CAST:
+        return emit_cast(e, op, x);
+    case TG_OP_BITCAST:
+        return emit_bitcast(e, op, x);
+    case TG_OP_SELECT:
+        return LLVMBuildSelect(b, x, y, z, "");
     case TG_OP_FMA:
         if (is_float_value(op->results[0].type)) {
             LLVMTypeRef type = LLVMTypeOf(x);
@@ -371,7 +418,8 @@ LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op) {
     return emit_binary(e, op, x, y);
 }
 
-/* ---- reduction of a vector ---------------------------------------------------------------------- */
+/* ---- reduction of a vector ----------------------------------------------------------------------
+ */
 
 static LLVMValueRef half_of(tg_emitter *e, LLVMValueRef v, unsigned first, unsigned count) {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
@@ -387,10 +435,14 @@ static LLVMValueRef combine(tg_emitter *e, tg_dtype t, tg_reduce_kind kind, LLVM
                             LLVMValueRef y) {
     bool f = tg_dtype_is_float(t);
     switch ((int)kind) {
-    case TG_RED_SUM: return f ? LLVMBuildFAdd(e->builder, x, y, "") : LLVMBuildAdd(e->builder, x, y, "");
-    case TG_RED_PROD: return f ? LLVMBuildFMul(e->builder, x, y, "") : LLVMBuildMul(e->builder, x, y, "");
-    case TG_RED_MIN: return tg_emit_minmax(e, t, false, x, y);
-    case TG_RED_MAX: return tg_emit_minmax(e, t, true, x, y);
+    case TG_RED_SUM:
+        return f ? LLVMBuildFAdd(e->builder, x, y, "") : LLVMBuildAdd(e->builder, x, y, "");
+    case TG_RED_PROD:
+        return f ? LLVMBuildFMul(e->builder, x, y, "") : LLVMBuildMul(e->builder, x, y, "");
+    case TG_RED_MIN:
+        return tg_emit_minmax(e, t, false, x, y);
+    case TG_RED_MAX:
+        return tg_emit_minmax(e, t, true, x, y);
     }
     return NULL;
 }
@@ -435,7 +487,8 @@ LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op) {
     return odd ? combine(e, t->dtype, kind, v, odd) : v;
 }
 
-/* ---- machine instructions ----------------------------------------------------------------------- */
+/* ---- machine instructions -----------------------------------------------------------------------
+ */
 
 typedef struct machine_row {
     const char *name, *llvm_name;

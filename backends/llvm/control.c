@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions and structured control flow. A region becomes a run of basic blocks; region arguments and
- * the results of for, while and if become phis.
+ * Functions and structured control flow. A region becomes a run of basic blocks; region arguments
+ * and the results of for, while and if become phis.
  *
  *   for:    [guard lo < hi] ─▶ body(iv, carried) ─▶ latch ─▶ body | exit      (tested at the end)
  *   while:  head(carried) ─▶ cond region ─▶ body ─▶ head | exit
@@ -35,14 +35,15 @@ static LLVMValueRef phi_from(tg_emitter *e, LLVMTypeRef type, LLVMValueRef first
     return phi;
 }
 
-/* ---- loops ------------------------------------------------------------------------------------ */
+/* ---- loops ------------------------------------------------------------------------------------
+ */
 
 /* Attaches !llvm.loop with the named hint (and count, when positive) to a latch branch. */
 static void loop_hint(tg_emitter *e, LLVMValueRef branch, const char *hint, int64_t count) {
     LLVMMetadataRef parts[2];
     parts[0] = LLVMMDStringInContext2(e->context, hint, strlen(hint));
-    parts[1] = LLVMValueAsMetadata(
-        LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)count, 0));
+    parts[1] =
+        LLVMValueAsMetadata(LLVMConstInt(LLVMInt32TypeInContext(e->context), (uint64_t)count, 0));
     LLVMMetadataRef property = LLVMMDNodeInContext2(e->context, parts, count > 0 ? 2 : 1);
     LLVMMetadataRef self = LLVMTemporaryMDNode(e->context, NULL, 0);
     LLVMMetadataRef both[2] = {self, property};
@@ -70,8 +71,8 @@ static LLVMValueRef const_i64(tg_emitter *e, int64_t v) {
  * iv + step may pass INT64_MAX on the last trip. With step 1 it cannot; else the latch compares the
  * old iv with hi - step, saturated, so the sum is used only when it stays below hi.
  */
-static LLVMValueRef latch_condition(tg_emitter *e, LLVMValueRef iv, LLVMValueRef next, LLVMValueRef hi,
-                                    LLVMValueRef last) {
+static LLVMValueRef latch_condition(tg_emitter *e, LLVMValueRef iv, LLVMValueRef next,
+                                    LLVMValueRef hi, LLVMValueRef last) {
     return last ? LLVMBuildICmp(e->builder, LLVMIntSLT, iv, last, "")
                 : LLVMBuildICmp(e->builder, LLVMIntSLT, next, hi, "");
 }
@@ -89,16 +90,18 @@ static int count_ops(const tg_region *r, int limit) {
 }
 
 /*
- * LLVM's loop strength reduction turns every address of a large loop body into an induction variable
- * and then runs out of registers: on the 6x16 product it takes half of the compile time and makes 70 %
- * more spill code than base + index addressing. It cannot be switched off for one compile, but it
- * leaves alone what it cannot analyse, so in large bodies the index passes through an empty asm.
+ * LLVM's loop strength reduction turns every address of a large loop body into an induction
+ * variable and then runs out of registers: on the 6x16 product it takes half of the compile time
+ * and makes 70 % more spill code than base + index addressing. It cannot be switched off for one
+ * compile, but it leaves alone what it cannot analyse, so in large bodies the index passes through
+ * an empty asm.
  */
 enum { LARGE_BODY = 32 };
 
 static LLVMValueRef opaque(tg_emitter *e, LLVMValueRef iv) {
     LLVMTypeRef i64 = LLVMTypeOf(iv), type = LLVMFunctionType(i64, &i64, 1, 0);
-    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+    LLVMValueRef nothing =
+        LLVMGetInlineAsm(type, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
     return LLVMBuildCall2(e->builder, type, nothing, &iv, 1, "");
 }
 
@@ -145,7 +148,8 @@ static void emit_for(tg_emitter *e, tg_op *op) {
     }
 }
 
-/* ---- trap -------------------------------------------------------------------------------------- */
+/* ---- trap --------------------------------------------------------------------------------------
+ */
 
 /* Writes the line of `span` to the report unless one is there already. */
 static void record_line(tg_emitter *e, tg_span span) {
@@ -156,9 +160,9 @@ static void record_line(tg_emitter *e, tg_span span) {
     if (span.source) {
         tg_source_position(span.source, span.begin, &line, &col);
     }
-    LLVMValueRef swap = LLVMBuildAtomicCmpXchg(e->builder, e->report, const_i64(e, 0),
-                                               const_i64(e, line), LLVMAtomicOrderingMonotonic,
-                                               LLVMAtomicOrderingMonotonic, 0);
+    LLVMValueRef swap =
+        LLVMBuildAtomicCmpXchg(e->builder, e->report, const_i64(e, 0), const_i64(e, line),
+                               LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, 0);
     LLVMSetAlignment(swap, 8);
 }
 
@@ -192,7 +196,8 @@ static void trap_if(tg_emitter *e, tg_span span, LLVMValueRef cond, int64_t code
     go_to(e, good);
 }
 
-/* ---- while, if --------------------------------------------------------------------------------- */
+/* ---- while, if ---------------------------------------------------------------------------------
+ */
 
 static void emit_while(tg_emitter *e, tg_op *op) {
     LLVMBuilderRef b = e->builder;
@@ -251,7 +256,8 @@ static void emit_if(tg_emitter *e, tg_op *op) {
     }
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------- */
+/* ---- dispatch ----------------------------------------------------------------------------------
+ */
 
 static void emit_trap(tg_emitter *e, tg_op *op) {
     LLVMValueRef cond = tg_emit_operand(e, op, 0);
@@ -270,37 +276,105 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
         return;
     }
     switch (op->code) {
-    case TG_OP_FOR: emit_for(e, op); return;
-    case TG_OP_WHILE: emit_while(e, op); return;
-    case TG_OP_IF: emit_if(e, op); return;
+    case TG_OP_FOR:
+        emit_for(e, op);
+        return;
+    case TG_OP_WHILE:
+        emit_while(e, op);
+        return;
+    case TG_OP_IF:
+        emit_if(e, op);
+        return;
     case TG_OP_ASSERT:
-    case TG_OP_TRAP: emit_trap(e, op); return;
-    case TG_OP_YIELD: return;
+    case TG_OP_TRAP:
+        emit_trap(e, op);
+        return;
+    case TG_OP_YIELD:
+        return;
 
-    case TG_OP_CONST_INT: case TG_OP_CONST_FLOAT: case TG_OP_ADD: case TG_OP_SUB: case TG_OP_MUL:
-    case TG_OP_DIV: case TG_OP_REM: case TG_OP_MIN: case TG_OP_MAX: case TG_OP_NEG: case TG_OP_ABS:
-    case TG_OP_FMA: case TG_OP_AND: case TG_OP_OR: case TG_OP_XOR: case TG_OP_NOT: case TG_OP_SHL:
-    case TG_OP_SHR: case TG_OP_POPCOUNT: case TG_OP_CMP: case TG_OP_SELECT: case TG_OP_MATH:
-    case TG_OP_CAST: case TG_OP_BITCAST:
+    case TG_OP_CONST_INT:
+    case TG_OP_CONST_FLOAT:
+    case TG_OP_ADD:
+    case TG_OP_SUB:
+    case TG_OP_MUL:
+    case TG_OP_DIV:
+    case TG_OP_REM:
+    case TG_OP_MIN:
+    case TG_OP_MAX:
+    case TG_OP_NEG:
+    case TG_OP_ABS:
+    case TG_OP_FMA:
+    case TG_OP_AND:
+    case TG_OP_OR:
+    case TG_OP_XOR:
+    case TG_OP_NOT:
+    case TG_OP_SHL:
+    case TG_OP_SHR:
+    case TG_OP_POPCOUNT:
+    case TG_OP_CMP:
+    case TG_OP_SELECT:
+    case TG_OP_MATH:
+    case TG_OP_CAST:
+    case TG_OP_BITCAST:
         x = tg_emit_arith(e, op);
         break;
-    case TG_OP_REDUCEV: x = tg_emit_reducev(e, op); break;
-    case TG_OP_INTRINSIC: x = tg_emit_machine_row(e, op); break;
+    case TG_OP_REDUCEV:
+        x = tg_emit_reducev(e, op);
+        break;
+    case TG_OP_INTRINSIC:
+        x = tg_emit_machine_row(e, op);
+        break;
 
-    case TG_OP_SLOT: case TG_OP_ALLOCA: case TG_OP_GEP: case TG_OP_LOADM: case TG_OP_STOREM:
-    case TG_OP_GATHERM: case TG_OP_SCATTERM: case TG_OP_PREFETCH: case TG_OP_MEMSET:
-    case TG_OP_MEMCPY: case TG_OP_SPLAT: case TG_OP_EXTRACT: case TG_OP_INSERT: case TG_OP_SHUFFLE:
-    case TG_OP_LANES: case TG_OP_PMASK: case TG_OP_ATOMICM:
+    case TG_OP_SLOT:
+    case TG_OP_ALLOCA:
+    case TG_OP_GEP:
+    case TG_OP_LOADM:
+    case TG_OP_STOREM:
+    case TG_OP_GATHERM:
+    case TG_OP_SCATTERM:
+    case TG_OP_PREFETCH:
+    case TG_OP_MEMSET:
+    case TG_OP_MEMCPY:
+    case TG_OP_SPLAT:
+    case TG_OP_EXTRACT:
+    case TG_OP_INSERT:
+    case TG_OP_SHUFFLE:
+    case TG_OP_LANES:
+    case TG_OP_PMASK:
+    case TG_OP_ATOMICM:
         x = tg_emit_memory(e, op);
         break;
 
-    case TG_OP_IOTA: case TG_OP_SYM: case TG_OP_DIM: case TG_OP_SPAN: case TG_OP_SPAN_MASK:
-    case TG_OP_PRESENT: case TG_OP_LOAD: case TG_OP_STORE: case TG_OP_ATOMIC: case TG_OP_VIEW:
-    case TG_OP_BROADCAST: case TG_OP_RESHAPE: case TG_OP_PERMUTE: case TG_OP_SLICE:
-    case TG_OP_CONCAT: case TG_OP_LOCAL_GATHER: case TG_OP_RNG: case TG_OP_REDUCE: case TG_OP_SCAN:
-    case TG_OP_SORT: case TG_OP_TOPK: case TG_OP_RANK_BY_KEY: case TG_OP_COMPRESS:
-    case TG_OP_HISTOGRAM: case TG_OP_SCATTER_ADD: case TG_OP_DOT: case TG_OP_PRINT:
-    case TG_OP_ASSUME: case TG_OP_EXTERN: case TG_OP_COUNT:
+    case TG_OP_IOTA:
+    case TG_OP_SYM:
+    case TG_OP_DIM:
+    case TG_OP_SPAN:
+    case TG_OP_SPAN_MASK:
+    case TG_OP_PRESENT:
+    case TG_OP_LOAD:
+    case TG_OP_STORE:
+    case TG_OP_ATOMIC:
+    case TG_OP_VIEW:
+    case TG_OP_BROADCAST:
+    case TG_OP_RESHAPE:
+    case TG_OP_PERMUTE:
+    case TG_OP_SLICE:
+    case TG_OP_CONCAT:
+    case TG_OP_LOCAL_GATHER:
+    case TG_OP_RNG:
+    case TG_OP_REDUCE:
+    case TG_OP_SCAN:
+    case TG_OP_SORT:
+    case TG_OP_TOPK:
+    case TG_OP_RANK_BY_KEY:
+    case TG_OP_COMPRESS:
+    case TG_OP_HISTOGRAM:
+    case TG_OP_SCATTER_ADD:
+    case TG_OP_DOT:
+    case TG_OP_PRINT:
+    case TG_OP_ASSUME:
+    case TG_OP_EXTERN:
+    case TG_OP_COUNT:
         tg_emit_refuse(e, op, "it does not belong to the loop level");
         break;
     }
@@ -309,7 +383,8 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
     }
 }
 
-/* ---- functions --------------------------------------------------------------------------------- */
+/* ---- functions ---------------------------------------------------------------------------------
+ */
 
 static bool any_nontemporal(const tg_region *r) {
     for (const tg_op *op = r->first; op; op = op->next) {
@@ -332,8 +407,8 @@ static void enum_attribute(tg_emitter *e, unsigned where, const char *name, uint
 
 static void string_attribute(tg_emitter *e, const char *name, const char *value) {
     LLVMAddAttributeAtIndex(e->function, (unsigned)LLVMAttributeFunctionIndex,
-                            LLVMCreateStringAttribute(e->context, name, (unsigned)strlen(name), value,
-                                                      (unsigned)strlen(value)));
+                            LLVMCreateStringAttribute(e->context, name, (unsigned)strlen(name),
+                                                      value, (unsigned)strlen(value)));
 }
 
 /*
@@ -376,8 +451,7 @@ void tg_emit_function(tg_emitter *e, tg_func *f) {
     for (int i = 0; i < n; i++) {
         params[i] = tg_emit_type(e, f->body->args[i]->type);
     }
-    LLVMTypeRef type =
-        LLVMFunctionType(LLVMInt32TypeInContext(e->context), params, (unsigned)n, 0);
+    LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(e->context), params, (unsigned)n, 0);
     e->func = f;
     e->function = LLVMAddFunction(e->module, f->name, type);
     LLVMSetVisibility(e->function, LLVMHiddenVisibility);

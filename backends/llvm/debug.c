@@ -26,9 +26,9 @@ void tg_emit_debug_begin(tg_emitter *e, tg_module *m) {
     }
     e->debug = LLVMCreateDIBuilder(e->module);
     e->debug_file = LLVMDIBuilderCreateFile(e->debug, src->name, strlen(src->name), ".", 1);
-    LLVMDIBuilderCreateCompileUnit(e->debug, LLVMDWARFSourceLanguageC11, e->debug_file, "tegula", 6, 1,
-                                   "", 0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "", 0, "",
-                                   0);
+    LLVMDIBuilderCreateCompileUnit(e->debug, LLVMDWARFSourceLanguageC11, e->debug_file, "tegula", 6,
+                                   1, "", 0, 0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "",
+                                   0, "", 0);
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
     LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
                       LLVMValueAsMetadata(LLVMConstInt(i32, LLVMDebugMetadataVersion(), 0)));
@@ -70,14 +70,16 @@ void tg_emit_debug_function(tg_emitter *e, tg_func *f) {
         LLVMDIBuilderCreateSubroutineType(e->debug, e->debug_file, NULL, 0, LLVMDIFlagZero);
     LLVMMetadataRef own = e->debug_file;
     if (f->span.source) {
-        own = LLVMDIBuilderCreateFile(e->debug, f->span.source->name, strlen(f->span.source->name), ".", 1);
+        own = LLVMDIBuilderCreateFile(e->debug, f->span.source->name, strlen(f->span.source->name),
+                                      ".", 1);
     }
-    e->debug_scope = LLVMDIBuilderCreateFunction(
-        e->debug, own, f->name, strlen(f->name), f->name, strlen(f->name), own,
-        (unsigned)line, type, 0, 1, (unsigned)line, LLVMDIFlagZero, 1);
+    e->debug_scope = LLVMDIBuilderCreateFunction(e->debug, own, f->name, strlen(f->name), f->name,
+                                                 strlen(f->name), own, (unsigned)line, type, 0, 1,
+                                                 (unsigned)line, LLVMDIFlagZero, 1);
     LLVMSetSubprogram(e->function, e->debug_scope);
-    LLVMSetCurrentDebugLocation2(e->builder, LLVMDIBuilderCreateDebugLocation(
-                                                 e->context, (unsigned)line, 0, e->debug_scope, NULL));
+    LLVMSetCurrentDebugLocation2(
+        e->builder,
+        LLVMDIBuilderCreateDebugLocation(e->context, (unsigned)line, 0, e->debug_scope, NULL));
 }
 
 void tg_emit_debug_location(tg_emitter *e, tg_span span) {

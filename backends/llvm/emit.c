@@ -14,7 +14,8 @@
 
 #include "backends/llvm/emit.h"
 
-/* ---- types and values --------------------------------------------------------------------------- */
+/* ---- types and values ---------------------------------------------------------------------------
+ */
 
 LLVMTypeRef tg_emit_int_type(tg_emitter *e, unsigned bits) {
     return LLVMIntTypeInContext(e->context, bits);
@@ -34,7 +35,9 @@ LLVMTypeRef tg_emit_dtype(tg_emitter *e, tg_dtype t) {
     return tg_emit_int_type(e, bits < 8 ? 8u : (unsigned)bits);
 }
 
-unsigned tg_emit_lanes(const tg_type *t) { return t->kind == TG_TY_VEC ? (unsigned)t->shape[0] : 0; }
+unsigned tg_emit_lanes(const tg_type *t) {
+    return t->kind == TG_TY_VEC ? (unsigned)t->shape[0] : 0;
+}
 
 LLVMTypeRef tg_emit_like(tg_emitter *e, const tg_type *t, LLVMTypeRef elem) {
     (void)e;
@@ -57,8 +60,8 @@ LLVMValueRef tg_emit_get(tg_emitter *e, const tg_value *v) {
     }
     if (!e->failed) {
         e->failed = true;
-        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "internal error: `%s` uses a value before it is made",
-                 e->func->name);
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0},
+                 "internal error: `%s` uses a value before it is made", e->func->name);
     }
     return LLVMGetPoison(tg_emit_type(e, v->type));
 }
@@ -135,7 +138,8 @@ void tg_emit_refuse(tg_emitter *e, const tg_op *op, const char *why) {
              tg_op_info_get(op->code)->name, e->machine->name, why);
 }
 
-/* ---- target ------------------------------------------------------------------------------------- */
+/* ---- target -------------------------------------------------------------------------------------
+ */
 
 static void init_targets(void) {
     LLVMInitializeX86TargetInfo();
@@ -158,13 +162,14 @@ static bool starts_with(const char *s, const char *prefix) {
 
 static bool open_target(tg_emitter *e) {
     static const LLVMCodeGenOptLevel level[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
-                                                LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+                                                LLVMCodeGenLevelDefault,
+                                                LLVMCodeGenLevelAggressive};
     const tg_machine *mc = e->machine;
     LLVMTargetRef target = NULL;
     char *text = NULL;
     if (LLVMGetTargetFromTriple(mc->triple, &target, &text)) {
-        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "LLVM does not know the target %s: %s", mc->triple,
-                 text ? text : "");
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "LLVM does not know the target %s: %s",
+                 mc->triple, text ? text : "");
         LLVMDisposeMessage(text);
         return false;
     }
@@ -178,8 +183,8 @@ static bool open_target(tg_emitter *e) {
     LLVMTargetMachineOptionsSetFeatures(o, features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(o, level[opt]);
     LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
-    LLVMTargetMachineOptionsSetCodeModel(
-        o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium : LLVMCodeModelSmall);
+    LLVMTargetMachineOptionsSetCodeModel(o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium
+                                                                             : LLVMCodeModelSmall);
     if (starts_with(mc->triple, "riscv")) {
         LLVMTargetMachineOptionsSetABI(o, "lp64d");
     }
@@ -204,21 +209,22 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
     }
     char *text = LLVMGetDiagInfoDescription(info);
     e->failed = true;
-    tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s", e->machine->name,
-             text);
+    tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s",
+             e->machine->name, text);
     LLVMDisposeMessage(text);
 }
 
-/* ---- passes and output -------------------------------------------------------------------------- */
+/* ---- passes and output --------------------------------------------------------------------------
+ */
 
 static bool run_passes(tg_emitter *e) {
-    const char *passes =
-        e->options->opt_level == 0
-            ? "function(sroa)"
-        : e->wants_unroll
-            ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-peeling>,sroa,early-cse,"
-              "loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
-            : "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)";
+    const char *passes = e->options->opt_level == 0 ? "function(sroa)"
+                         : e->wants_unroll
+                             ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-"
+                               "peeling>,sroa,early-cse,"
+                               "loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
+                             : "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-"
+                               "fixpoint>,simplifycfg)";
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMErrorRef err = LLVMRunPasses(e->module, passes, e->target, o);
     LLVMDisposePassBuilderOptions(o);
@@ -249,8 +255,7 @@ static bool write_output(tg_emitter *e, output *out) {
     }
     LLVMMemoryBufferRef buffer = NULL;
     char *text = NULL;
-    LLVMCodeGenFileType kind =
-        e->options->emit == TG_LLVM_ASM ? LLVMAssemblyFile : LLVMObjectFile;
+    LLVMCodeGenFileType kind = e->options->emit == TG_LLVM_ASM ? LLVMAssemblyFile : LLVMObjectFile;
     if (LLVMTargetMachineEmitToMemoryBuffer(e->target, e->module, kind, &text, &buffer)) {
         tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s",
                  e->machine->name, text ? text : "");
@@ -272,7 +277,8 @@ static bool check_module(tg_emitter *e) {
     return !bad;
 }
 
-/* ---- the door ----------------------------------------------------------------------------------- */
+/* ---- the door -----------------------------------------------------------------------------------
+ */
 
 static bool region_unrolls(const tg_region *r) {
     for (const tg_op *op = r->first; op; op = op->next) {
@@ -317,7 +323,8 @@ static void compile(void *user) {
     e->builder = LLVMCreateBuilderInContext(e->context);
     if (open_target(e)) {
         emit_functions(e, j->loop);
-        j->ok = !e->failed && check_module(e) && run_passes(e) && write_output(e, &j->out) && !e->failed;
+        j->ok = !e->failed && check_module(e) && run_passes(e) && write_output(e, &j->out) &&
+                !e->failed;
     }
     if (e->target) {
         LLVMDisposeTargetMachine(e->target);
@@ -334,7 +341,10 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
         return TG_E_INVALID;
     }
     pthread_once(&once, init_targets);
-    tg_emitter e = {.machine = machine, .options = options, .arena = a, .sink = sink,
+    tg_emitter e = {.machine = machine,
+                    .options = options,
+                    .arena = a,
+                    .sink = sink,
                     .is_x86 = starts_with(machine->triple, "x86_64")};
     job j = {.emitter = &e, .loop = loop};
     size_t limit = a->env->limit_bytes;
@@ -343,8 +353,8 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
         return TG_E_NOMEM;
     }
     if (fatal) {
-        tg_error(sink, TG_D_BACKEND, (tg_span){0}, "LLVM cannot compile this for %s: %s", machine->name,
-                 fatal);
+        tg_error(sink, TG_D_BACKEND, (tg_span){0}, "LLVM cannot compile this for %s: %s",
+                 machine->name, fatal);
     }
     if (fatal || !j.ok) {
         return TG_E_UNSUPPORTED;

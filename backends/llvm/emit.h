@@ -54,16 +54,18 @@ typedef struct tg_emitter {
     int n_debug_sources;
 } tg_emitter;
 
-/* ---- guard.c ---------------------------------------------------------------------------------- */
+/* ---- guard.c ----------------------------------------------------------------------------------
+ */
 
 /*
- * Runs work(user), on another thread, so that an LLVM fatal error inside ends it instead of the process.
- * Returns NULL when work came back, else why it did not (text in a, or static). After an error whatever
- * LLVM object work used is lost: leaked, never touched again.
+ * Runs work(user), on another thread, so that an LLVM fatal error inside ends it instead of the
+ * process. Returns NULL when work came back, else why it did not (text in a, or static). After an
+ * error whatever LLVM object work used is lost: leaked, never touched again.
  */
 const char *tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user);
 
-/* ---- shared helpers --------------------------------------------------------------------------- */
+/* ---- shared helpers ---------------------------------------------------------------------------
+ */
 
 /* LLVM type of a loop-IR value. Storage types are integers of their width, bool is i1. */
 LLVMTypeRef tg_emit_type(tg_emitter *e, const tg_type *t);
@@ -91,7 +93,8 @@ LLVMBasicBlockRef tg_emit_block(tg_emitter *e, const char *name);
 /* Reports E_UNSUPPORTED for op and marks the compile as failed. */
 void tg_emit_refuse(tg_emitter *e, const tg_op *op, const char *why);
 
-/* ---- per-group emission ----------------------------------------------------------------------- */
+/* ---- per-group emission -----------------------------------------------------------------------
+ */
 
 void tg_emit_function(tg_emitter *e, tg_func *f);
 void tg_emit_op(tg_emitter *e, tg_op *op); /* control.c: dispatch over all ops */

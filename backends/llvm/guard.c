@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LLVM reports "cannot happen" conditions (an instruction it cannot select, say) through a process-wide
- * fatal handler and aborts when the handler returns. Jumping out of the handler would free stack frames
- * whose objects LLVM still has in global lists. So each compile runs on a thread of its own: when the
- * handler is entered there, it hands the reason to the waiting caller and the thread sleeps for ever,
- * its stack intact. A failed compile leaks one sleeping thread; the process goes on.
+ * LLVM reports "cannot happen" conditions (an instruction it cannot select, say) through a
+ * process-wide fatal handler and aborts when the handler returns. Jumping out of the handler would
+ * free stack frames whose objects LLVM still has in global lists. So each compile runs on a thread
+ * of its own: when the handler is entered there, it hands the reason to the waiting caller and the
+ * thread sleeps for ever, its stack intact. A failed compile leaks one sleeping thread; the process
+ * goes on.
  *
- * The handler is installed while at least one compile is under way and removed after, so a host that
- * links LLVM itself keeps its own outside of our calls. The install count and the thread's own guard
- * pointer are this library's only writable state, and nothing outside this file sees them.
+ * The handler is installed while at least one compile is under way and removed after, so a host
+ * that links LLVM itself keeps its own outside of our calls. The install count and the thread's own
+ * guard pointer are this library's only writable state, and nothing outside this file sees them.
  */
 #include <pthread.h>
 #include <setjmp.h>

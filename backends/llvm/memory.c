@@ -29,7 +29,9 @@ static unsigned alignment_of(const tg_op *op, const tg_type *t) {
     return (unsigned)tg_attr_int(op, TG_ATTR_ALIGN, element_bytes(t));
 }
 
-static bool loadable(const tg_type *t) { return t->kind == TG_TY_PTR || tg_dtype_bits(t->dtype) >= 8; }
+static bool loadable(const tg_type *t) {
+    return t->kind == TG_TY_PTR || tg_dtype_bits(t->dtype) >= 8;
+}
 
 static void mark(tg_emitter *e, LLVMValueRef inst, const char *kind, unsigned len, bool with_one) {
     LLVMMetadataRef one =
@@ -48,14 +50,15 @@ static LLVMValueRef as_vector(tg_emitter *e, LLVMValueRef x) {
     return LLVMGetTypeKind(LLVMTypeOf(x)) == LLVMVectorTypeKind ? x : tg_emit_splat(e, x, 1);
 }
 
-/* ---- loads and stores -------------------------------------------------------------------------- */
+/* ---- loads and stores --------------------------------------------------------------------------
+ */
 
 static LLVMValueRef emit_slot(tg_emitter *e, tg_op *op) {
     const tg_type *t = op->results[0].type;
     LLVMValueRef index = LLVMConstInt(LLVMInt64TypeInContext(e->context),
                                       (uint64_t)tg_attr_int(op, TG_ATTR_VALUE_I, 0) * 8, 0);
-    LLVMValueRef at = LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), tg_emit_operand(e, op, 0),
-                                    &index, 1, "");
+    LLVMValueRef at =
+        LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), tg_emit_operand(e, op, 0), &index, 1, "");
     LLVMValueRef x = LLVMBuildLoad2(e->builder, memory_type(e, t), at, "");
     LLVMSetAlignment(x, 8);
     mark(e, x, "invariant.load", 14, false);
@@ -88,8 +91,8 @@ static LLVMValueRef address(tg_emitter *e, LLVMValueRef base, LLVMValueRef index
 static LLVMValueRef masked_load(tg_emitter *e, tg_op *op, LLVMTypeRef type, LLVMValueRef ptr) {
     const tg_type *t = op->results[0].type;
     LLVMValueRef mask = as_vector(e, tg_emit_operand(e, op, 1));
-    LLVMValueRef rest = op->n_operands > 2 ? to_memory(e, t, tg_emit_operand(e, op, 2))
-                                           : LLVMConstNull(type);
+    LLVMValueRef rest =
+        op->n_operands > 2 ? to_memory(e, t, tg_emit_operand(e, op, 2)) : LLVMConstNull(type);
     rest = as_vector(e, rest);
     LLVMTypeRef overload[2] = {LLVMTypeOf(rest), LLVMTypeOf(ptr)};
     LLVMValueRef args[4] = {ptr, const_i32(e, alignment_of(op, t)), mask, rest};
@@ -117,7 +120,8 @@ static void masked_store(tg_emitter *e, tg_op *op, LLVMValueRef ptr, LLVMValueRe
     LLVMValueRef mask = as_vector(e, tg_emit_operand(e, op, 2));
     value = as_vector(e, value);
     LLVMTypeRef overload[2] = {LLVMTypeOf(value), LLVMTypeOf(ptr)};
-    LLVMValueRef args[4] = {value, ptr, const_i32(e, alignment_of(op, tg_operand(op, 1)->type)), mask};
+    LLVMValueRef args[4] = {value, ptr, const_i32(e, alignment_of(op, tg_operand(op, 1)->type)),
+                            mask};
     tg_emit_intrinsic(e, "llvm.masked.store", 2, overload, 4, args);
 }
 
@@ -136,7 +140,8 @@ static void emit_store(tg_emitter *e, tg_op *op) {
     }
 }
 
-/* ---- gathers and scatters ---------------------------------------------------------------------- */
+/* ---- gathers and scatters ----------------------------------------------------------------------
+ */
 
 static LLVMValueRef lane_addresses(tg_emitter *e, tg_op *op) {
     const tg_type *it = tg_operand(op, 1)->type;
@@ -144,7 +149,8 @@ static LLVMValueRef lane_addresses(tg_emitter *e, tg_op *op) {
     LLVMTypeRef wide = tg_emit_like(e, it, LLVMInt64TypeInContext(e->context));
     index = tg_dtype_is_signed(it->dtype) ? LLVMBuildSExt(e->builder, index, wide, "")
                                           : LLVMBuildZExt(e->builder, index, wide, "");
-    return as_vector(e, address(e, tg_emit_operand(e, op, 0), index, tg_attr_int(op, TG_ATTR_BYTES, 1)));
+    return as_vector(
+        e, address(e, tg_emit_operand(e, op, 0), index, tg_attr_int(op, TG_ATTR_BYTES, 1)));
 }
 
 static LLVMValueRef all_true(tg_emitter *e, unsigned lanes) {
@@ -178,7 +184,8 @@ static void emit_scatter(tg_emitter *e, tg_op *op) {
     tg_emit_intrinsic(e, "llvm.masked.scatter", 2, overload, 4, args);
 }
 
-/* ---- block moves, prefetch, atomics ------------------------------------------------------------ */
+/* ---- block moves, prefetch, atomics ------------------------------------------------------------
+ */
 
 static void emit_prefetch(tg_emitter *e, tg_op *op) {
     LLVMValueRef ptr = tg_emit_operand(e, op, 0);
@@ -239,23 +246,25 @@ static LLVMValueRef emit_atomic(tg_emitter *e, tg_op *op) {
         return NULL;
     }
     switch (kind) {
-    case TG_ATOMIC_ADD: break;
+    case TG_ATOMIC_ADD:
+        break;
     case TG_ATOMIC_MIN:
     case TG_ATOMIC_MAX:
         if (is_float) {
             return atomic_minmax_float(e, op, t, kind == TG_ATOMIC_MAX);
         }
-        rmw = kind == TG_ATOMIC_MAX
-                  ? (is_signed ? LLVMAtomicRMWBinOpMax : LLVMAtomicRMWBinOpUMax)
-                  : (is_signed ? LLVMAtomicRMWBinOpMin : LLVMAtomicRMWBinOpUMin);
+        rmw = kind == TG_ATOMIC_MAX ? (is_signed ? LLVMAtomicRMWBinOpMax : LLVMAtomicRMWBinOpUMax)
+                                    : (is_signed ? LLVMAtomicRMWBinOpMin : LLVMAtomicRMWBinOpUMin);
         break;
-    case TG_ATOMIC_CAS: return atomic_cas(e, op, t);
+    case TG_ATOMIC_CAS:
+        return atomic_cas(e, op, t);
     }
     return LLVMBuildAtomicRMW(e->builder, rmw, tg_emit_operand(e, op, 0), tg_emit_operand(e, op, 1),
                               LLVMAtomicOrderingMonotonic, 0);
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------- */
+/* ---- lanes -------------------------------------------------------------------------------------
+ */
 
 static LLVMValueRef lane_numbers(LLVMTypeRef type, unsigned lanes, tg_arena *a) {
     LLVMValueRef *v = TG_NEW_ARRAY(a, LLVMValueRef, lanes);
@@ -277,7 +286,9 @@ static LLVMValueRef emit_pmask(tg_emitter *e, tg_op *op) {
     if (lanes == 0) {
         return LLVMBuildICmp(e->builder, LLVMIntSGT, n, LLVMConstNull(i64), "");
     }
-    unsigned fit = (unsigned)e->machine->vector_bytes / lanes, bits = fit >= 4 ? 32 : fit >= 2 ? 16 : 8;
+    unsigned fit = (unsigned)e->machine->vector_bytes / lanes, bits = fit >= 4   ? 32
+                                                                      : fit >= 2 ? 16
+                                                                                 : 8;
     bits = lanes > 100 && bits < 16 ? 16 : bits;
     n = tg_emit_intrinsic2(e, "llvm.smax", n, LLVMConstNull(i64));
     n = tg_emit_intrinsic2(e, "llvm.smin", n, LLVMConstInt(i64, lanes, 0));
@@ -293,7 +304,8 @@ static LLVMValueRef emit_shuffle(tg_emitter *e, tg_op *op) {
     unsigned n = (unsigned)axes->n_list;
     LLVMValueRef *lane = TG_NEW_ARRAY(e->arena, LLVMValueRef, n);
     for (unsigned i = 0; i < n; i++) {
-        lane[i] = axes->list[i] < 0 ? LLVMGetPoison(i32) : LLVMConstInt(i32, (uint64_t)axes->list[i], 0);
+        lane[i] =
+            axes->list[i] < 0 ? LLVMGetPoison(i32) : LLVMConstInt(i32, (uint64_t)axes->list[i], 0);
     }
     return LLVMBuildShuffleVector(e->builder, tg_emit_operand(e, op, 0), tg_emit_operand(e, op, 1),
                                   LLVMConstVector(lane, n), "");
@@ -316,7 +328,8 @@ static LLVMValueRef emit_lane_constant(tg_emitter *e, tg_op *op) {
     return lanes ? lane_numbers(type, lanes, e->arena) : LLVMConstNull(type);
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------- */
+/* ---- dispatch ----------------------------------------------------------------------------------
+ */
 
 static bool check_loadable(tg_emitter *e, tg_op *op) {
     const tg_type *t = NULL;
@@ -339,16 +352,26 @@ LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op) {
     LLVMBuilderRef b = e->builder;
     unsigned lanes = op->n_results ? tg_emit_lanes(op->results[0].type) : 0;
     switch ((int)op->code) {
-    case TG_OP_SLOT: return emit_slot(e, op);
-    case TG_OP_ALLOCA: return emit_alloca(e, op);
+    case TG_OP_SLOT:
+        return emit_slot(e, op);
+    case TG_OP_ALLOCA:
+        return emit_alloca(e, op);
     case TG_OP_GEP:
         return address(e, tg_emit_operand(e, op, 0), tg_emit_operand(e, op, 1),
                        tg_attr_int(op, TG_ATTR_BYTES, 1));
-    case TG_OP_LOADM: return emit_load(e, op);
-    case TG_OP_STOREM: emit_store(e, op); return NULL;
-    case TG_OP_GATHERM: return emit_gather(e, op);
-    case TG_OP_SCATTERM: emit_scatter(e, op); return NULL;
-    case TG_OP_PREFETCH: emit_prefetch(e, op); return NULL;
+    case TG_OP_LOADM:
+        return emit_load(e, op);
+    case TG_OP_STOREM:
+        emit_store(e, op);
+        return NULL;
+    case TG_OP_GATHERM:
+        return emit_gather(e, op);
+    case TG_OP_SCATTERM:
+        emit_scatter(e, op);
+        return NULL;
+    case TG_OP_PREFETCH:
+        emit_prefetch(e, op);
+        return NULL;
     case TG_OP_MEMSET:
         LLVMBuildMemSet(b, tg_emit_operand(e, op, 0), tg_emit_operand(e, op, 1),
                         tg_emit_operand(e, op, 2), 1);
@@ -357,13 +380,19 @@ LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op) {
         LLVMBuildMemCpy(b, tg_emit_operand(e, op, 0), 1, tg_emit_operand(e, op, 1), 1,
                         tg_emit_operand(e, op, 2));
         return NULL;
-    case TG_OP_SPLAT: return tg_emit_splat(e, tg_emit_operand(e, op, 0), lanes);
+    case TG_OP_SPLAT:
+        return tg_emit_splat(e, tg_emit_operand(e, op, 0), lanes);
     case TG_OP_EXTRACT:
-    case TG_OP_INSERT: return lane_op(e, op);
-    case TG_OP_SHUFFLE: return emit_shuffle(e, op);
-    case TG_OP_LANES: return emit_lane_constant(e, op);
-    case TG_OP_PMASK: return emit_pmask(e, op);
-    case TG_OP_ATOMICM: return emit_atomic(e, op);
+    case TG_OP_INSERT:
+        return lane_op(e, op);
+    case TG_OP_SHUFFLE:
+        return emit_shuffle(e, op);
+    case TG_OP_LANES:
+        return emit_lane_constant(e, op);
+    case TG_OP_PMASK:
+        return emit_pmask(e, op);
+    case TG_OP_ATOMICM:
+        return emit_atomic(e, op);
     }
     return NULL;
 }

@@ -68,7 +68,8 @@ void tg_blob_fail(blob_maker *m, const char *fmt, ...) {
     tg_error(m->sink, TG_D_BACKEND, (tg_span){0}, "object file: %s", text.data);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 
 static bool in_object(const blob_maker *m, uint64_t offset, uint64_t n) {
     return offset <= m->n_obj && n <= m->n_obj - offset;
@@ -86,7 +87,8 @@ static const char *string_at(const blob_maker *m, const blob_section *s, uint64_
 static bool read_header(blob_maker *m) {
     static const unsigned char magic[7] = {0x7F, 'E', 'L', 'F', 2, 1, 1};
     const unsigned char *h = m->obj;
-    if (m->n_obj < ELF_HEADER_BYTES || memcmp(h, magic, sizeof magic) != 0 || tg_blob_get16(h + 16) != 1) {
+    if (m->n_obj < ELF_HEADER_BYTES || memcmp(h, magic, sizeof magic) != 0 ||
+        tg_blob_get16(h + 16) != 1) {
         tg_blob_fail(m, "not a little-endian ELF64 relocatable file");
         return false;
     }
@@ -154,7 +156,8 @@ static bool find_symbols(blob_maker *m) {
     return false;
 }
 
-/* ---- layout ------------------------------------------------------------------------------------- */
+/* ---- layout -------------------------------------------------------------------------------------
+ */
 
 static bool is_loaded(const blob_section *s) {
     return (s->flags & SHF_ALLOC_) && s->n_bytes > 0 && s->type != SHT_X86_UNWIND_ &&
@@ -163,8 +166,9 @@ static bool is_loaded(const blob_section *s) {
 
 static bool check_loaded(blob_maker *m, const blob_section *s) {
     if (s->type != SHT_PROGBITS_ || (s->flags & (SHF_WRITE_ | SHF_TLS_))) {
-        tg_blob_fail(m, "section `%s` (type %u, flags 0x%llx) cannot be part of position-independent code",
-                     s->name, s->type, (unsigned long long)s->flags);
+        tg_blob_fail(
+            m, "section `%s` (type %u, flags 0x%llx) cannot be part of position-independent code",
+            s->name, s->type, (unsigned long long)s->flags);
         return false;
     }
     if (s->align > 4096 || (s->align & (s->align - 1)) != 0 || s->n_bytes > MAX_IMAGE_BYTES) {
@@ -221,7 +225,8 @@ static bool lay_out(blob_maker *m) {
     return true;
 }
 
-/* ---- symbols ------------------------------------------------------------------------------------ */
+/* ---- symbols ------------------------------------------------------------------------------------
+ */
 
 typedef struct elf_symbol {
     const char *name;
@@ -259,7 +264,8 @@ bool tg_blob_import_slot(blob_maker *m, uint32_t i, uint64_t *out) {
 
 bool tg_blob_symbol_at(blob_maker *m, uint32_t i, uint64_t *out) {
     if (i >= m->n_symbols) {
-        tg_blob_fail(m, "a relocation names symbol %u of %llu", i, (unsigned long long)m->n_symbols);
+        tg_blob_fail(m, "a relocation names symbol %u of %llu", i,
+                     (unsigned long long)m->n_symbols);
         return false;
     }
     elf_symbol s = symbol_get(m, i);
@@ -295,7 +301,8 @@ static void export_functions(blob_maker *m, tg_blob *out) {
     }
 }
 
-/* ---- relocation --------------------------------------------------------------------------------- */
+/* ---- relocation ---------------------------------------------------------------------------------
+ */
 
 blob_reloc tg_blob_reloc_get(const blob_maker *m, const blob_section *table, size_t i) {
     const unsigned char *p = m->obj + table->offset + i * ELF_RELA_BYTES;
@@ -322,7 +329,8 @@ static void relocate_section(blob_maker *m, const blob_section *table) {
             tg_blob_fail(m, "a relocation lies outside section `%s`", target->name);
             return;
         }
-        tg_blob_relocate(m, table, i, &r, target->image_offset + r.offset, target->n_bytes - r.offset);
+        tg_blob_relocate(m, table, i, &r, target->image_offset + r.offset,
+                         target->n_bytes - r.offset);
     }
 }
 

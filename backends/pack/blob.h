@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the blob maker: the object as read, the image as laid out, and one relocation routine per
- * architecture. Sources of the formulas: System V psABI for AMD64 (table 4.9), ELF for the Arm 64-bit
- * Architecture (section 5.7), RISC-V psABI (chapter 8).
+ * Inside of the blob maker: the object as read, the image as laid out, and one relocation routine
+ * per architecture. Sources of the formulas: System V psABI for AMD64 (table 4.9), ELF for the Arm
+ * 64-bit Architecture (section 5.7), RISC-V psABI (chapter 8).
  */
 #ifndef TG_PACK_BLOB_H
 #define TG_PACK_BLOB_H

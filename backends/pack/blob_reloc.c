@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Relocations of the three architectures, by number. S is the symbol's image offset, A the addend, P
- * the place. Only forms that do not depend on the load address are applied; the rest are refused by
- * number, so an object that needs more than the image offers never becomes a wrong blob.
+ * Relocations of the three architectures, by number. S is the symbol's image offset, A the addend,
+ * P the place. Only forms that do not depend on the load address are applied; the rest are refused
+ * by number, so an object that needs more than the image offers never becomes a wrong blob.
  */
 #include "backends/pack/blob.h"
 
@@ -15,10 +15,12 @@ typedef struct fix {
 } fix;
 
 static void unknown(const fix *f) {
-    tg_blob_fail(f->m, "relocation type %u is not supported for machine %u", f->r->type, f->m->machine);
+    tg_blob_fail(f->m, "relocation type %u is not supported for machine %u", f->r->type,
+                 f->m->machine);
 }
 
-/* False, after a diagnostic, when fewer than n bytes are left or v does not fit in `bits` signed. */
+/* False, after a diagnostic, when fewer than n bytes are left or v does not fit in `bits` signed.
+ */
 static bool fits(const fix *f, uint64_t n, int64_t v, int bits) {
     if (f->room < n) {
         tg_blob_fail(f->m, "a relocation passes the end of its section");
@@ -40,13 +42,23 @@ static int64_t relative(const fix *f, uint64_t target) {
     return (int64_t)(target + (uint64_t)f->r->addend - f->place);
 }
 
-/* ---- x86-64 -------------------------------------------------------------------------------------- */
+/* ---- x86-64
+ * -------------------------------------------------------------------------------------- */
 
 static void relocate_x86(const fix *f) {
-    enum { NONE = 0, PC32 = 2, PLT32 = 4, GOTPCREL = 9, PC64 = 24, GOTPCRELX = 41, REX_GOTPCRELX = 42 };
+    enum {
+        NONE = 0,
+        PC32 = 2,
+        PLT32 = 4,
+        GOTPCREL = 9,
+        PC64 = 24,
+        GOTPCRELX = 41,
+        REX_GOTPCRELX = 42
+    };
     uint64_t target;
     switch (f->r->type) {
-    case NONE: return;
+    case NONE:
+        return;
     case GOTPCREL:
     case GOTPCRELX:
     case REX_GOTPCRELX: /* an import's slot is its table entry */
@@ -62,7 +74,9 @@ static void relocate_x86(const fix *f) {
             return;
         }
         break;
-    default: unknown(f); return;
+    default:
+        unknown(f);
+        return;
     }
     int64_t v = relative(f, target);
     if (f->r->type == PC64) {
@@ -74,10 +88,12 @@ static void relocate_x86(const fix *f) {
     }
 }
 
-/* ---- AArch64 ------------------------------------------------------------------------------------- */
+/* ---- AArch64
+ * ------------------------------------------------------------------------------------- */
 
 static void put_adr(const fix *f, int64_t v) {
-    put_bits(f, 3u << 29 | 0x7FFFFu << 5, (uint32_t)(v & 3) << 29 | (uint32_t)(v >> 2 & 0x7FFFF) << 5);
+    put_bits(f, 3u << 29 | 0x7FFFFu << 5,
+             (uint32_t)(v & 3) << 29 | (uint32_t)(v >> 2 & 0x7FFFF) << 5);
 }
 
 /* Low 12 bits of the target into a load, store or add with the given scale. */
@@ -92,9 +108,22 @@ static void put_low12(const fix *f, uint64_t target, int scale_log2) {
 
 static void relocate_aarch64(const fix *f) {
     enum {
-        NONE = 0, PREL64 = 260, PREL32 = 261, LD_LO19 = 273, ADR_LO21 = 274, ADR_PG = 275, ADD_LO12 = 277,
-        LDST8 = 278, TSTBR14 = 279, CONDBR19 = 280, JUMP26 = 282, CALL26 = 283, LDST16 = 284, LDST32 = 285,
-        LDST64 = 286, LDST128 = 299
+        NONE = 0,
+        PREL64 = 260,
+        PREL32 = 261,
+        LD_LO19 = 273,
+        ADR_LO21 = 274,
+        ADR_PG = 275,
+        ADD_LO12 = 277,
+        LDST8 = 278,
+        TSTBR14 = 279,
+        CONDBR19 = 280,
+        JUMP26 = 282,
+        CALL26 = 283,
+        LDST16 = 284,
+        LDST32 = 285,
+        LDST64 = 286,
+        LDST128 = 299
     };
     uint64_t s;
     if (f->r->type == NONE) {
@@ -144,21 +173,48 @@ static void relocate_aarch64(const fix *f) {
         }
         return;
     case ADD_LO12:
-    case LDST8: put_low12(f, s, 0); return;
-    case LDST16: put_low12(f, s, 1); return;
-    case LDST32: put_low12(f, s, 2); return;
-    case LDST64: put_low12(f, s, 3); return;
-    case LDST128: put_low12(f, s, 4); return;
-    default: unknown(f); return;
+    case LDST8:
+        put_low12(f, s, 0);
+        return;
+    case LDST16:
+        put_low12(f, s, 1);
+        return;
+    case LDST32:
+        put_low12(f, s, 2);
+        return;
+    case LDST64:
+        put_low12(f, s, 3);
+        return;
+    case LDST128:
+        put_low12(f, s, 4);
+        return;
+    default:
+        unknown(f);
+        return;
     }
 }
 
-/* ---- RISC-V --------------------------------------------------------------------------------------- */
+/* ---- RISC-V
+ * --------------------------------------------------------------------------------------- */
 
 enum {
-    RV_NONE = 0, RV_BRANCH = 16, RV_JAL = 17, RV_CALL = 18, RV_CALL_PLT = 19, RV_GOT_HI20 = 20,
-    RV_PCREL_HI20 = 23, RV_LO12_I = 24, RV_LO12_S = 25, RV_ADD32 = 35, RV_ADD64 = 36, RV_SUB32 = 39,
-    RV_SUB64 = 40, RV_RVC_BRANCH = 44, RV_RVC_JUMP = 45, RV_RELAX = 51, RV_32_PCREL = 57
+    RV_NONE = 0,
+    RV_BRANCH = 16,
+    RV_JAL = 17,
+    RV_CALL = 18,
+    RV_CALL_PLT = 19,
+    RV_GOT_HI20 = 20,
+    RV_PCREL_HI20 = 23,
+    RV_LO12_I = 24,
+    RV_LO12_S = 25,
+    RV_ADD32 = 35,
+    RV_ADD64 = 36,
+    RV_SUB32 = 39,
+    RV_SUB64 = 40,
+    RV_RVC_BRANCH = 44,
+    RV_RVC_JUMP = 45,
+    RV_RELAX = 51,
+    RV_32_PCREL = 57
 };
 
 static uint32_t hi20(int64_t v) { return (uint32_t)(v + 0x800) & 0xFFFFF000u; }
@@ -208,13 +264,15 @@ static void add_to(const fix *f, int bytes, uint64_t v) {
 static void put_jal(const fix *f, int64_t v) {
     uint32_t u = (uint32_t)v;
     put_bits(f, 0xFFFFF000u,
-             (u >> 20 & 1) << 31 | (u >> 1 & 0x3FF) << 21 | (u >> 11 & 1) << 20 | (u >> 12 & 0xFF) << 12);
+             (u >> 20 & 1) << 31 | (u >> 1 & 0x3FF) << 21 | (u >> 11 & 1) << 20 |
+                 (u >> 12 & 0xFF) << 12);
 }
 
 static void put_branch(const fix *f, int64_t v) {
     uint32_t u = (uint32_t)v;
     put_bits(f, 0xFE000F80u,
-             (u >> 12 & 1) << 31 | (u >> 5 & 0x3F) << 25 | (u >> 1 & 0xF) << 8 | (u >> 11 & 1) << 7);
+             (u >> 12 & 1) << 31 | (u >> 5 & 0x3F) << 25 | (u >> 1 & 0xF) << 8 |
+                 (u >> 11 & 1) << 7);
 }
 
 static void put_call(const fix *f, int64_t v) {
@@ -268,12 +326,18 @@ static void relocate_riscv(const fix *f, const blob_section *table, size_t index
     uint64_t s = 0;
     switch (f->r->type) {
     case RV_NONE:
-    case RV_RELAX: return;
+    case RV_RELAX:
+        return;
     case RV_LO12_I:
-    case RV_LO12_S: relocate_low12(f, table, index); return;
+    case RV_LO12_S:
+        relocate_low12(f, table, index);
+        return;
     case RV_PCREL_HI20:
-    case RV_GOT_HI20: relocate_high20(f); return;
-    default: break;
+    case RV_GOT_HI20:
+        relocate_high20(f);
+        return;
+    default:
+        break;
     }
     if (!tg_blob_symbol_at(f->m, f->r->symbol, &s)) {
         return;
@@ -281,14 +345,28 @@ static void relocate_riscv(const fix *f, const blob_section *table, size_t index
     int64_t v = relative(f, s);
     uint64_t sum = s + (uint64_t)f->r->addend;
     switch (f->r->type) {
-    case RV_ADD32: add_to(f, 4, sum); return;
-    case RV_SUB32: add_to(f, 4, 0 - sum); return;
-    case RV_ADD64: add_to(f, 8, sum); return;
-    case RV_SUB64: add_to(f, 8, 0 - sum); return;
+    case RV_ADD32:
+        add_to(f, 4, sum);
+        return;
+    case RV_SUB32:
+        add_to(f, 4, 0 - sum);
+        return;
+    case RV_ADD64:
+        add_to(f, 8, sum);
+        return;
+    case RV_SUB64:
+        add_to(f, 8, 0 - sum);
+        return;
     case RV_CALL:
-    case RV_CALL_PLT: put_call(f, v); return;
-    case RV_RVC_BRANCH: put_rvc(f, v, false); return;
-    case RV_RVC_JUMP: put_rvc(f, v, true); return;
+    case RV_CALL_PLT:
+        put_call(f, v);
+        return;
+    case RV_RVC_BRANCH:
+        put_rvc(f, v, false);
+        return;
+    case RV_RVC_JUMP:
+        put_rvc(f, v, true);
+        return;
     case RV_JAL:
         if (fits(f, 4, v, 21)) {
             put_jal(f, v);
@@ -304,11 +382,14 @@ static void relocate_riscv(const fix *f, const blob_section *table, size_t index
             tg_blob_put32(f->at, (uint32_t)v);
         }
         return;
-    default: unknown(f); return;
+    default:
+        unknown(f);
+        return;
     }
 }
 
-/* ---- doors ---------------------------------------------------------------------------------------- */
+/* ---- doors
+ * ---------------------------------------------------------------------------------------- */
 
 void tg_blob_relocate(blob_maker *m, const blob_section *table, size_t index, const blob_reloc *r,
                       uint64_t place, uint64_t room_bytes) {
@@ -330,13 +411,15 @@ void tg_blob_stub(blob_maker *m, uint64_t stub, uint64_t slot) {
         tg_blob_put32(p + 2, (uint32_t)(slot - (stub + 6)));
     } else if (m->machine == BLOB_AARCH64) {
         uint32_t pages = (uint32_t)((slot >> 12) - (stub >> 12));
-        tg_blob_put32(p, 0x90000010u | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5); /* adrp x16 */
-        tg_blob_put32(p + 4, 0xF9400210u | (uint32_t)((slot & 0xFFF) >> 3) << 10);       /* ldr x16, [x16] */
-        tg_blob_put32(p + 8, 0xD61F0200u);                                               /* br x16 */
+        tg_blob_put32(p,
+                      0x90000010u | (pages & 3) << 29 | (pages >> 2 & 0x7FFFF) << 5); /* adrp x16 */
+        tg_blob_put32(p + 4, 0xF9400210u | (uint32_t)((slot & 0xFFF) >> 3)
+                                               << 10); /* ldr x16, [x16] */
+        tg_blob_put32(p + 8, 0xD61F0200u);             /* br x16 */
     } else {
         int64_t v = (int64_t)(slot - stub);
-        tg_blob_put32(p, 0x00000E17u | hi20(v));                              /* auipc t3 */
-        tg_blob_put32(p + 4, 0x000E3E03u | (uint32_t)(v & 0xFFF) << 20);      /* ld t3, lo(t3) */
-        tg_blob_put32(p + 8, 0x000E0067u);                                    /* jr t3 */
+        tg_blob_put32(p, 0x00000E17u | hi20(v));                         /* auipc t3 */
+        tg_blob_put32(p + 4, 0x000E3E03u | (uint32_t)(v & 0xFFF) << 20); /* ld t3, lo(t3) */
+        tg_blob_put32(p + 8, 0x000E0067u);                               /* jr t3 */
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one function of a blob under an emulator: driver BLOB IMPORTS_OFFSET FUNCTION_OFFSET IN OUT BYTES.
- * Maps the blob, fills its imports, calls f(in, NULL, out) and writes BYTES of out. Exit 0 when f gave 0.
+ * Runs one function of a blob under an emulator: driver BLOB IMPORTS_OFFSET FUNCTION_OFFSET IN OUT
+ * BYTES. Maps the blob, fills its imports, calls f(in, NULL, out) and writes BYTES of out. Exit 0
+ * when f gave 0.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ int main(int argc, char **argv) {
     if (argc != 7) {
         return 90;
     }
-    unsigned char *code = mmap(NULL, CODE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *code =
+        mmap(NULL, CODE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     unsigned char *in = aligned_alloc(64, DATA), *out = aligned_alloc(64, DATA);
     if (code == MAP_FAILED || !in || !out || read_file(argv[1], code, CODE) <= 0 ||
         read_file(argv[4], in, DATA) < 0) {
@@ -41,10 +43,11 @@ int main(int argc, char **argv) {
     __builtin___clear_cache((char *)code, (char *)code + CODE);
     memset(out, 0, DATA);
     int32_t (*f)(const void *, const void *, void *) =
-        (int32_t(*)(const void *, const void *, void *))(uintptr_t)(code + atol(argv[3]));
+        (int32_t (*)(const void *, const void *, void *))(uintptr_t)(code + atol(argv[3]));
     int32_t r = f(in, NULL, out);
     FILE *o = fopen(argv[5], "wb");
-    if (r != 0 || !o || fwrite(out, 1, (size_t)atol(argv[6]), o) != (size_t)atol(argv[6]) || fclose(o)) {
+    if (r != 0 || !o || fwrite(out, 1, (size_t)atol(argv[6]), o) != (size_t)atol(argv[6]) ||
+        fclose(o)) {
         return 93;
     }
     return 0;

@@ -53,7 +53,8 @@ static bool compile(tg_module *m, const tg_machine *machine, struct tg_test_code
     tg_sink_init(&sink, &out->arena);
     legalise(m, machine);
     bool ok = tg_llvm_emit(m, machine, &options, &out->arena, &sink, &obj, &n_obj) == TG_OK &&
-              tg_blob_from_object(obj, n_obj, &out->arena, &sink, &out->blob) == TG_OK && map_blob(out);
+              tg_blob_from_object(obj, n_obj, &out->arena, &sink, &out->blob) == TG_OK &&
+              map_blob(out);
     if (!ok) {
         print_diagnostics(&sink, &out->arena);
         tg_test_unload(out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The object reader against damage: every truncation and many thousand mutations of real objects of the
- * three architectures end in a blob or a diagnostic, never in a bad access. */
+/* The object reader against damage: every truncation and many thousand mutations of real objects of
+ * the three architectures end in a blob or a diagnostic, never in a bad access. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,14 +23,18 @@ static void build(struct tg_test_func *t) {
     tg_value **a = t->func->body->args;
     tg_value *v = tg_build_loadm(b, tg_type_vec(t->module, TG_DT_F32, 8), a[0], 0);
     v = tg_build_math(b, TG_MATH_EXP2, v);
-    v = tg_build_binary(b, TG_OP_ADD, v, tg_build_cast(b, tg_build1(b, TG_OP_LANES, tg_type_vec(t->module, TG_DT_I32, 8), 0), TG_DT_F32));
+    v = tg_build_binary(
+        b, TG_OP_ADD, v,
+        tg_build_cast(b, tg_build1(b, TG_OP_LANES, tg_type_vec(t->module, TG_DT_I32, 8), 0),
+                      TG_DT_F32));
     tg_build_storem(b, a[2], v, 0);
     tg_value *n = tg_build_loadm(b, tg_type_scalar(t->module, TG_DT_I64), a[1], 0);
     tg_value *cp[3] = {tg_build_gep(b, a[2], tg_build_index(b, 8), 4), a[0], n};
     tg_build_op(b, TG_OP_MEMCPY, 3, cp, 0, NULL, 0);
 }
 
-static const unsigned char *object_for(struct tg_test_func *t, const tg_machine *mc, size_t *out_n) {
+static const unsigned char *object_for(struct tg_test_func *t, const tg_machine *mc,
+                                       size_t *out_n) {
     static const tg_llvm_options options = {.opt_level = 2, .emit = TG_LLVM_OBJECT};
     const unsigned char *obj = NULL;
     tg_sink sink;
@@ -41,7 +45,8 @@ static const unsigned char *object_for(struct tg_test_func *t, const tg_machine 
     return obj;
 }
 
-/* The bytes sit at the end of an exact allocation, where a sanitizer sees the first byte too far. */
+/* The bytes sit at the end of an exact allocation, where a sanitizer sees the first byte too far.
+ */
 static tg_status try(const unsigned char *bytes, size_t n) {
     tg_env env;
     tg_arena arena;

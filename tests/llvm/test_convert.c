@@ -33,7 +33,8 @@ static void build(struct tg_test_func *t, const char *name, const tg_machine *mc
     tg_builder *b = &t->b;
     tg_value **a = t->func->body->args, *iv;
     tg_dtype cf = tg_carrier(from), ct = tg_carrier(to);
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), a[2], tg_build_index(b, LANES), 0, NULL, &iv);
+    tg_op *loop =
+        tg_build_for(b, tg_build_index(b, 0), a[2], tg_build_index(b, LANES), 0, NULL, &iv);
     tg_value *in = tg_build_gep(b, a[0], iv, tg_dtype_bits(cf) / 8);
     tg_value *out = tg_build_gep(b, a[1], iv, tg_dtype_bits(ct) / 8);
     tg_value *v = tg_build_loadm(b, tg_type_vec(t->module, cf, LANES), in, 1);
@@ -62,14 +63,17 @@ static bool is_nan_code(tg_dtype t, uint64_t code) { return isnan(tg_float_decod
 
 static void check_code(tg_dtype to, uint64_t got, uint64_t want, double v, int round, bool sat) {
     if (got != want && !(is_nan_code(to, got) && is_nan_code(to, want))) {
-        fail_msg("%a to %s (round %d, sat %d): got 0x%llx, want 0x%llx", v, tg_dtype_name(to), round, sat,
-                 (unsigned long long)got, (unsigned long long)want);
+        fail_msg("%a to %s (round %d, sat %d): got 0x%llx, want 0x%llx", v, tg_dtype_name(to),
+                 round, sat, (unsigned long long)got, (unsigned long long)want);
     }
 }
 
-static uint64_t element(const void *p, tg_dtype carrier, size_t i) { return tg_bits_load(p, carrier, i); }
+static uint64_t element(const void *p, tg_dtype carrier, size_t i) {
+    return tg_bits_load(p, carrier, i);
+}
 
-/* ---- inputs --------------------------------------------------------------------------------------- */
+/* ---- inputs
+ * --------------------------------------------------------------------------------------- */
 
 static uint32_t rng_state = 12345;
 static uint32_t rng(void) {
@@ -104,7 +108,8 @@ static inputs inputs_for(tg_dtype t) {
             push_around(&in, (v + w) / 2);
         }
     }
-    static const double edges[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e300, -1e300, 1e-300, 3.4e38, 5e-324};
+    static const double edges[] = {0.0,   -0.0,   INFINITY, -INFINITY, NAN,
+                                   1e300, -1e300, 1e-300,   3.4e38,    5e-324};
     for (size_t i = 0; i < TG_COUNT_OF(edges); i++) {
         push(&in, edges[i]);
     }
@@ -118,7 +123,8 @@ static inputs inputs_for(tg_dtype t) {
     return in;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ---------------------------------------------------------------------------------------- */
 
 static void decode_all(const tg_machine *mc) {
     struct tg_test_func t;
@@ -126,8 +132,8 @@ static void decode_all(const tg_machine *mc) {
     char name[64];
     tg_test_begin(&t);
     for (size_t i = 0; i < TG_COUNT_OF(storage); i++) {
-        build(&t, name_of(name, storage[i], TG_DT_F32, 0, false), mc, storage[i], TG_DT_F32, TG_ROUND_RNE,
-              false);
+        build(&t, name_of(name, storage[i], TG_DT_F32, 0, false), mc, storage[i], TG_DT_F32,
+              TG_ROUND_RNE, false);
     }
     assert_true(tg_test_load(t.module, NULL, &code));
     static float out[65536];
@@ -172,13 +178,14 @@ static void check_encode(const struct tg_test_code *code, tg_dtype to, const inp
     }
     find(code, name_of(name, TG_DT_F32, to, round, sat))(f, out, (int64_t)in->n);
     for (size_t i = 0; i < in->n; i++) {
-        check_code(to, element(out, tg_carrier(to), i), tg_float_encode(to, (double)f[i], (tg_round)round, sat),
-                   (double)f[i], round, sat);
+        check_code(to, element(out, tg_carrier(to), i),
+                   tg_float_encode(to, (double)f[i], (tg_round)round, sat), (double)f[i], round,
+                   sat);
     }
     find(code, name_of(name, TG_DT_F64, to, round, sat))(in->v, out, (int64_t)in->n);
     for (size_t i = 0; i < in->n; i++) {
-        check_code(to, element(out, tg_carrier(to), i), tg_float_encode(to, in->v[i], (tg_round)round, sat),
-                   in->v[i], round, sat);
+        check_code(to, element(out, tg_carrier(to), i),
+                   tg_float_encode(to, in->v[i], (tg_round)round, sat), in->v[i], round, sat);
     }
     free(f);
     free(out);
@@ -192,8 +199,10 @@ static void encode_all(const tg_machine *mc) {
     for (size_t i = 0; i < TG_COUNT_OF(storage); i++) {
         for (int k = 0; k < 8; k++) {
             tg_round r = (tg_round)(k / 2);
-            build(&t, name_of(name, TG_DT_F32, storage[i], r, k & 1), mc, TG_DT_F32, storage[i], r, k & 1);
-            build(&t, name_of(name, TG_DT_F64, storage[i], r, k & 1), mc, TG_DT_F64, storage[i], r, k & 1);
+            build(&t, name_of(name, TG_DT_F32, storage[i], r, k & 1), mc, TG_DT_F32, storage[i], r,
+                  k & 1);
+            build(&t, name_of(name, TG_DT_F64, storage[i], r, k & 1), mc, TG_DT_F64, storage[i], r,
+                  k & 1);
         }
     }
     assert_true(tg_test_load(t.module, NULL, &code));
@@ -223,8 +232,8 @@ static void test_f64_to_f32(void **state) {
     char name[64];
     tg_test_begin(&t);
     for (int k = 0; k < 8; k++) {
-        build(&t, name_of(name, TG_DT_F64, TG_DT_F32, k / 2, k & 1), tg_machine_host(), TG_DT_F64, TG_DT_F32,
-              (tg_round)(k / 2), k & 1);
+        build(&t, name_of(name, TG_DT_F64, TG_DT_F32, k / 2, k & 1), tg_machine_host(), TG_DT_F64,
+              TG_DT_F32, (tg_round)(k / 2), k & 1);
     }
     assert_true(tg_test_load(t.module, NULL, &code));
     inputs in = inputs_for(TG_DT_F16);
@@ -234,7 +243,8 @@ static void test_f64_to_f32(void **state) {
         for (size_t i = 0; i < in.n; i++) {
             uint32_t got;
             memcpy(&got, &out[i], 4);
-            check_code(TG_DT_F32, got, tg_float_encode(TG_DT_F32, in.v[i], (tg_round)(k / 2), k & 1), in.v[i],
+            check_code(TG_DT_F32, got,
+                       tg_float_encode(TG_DT_F32, in.v[i], (tg_round)(k / 2), k & 1), in.v[i],
                        k / 2, k & 1);
         }
     }
@@ -272,19 +282,22 @@ static void test_int_to_float(void **state) {
     char name[64];
     tg_test_begin(&t);
     for (int k = 0; k < 48; k++) {
-        build(&t, name_of(name, ints[k % 4], floats[k / 4 % 3], k / 12, false), tg_machine_host(), ints[k % 4],
-              floats[k / 4 % 3], (tg_round)(k / 12), false);
+        build(&t, name_of(name, ints[k % 4], floats[k / 4 % 3], k / 12, false), tg_machine_host(),
+              ints[k % 4], floats[k / 4 % 3], (tg_round)(k / 12), false);
     }
     assert_true(tg_test_load(t.module, NULL, &code));
     for (int i = 0; i < N; i++) {
         in[i] = ((uint64_t)rng() << 32 | rng()) >> (rng() % 64);
-        in[i] = i % 3 == 0 ? ~UINT64_C(0) << (i % 64) : i % 3 == 1 ? in[i] : (UINT64_C(1) << (i % 64)) + (unsigned)(i / 64) % 5 - 2;
+        in[i] = i % 3 == 0   ? ~UINT64_C(0) << (i % 64)
+                : i % 3 == 1 ? in[i]
+                             : (UINT64_C(1) << (i % 64)) + (unsigned)(i / 64) % 5 - 2;
         in32[i] = (uint32_t)in[i];
     }
     for (int k = 0; k < 48; k++) {
         tg_dtype from = ints[k % 4], to = floats[k / 4 % 3];
         bool narrow = tg_dtype_bits(from) == 32;
-        find(&code, name_of(name, from, to, k / 12, false))(narrow ? (void *)in32 : (void *)in, out, N);
+        find(&code, name_of(name, from, to, k / 12, false))(narrow ? (void *)in32 : (void *)in, out,
+                                                            N);
         for (size_t i = 0; i < N; i++) {
             int64_t s = tg_int_decode(from, narrow ? in32[i] : in[i]);
             long double v = from == TG_DT_U64 ? (long double)in[i] : (long double)s;
@@ -301,15 +314,15 @@ static void test_to_int(void **state) {
     (void)state;
     static const tg_dtype ints[] = {TG_DT_I8,  TG_DT_U8,  TG_DT_I16, TG_DT_U16, TG_DT_I32,
                                     TG_DT_U32, TG_DT_I64, TG_DT_U64, TG_DT_I4,  TG_DT_U4};
-    static const double in[16] = {0,    -0.5, 0.99, -1.5, 127.9, 128, -129, 1e5, -1e5, 3e9, -3e9,
-                                  1e19, 1e30, -1e30, NAN, INFINITY};
+    static const double in[16] = {0,    -0.5, 0.99, -1.5, 127.9, 128,   -129, 1e5,
+                                  -1e5, 3e9,  -3e9, 1e19, 1e30,  -1e30, NAN,  INFINITY};
     struct tg_test_func t;
     struct tg_test_code code;
     char name[64];
     tg_test_begin(&t);
     for (size_t i = 0; i < TG_COUNT_OF(ints); i++) {
-        build(&t, name_of(name, TG_DT_F64, ints[i], 0, false), tg_machine_host(), TG_DT_F64, ints[i],
-              TG_ROUND_RNE, false);
+        build(&t, name_of(name, TG_DT_F64, ints[i], 0, false), tg_machine_host(), TG_DT_F64,
+              ints[i], TG_ROUND_RNE, false);
         build(&t, name_of(name, TG_DT_I64, ints[i], 0, true), tg_machine_host(), TG_DT_I64, ints[i],
               TG_ROUND_RNE, true);
     }
@@ -318,17 +331,24 @@ static void test_to_int(void **state) {
         tg_dtype to = ints[i];
         int bits = tg_dtype_bits(to);
         bool is_signed = tg_dtype_is_signed(to);
-        long double lo = is_signed ? -ldexpl(1, bits - 1) : 0, hi = ldexpl(1, is_signed ? bits - 1 : bits) - 1;
+        long double lo = is_signed ? -ldexpl(1, bits - 1) : 0,
+                    hi = ldexpl(1, is_signed ? bits - 1 : bits) - 1;
         uint64_t mask = bits == 64 ? ~UINT64_C(0) : (UINT64_C(1) << bits) - 1;
         unsigned char out[128];
         int64_t whole[16];
         for (int pass = 0; pass < 2; pass++) {
             for (int k = 0; k < 16; k++) {
-                whole[k] = isnan(in[k]) ? 0 : in[k] >= 9e18 ? INT64_MAX : in[k] <= -9e18 ? INT64_MIN : (int64_t)in[k];
+                whole[k] = isnan(in[k])     ? 0
+                           : in[k] >= 9e18  ? INT64_MAX
+                           : in[k] <= -9e18 ? INT64_MIN
+                                            : (int64_t)in[k];
             }
-            find(&code, name_of(name, pass ? TG_DT_I64 : TG_DT_F64, to, 0, pass))(pass ? (const void *)whole : (const void *)in, out, 16);
+            find(&code, name_of(name, pass ? TG_DT_I64 : TG_DT_F64, to, 0, pass))(
+                pass ? (const void *)whole : (const void *)in, out, 16);
             for (size_t k = 0; k < 16; k++) {
-                long double v = pass ? (long double)whole[k] : isnan(in[k]) ? 0 : truncl((long double)in[k]);
+                long double v = pass           ? (long double)whole[k]
+                                : isnan(in[k]) ? 0
+                                               : truncl((long double)in[k]);
                 v = v < lo ? lo : v > hi ? hi : v;
                 uint64_t want = (v < 0 ? (uint64_t)(int64_t)v : (uint64_t)v) & mask;
                 uint64_t got = element(out, tg_carrier(to), k);
@@ -345,8 +365,8 @@ static void test_to_int(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),       cmocka_unit_test(test_encode),
-        cmocka_unit_test(test_f64_to_f32),   cmocka_unit_test(test_int_to_float),
+        cmocka_unit_test(test_decode),     cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_f64_to_f32), cmocka_unit_test(test_int_to_float),
         cmocka_unit_test(test_to_int),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The same loop functions compiled for every CPU machine. AArch64 and RISC-V blobs run under qemu-user
- * and must give the host's bytes exactly: IEEE arithmetic in a fixed order leaves no freedom. Machines
- * that cannot run here are compiled and laid out only. Skipped, with the reason printed, where the
- * cross compiler or the emulator is missing.
+ * The same loop functions compiled for every CPU machine. AArch64 and RISC-V blobs run under
+ * qemu-user and must give the host's bytes exactly: IEEE arithmetic in a fixed order leaves no
+ * freedom. Machines that cannot run here are compiled and laid out only. Skipped, with the reason
+ * printed, where the cross compiler or the emulator is missing.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -23,7 +23,8 @@ enum { ELEMS = 64, LANES = 8, IN_BYTES = ELEMS * 8 * 2 };
 
 typedef int32_t (*fn3)(const void *, const void *, void *);
 
-/* ---- the functions: f(in, unused, out), in = ELEMS f64, ELEMS i64 --------------------------------------- */
+/* ---- the functions: f(in, unused, out), in = ELEMS f64, ELEMS i64
+ * --------------------------------------- */
 
 typedef struct writer {
     struct tg_test_func *t;
@@ -49,7 +50,8 @@ static tg_value *take(writer *w, tg_dtype t, int64_t group) {
     bool is_float = tg_dtype_is_float(t);
     const tg_type *v = tg_type_vec(w->t->module, is_float ? TG_DT_F64 : TG_DT_I64, LANES);
     int64_t byte = (is_float ? 0 : ELEMS * 8) + group * LANES * 8;
-    tg_value *x = tg_build_loadm(w->b, v, tg_build_gep(w->b, w->in, tg_build_index(w->b, byte), 1), 1);
+    tg_value *x =
+        tg_build_loadm(w->b, v, tg_build_gep(w->b, w->in, tg_build_index(w->b, byte), 1), 1);
     return tg_build_cast(w->b, x, t);
 }
 
@@ -74,8 +76,8 @@ static int64_t build_convert(struct tg_test_func *t, const tg_machine *mc) {
     static const tg_dtype types[] = {TG_DT_F16,    TG_DT_BF16,   TG_DT_F8E4M3, TG_DT_F8E4M3FNUZ,
                                      TG_DT_F8E5M2, TG_DT_F8E8M0, TG_DT_F4E2M1, TG_DT_I8,
                                      TG_DT_U16,    TG_DT_I32,    TG_DT_U64,    TG_DT_I4};
-    /* QEMU 7.2 aborts on the narrowing float-to-integer instructions of RISC-V V (an assertion in its
-     * decode_save_opc), so there the conversion goes through i64, with the same result. */
+    /* QEMU 7.2 aborts on the narrowing float-to-integer instructions of RISC-V V (an assertion in
+     * its decode_save_opc), so there the conversion goes through i64, with the same result. */
     bool riscv = strncmp(mc->triple, "riscv", 5) == 0;
     writer w = begin(t, "convert");
     for (size_t i = 0; i < TG_COUNT_OF(types); i++) {
@@ -83,18 +85,22 @@ static int64_t build_convert(struct tg_test_func *t, const tg_machine *mc) {
             bool by_i64 = riscv && tg_dtype_is_int(types[i]) && types[i] != TG_DT_U64;
             tg_value *v = take(&w, TG_DT_F64, g);
             v = by_i64 ? tg_build_cast(w.b, v, TG_DT_I64) : v;
-            tg_value *c = tg_expand_convert(w.b, mc, v, v->type->dtype, types[i], TG_ROUND_RNE, by_i64);
+            tg_value *c =
+                tg_expand_convert(w.b, mc, v, v->type->dtype, types[i], TG_ROUND_RNE, by_i64);
             put(&w, c);
             put(&w, tg_expand_convert(w.b, mc, c, types[i], TG_DT_F32, TG_ROUND_RNE, false));
-            put(&w, tg_expand_convert(w.b, mc, take(&w, TG_DT_I64, g), TG_DT_I64, types[i], TG_ROUND_RTZ, true));
+            put(&w, tg_expand_convert(w.b, mc, take(&w, TG_DT_I64, g), TG_DT_I64, types[i],
+                                      TG_ROUND_RTZ, true));
         }
     }
     return w.used;
 }
 
 static int64_t build_elementwise(struct tg_test_func *t) {
-    static const tg_dtype types[] = {TG_DT_I8, TG_DT_U16, TG_DT_I32, TG_DT_U64, TG_DT_F32, TG_DT_F64};
-    static const tg_opcode ops[] = {TG_OP_ADD, TG_OP_MUL, TG_OP_DIV, TG_OP_REM, TG_OP_MIN, TG_OP_MAX};
+    static const tg_dtype types[] = {TG_DT_I8,  TG_DT_U16, TG_DT_I32,
+                                     TG_DT_U64, TG_DT_F32, TG_DT_F64};
+    static const tg_opcode ops[] = {TG_OP_ADD, TG_OP_MUL, TG_OP_DIV,
+                                    TG_OP_REM, TG_OP_MIN, TG_OP_MAX};
     writer w = begin(t, "elementwise");
     for (size_t i = 0; i < TG_COUNT_OF(types); i++) {
         tg_value *p = take(&w, types[i], 0), *q = take(&w, types[i], 1);
@@ -118,8 +124,8 @@ static int64_t build_memory(struct tg_test_func *t) {
     const tg_type *v = tg_type_vec(t->module, TG_DT_F32, LANES);
     const tg_type *vi = tg_type_vec(t->module, TG_DT_I32, LANES);
     tg_value *iv, *none[1];
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, 12), tg_build_index(b, 1), 0, none,
-                               &iv);
+    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, 12), tg_build_index(b, 1),
+                               0, none, &iv);
     tg_value *row = tg_build_gep(b, w.out, iv, 64), *mask = tg_build_pmask(b, iv, LANES);
     tg_value *ld[3] = {tg_build_gep(b, w.in, iv, 4), mask, tg_build_float(b, v, -2)};
     tg_op *load = tg_build_op(b, TG_OP_LOADM, 3, ld, 1, &v, 0);
@@ -154,12 +160,14 @@ static void build_all(struct tg_test_func *t, const tg_machine *mc, int64_t *siz
     sizes[3] = build_memory(t);
 }
 
-/* ---- running --------------------------------------------------------------------------------------- */
+/* ---- running
+ * --------------------------------------------------------------------------------------- */
 
 static void make_inputs(unsigned char *in) {
     double f[ELEMS];
     int64_t i[ELEMS];
-    static const double special[] = {0.0, -0.0, 1, -1, 1e9, -3.5e20, 0.3, 447.9, 1e-40, 6e-8, 1e300, 0.5};
+    static const double special[] = {0.0, -0.0,  1,     -1,   1e9,   -3.5e20,
+                                     0.3, 447.9, 1e-40, 6e-8, 1e300, 0.5};
     for (int k = 0; k < ELEMS; k++) {
         f[k] = k < 12 ? special[k] : (k * 0.37 - 11) * (k % 3 ? 1 : 0.01);
         i[k] = (int64_t)((uint64_t)(k + 1) * UINT64_C(0x9E3779B97F4A7C15)) >> (k * 5 % 64);
@@ -190,7 +198,8 @@ static void host_outputs(const unsigned char *in, unsigned char out[4][16384], i
     tg_test_end(&t);
 }
 
-/* NaN bits are a machine's own (x86's default NaN is negative): all NaNs of both sides become one. */
+/* NaN bits are a machine's own (x86's default NaN is negative): all NaNs of both sides become one.
+ */
 static void unify_nans(unsigned char *p, int64_t n) {
     for (int64_t k = 0; k + 4 <= n; k += 4) {
         uint32_t w;
@@ -206,16 +215,17 @@ typedef struct route {
     const char *machine, *driver, *emulator;
 } route;
 
-static void compare(const route *r, const struct tg_test_code *code, int k, const char *dir, unsigned char *want,
-                    int64_t n) {
+static void compare(const route *r, const struct tg_test_code *code, int k, const char *dir,
+                    unsigned char *want, int64_t n) {
     char command[1024], path[256];
     static unsigned char got[16384];
     uint64_t at = 0;
     for (size_t i = 0; i < code->blob.n_symbols; i++) {
         at = strcmp(code->blob.symbols[i].name, names[k]) == 0 ? code->blob.symbols[i].offset : at;
     }
-    snprintf(command, sizeof command, "%s %s %s/blob %zu %llu %s/in %s/out %lld", r->emulator, r->driver, dir,
-             code->blob.imports_offset, (unsigned long long)at, dir, dir, (long long)n);
+    snprintf(command, sizeof command, "%s %s %s/blob %zu %llu %s/in %s/out %lld", r->emulator,
+             r->driver, dir, code->blob.imports_offset, (unsigned long long)at, dir, dir,
+             (long long)n);
     assert_int_equal(system(command), 0);
     snprintf(path, sizeof path, "%s/out", dir);
     FILE *f = fopen(path, "rb");
@@ -225,8 +235,8 @@ static void compare(const route *r, const struct tg_test_code *code, int k, cons
     unify_nans(got, n);
     for (int64_t i = 0; i < n; i++) {
         if (got[i] != want[i]) {
-            fail_msg("%s %s: byte %lld is 0x%02x, the host has 0x%02x", r->machine, names[k], (long long)i,
-                     got[i], want[i]);
+            fail_msg("%s %s: byte %lld is 0x%02x, the host has 0x%02x", r->machine, names[k],
+                     (long long)i, got[i], want[i]);
         }
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loop IR through LLVM and the blob maker to running code: control flow, memory, lanes, traps, and the
- * failures that must stay diagnostics. Elementwise operations are compared with ir/fold.c's constant
- * evaluation on edge values.
+ * Loop IR through LLVM and the blob maker to running code: control flow, memory, lanes, traps, and
+ * the failures that must stay diagnostics. Elementwise operations are compared with ir/fold.c's
+ * constant evaluation on edge values.
  */
 #include <math.h>
 #include <pthread.h>
@@ -70,11 +70,13 @@ static tg_value *load_i64(struct fixture *x, tg_value *base, int64_t i) {
     return tg_build_loadm(x->b, x->i64, at(x, base, i, 8), 0);
 }
 
-static tg_op *op_with(struct fixture *x, tg_opcode code, int n, tg_value *const *ops, const tg_type *type) {
+static tg_op *op_with(struct fixture *x, tg_opcode code, int n, tg_value *const *ops,
+                      const tg_type *type) {
     return tg_build_op(x->b, code, n, ops, type ? 1 : 0, type ? &type : NULL, 0);
 }
 
-/* ---- control flow ---------------------------------------------------------------------------------- */
+/* ---- control flow
+ * ---------------------------------------------------------------------------------- */
 
 /* sum of a[0..n) in steps of 8 with a masked tail */
 static void test_masked_sum(void **state) {
@@ -108,10 +110,15 @@ static void test_masked_sum(void **state) {
 /* Trip counts for bounds at the ends of the i64 range. */
 static void test_for_bounds(void **state) {
     (void)state;
-    static const int64_t cases[][3] = {{0, 10, 4},         {0, 10, 1},         {5, 5, 1},
-                                       {7, 3, 4},          {INT64_MAX - 5, INT64_MAX, 4},
-                                       {INT64_MAX - 3, INT64_MAX, 1}, {INT64_MIN, INT64_MIN + 9, 4},
-                                       {-8, 9, 16},        {INT64_MIN, INT64_MIN, 3}};
+    static const int64_t cases[][3] = {{0, 10, 4},
+                                       {0, 10, 1},
+                                       {5, 5, 1},
+                                       {7, 3, 4},
+                                       {INT64_MAX - 5, INT64_MAX, 4},
+                                       {INT64_MAX - 3, INT64_MAX, 1},
+                                       {INT64_MIN, INT64_MIN + 9, 4},
+                                       {-8, 9, 16},
+                                       {INT64_MIN, INT64_MIN, 3}};
     struct fixture *x = begin();
     for (size_t i = 0; i < TG_COUNT_OF(cases); i++) {
         char name[16];
@@ -129,7 +136,8 @@ static void test_for_bounds(void **state) {
         snprintf(name, sizeof name, "for%zu", i);
         int64_t trips = -1, want = 0;
         if (cases[i][0] < cases[i][1]) {
-            uint64_t span = (uint64_t)cases[i][1] - (uint64_t)cases[i][0], s = (uint64_t)cases[i][2];
+            uint64_t span = (uint64_t)cases[i][1] - (uint64_t)cases[i][0],
+                     s = (uint64_t)cases[i][2];
             want = (int64_t)((span + s - 1) / s);
         }
         load(x, name)(cases[i], NULL, &trips);
@@ -150,16 +158,17 @@ static void test_while_if(void **state) {
     tg_op_set_int(loop, TG_ATTR_MAX, 200);
     for (int side = 0; side < 2; side++) {
         tg_region *r = loop->regions[side];
-        tg_value *n = tg_region_add_arg(r, x->i64, NULL), *steps = tg_region_add_arg(r, x->i64, NULL);
+        tg_value *n = tg_region_add_arg(r, x->i64, NULL),
+                 *steps = tg_region_add_arg(r, x->i64, NULL);
         tg_builder in = tg_builder_at_end(r);
         if (side == 0) {
             tg_value *y[3] = {tg_build_cmp(&in, TG_CMP_NE, n, tg_build_index(&in, 1)), n, steps};
             tg_build_op(&in, TG_OP_YIELD, 3, y, 0, NULL, 0);
             continue;
         }
-        tg_value *odd = tg_build_cmp(&in, TG_CMP_EQ,
-                                     tg_build_binary(&in, TG_OP_AND, n, tg_build_index(&in, 1)),
-                                     tg_build_index(&in, 1));
+        tg_value *odd =
+            tg_build_cmp(&in, TG_CMP_EQ, tg_build_binary(&in, TG_OP_AND, n, tg_build_index(&in, 1)),
+                         tg_build_index(&in, 1));
         tg_op *choice = tg_build_if(&in, odd, 1, types);
         tg_value *three = tg_build_fma(&in, n, tg_build_index(&in, 3), tg_build_index(&in, 1));
         tg_build_else(&in, choice, 1, &three);
@@ -249,7 +258,8 @@ static void test_unroll(void **state) {
     end(x);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ---------------------------------------------------------------------------------------- */
 
 static void test_bool_memory(void **state) {
     (void)state;
@@ -292,7 +302,8 @@ static void test_gather_scatter(void **state) {
     tg_op *gather = op_with(x, TG_OP_GATHERM, 4, g, x->v8);
     tg_op_set_int(gather, TG_ATTR_BYTES, 4);
     tg_value *lanes = tg_build1(b, TG_OP_LANES, vi, 0);
-    tg_value *sum = tg_build_binary(b, TG_OP_ADD, &gather->results[0], tg_build_cast(b, lanes, TG_DT_F32));
+    tg_value *sum =
+        tg_build_binary(b, TG_OP_ADD, &gather->results[0], tg_build_cast(b, lanes, TG_DT_F32));
     tg_value *s[4] = {x->arg[2], index, sum, mask};
     tg_op *scatter = op_with(x, TG_OP_SCATTERM, 4, s, NULL);
     tg_op_set_int(scatter, TG_ATTR_BYTES, 4);
@@ -315,7 +326,8 @@ static void test_gather_scatter(void **state) {
 /* Masked loads and stores of every element width at every prefix touch only their bytes. */
 static void test_masked_widths(void **state) {
     (void)state;
-    static const tg_dtype types[] = {TG_DT_U8, TG_DT_I16, TG_DT_F16, TG_DT_F32, TG_DT_I64, TG_DT_F64};
+    static const tg_dtype types[] = {TG_DT_U8,  TG_DT_I16, TG_DT_F16,
+                                     TG_DT_F32, TG_DT_I64, TG_DT_F64};
     struct fixture *x = begin();
     for (size_t i = 0; i < TG_COUNT_OF(types); i++) {
         function(x, tg_dtype_name(types[i]));
@@ -388,7 +400,8 @@ static void test_atomics(void **state) {
     static const tg_atomic_kind kinds[] = {TG_ATOMIC_ADD, TG_ATOMIC_MIN, TG_ATOMIC_MAX};
     for (int k = 0; k < 6; k++) {
         const tg_type *t = k < 3 ? x->f32 : x->i64;
-        tg_value *ops[2] = {at(x, x->arg[2], k, 8), tg_build_loadm(x->b, t, at(x, x->arg[0], k, 8), 0)};
+        tg_value *ops[2] = {at(x, x->arg[2], k, 8),
+                            tg_build_loadm(x->b, t, at(x, x->arg[0], k, 8), 0)};
         tg_op *a = op_with(x, TG_OP_ATOMICM, 2, ops, t);
         tg_op_set_int(a, TG_ATTR_ATOMIC, kinds[k % 3]);
         tg_build_storem(x->b, at(x, x->arg[1], k, 8), &a->results[0], 0);
@@ -400,8 +413,8 @@ static void test_atomics(void **state) {
     union cell {
         float f;
         int64_t i;
-    } in[7] = {{2.5f}, {-3.0f}, {NAN}, {.i = 10}, {.i = -5}, {.i = 9}, {.i = 0}},
-      old[7], mem[7] = {{1.5f}, {1.0f}, {8.0f}, {.i = 1}, {.i = 2}, {.i = 3}, {.i = 6}};
+    } in[7] = {{2.5f}, {-3.0f}, {NAN}, {.i = 10}, {.i = -5}, {.i = 9}, {.i = 0}}, old[7],
+      mem[7] = {{1.5f}, {1.0f}, {8.0f}, {.i = 1}, {.i = 2}, {.i = 3}, {.i = 6}};
     f(in, old, mem);
     assert_true(mem[0].f == 4.0f && old[0].f == 1.5f);
     assert_true(mem[1].f == -3.0f && isnan(mem[2].f));
@@ -412,14 +425,17 @@ static void test_atomics(void **state) {
     end(x);
 }
 
-/* ---- elementwise against constant evaluation --------------------------------------------------------- */
+/* ---- elementwise against constant evaluation
+ * --------------------------------------------------------- */
 
-static const tg_opcode int_ops[] = {TG_OP_ADD, TG_OP_SUB, TG_OP_MUL, TG_OP_DIV, TG_OP_REM, TG_OP_MIN,
-                                    TG_OP_MAX, TG_OP_AND, TG_OP_OR,  TG_OP_XOR, TG_OP_SHL, TG_OP_SHR};
-static const tg_dtype int_types[] = {TG_DT_I8, TG_DT_U8, TG_DT_I16, TG_DT_U16,
+static const tg_opcode int_ops[] = {TG_OP_ADD, TG_OP_SUB, TG_OP_MUL, TG_OP_DIV,
+                                    TG_OP_REM, TG_OP_MIN, TG_OP_MAX, TG_OP_AND,
+                                    TG_OP_OR,  TG_OP_XOR, TG_OP_SHL, TG_OP_SHR};
+static const tg_dtype int_types[] = {TG_DT_I8,  TG_DT_U8,  TG_DT_I16, TG_DT_U16,
                                      TG_DT_I32, TG_DT_U32, TG_DT_I64, TG_DT_U64};
 
-static void build_binary(struct fixture *x, const char *name, tg_opcode code, tg_dtype t, int64_t lanes) {
+static void build_binary(struct fixture *x, const char *name, tg_opcode code, tg_dtype t,
+                         int64_t lanes) {
     function(x, name);
     const tg_type *v = lanes ? tg_type_vec(x->t.module, t, lanes) : tg_type_scalar(x->t.module, t);
     tg_value *p = tg_build_loadm(x->b, v, x->arg[0], 0), *q = tg_build_loadm(x->b, v, x->arg[1], 0);
@@ -428,8 +444,9 @@ static void build_binary(struct fixture *x, const char *name, tg_opcode code, tg
 
 static void test_integers(void **state) {
     (void)state;
-    static const int64_t edge[] = {0, 1, -1, 2, 7, -8, 127, -128, 255, 32767, -32768, 65535,
-                                   INT32_MAX, INT32_MIN, UINT32_MAX, INT64_MAX, INT64_MIN, 3, 31, 33};
+    static const int64_t edge[] = {
+        0,      1,     -1,        2,         7,          -8,        127,       -128, 255, 32767,
+        -32768, 65535, INT32_MAX, INT32_MIN, UINT32_MAX, INT64_MAX, INT64_MIN, 3,    31,  33};
     struct fixture *x = begin();
     char name[32];
     for (size_t o = 0; o < TG_COUNT_OF(int_ops); o++) {
@@ -455,8 +472,9 @@ static void test_integers(void **state) {
                 f(pv, qv, out);
                 int64_t got = tg_int_decode(t, tg_bits_load(out, t, k % 2 ? 3 : 0));
                 if (got != want) {
-                    fail_msg("%s %s: %lld, %lld gives %lld, want %lld", tg_op_info_get(int_ops[o])->name,
-                             tg_dtype_name(t), (long long)p, (long long)q, (long long)got, (long long)want);
+                    fail_msg("%s %s: %lld, %lld gives %lld, want %lld",
+                             tg_op_info_get(int_ops[o])->name, tg_dtype_name(t), (long long)p,
+                             (long long)q, (long long)got, (long long)want);
                 }
             }
         }
@@ -466,7 +484,8 @@ static void test_integers(void **state) {
 
 static double fold_float(tg_opcode code, double p, double q) {
     switch ((int)code) {
-    case TG_OP_REM: return fmod(p, q);
+    case TG_OP_REM:
+        return fmod(p, q);
     case TG_OP_MIN:
         return isnan(p) || isnan(q) ? (double)NAN : p < q || (p == q && signbit(p)) ? p : q;
     case TG_OP_MAX:
@@ -478,8 +497,22 @@ static double fold_float(tg_opcode code, double p, double q) {
 /* min, max and rem of floats: vectors, scalars, and a constant on either side. */
 static void test_floats(void **state) {
     (void)state;
-    static const double edge[] = {0.0, -0.0, 1, -1, 2.5, -3.25, 1e30, 1e-40, -1e-40, 0.1, 7,
-                                  (double)INFINITY, -(double)INFINITY, (double)NAN, 3e38, 1e-45};
+    static const double edge[] = {0.0,
+                                  -0.0,
+                                  1,
+                                  -1,
+                                  2.5,
+                                  -3.25,
+                                  1e30,
+                                  1e-40,
+                                  -1e-40,
+                                  0.1,
+                                  7,
+                                  (double)INFINITY,
+                                  -(double)INFINITY,
+                                  (double)NAN,
+                                  3e38,
+                                  1e-45};
     static const tg_opcode ops[] = {TG_OP_MIN, TG_OP_MAX, TG_OP_REM};
     enum { N = TG_COUNT_OF(edge) };
     struct fixture *x = begin();
@@ -493,7 +526,8 @@ static void test_floats(void **state) {
                 function(x, name);
                 tg_value *p = tg_build_loadm(x->b, x->v8, x->arg[0], 0);
                 tg_value *k = tg_build_float(x->b, x->v8, edge[c]);
-                tg_build_storem(x->b, x->arg[2], tg_build_binary(x->b, ops[o], left ? k : p, left ? p : k), 0);
+                tg_build_storem(x->b, x->arg[2],
+                                tg_build_binary(x->b, ops[o], left ? k : p, left ? p : k), 0);
             }
         }
     }
@@ -521,8 +555,8 @@ static void test_floats(void **state) {
                 double got = (double)out[form][5];
                 bool same = isnan(want) ? isnan(got) : got == want && signbit(got) == signbit(want);
                 if (!same) {
-                    fail_msg("%s form %d: %a, %a gives %a, want %a", tg_op_info_get(ops[o])->name, form, p, q,
-                             got, want);
+                    fail_msg("%s form %d: %a, %a gives %a, want %a", tg_op_info_get(ops[o])->name,
+                             form, p, q, got, want);
                 }
             }
         }
@@ -566,7 +600,8 @@ static void test_reduce_lanes(void **state) {
     for (size_t i = 0; i < TG_COUNT_OF(lanes); i++) {
         snprintf(name, sizeof name, "r%zu", i);
         function(x, name);
-        tg_value *v = tg_build_loadm(x->b, tg_type_vec(x->t.module, TG_DT_I32, lanes[i]), x->arg[0], 0);
+        tg_value *v =
+            tg_build_loadm(x->b, tg_type_vec(x->t.module, TG_DT_I32, lanes[i]), x->arg[0], 0);
         tg_build_storem(x->b, x->arg[2], tg_build_reducev(x->b, TG_RED_SUM, v), 0);
         tg_build_storem(x->b, at(x, x->arg[2], 1, 4), tg_build_reducev(x->b, TG_RED_MAX, v), 0);
         tg_build_storem(x->b, at(x, x->arg[2], 2, 4), tg_build_reducev(x->b, TG_RED_MIN, v), 0);
@@ -588,7 +623,8 @@ static void test_reduce_lanes(void **state) {
     end(x);
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------- */
+/* ---- failures
+ * ---------------------------------------------------------------------------------------- */
 
 static void test_refusals(void **state) {
     (void)state;
@@ -606,15 +642,16 @@ static void test_refusals(void **state) {
         tg_sink_init(&sink, &x->t.arena);
         const unsigned char *out = NULL;
         size_t n = 0;
-        tg_status s = tg_llvm_emit(x->t.module, tg_machine_find("x86-64-v3"), &options, &x->t.arena, &sink,
-                                   &out, &n);
+        tg_status s = tg_llvm_emit(x->t.module, tg_machine_find("x86-64-v3"), &options, &x->t.arena,
+                                   &sink, &out, &n);
         assert_int_equal(s, TG_E_UNSUPPORTED);
         assert_int_equal(sink.errors, 1);
         end(x);
     }
 }
 
-/* An impossible target CPU feature set makes LLVM die inside; the process and the next compile live. */
+/* An impossible target CPU feature set makes LLVM die inside; the process and the next compile
+ * live. */
 static void test_fatal_recovery(void **state) {
     (void)state;
     static const tg_llvm_options options = {.opt_level = 2, .emit = TG_LLVM_OBJECT};
@@ -672,43 +709,47 @@ static void test_threads(void **state) {
 
 static void test_text_outputs(void **state) {
     (void)state;
-    static const tg_source source = {"k.tg", "line one\nline two\n", 18}, import = {"m.tg", "x\ny\nz\n", 6};
+    static const tg_source source = {"k.tg", "line one\nline two\n", 18},
+                           import = {"m.tg", "x\ny\nz\n", 6};
     tg_llvm_options options = {.opt_level = 2, .debug_lines = true, .emit = TG_LLVM_IR};
     struct fixture *x = begin();
     build_binary(x, "f", TG_OP_ADD, TG_DT_F32, 8);
     x->t.func->span = (tg_span){&source, 0, 3};
-    for (tg_op *op = x->t.func->body->first; op; op = op->next) { /* one statement is imported code */
+    for (tg_op *op = x->t.func->body->first; op;
+         op = op->next) { /* one statement is imported code */
         op->span = op->code == TG_OP_ADD ? (tg_span){&import, 4, 7} : (tg_span){&source, 9, 12};
     }
     tg_sink sink;
     tg_sink_init(&sink, &x->t.arena);
     const unsigned char *out = NULL;
     size_t n = 0;
-    assert_int_equal(tg_llvm_emit(x->t.module, tg_machine_host(), &options, &x->t.arena, &sink, &out, &n),
-                     TG_OK);
+    assert_int_equal(
+        tg_llvm_emit(x->t.module, tg_machine_host(), &options, &x->t.arena, &sink, &out, &n),
+        TG_OK);
     assert_non_null(strstr((const char *)out, "fadd <8 x float>"));
     assert_non_null(strstr((const char *)out, "DICompileUnit"));
     assert_non_null(strstr((const char *)out, "DILocation(line: 2, column: 1"));
     assert_non_null(strstr((const char *)out, "DILocation(line: 3, column: 1"));
     assert_non_null(strstr((const char *)out, "filename: \"m.tg\""));
     options.emit = TG_LLVM_ASM;
-    assert_int_equal(tg_llvm_emit(x->t.module, tg_machine_host(), &options, &x->t.arena, &sink, &out, &n),
-                     TG_OK);
+    assert_int_equal(
+        tg_llvm_emit(x->t.module, tg_machine_host(), &options, &x->t.arena, &sink, &out, &n),
+        TG_OK);
     assert_non_null(strstr((const char *)out, "f:"));
     end(x);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_masked_sum),   cmocka_unit_test(test_for_bounds),
-        cmocka_unit_test(test_while_if),     cmocka_unit_test(test_trap_report),
-        cmocka_unit_test(test_unroll),       cmocka_unit_test(test_bool_memory),
+        cmocka_unit_test(test_masked_sum),     cmocka_unit_test(test_for_bounds),
+        cmocka_unit_test(test_while_if),       cmocka_unit_test(test_trap_report),
+        cmocka_unit_test(test_unroll),         cmocka_unit_test(test_bool_memory),
         cmocka_unit_test(test_gather_scatter), cmocka_unit_test(test_masked_widths),
-        cmocka_unit_test(test_block_moves),  cmocka_unit_test(test_atomics),
-        cmocka_unit_test(test_integers),     cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_fmod_f64),     cmocka_unit_test(test_reduce_lanes),
-        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_fatal_recovery),
-        cmocka_unit_test(test_text_outputs), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_block_moves),    cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_integers),       cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_fmod_f64),       cmocka_unit_test(test_reduce_lanes),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_fatal_recovery),
+        cmocka_unit_test(test_text_outputs),   cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,31 +31,37 @@ typedef struct function {
 } function;
 
 static const function functions[] = {
-    {TG_MATH_EXP2, "exp2", 1.0, 1.0, -1080, 1030},
-    {TG_MATH_EXP, "exp", 1.0, 1.0, -750, 715},
-    {TG_MATH_LOG, "log", 1.0, 1.0, 0, 4},
-    {TG_MATH_LOG2, "log2", 1.0, 1.0, 0, 4},
-    {TG_MATH_SQRT, "sqrt", 0.5, 0.5, 0, 1e10},
-    {TG_MATH_RSQRT, "rsqrt", 1.5, 1.5, 0, 1e10},
-    {TG_MATH_SIN, "sin", 1.5, 1.5, -1e7, 1e7},
-    {TG_MATH_COS, "cos", 1.5, 1.5, -1e7, 1e7},
-    {TG_MATH_TANH, "tanh", 1.5, 1.5, -22, 22},
-    {TG_MATH_SIGMOID, "sigmoid", 2.5, 2.5, -760, 40},
+    {TG_MATH_EXP2, "exp2", 1.0, 1.0, -1080, 1030}, {TG_MATH_EXP, "exp", 1.0, 1.0, -750, 715},
+    {TG_MATH_LOG, "log", 1.0, 1.0, 0, 4},          {TG_MATH_LOG2, "log2", 1.0, 1.0, 0, 4},
+    {TG_MATH_SQRT, "sqrt", 0.5, 0.5, 0, 1e10},     {TG_MATH_RSQRT, "rsqrt", 1.5, 1.5, 0, 1e10},
+    {TG_MATH_SIN, "sin", 1.5, 1.5, -1e7, 1e7},     {TG_MATH_COS, "cos", 1.5, 1.5, -1e7, 1e7},
+    {TG_MATH_TANH, "tanh", 1.5, 1.5, -22, 22},     {TG_MATH_SIGMOID, "sigmoid", 2.5, 2.5, -760, 40},
     {TG_MATH_ERF, "erf", 1.5, 1.5, -7, 7},
 };
 
 static bool full(void) { return getenv("TEGULA_TEST_FULL") != NULL; }
 
-/* ---- reference ------------------------------------------------------------------------------------ */
+/* ---- reference
+ * ------------------------------------------------------------------------------------ */
 
 static void reference(mpfr_t r, tg_math_fn fn, double v) {
     mpfr_set_d(r, v, MPFR_RNDN);
     switch ((int)fn) {
-    case TG_MATH_EXP2: mpfr_exp2(r, r, MPFR_RNDN); break;
-    case TG_MATH_EXP: mpfr_exp(r, r, MPFR_RNDN); break;
-    case TG_MATH_LOG: mpfr_log(r, r, MPFR_RNDN); break;
-    case TG_MATH_LOG2: mpfr_log2(r, r, MPFR_RNDN); break;
-    case TG_MATH_SQRT: mpfr_sqrt(r, r, MPFR_RNDN); break;
+    case TG_MATH_EXP2:
+        mpfr_exp2(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_EXP:
+        mpfr_exp(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_LOG:
+        mpfr_log(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_LOG2:
+        mpfr_log2(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_SQRT:
+        mpfr_sqrt(r, r, MPFR_RNDN);
+        break;
     case TG_MATH_RSQRT:
         if (v == 0) {
             mpfr_set_inf(r, signbit(v) ? -1 : 1);
@@ -63,16 +69,24 @@ static void reference(mpfr_t r, tg_math_fn fn, double v) {
             mpfr_rec_sqrt(r, r, MPFR_RNDN);
         }
         break;
-    case TG_MATH_SIN: mpfr_sin(r, r, MPFR_RNDN); break;
-    case TG_MATH_COS: mpfr_cos(r, r, MPFR_RNDN); break;
-    case TG_MATH_TANH: mpfr_tanh(r, r, MPFR_RNDN); break;
+    case TG_MATH_SIN:
+        mpfr_sin(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_COS:
+        mpfr_cos(r, r, MPFR_RNDN);
+        break;
+    case TG_MATH_TANH:
+        mpfr_tanh(r, r, MPFR_RNDN);
+        break;
     case TG_MATH_SIGMOID:
         mpfr_neg(r, r, MPFR_RNDN);
         mpfr_exp(r, r, MPFR_RNDN);
         mpfr_add_ui(r, r, 1, MPFR_RNDN);
         mpfr_ui_div(r, 1, r, MPFR_RNDN);
         break;
-    case TG_MATH_ERF: mpfr_erf(r, r, MPFR_RNDN); break;
+    case TG_MATH_ERF:
+        mpfr_erf(r, r, MPFR_RNDN);
+        break;
     }
 }
 
@@ -88,8 +102,11 @@ static double ulp_error(mpfr_t exact, double got, bool wide) {
     long e = mpfr_zero_p(exact) ? emin : mpfr_get_exp(exact) - 1;
     bool over = mpfr_inf_p(exact) || e > emax;
     if (isinf(got) || over) { /* overflow is right when the nearest value is an infinity */
-        double nearest = wide ? mpfr_get_d(exact, MPFR_RNDN) : (double)mpfr_get_flt(exact, MPFR_RNDN);
-        return nearest == got ? 0 : isinf(got) && fabs(nearest) > (wide ? 0x1.fp1023 : 0x1.fp127) ? 1 : INFINITY;
+        double nearest =
+            wide ? mpfr_get_d(exact, MPFR_RNDN) : (double)mpfr_get_flt(exact, MPFR_RNDN);
+        return nearest == got                                                  ? 0
+               : isinf(got) && fabs(nearest) > (wide ? 0x1.fp1023 : 0x1.fp127) ? 1
+                                                                               : INFINITY;
     }
     e = e < emin ? emin : e;
     mpfr_t d;
@@ -101,7 +118,8 @@ static double ulp_error(mpfr_t exact, double got, bool wide) {
     return r;
 }
 
-/* ---- code under test ------------------------------------------------------------------------------ */
+/* ---- code under test
+ * ------------------------------------------------------------------------------ */
 
 static void build(struct tg_test_func *t, const char *name, tg_math_fn fn, tg_dtype dt, bool fast) {
     const tg_type *ptr = tg_type_ptr(t->module), *i64 = tg_type_scalar(t->module, TG_DT_I64);
@@ -110,8 +128,10 @@ static void build(struct tg_test_func *t, const char *name, tg_math_fn fn, tg_dt
     tg_builder *b = &t->b;
     tg_value **a = t->func->body->args, *iv;
     int64_t bytes = tg_dtype_bits(dt) / 8;
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), a[2], tg_build_index(b, LANES), 0, NULL, &iv);
-    tg_value *v = tg_build_loadm(b, tg_type_vec(t->module, dt, LANES), tg_build_gep(b, a[0], iv, bytes), 0);
+    tg_op *loop =
+        tg_build_for(b, tg_build_index(b, 0), a[2], tg_build_index(b, LANES), 0, NULL, &iv);
+    tg_value *v =
+        tg_build_loadm(b, tg_type_vec(t->module, dt, LANES), tg_build_gep(b, a[0], iv, bytes), 0);
     tg_value *r = tg_build_math(b, fn, v);
     if (fast) {
         tg_op_set_int(r->def, TG_ATTR_FAST, 1);
@@ -153,13 +173,15 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- sampling ------------------------------------------------------------------------------------- */
+/* ---- sampling
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct worst {
     double ulp, at, got;
 } worst;
 
-static void measure(const function *f, const double *v, const double *got, int n, bool wide, worst *w) {
+static void measure(const function *f, const double *v, const double *got, int n, bool wide,
+                    worst *w) {
     mpfr_t r;
     mpfr_init2(r, wide ? 160 : 100);
     for (int i = 0; i < n; i++) {
@@ -195,7 +217,8 @@ static void report(const function *f, const char *type, const worst *w, double b
         fprintf(stderr, "%-8s %s %.4f ulp at %a\n", f->name, type, w->ulp, w->at);
     }
     if (!(w->ulp <= bound)) {
-        fail_msg("%s %s: %.3f ulp (bound %.2f) at %a: got %a", f->name, type, w->ulp, bound, w->at, w->got);
+        fail_msg("%s %s: %.3f ulp (bound %.2f) at %a: got %a", f->name, type, w->ulp, bound, w->at,
+                 w->got);
     }
 }
 
@@ -232,9 +255,12 @@ static void test_f32(void **state) {
 static double sample_f64(const function *f) {
     double u = (double)(rng() >> 11) * 0x1p-53;
     switch (rng() % 4) {
-    case 0: return f->lo + (f->hi - f->lo) * u;
-    case 1: return 1 + (u - 0.5) * 0x1p-3;
-    case 2: return ldexp(1 + u, (int)(rng() % 40) - 30) * (rng() & 1 ? 1 : -1);
+    case 0:
+        return f->lo + (f->hi - f->lo) * u;
+    case 1:
+        return 1 + (u - 0.5) * 0x1p-3;
+    case 2:
+        return ldexp(1 + u, (int)(rng() % 40) - 30) * (rng() & 1 ? 1 : -1);
     default: {
         uint64_t bits = rng();
         double v;
@@ -263,7 +289,8 @@ static void test_f64(void **state) {
     }
 }
 
-/* ---- exact points and special values --------------------------------------------------------------- */
+/* ---- exact points and special values
+ * --------------------------------------------------------------- */
 
 static double one_f32(const suite *s, const char *name, double v) {
     float in[LANES], out[LANES];
@@ -375,8 +402,9 @@ static void test_fast(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f32),     cmocka_unit_test(test_f64),  cmocka_unit_test(test_exact_points),
-        cmocka_unit_test(test_special), cmocka_unit_test(test_fast),
+        cmocka_unit_test(test_f32),          cmocka_unit_test(test_f64),
+        cmocka_unit_test(test_exact_points), cmocka_unit_test(test_special),
+        cmocka_unit_test(test_fast),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Legalisation of loop IR for the emitter: every operation LLVM has no single native form for becomes
- * plain arithmetic, lane by lane.
+ * Legalisation of loop IR for the emitter: every operation LLVM has no single native form for
+ * becomes plain arithmetic, lane by lane.
  *
- *   math(exp2, v)            ─▶  clamps, fma chain, exponent arithmetic        expand_math.c, expand_trig.c
- *   cast f8e4m3 -> f32       ─▶  shifts, one multiplication, NaN select        expand_convert.c
- *   rem f32                  ─▶  long division loop                            expand_rem.c
+ *   math(exp2, v)            ─▶  clamps, fma chain, exponent arithmetic        expand_math.c,
+ * expand_trig.c cast f8e4m3 -> f32       ─▶  shifts, one multiplication, NaN select
+ * expand_convert.c rem f32                  ─▶  long division loop expand_rem.c
  *
  * Storage floats travel as the unsigned integer of their width; where the IR names the storage type
  * itself (a load of f16), a bitcast bridges the two.
@@ -15,12 +15,31 @@
 tg_dtype tg_carrier(tg_dtype t) {
     switch (t) {
     case TG_DT_F16:
-    case TG_DT_BF16: return TG_DT_U16;
-    case TG_DT_F8E4M3: case TG_DT_F8E4M3FNUZ: case TG_DT_F8E5M2: case TG_DT_F8E8M0: case TG_DT_F4E2M1:
-    case TG_DT_I4: case TG_DT_U4: return TG_DT_U8;
-    case TG_DT_NONE: case TG_DT_BOOL: case TG_DT_I8: case TG_DT_I16: case TG_DT_I32: case TG_DT_I64:
-    case TG_DT_U8: case TG_DT_U16: case TG_DT_U32: case TG_DT_U64: case TG_DT_F32: case TG_DT_F64:
-    case TG_DT_RECORD: case TG_DT_COUNT: return t;
+    case TG_DT_BF16:
+        return TG_DT_U16;
+    case TG_DT_F8E4M3:
+    case TG_DT_F8E4M3FNUZ:
+    case TG_DT_F8E5M2:
+    case TG_DT_F8E8M0:
+    case TG_DT_F4E2M1:
+    case TG_DT_I4:
+    case TG_DT_U4:
+        return TG_DT_U8;
+    case TG_DT_NONE:
+    case TG_DT_BOOL:
+    case TG_DT_I8:
+    case TG_DT_I16:
+    case TG_DT_I32:
+    case TG_DT_I64:
+    case TG_DT_U8:
+    case TG_DT_U16:
+    case TG_DT_U32:
+    case TG_DT_U64:
+    case TG_DT_F32:
+    case TG_DT_F64:
+    case TG_DT_RECORD:
+    case TG_DT_COUNT:
+        return t;
     }
     return t;
 }
@@ -57,7 +76,8 @@ tg_value *tg_expand_binary(tg_builder *b, const tg_machine *mc, tg_opcode code, 
                                                                    : tg_build_binary(b, code, p, q);
 }
 
-/* ---- the pass ----------------------------------------------------------------------------------- */
+/* ---- the pass -----------------------------------------------------------------------------------
+ */
 
 static bool native_math(tg_math_fn fn) {
     return fn == TG_MATH_SQRT || fn == TG_MATH_FLOOR || fn == TG_MATH_CEIL || fn == TG_MATH_ROUND;
@@ -86,7 +106,8 @@ static tg_value *expansion(tg_builder *b, tg_op *op, const tg_machine *mc) {
     tg_value *v = op->n_operands > 0 ? tg_operand(op, 0) : NULL;
     if (op->code == TG_OP_MATH) {
         tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT);
-        return native_math(fn) ? NULL : tg_xp_math(&x, fn, v, tg_attr_int(op, TG_ATTR_FAST, 0) != 0);
+        return native_math(fn) ? NULL
+                               : tg_xp_math(&x, fn, v, tg_attr_int(op, TG_ATTR_FAST, 0) != 0);
     }
     if (op->code == TG_OP_REM && is_f32_or_f64(v->type->dtype)) {
         return tg_xp_fmod(&x, v, tg_operand(op, 1));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the expansions: short names for building lane-wise code. Every helper works on scalars and
- * vectors alike; `like` lends its shape to constants.
+ * Inside of the expansions: short names for building lane-wise code. Every helper works on scalars
+ * and vectors alike; `like` lends its shape to constants.
  */
 #ifndef TG_CPU_EXPAND_H
 #define TG_CPU_EXPAND_H
@@ -54,7 +54,9 @@ static inline tg_value *xbits(const tg_xp *x, tg_value *p, tg_dtype t) {
 static inline tg_value *xmath(const tg_xp *x, tg_math_fn fn, tg_value *p) {
     return tg_build_math(x->b, fn, p);
 }
-static inline tg_value *xabs(const tg_xp *x, tg_value *p) { return tg_build_unary(x->b, TG_OP_ABS, p); }
+static inline tg_value *xabs(const tg_xp *x, tg_value *p) {
+    return tg_build_unary(x->b, TG_OP_ABS, p);
+}
 
 /* Sum of c[i] * v^i by Horner's rule, one fma a term. */
 tg_value *tg_xp_poly(const tg_xp *x, tg_value *v, const double *c, int n);

@@ -2,11 +2,11 @@
 /*
  * Conversion between element types as lane-wise code, bit for bit what ir/dtype.h defines.
  *
- * Decoding shifts the code into the exponent and mantissa field of a wider float and multiplies by the
- * power of two between the biases: subnormals come out right by themselves. Encoding scales |v| so that
- * the result's last place becomes 1, rounds to an integer, and adds the binade: a carry out of the
- * mantissa is the next binade. f64 and wide integers first become f32 rounded to odd, which keeps the
- * later rounding single.
+ * Decoding shifts the code into the exponent and mantissa field of a wider float and multiplies by
+ * the power of two between the biases: subnormals come out right by themselves. Encoding scales |v|
+ * so that the result's last place becomes 1, rounds to an integer, and adds the binade: a carry out
+ * of the mantissa is the next binade. f64 and wide integers first become f32 rounded to odd, which
+ * keeps the later rounding single.
  */
 #include "backends/lower/cpu/expand.h"
 
@@ -28,11 +28,12 @@ static const small_float small_floats[TG_DT_COUNT] = {
 
 static bool has_f16(const tg_xp *x) { return (x->mc->features & TG_CPU_F16C) != 0; }
 
-/* ---- decoding to f32 ---------------------------------------------------------------------------- */
+/* ---- decoding to f32 ----------------------------------------------------------------------------
+ */
 
 /*
- * A storage float of up to 8 bits whose code fits the f16 layout: through the machine's f16. Widening
- * with the sign and shifting puts magnitude and sign in place at once; a NaN is all ones.
+ * A storage float of up to 8 bits whose code fits the f16 layout: through the machine's f16.
+ * Widening with the sign and shifting puts magnitude and sign in place at once; a NaN is all ones.
  */
 static tg_value *decode_by_f16(const tg_xp *x, tg_value *code, const small_float *f) {
     int width = f->exp_bits + f->man_bits, up = 10 - f->man_bits;
@@ -43,10 +44,12 @@ static tg_value *decode_by_f16(const tg_xp *x, tg_value *code, const small_float
     }
     tg_value *low = xbini(x, TG_OP_SHL, code, 7 - width); /* the sign on top of the byte */
     tg_value *h = xbits(x, xcast(x, xbits(x, low, TG_DT_I8), TG_DT_I16), TG_DT_U16);
-    tg_value *bits = xbini(x, TG_OP_AND, xbini(x, TG_OP_SHL, h, up - (7 - width)), 0x8000 | mask << up);
+    tg_value *bits =
+        xbini(x, TG_OP_AND, xbini(x, TG_OP_SHL, h, up - (7 - width)), 0x8000 | mask << up);
     if (f->nan_code != 0) {
-        tg_value *nan = f->has_minus_zero ? xcmpi(x, TG_CMP_EQ, xbini(x, TG_OP_AND, code, mask), mask)
-                                          : xcmpi(x, TG_CMP_EQ, code, f->nan_code);
+        tg_value *nan = f->has_minus_zero
+                            ? xcmpi(x, TG_CMP_EQ, xbini(x, TG_OP_AND, code, mask), mask)
+                            : xcmpi(x, TG_CMP_EQ, code, f->nan_code);
         tg_value *ones = xsel(x, nan, xi(x, bits, TG_DT_U16, 0xFFFF), xi(x, bits, TG_DT_U16, 0));
         bits = xbin(x, TG_OP_OR, bits, ones);
     }
@@ -122,7 +125,8 @@ static tg_value *decode_int4(const tg_xp *x, tg_value *code, bool is_signed) {
     return xbini(x, TG_OP_SHR, up, 28);
 }
 
-/* ---- rounding between f64, f32 and integers ------------------------------------------------------ */
+/* ---- rounding between f64, f32 and integers
+ * ------------------------------------------------------ */
 
 /* f64 to f32 towards zero with the last bit set when inexact. NaN and infinities pass. */
 static tg_value *round_to_odd(const tg_xp *x, tg_value *v) {
@@ -144,9 +148,12 @@ static tg_value *direct(const tg_xp *x, tg_value *bits, tg_value *below, tg_valu
                         tg_value *negative, tg_round round) {
     tg_value *positive = tg_build_unary(x->b, TG_OP_NOT, negative);
     switch (round) {
-    case TG_ROUND_RNE: break;
-    case TG_ROUND_UP: return xsel(x, below, step(x, bits, positive), bits);
-    case TG_ROUND_DOWN: return xsel(x, above, step(x, bits, negative), bits);
+    case TG_ROUND_RNE:
+        break;
+    case TG_ROUND_UP:
+        return xsel(x, below, step(x, bits, positive), bits);
+    case TG_ROUND_DOWN:
+        return xsel(x, above, step(x, bits, negative), bits);
     case TG_ROUND_RTZ: {
         tg_value *past = xsel(x, negative, below, above);
         return xsel(x, past, xbini(x, TG_OP_SUB, bits, 1), bits);
@@ -201,21 +208,24 @@ static tg_value *int_to_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round
     bool is_signed = tg_dtype_is_signed(t);
     int value_bits = tg_dtype_bits(t) - (is_signed ? 1 : 0);
     tg_value *top = xcmpf(x, TG_CMP_GE, near, power_of_two(value_bits)); /* beyond every v */
-    tg_value *back = xcast(x, near, t);                                 /* saturates */
+    tg_value *back = xcast(x, near, t);                                  /* saturates */
     tg_value *above = xbin(x, TG_OP_OR, top, xcmp(x, TG_CMP_GT, back, v));
-    tg_value *below = xbin(x, TG_OP_AND, tg_build_unary(x->b, TG_OP_NOT, top),
-                           xcmp(x, TG_CMP_LT, back, v));
+    tg_value *below =
+        xbin(x, TG_OP_AND, tg_build_unary(x->b, TG_OP_NOT, top), xcmp(x, TG_CMP_LT, back, v));
     tg_value *negative = xcmpi(x, TG_CMP_LT, v, 0);
     return xbits(x, direct(x, xbits(x, near, u), below, above, negative, round), to);
 }
 
-/* ---- encoding from f32 --------------------------------------------------------------------------- */
+/* ---- encoding from f32
+ * --------------------------------------------------------------------------- */
 
 /* |v| rounded to an integer, in f32. */
 static tg_value *round_magnitude(const tg_xp *x, tg_value *v, tg_value *negative, tg_round round) {
     switch (round) {
-    case TG_ROUND_RNE: return v; /* the addition of 2^23 that follows rounds */
-    case TG_ROUND_RTZ: return xmath(x, TG_MATH_FLOOR, v);
+    case TG_ROUND_RNE:
+        return v; /* the addition of 2^23 that follows rounds */
+    case TG_ROUND_RTZ:
+        return xmath(x, TG_MATH_FLOOR, v);
     case TG_ROUND_UP:
         return xsel(x, negative, xmath(x, TG_MATH_FLOOR, v), xmath(x, TG_MATH_CEIL, v));
     case TG_ROUND_DOWN:
@@ -251,7 +261,8 @@ static tg_value *encode_small(const tg_xp *x, tg_value *v, const small_float *f,
     bool clamp = sat || f->saturates;
     uint32_t limit = magnitude_limit(f, f->max_code + (clamp ? 0 : 1));
     tg_value *cut = xbini(x, TG_OP_MIN, magnitude, limit);
-    if (!clamp && round != TG_ROUND_RNE) { /* finite overflow may stop at the greatest finite value */
+    if (!clamp &&
+        round != TG_ROUND_RNE) { /* finite overflow may stop at the greatest finite value */
         tg_value *finite = xcmpi(x, TG_CMP_LT, magnitude, F32_INF);
         tg_value *stop = round == TG_ROUND_RTZ  ? finite
                          : round == TG_ROUND_UP ? xbin(x, TG_OP_AND, finite, negative)
@@ -262,7 +273,8 @@ static tg_value *encode_small(const tg_xp *x, tg_value *v, const small_float *f,
     }
     tg_value *code = encode_magnitude(x, cut, negative, f, round);
     int width = f->exp_bits + f->man_bits;
-    tg_value *sign = xbini(x, TG_OP_AND, xbini(x, TG_OP_SHR, bits, 31 - width), INT64_C(1) << width);
+    tg_value *sign =
+        xbini(x, TG_OP_AND, xbini(x, TG_OP_SHR, bits, 31 - width), INT64_C(1) << width);
     tg_value *nan = xcmpi(x, TG_CMP_GT, magnitude, F32_INF);
     if (!f->has_minus_zero) {
         sign = xsel(x, xcmpi(x, TG_CMP_EQ, code, 0), xi(x, sign, TG_DT_U32, 0), sign);
@@ -279,10 +291,18 @@ static tg_value *encode_bf16(const tg_xp *x, tg_value *v, tg_round round, bool s
     tg_value *zero = xi(x, bits, TG_DT_U32, 0), *ones = xi(x, bits, TG_DT_U32, 0xFFFF);
     tg_value *negative = xcmpi(x, TG_CMP_GE, bits, INT64_C(0x80000000));
     switch (round) {
-    case TG_ROUND_RNE: add = xbini(x, TG_OP_ADD, xbini(x, TG_OP_AND, top, 1), 0x7FFF); break;
-    case TG_ROUND_RTZ: add = zero; break;
-    case TG_ROUND_UP: add = xsel(x, negative, zero, ones); break;
-    case TG_ROUND_DOWN: add = xsel(x, negative, ones, zero); break;
+    case TG_ROUND_RNE:
+        add = xbini(x, TG_OP_ADD, xbini(x, TG_OP_AND, top, 1), 0x7FFF);
+        break;
+    case TG_ROUND_RTZ:
+        add = zero;
+        break;
+    case TG_ROUND_UP:
+        add = xsel(x, negative, zero, ones);
+        break;
+    case TG_ROUND_DOWN:
+        add = xsel(x, negative, ones, zero);
+        break;
     }
     tg_value *code = xbini(x, TG_OP_SHR, xbin(x, TG_OP_ADD, bits, add), 16);
     if (sat) {
@@ -326,7 +346,8 @@ static tg_value *encode_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round
     return xcast(x, code, tg_carrier(to));
 }
 
-/* ---- integers ------------------------------------------------------------------------------------ */
+/* ---- integers
+ * ------------------------------------------------------------------------------------ */
 
 static int64_t least(tg_dtype t) {
     return !tg_dtype_is_signed(t) ? 0 : (int64_t)(~UINT64_C(0) << (tg_dtype_bits(t) - 1));
@@ -361,9 +382,11 @@ static tg_value *to_int4(const tg_xp *x, tg_value *v, tg_dtype to, bool sat) {
     return xbini(x, TG_OP_AND, xcast(x, v, TG_DT_U8), 15);
 }
 
-/* ---- the door ------------------------------------------------------------------------------------ */
+/* ---- the door
+ * ------------------------------------------------------------------------------------ */
 
-static tg_value *to_storage_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round round, bool sat) {
+static tg_value *to_storage_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round round,
+                                  bool sat) {
     tg_dtype t = v->type->dtype;
     if (!tg_dtype_is_float(t)) {
         bool short_int = t == TG_DT_BOOL || tg_dtype_bits(t) <= 16;
@@ -393,8 +416,8 @@ static tg_value *to_plain(const tg_xp *x, tg_value *v, tg_dtype to, tg_round rou
     return xcast(x, v, to);
 }
 
-tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *v, tg_dtype from, tg_dtype to,
-                            tg_round round, bool sat) {
+tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *v, tg_dtype from,
+                            tg_dtype to, tg_round round, bool sat) {
     tg_xp x = {b, mc};
     if (v->type->dtype != tg_carrier(from)) {
         v = xbits(&x, v, tg_carrier(from));

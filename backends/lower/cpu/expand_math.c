@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Elementary functions as lane-wise code, f32 and f64. Polynomials are minimax fits (Remez exchange in
- * 45-digit arithmetic, relative error weight, coefficients rounded to the type); the error each adds is
- * noted beside it. Measured bounds are in docs/math.md. No step flushes subnormals, and every function
- * passes NaN on.
+ * Elementary functions as lane-wise code, f32 and f64. Polynomials are minimax fits (Remez exchange
+ * in 45-digit arithmetic, relative error weight, coefficients rounded to the type); the error each
+ * adds is noted beside it. Measured bounds are in docs/math.md. No step flushes subnormals, and
+ * every function passes NaN on.
  *
  *   exp2   v = n + f, |f| <= 1/2; 2^f by a polynomial with constant term 1; 2^n in two factors, so
  *          that overflow and subnormal results round once
@@ -21,10 +21,11 @@ static tg_value *clamp(const tg_xp *x, tg_value *v, double lo, double hi) {
     return xbinf(x, TG_OP_MAX, xbinf(x, TG_OP_MIN, v, hi), lo);
 }
 
-/* ---- exponentials -------------------------------------------------------------------------------- */
+/* ---- exponentials
+ * -------------------------------------------------------------------------------- */
 
 /* (2^f - 1)/f on [-1/2, 1/2]: 2^-26, 2^-23 (fast), 2^-55 */
-static const double exp2_f32[] = {0x1.62e43p-1,  0x1.ebfbdcp-3, 0x1.c6aee8p-5,
+static const double exp2_f32[] = {0x1.62e43p-1,  0x1.ebfbdcp-3,  0x1.c6aee8p-5,
                                   0x1.3b2d4cp-7, 0x1.5f3e56p-10, 0x1.41fbfcp-13};
 static const double exp2_f32_fast[] = {0x1.62e42ap-1, 0x1.ebf9bcp-3, 0x1.c6b752p-5, 0x1.3cea86p-7,
                                        0x1.5bba24p-10};
@@ -57,9 +58,9 @@ static tg_value *exp_core(const tg_xp *x, tg_value *v, bool base2, bool fast, tg
         tg_value *z = xbinf(x, TG_OP_ADD, v, m);
         tg_value *f = xbin(x, TG_OP_SUB, v, xbinf(x, TG_OP_SUB, z, m));
         *out_z = z;
-        tg_value *q = wide(v)  ? tg_xp_poly(x, f, exp2_f64, (int)TG_COUNT_OF(exp2_f64))
-                      : fast ? tg_xp_poly(x, f, exp2_f32_fast, (int)TG_COUNT_OF(exp2_f32_fast))
-                             : tg_xp_poly(x, f, exp2_f32, (int)TG_COUNT_OF(exp2_f32));
+        tg_value *q = wide(v) ? tg_xp_poly(x, f, exp2_f64, (int)TG_COUNT_OF(exp2_f64))
+                      : fast  ? tg_xp_poly(x, f, exp2_f32_fast, (int)TG_COUNT_OF(exp2_f32_fast))
+                              : tg_xp_poly(x, f, exp2_f32, (int)TG_COUNT_OF(exp2_f32));
         return xfma(x, q, f, one);
     }
     tg_value *z = xfma(x, v, xf(x, v, LOG2E), xf(x, v, m));
@@ -88,13 +89,14 @@ static tg_value *scale_normal(const tg_xp *x, tg_value *p, tg_value *z) {
 }
 
 /*
- * p * 2^n for any n the clamps let through: first 2^(n + 64) for negative v, 2^(n - 64) for positive,
- * exact and normal, then 2^-64 or 2^64, which rounds once (f64: 512).
+ * p * 2^n for any n the clamps let through: first 2^(n + 64) for negative v, 2^(n - 64) for
+ * positive, exact and normal, then 2^-64 or 2^64, which rounds once (f64: 512).
  */
 static tg_value *scale_any(const tg_xp *x, tg_value *p, tg_value *z, tg_value *v) {
     bool w = wide(p);
     double two = w ? 0x1p512 : 0x1p64;
-    int64_t sum = w ? INT64_C(2046) << 52 : INT64_C(254) << 23; /* fields of a power and its inverse */
+    int64_t sum =
+        w ? INT64_C(2046) << 52 : INT64_C(254) << 23; /* fields of a power and its inverse */
     tg_value *second = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), xf(x, p, 1 / two), xf(x, p, two));
     tg_value *bias = xbin(x, TG_OP_SUB, xi(x, p, bits_of(p), sum), xbits(x, second, bits_of(p)));
     tg_value *first = xbits(x, xbin(x, TG_OP_ADD, exponent_field(x, z), bias), p->type->dtype);
@@ -131,15 +133,16 @@ static tg_value *exp_moderate(const tg_xp *x, tg_value *v) {
     return scale_normal(x, p, z);
 }
 
-/* ---- logarithms ---------------------------------------------------------------------------------- */
+/* ---- logarithms
+ * ---------------------------------------------------------------------------------- */
 
 /* (log(1+f)/f - 1)/f on [sqrt(1/2)-1, sqrt(2)-1]: 2^-27.5 */
 static const double log_f32[] = {-0x1.fffff8p-2, 0x1.55555p-2,   -0x1.000426p-2,
                                  0x1.99a3f2p-3,  -0x1.54276cp-3, 0x1.2271aap-3,
                                  -0x1.0f377cp-3, 0x1.084804p-3,  -0x1.382ec8p-4};
 /* log2(1+f)/f - 0x1.715476p0: 2^-26.6 */
-static const double log2_f32[] = {0x1.49da98p-26, -0x1.71547p-1,  0x1.ec7096p-2,  -0x1.715a76p-2,
-                                  0x1.277e36p-2,  -0x1.eabc86p-3, 0x1.a305c6p-3,  -0x1.874c04p-3,
+static const double log2_f32[] = {0x1.49da98p-26, -0x1.71547p-1,  0x1.ec7096p-2, -0x1.715a76p-2,
+                                  0x1.277e36p-2,  -0x1.eabc86p-3, 0x1.a305c6p-3, -0x1.874c04p-3,
                                   0x1.7d488ep-3,  -0x1.c25826p-4};
 /* (2 atanh(s)/s - 2)/s^2, s = f/(2+f): 2^-59 */
 static const double log_f64[] = {0x1.5555555555593p-1, 0x1.999999997fb41p-2, 0x1.2492494218cf4p-2,
@@ -179,7 +182,8 @@ static tg_value *log_sum(const tg_xp *x, tg_value *e, tg_value *f, bool base2) {
         tg_value *low = NULL, *high = NULL;
         if (wide(f)) {
             high = xf(x, f, LOG2E);
-            low = xfma(x, f, xf(x, f, 0x1.777d0ffda0d24p-56), xbin(x, TG_OP_MUL, log1p_rest(x, f), high));
+            low = xfma(x, f, xf(x, f, 0x1.777d0ffda0d24p-56),
+                       xbin(x, TG_OP_MUL, log1p_rest(x, f), high));
         } else {
             high = xf(x, f, 0x1.715476p+0);
             low = xbin(x, TG_OP_MUL, f, tg_xp_poly(x, f, log2_f32, (int)TG_COUNT_OF(log2_f32)));
@@ -204,13 +208,14 @@ tg_value *tg_xp_log(const tg_xp *x, tg_value *v, bool base2) {
     tg_value *e, *f;
     log_split(x, v, &e, &f);
     tg_value *r = log_sum(x, e, f, base2);
-    tg_value *bad = xsel(x, xcmpf(x, TG_CMP_EQ, v, 0.0), xf(x, v, -inf),
-                         xf(x, v, (double)__builtin_nanf("")));
+    tg_value *bad =
+        xsel(x, xcmpf(x, TG_CMP_EQ, v, 0.0), xf(x, v, -inf), xf(x, v, (double)__builtin_nanf("")));
     r = xsel(x, xcmpf(x, TG_CMP_GT, v, 0.0), r, bad);
     return xsel(x, xcmpf(x, TG_CMP_EQ, v, inf), v, r);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------ */
+/* ---- the rest
+ * ------------------------------------------------------------------------------------ */
 
 /* Correctly rounded square root and division: exact at even powers of two. */
 tg_value *tg_xp_rsqrt(const tg_xp *x, tg_value *v) {
@@ -220,11 +225,11 @@ tg_value *tg_xp_rsqrt(const tg_xp *x, tg_value *v) {
 /* (tanh(v)/v - 1)/v^2 for |v| <= 0.6: 2^-27.6, 2^-56.8 */
 static const double tanh_f32[] = {-0x1.55553ep-2, 0x1.1109aep-3, -0x1.b898ep-5, 0x1.54b8a6p-6,
                                   -0x1.82585cp-8};
-static const double tanh_f64[] = {-0x1.5555555555555p-2,  0x1.11111111110f8p-3,  -0x1.ba1ba1ba19b3cp-5,
-                                  0x1.664f48822ac61p-6,   -0x1.226e3543688d6p-7, 0x1.d6d3ca9fd699dp-9,
-                                  -0x1.7da2e6a461d8ep-10, 0x1.3551421806306p-11, -0x1.f4f4c74000815p-13,
-                                  0x1.92bc7acb6a085p-14,  -0x1.36fef6360e76ep-15,
-                                  0x1.9a5421e30e5c5p-17,  -0x1.49d816f76e2e0p-19};
+static const double tanh_f64[] = {
+    -0x1.5555555555555p-2,  0x1.11111111110f8p-3,  -0x1.ba1ba1ba19b3cp-5,  0x1.664f48822ac61p-6,
+    -0x1.226e3543688d6p-7,  0x1.d6d3ca9fd699dp-9,  -0x1.7da2e6a461d8ep-10, 0x1.3551421806306p-11,
+    -0x1.f4f4c74000815p-13, 0x1.92bc7acb6a085p-14, -0x1.36fef6360e76ep-15, 0x1.9a5421e30e5c5p-17,
+    -0x1.49d816f76e2e0p-19};
 
 /* Odd polynomial near 0, 1 - 2/(e^2|v| + 1) beyond. */
 tg_value *tg_xp_tanh(const tg_xp *x, tg_value *v) {
@@ -232,7 +237,8 @@ tg_value *tg_xp_tanh(const tg_xp *x, tg_value *v) {
     tg_value *q = wide(v) ? tg_xp_poly(x, u, tanh_f64, (int)TG_COUNT_OF(tanh_f64))
                           : tg_xp_poly(x, u, tanh_f32, (int)TG_COUNT_OF(tanh_f32));
     tg_value *small = xfma(x, xbin(x, TG_OP_MUL, u, a), q, a);
-    tg_value *e = exp_moderate(x, xbinf(x, TG_OP_MUL, xbinf(x, TG_OP_MIN, a, wide(v) ? 20 : 10), 2.0));
+    tg_value *e =
+        exp_moderate(x, xbinf(x, TG_OP_MUL, xbinf(x, TG_OP_MIN, a, wide(v) ? 20 : 10), 2.0));
     tg_value *d = xbin(x, TG_OP_DIV, xf(x, v, 2.0), xbinf(x, TG_OP_ADD, e, 1.0));
     tg_value *large = xbin(x, TG_OP_SUB, xf(x, v, 1.0), d);
     return tg_xp_copysign(x, xsel(x, xcmpf(x, TG_CMP_LT, a, 0.6), small, large), v);
@@ -248,20 +254,20 @@ tg_value *tg_xp_sigmoid(const tg_xp *x, tg_value *v) {
 /* erf(v)/v - 1 for |v| <= 0.93 (f64: 1): 2^-25 of the result, 2^-56 */
 static const double erf_f32[] = {0x1.06eba6p-3,  -0x1.8126dcp-2, 0x1.ce1904p-4,
                                  -0x1.b676cap-6, 0x1.46c23p-8,   -0x1.3825bp-11};
-static const double erf_f64[] = {0x1.06eba8214db69p-3,  -0x1.812746b0379e7p-2,  0x1.ce2f21a042be2p-4,
-                                 -0x1.b82ce31288b47p-6, 0x1.565bcd0e6a2c8p-8,   -0x1.c02db40035578p-11,
-                                 0x1.f9a326f7935e5p-14, -0x1.f4d25bf6effecp-17, 0x1.b9e6c358842c7p-20,
-                                 -0x1.5f73c0d7609d9p-23, 0x1.fcbaf8de742d0p-27, -0x1.517b699c6e904p-30,
-                                 0x1.9a031082419cbp-34, -0x1.b3cd45affa3b0p-38, 0x1.3b6ce28e20518p-42};
+static const double erf_f64[] = {
+    0x1.06eba8214db69p-3,  -0x1.812746b0379e7p-2,  0x1.ce2f21a042be2p-4,  -0x1.b82ce31288b47p-6,
+    0x1.565bcd0e6a2c8p-8,  -0x1.c02db40035578p-11, 0x1.f9a326f7935e5p-14, -0x1.f4d25bf6effecp-17,
+    0x1.b9e6c358842c7p-20, -0x1.5f73c0d7609d9p-23, 0x1.fcbaf8de742d0p-27, -0x1.517b699c6e904p-30,
+    0x1.9a031082419cbp-34, -0x1.b3cd45affa3b0p-38, 0x1.3b6ce28e20518p-42};
 /* (log(erfc t) + t)/t on [0.9, 4]: 2^-28.5 of erf */
 static const double erfc_f32[] = {-0x1.0772dep-3, -0x1.4538bp-1,  -0x1.b2d3b2p-4, 0x1.8435bep-6,
                                   -0x1.d93524p-9, 0x1.4a2374p-12, -0x1.5e086ep-17};
-/* log(erfc(u + 1.625)) on [-0.625, 0.625] and log(erfc(u + 4.125)) on [-1.875, 1.875]: 2^-54.7 of erf.
- * Two pieces keep |u| small where erfc still matters to the last place. */
+/* log(erfc(u + 1.625)) on [-0.625, 0.625] and log(erfc(u + 4.125)) on [-1.875, 1.875]: 2^-54.7 of
+ * erf. Two pieces keep |u| small where erfc still matters to the last place. */
 static const double erfc_f64_mid[] = {
-    -0x1.eb25b8ff49e4ep+1, -0x1.ddd712490863bp+1,  -0x1.cdb6c474ce4f6p-1, -0x1.78fa9a8b5352ep-6,
-    0x1.59606b9886bdcp-8,  -0x1.211a66f863eedp-10, 0x1.99f9236467883p-13, -0x1.920becdf0ff7fp-16,
-    -0x1.0aa343177de29p-21, 0x1.92b0463dc8697p-20, -0x1.39072393bab14p-21, 0x1.48166a909cc96p-23,
+    -0x1.eb25b8ff49e4ep+1,  -0x1.ddd712490863bp+1,  -0x1.cdb6c474ce4f6p-1,  -0x1.78fa9a8b5352ep-6,
+    0x1.59606b9886bdcp-8,   -0x1.211a66f863eedp-10, 0x1.99f9236467883p-13,  -0x1.920becdf0ff7fp-16,
+    -0x1.0aa343177de29p-21, 0x1.92b0463dc8697p-20,  -0x1.39072393bab14p-21, 0x1.48166a909cc96p-23,
     -0x1.bdb31150a10e1p-26, -0x1.37ae9219bf46ep-32};
 static const double erfc_f64_far[] = {
     -0x1.30854b8fc46f5p+4, -0x1.0f5b6f293d98ep+3,  -0x1.f31ad80e6b9cep-1, -0x1.ccd2796cf9dffp-9,
@@ -295,21 +301,32 @@ tg_value *tg_xp_erf(const tg_xp *x, tg_value *v) {
 
 tg_value *tg_xp_math(const tg_xp *x, tg_math_fn fn, tg_value *v, bool fast) {
     switch (fn) {
-    case TG_MATH_EXP2: return tg_xp_exp2(x, v, fast);
-    case TG_MATH_EXP: return tg_xp_exp(x, v, fast);
-    case TG_MATH_LOG: return tg_xp_log(x, v, false);
-    case TG_MATH_LOG2: return tg_xp_log(x, v, true);
-    case TG_MATH_RSQRT: return tg_xp_rsqrt(x, v);
-    case TG_MATH_SIN: return tg_xp_sincos(x, v, false);
-    case TG_MATH_COS: return tg_xp_sincos(x, v, true);
-    case TG_MATH_TANH: return tg_xp_tanh(x, v);
-    case TG_MATH_SIGMOID: return tg_xp_sigmoid(x, v);
-    case TG_MATH_ERF: return tg_xp_erf(x, v);
+    case TG_MATH_EXP2:
+        return tg_xp_exp2(x, v, fast);
+    case TG_MATH_EXP:
+        return tg_xp_exp(x, v, fast);
+    case TG_MATH_LOG:
+        return tg_xp_log(x, v, false);
+    case TG_MATH_LOG2:
+        return tg_xp_log(x, v, true);
+    case TG_MATH_RSQRT:
+        return tg_xp_rsqrt(x, v);
+    case TG_MATH_SIN:
+        return tg_xp_sincos(x, v, false);
+    case TG_MATH_COS:
+        return tg_xp_sincos(x, v, true);
+    case TG_MATH_TANH:
+        return tg_xp_tanh(x, v);
+    case TG_MATH_SIGMOID:
+        return tg_xp_sigmoid(x, v);
+    case TG_MATH_ERF:
+        return tg_xp_erf(x, v);
     case TG_MATH_SQRT:
     case TG_MATH_FLOOR:
     case TG_MATH_CEIL:
     case TG_MATH_ROUND:
-    case TG_MATH_COUNT: break;
+    case TG_MATH_COUNT:
+        break;
     }
     return xmath(x, fn, v);
 }

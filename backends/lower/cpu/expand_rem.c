@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Float remainder (fmod), exact. Both operands become a 53-bit integer times a power of two; long
- * division then runs one quotient bit a trip, as many trips as the exponents differ, in all lanes that
- * still need it. f32 goes through f64, which holds every f32 as a normal number.
+ * division then runs one quotient bit a trip, as many trips as the exponents differ, in all lanes
+ * that still need it. f32 goes through f64, which holds every f32 as a normal number.
  */
 #include "backends/lower/cpu/expand.h"
 
@@ -49,7 +49,8 @@ static tg_value *divide(const tg_xp *x, tg_value *r, tg_value *d, tg_value *n) {
             out[2] = in[1];
             tg_build_op(&inner, TG_OP_YIELD, 3, out, 0, NULL, 0);
         } else {
-            tg_value *sub = xsel(&y, xcmp(&y, TG_CMP_GE, in[0], d), xbin(&y, TG_OP_SUB, in[0], d), in[0]);
+            tg_value *sub =
+                xsel(&y, xcmp(&y, TG_CMP_GE, in[0], d), xbin(&y, TG_OP_SUB, in[0], d), in[0]);
             out[0] = xsel(&y, more, xbini(&y, TG_OP_SHL, sub, 1), in[0]);
             out[1] = xsel(&y, more, xbini(&y, TG_OP_SUB, in[1], 1), in[1]);
             tg_build_op(&inner, TG_OP_YIELD, 2, out, 0, NULL, 0);

@@ -11,13 +11,29 @@
  */
 #include "backends/lower/cpu/expand.h"
 
-/* 2/pi, 64 bits a word, the first word's top bit weighs 1/2. A leading zero word keeps offsets >= 0. */
-static const uint64_t two_over_pi[] = {
-    0,
-    0xA2F9836E4E441529, 0xFC2757D1F534DDC0, 0xDB6295993C439041, 0xFE5163ABDEBBC561, 0xB7246E3A424DD2E0,
-    0x06492EEA09D1921C, 0xFE1DEB1CB129A73E, 0xE88235F52EBB4484, 0xE99C7026B45F7E41, 0x3991D639835339F4,
-    0x9C845F8BBDF9283B, 0x1FF897FFDE05980F, 0xEF2F118B5A0A6D1F, 0x6D367ECF27CB09B7, 0x4F463F669E5FEA2D,
-    0x7527BAC7EBE5F17B, 0x3D0739F78A5292EA, 0x6BFB5FB11F8D5D08, 0x56033046FC7B6BAB, 0xF0CFBC209AF4361D};
+/* 2/pi, 64 bits a word, the first word's top bit weighs 1/2. A leading zero word keeps offsets >=
+ * 0. */
+static const uint64_t two_over_pi[] = {0,
+                                       0xA2F9836E4E441529,
+                                       0xFC2757D1F534DDC0,
+                                       0xDB6295993C439041,
+                                       0xFE5163ABDEBBC561,
+                                       0xB7246E3A424DD2E0,
+                                       0x06492EEA09D1921C,
+                                       0xFE1DEB1CB129A73E,
+                                       0xE88235F52EBB4484,
+                                       0xE99C7026B45F7E41,
+                                       0x3991D639835339F4,
+                                       0x9C845F8BBDF9283B,
+                                       0x1FF897FFDE05980F,
+                                       0xEF2F118B5A0A6D1F,
+                                       0x6D367ECF27CB09B7,
+                                       0x4F463F669E5FEA2D,
+                                       0x7527BAC7EBE5F17B,
+                                       0x3D0739F78A5292EA,
+                                       0x6BFB5FB11F8D5D08,
+                                       0x56033046FC7B6BAB,
+                                       0xF0CFBC209AF4361D};
 
 #define PIO2 0x1.921fb54442d18p+0
 #define PIO2_LOW 0x1.1a62633145c07p-54
@@ -28,11 +44,12 @@ typedef struct reduced {
     tg_value *high, *low, *quadrant;
 } reduced;
 
-/* ---- large arguments ------------------------------------------------------------------------------ */
+/* ---- large arguments
+ * ------------------------------------------------------------------------------ */
 
 /*
- * out[i] = word number index + i of the table, for index below n. A few words are chosen by selects;
- * more are put on the stack and gathered (this is the rare branch).
+ * out[i] = word number index + i of the table, for index below n. A few words are chosen by
+ * selects; more are put on the stack and gathered (this is the rare branch).
  */
 static void table_words(const tg_xp *x, tg_value *index, int n, tg_value *out[4]) {
     tg_builder *b = x->b;
@@ -76,15 +93,15 @@ static tg_value *high32(const tg_xp *x, tg_value *v) { return xbini(x, TG_OP_SHR
 /* High 64 bits of the 128-bit product. */
 static tg_value *mul_high(const tg_xp *x, tg_value *p, tg_value *q) {
     tg_value *pl = low32(x, p), *ph = high32(x, p), *ql = low32(x, q), *qh = high32(x, q);
-    tg_value *mid = xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, ph, ql),
-                         high32(x, xbin(x, TG_OP_MUL, pl, ql)));
+    tg_value *mid =
+        xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, ph, ql), high32(x, xbin(x, TG_OP_MUL, pl, ql)));
     tg_value *mid2 = xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, pl, qh), low32(x, mid));
     tg_value *top = xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, ph, qh), high32(x, mid));
     return xbin(x, TG_OP_ADD, top, high32(x, mid2));
 }
 
-/* Mantissa of |v| (f64), and the window's word index and bit shift. The window starts two bits above
- * the binary point of v * 2/pi / 4. */
+/* Mantissa of |v| (f64), and the window's word index and bit shift. The window starts two bits
+ * above the binary point of v * 2/pi / 4. */
 static void window_of(const tg_xp *x, tg_value *v, tg_value **m, tg_value **index, tg_value **s) {
     tg_value *bits = xbini(x, TG_OP_AND, xbits(x, v, TG_DT_U64), INT64_MAX);
     tg_value *e = xbini(x, TG_OP_SHR, bits, 52);
@@ -95,7 +112,8 @@ static void window_of(const tg_xp *x, tg_value *v, tg_value **m, tg_value **inde
 }
 
 /* The 128-bit fraction of four quadrants, high:low, of |v| * 2/pi. */
-static void turn_fraction(const tg_xp *x, tg_value *v, int n_words, tg_value **high, tg_value **low) {
+static void turn_fraction(const tg_xp *x, tg_value *v, int n_words, tg_value **high,
+                          tg_value **low) {
     tg_value *m, *index, *s;
     window_of(x, v, &m, &index, &s);
     tg_value *w[4], *h[3];
@@ -106,8 +124,8 @@ static void turn_fraction(const tg_xp *x, tg_value *v, int n_words, tg_value **h
     tg_value *mid = xbin(x, TG_OP_MUL, m, h[1]);
     *low = xbin(x, TG_OP_ADD, mid, mul_high(x, m, h[2]));
     tg_value *carry = xcast(x, xcmp(x, TG_CMP_LT, *low, mid), TG_DT_U64);
-    *high = xbin(x, TG_OP_ADD, xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, m, h[0]), mul_high(x, m, h[1])),
-                 carry);
+    *high = xbin(x, TG_OP_ADD,
+                 xbin(x, TG_OP_ADD, xbin(x, TG_OP_MUL, m, h[0]), mul_high(x, m, h[1])), carry);
 }
 
 /* bits (as signed when asked) times 2^e, exactly: at most 52 significant bits. */
@@ -142,7 +160,8 @@ static reduced reduce_large(const tg_xp *x, tg_value *v, int n_words) {
                      xsel(x, negative, minus_q, q)};
 }
 
-/* ---- reduction ------------------------------------------------------------------------------------ */
+/* ---- reduction
+ * ------------------------------------------------------------------------------------ */
 
 static tg_value *nearest_quadrant(const tg_xp *x, tg_value *v, tg_value **out_quadrant) {
     tg_value *z = xfma(x, v, xf(x, v, TWO_OVER_PI), xf(x, v, 0x1.8p52));
@@ -170,8 +189,7 @@ static reduced reduce_f64(const tg_xp *x, tg_value *v) {
     /* what the subtraction lost, by the two-sum that needs no order */
     tg_value *dd = xbin(x, TG_OP_ADD, h, w);
     tg_value *hh = xbin(x, TG_OP_SUB, dd, w);
-    tg_value *lost = xbin(x, TG_OP_ADD, xbin(x, TG_OP_SUB, d, dd),
-                          xbin(x, TG_OP_SUB, hh, h));
+    tg_value *lost = xbin(x, TG_OP_ADD, xbin(x, TG_OP_SUB, d, dd), xbin(x, TG_OP_SUB, hh, h));
     tg_value *low = xfma(x, n, xf(x, v, -0x1.3198a2e037073p-69), lost);
     r.high = xbin(x, TG_OP_ADD, h, low);
     r.low = xbin(x, TG_OP_SUB, low, xbin(x, TG_OP_SUB, r.high, h));
@@ -197,15 +215,19 @@ static reduced with_large(const tg_xp *x, reduced r, tg_value *v, double limit, 
     return (reduced){&op->results[0], &op->results[1], &op->results[2]};
 }
 
-/* ---- polynomials ---------------------------------------------------------------------------------- */
+/* ---- polynomials
+ * ---------------------------------------------------------------------------------- */
 
-/* (sin r/r - 1)/r^2 and (cos r - 1 + r^2/2)/r^4 on [-pi/4, pi/4]: 2^-26.8, 2^-32.8, 2^-56.4, 2^-59.6 */
+/* (sin r/r - 1)/r^2 and (cos r - 1 + r^2/2)/r^4 on [-pi/4, pi/4]: 2^-26.8, 2^-32.8, 2^-56.4,
+ * 2^-59.6 */
 static const double sin_f32[] = {-0x1.555546p-3, 0x1.11072ep-7, -0x1.993f6cp-13};
 static const double cos_f32[] = {0x1.55554ap-5, -0x1.6c0c26p-10, 0x1.99e792p-16};
-static const double sin_f64[] = {-0x1.5555555555548p-3, 0x1.111111110f7c8p-7,   -0x1.a01a019bfcda1p-13,
-                                 0x1.71de3566dae72p-19, -0x1.ae5e59c94b1b8p-26, 0x1.5d8f960fb31ecp-33};
-static const double cos_f64[] = {0x1.555555555554bp-5,  -0x1.6c16c16c14f88p-10, 0x1.a01a019c8365dp-16,
-                                 -0x1.27e4f7ea17649p-22, 0x1.1ee9d73c0394ep-29, -0x1.8fa459e93efdep-37};
+static const double sin_f64[] = {-0x1.5555555555548p-3,  0x1.111111110f7c8p-7,
+                                 -0x1.a01a019bfcda1p-13, 0x1.71de3566dae72p-19,
+                                 -0x1.ae5e59c94b1b8p-26, 0x1.5d8f960fb31ecp-33};
+static const double cos_f64[] = {0x1.555555555554bp-5,  -0x1.6c16c16c14f88p-10,
+                                 0x1.a01a019c8365dp-16, -0x1.27e4f7ea17649p-22,
+                                 0x1.1ee9d73c0394ep-29, -0x1.8fa459e93efdep-37};
 
 static tg_value *kernel_sin(const tg_xp *x, tg_value *r, tg_value *low) {
     tg_value *u = xbin(x, TG_OP_MUL, r, r), *cube = xbin(x, TG_OP_MUL, u, r);
@@ -246,7 +268,8 @@ tg_value *tg_xp_sincos(const tg_xp *x, tg_value *v, bool cosine) {
     tg_value *s = kernel_sin(x, high, low), *c = kernel_cos(x, high, low);
     tg_value *odd = xcmpi(x, TG_CMP_NE, xbini(x, TG_OP_AND, q, 1), 0);
     tg_value *y = xbits(x, xsel(x, odd, c, s), u);
-    tg_value *flip = xbini(x, TG_OP_SHL, xbini(x, TG_OP_AND, xbini(x, TG_OP_SHR, q, 1), 1), w ? 63 : 31);
+    tg_value *flip =
+        xbini(x, TG_OP_SHL, xbini(x, TG_OP_AND, xbini(x, TG_OP_SHR, q, 1), 1), w ? 63 : 31);
     y = xbits(x, xbin(x, TG_OP_XOR, y, flip), v->type->dtype);
     if (!cosine) { /* keeps -0 */
         y = xsel(x, xcmpf(x, TG_CMP_EQ, v, 0.0), v, y);
