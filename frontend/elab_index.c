@@ -546,9 +546,8 @@ static const tg_val *stored_shape(tg_elab *e, const tg_val *v, const lowered *l,
     for (int a = 0; a < r && fits; a++) {
         fits = tg_el_extent(v, a) == l->shape[a];
         if (fits && v->id[a] != NULL && l->id[a] != NULL && v->id[a] != l->id[a]) {
-            const char *nv = v->id[a]->name, *nl = l->id[a]->name;
             tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "axis %d of the value runs along `%s`, that of the target along `%s`", a,
-                                     nv != NULL ? nv : "a span", nl != NULL ? nl : "a span");
+                                     tg_el_span_name(e, v->id[a]), tg_el_span_name(e, l->id[a]));
             tg_note_add(e->sink, d, v->where, "transpose the value with .T, or take it out of its span with `anon(..)`");
             return &tg_val_error;
         }

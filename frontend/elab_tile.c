@@ -10,7 +10,7 @@
 
 /* ---- alignment (R3) ------------------------------------------------------------------------- */
 
-static const char *span_name(tg_elab *e, const tg_identity *s) {
+const char *tg_el_span_name(tg_elab *e, const tg_identity *s) {
     if (s->name != NULL) {
         return s->name;
     }
@@ -18,7 +18,7 @@ static const char *span_name(tg_elab *e, const tg_identity *s) {
 }
 
 static void misaligned(tg_elab *e, const tg_val *a, const tg_val *b, int axis, tg_span where) {
-    const char *na = span_name(e, a->id[axis]), *nb = span_name(e, b->id[axis]);
+    const char *na = tg_el_span_name(e, a->id[axis]), *nb = tg_el_span_name(e, b->id[axis]);
     tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "axis %d runs along `%s` on one side and along `%s` on the other",
                              axis, na, nb);
     tg_note_add(e->sink, d, a->where, "this runs along `%s`", na);
@@ -719,7 +719,7 @@ static bool dot_shapes(tg_elab *e, const tg_val *a, const tg_val *b, int rank, t
     const tg_identity *ka = a->id[rank - 1], *kb = b->id[rank - 2];
     if (ka != NULL && kb != NULL && ka != kb) {
         tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "the contracted axis runs along `%s` on one side and along `%s` on the other",
-                                 span_name(e, ka), span_name(e, kb));
+                                 tg_el_span_name(e, ka), tg_el_span_name(e, kb));
         tg_note_add(e->sink, d, where, "`anon(..)` takes a value out of its span");
         return false;
     }

@@ -375,6 +375,8 @@ const char *tg_pr_words(tg_elab *e, const tg_pred *p);
 
 /* ---- spans (elab_index.c) ------------------------------------------------------------------- */
 
+/* A span as the author names it. */
+const char *tg_el_span_name(tg_elab *e, const tg_identity *s);
 tg_identity *tg_el_identity(tg_elab *e, const char *name, tg_span where, int64_t n);
 const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, int64_t n, tg_span where);
 tg_value *tg_el_span_ir(tg_elab *e, const tg_identity *s, const tg_dim *shift, tg_value *ir_shift);
