@@ -63,6 +63,11 @@ static double random_value(tg_dtype t, uint64_t *state, uint64_t *bits) {
     return v;
 }
 
+/* v as an integer of type t holds it, modulo its width. */
+static double wrapped(tg_dtype t, double v) {
+    return tg_dtype_is_float(t) ? v : (double)tg_int_decode(t, (uint64_t)(int64_t)v);
+}
+
 static void put(char *p, tg_dtype t, uint64_t bits) {
     memcpy(p, &bits, (size_t)tg_dtype_bits(t) / 8); /* little-endian hosts */
 }
@@ -178,7 +183,7 @@ static bool run_code(const dot_case *c, const tg_machine *mc, const dot_code *co
     for (int64_t i = 0; i < c->m_len; i++) {
         for (int64_t j = 0; j < c->n_len; j++) {
             double got = get(p.acc.data + (i * p.l.acc_pitch + j) * eb, c->compute);
-            double want = p.want[i * c->n_len + j];
+            double want = wrapped(c->compute, p.want[i * c->n_len + j]);
             if (got != want && wrong++ == 0) {
                 describe(c);
                 print_message("  [%d,%d] is %g, expected %g\n", (int)i, (int)j, got, want);
@@ -344,7 +349,9 @@ static void element_types(void **state) {
                  {TG_DT_F8E4M3, TG_DT_F8E5M2, TG_DT_F32}, {TG_DT_I8, TG_DT_I8, TG_DT_I32},
                  {TG_DT_U8, TG_DT_I8, TG_DT_I32},     {TG_DT_I8, TG_DT_U8, TG_DT_I32},
                  {TG_DT_I32, TG_DT_I32, TG_DT_I32},   {TG_DT_I64, TG_DT_I64, TG_DT_I64},
-                 {TG_DT_I16, TG_DT_I16, TG_DT_I32}};
+                 {TG_DT_I16, TG_DT_I16, TG_DT_I32},
+                 {TG_DT_I16, TG_DT_I16, TG_DT_I16},   {TG_DT_U16, TG_DT_U16, TG_DT_U16},
+                 {TG_DT_U32, TG_DT_U32, TG_DT_U32},   {TG_DT_U64, TG_DT_U64, TG_DT_U64}};
     for (size_t t = 0; t < TG_COUNT_OF(types); t++) {
         for (int way = 0; way < 4; way++) {
             dot_case c = f32_case(20, 40, 30);

@@ -153,8 +153,7 @@ static void emit_known_rows(dot_gen *g) {
 tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
                       const tg_dot_desc *d, tg_sink *sink) {
     bool computes = d->compute == TG_DT_F32 || d->compute == TG_DT_F64 ||
-                    d->compute == TG_DT_I32 || d->compute == TG_DT_U32 ||
-                    d->compute == TG_DT_I64 || d->compute == TG_DT_U64;
+                    (tg_dtype_is_int(d->compute) && tg_dtype_bits(d->compute) >= 16);
     if (!computes) {
         tg_error(sink, TG_D_BACKEND, b->span, "dot: %s has no product on %s",
                  tg_dtype_name(d->compute), mc->name);

@@ -144,17 +144,30 @@ bool dot_is_direct(const dot_gen *g, const dot_side *s) {
     return g->per_word == 1 && s->op->base && s->op->dtype == g->d->compute && !g->d->kmask;
 }
 
+/* The leading `valid` elements at p, the rest zero, by the machine's own masked load. */
+static tg_value *load_masked(dot_gen *g, const tg_type *t, tg_value *p, tg_value *valid) {
+    tg_value *zero = tg_dtype_is_float(t->dtype) ? tg_build_float(g->b, t, 0.0)
+                                                 : tg_build_int(g->b, t, 0);
+    tg_value *args[3] = {p, tg_build_pmask(g->b, valid, t->shape[0]), zero};
+    tg_op *op = tg_build_op(g->b, TG_OP_LOADM, 3, args, 1, &t, 0);
+    tg_op_set_int(op, TG_ATTR_MASKED, 1);
+    tg_op_set_int(op, TG_ATTR_ALIGN, tg_dtype_bits(t->dtype) / 8);
+    return &op->results[0];
+}
+
 /* `lanes` elements of the compute type along k or along the rows, unmasked by kmask. */
 static tg_value *fetch(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, bool along_k,
                        int lanes, tg_value *valid) {
     const tg_dot_operand *op = s->op;
     bool unit = op->unit_cols >= 0 && s->k_unit == along_k;
-    if (op->base && !valid && (unit || lanes == 1) && tg_dtype_bits(op->dtype) >= 8) {
+    int bits = tg_dtype_bits(op->dtype);
+    bool maskable = lanes > 1 && bits >= 32 && (g->mc->features & TG_CPU_MASKED);
+    if (op->base && (!valid || maskable) && (unit || lanes == 1) && bits >= 8) {
         tg_value *p = dot_at(g, dot_at(g, op->base, row, s->row_bytes), k, s->k_bytes);
         tg_dtype carrier = tg_carrier(op->dtype);
         const tg_type *t = lanes == 1 ? tg_type_scalar(g->b->module, carrier)
                                       : tg_type_vec(g->b->module, carrier, lanes);
-        tg_value *x = tg_build_loadm(g->b, t, p, tg_dtype_bits(op->dtype) / 8);
+        tg_value *x = valid ? load_masked(g, t, p, valid) : tg_build_loadm(g->b, t, p, bits / 8);
         return tg_expand_convert(g->b, g->mc, x, op->dtype, g->d->compute, TG_ROUND_RNE, false);
     }
     bool along_cols = s->is_a ? along_k : !along_k;
@@ -373,37 +386,28 @@ static void exchange(dot_gen *g, tg_value **x, tg_value **y, int d) {
 }
 
 /*
- * First every group of `lane` rows is transposed inside the 16-byte lanes, then whole lanes change
- * places: log2 steps of one shuffle a vector.
+ * First every group of `lane` rows is transposed inside the 16-byte lanes (each round interleaves the
+ * first half of the rows with the second), then whole lanes change places: log2 steps of one shuffle a
+ * vector.
  */
 void dot_transpose(dot_gen *g, tg_value **v) {
     int lane = lane_words(g), lanes = g->vl / lane;
     tg_value *t[DOT_MAX_LANES];
-    for (int q = 0; q < lanes; q++) {
-        tg_value **r = v + q * lane;
-        if (lane == 1) {
-            t[q] = r[0];
-        } else if (lane == 2) {
-            t[q * 2] = unpack(g, r[0], r[1], 1, 0);
-            t[q * 2 + 1] = unpack(g, r[0], r[1], 1, 1);
-        } else {
-            tg_value *a = unpack(g, r[0], r[1], 1, 0), *c = unpack(g, r[0], r[1], 1, 1);
-            tg_value *e = unpack(g, r[2], r[3], 1, 0), *f = unpack(g, r[2], r[3], 1, 1);
-            t[q * 4] = unpack(g, a, e, 2, 0);
-            t[q * 4 + 1] = unpack(g, a, e, 2, 1);
-            t[q * 4 + 2] = unpack(g, c, f, 2, 0);
-            t[q * 4 + 3] = unpack(g, c, f, 2, 1);
+    for (int round = 1; round < lane; round *= 2) {
+        for (int i = 0; i < g->vl; i++) {
+            int base = i / lane * lane, pair = i % lane / 2;
+            t[i] = unpack(g, v[base + pair], v[base + pair + lane / 2], 1, i % 2);
+        }
+        for (int i = 0; i < g->vl; i++) {
+            v[i] = t[i];
         }
     }
     for (int d = 1; d < lanes; d *= 2) {
         for (int q = 0; q < lanes; q++) {
             for (int c = 0; !(q & d) && c < lane; c++) {
-                exchange(g, &t[q * lane + c], &t[(q + d) * lane + c], d);
+                exchange(g, &v[q * lane + c], &v[(q + d) * lane + c], d);
             }
         }
-    }
-    for (int i = 0; i < g->vl; i++) {
-        v[i] = t[i];
     }
 }
 
