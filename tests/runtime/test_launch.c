@@ -4,6 +4,8 @@
  */
 #include "tests/runtime/support.h"
 
+#include <tegula/dlpack.h>
+
 static int32_t never(const int64_t *slots, int64_t begin, int64_t end, void *scratch, void *shared,
                      struct tg_cpu_report *report) {
     (void)slots;
@@ -433,6 +435,50 @@ static void test_handles(void **state) {
     teardown(&f);
 }
 
+static void test_dlpack(void **state) {
+    (void)state;
+    fixture f;
+    setup(&f, rt_add_ir, rt_plan_rows, rt_add_phase, 0);
+    float x[6] = {1, 2, 3, 4, 5, 6}, y[12] = {0}, z[6];
+    int64_t shape[] = {2, 3}, strides[] = {6, 1};
+    tgr_dl_tensor t[3] = {
+        {.data = x, .device_type = 1, .ndim = 2, .code = 2, .bits = 32, .lanes = 1, .shape = shape},
+        {.data = y,
+         .device_type = 1,
+         .ndim = 2,
+         .code = 2,
+         .bits = 32,
+         .lanes = 1,
+         .shape = shape,
+         .strides = strides,
+         .byte_offset = 4},
+        {.data = z,
+         .device_type = 1,
+         .ndim = 2,
+         .code = 2,
+         .bits = 32,
+         .lanes = 1,
+         .shape = shape}};
+    y[1] = 10;
+    y[9] = 20;
+    tgr_arg args[3];
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tgr_arg_from_dlpack(&t[i], &args[i]), TGR_OK);
+    }
+    expect(&f, args, 3, TGR_OK, NULL);
+    assert_true(z[0] == 11 && z[1] == 2 && z[5] == 26);
+    t[0].device_type = 2; /* CUDA */
+    assert_int_equal(tgr_arg_from_dlpack(&t[0], &args[0]), TGR_E_UNSUPPORTED);
+    t[0].device_type = 1;
+    t[0].ndim = 9;
+    assert_int_equal(tgr_arg_from_dlpack(&t[0], &args[0]), TGR_E_INVALID);
+    t[0].ndim = 2;
+    t[0].code = 5; /* complex */
+    assert_int_equal(tgr_arg_from_dlpack(&t[0], &args[0]), TGR_E_UNSUPPORTED);
+    assert_int_equal(tgr_arg_from_dlpack(NULL, &args[0]), TGR_E_INVALID);
+    teardown(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mismatches),    cmocka_unit_test(test_strides),
@@ -440,6 +486,6 @@ int main(void) {
         cmocka_unit_test(test_dims),          cmocka_unit_test(test_infer),
         cmocka_unit_test(test_queries),       cmocka_unit_test(test_facts),
         cmocka_unit_test(test_init),          cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_handles)};
+        cmocka_unit_test(test_handles),       cmocka_unit_test(test_dlpack)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
