@@ -403,7 +403,7 @@ bool gen_from_text(gen_case *c, const char *text, tg_arena *a) {
     for (int p = 0; p < c->func->n_params; p++) {
         const tg_param *q = &c->func->params[p];
         bool out = (q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
-        c->params[p].data = out ? GEN_DATA_OUTPUT : strcmp(q->name, "index") == 0 ? GEN_DATA_INDEX : GEN_DATA_ANY;
+        c->params[p].data = out ? GEN_DATA_OUTPUT : strncmp(q->name, "index", 5) == 0 ? GEN_DATA_INDEX : GEN_DATA_ANY;
         c->params[p].index_limit = 20;
     }
     return true;

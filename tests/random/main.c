@@ -130,6 +130,7 @@ enum { KIND_BYTES = 80 };
 typedef struct failing {
     const settings *s;
     uint64_t seed;
+    const char *header; /* of a file, for seed 0 */
     char kind[KIND_BYTES]; /* the failure must stay of this kind */
 } failing;
 
@@ -147,7 +148,9 @@ static void kind_of(const char *message, char kind[KIND_BYTES]) {
 static bool still_fails(void *user, const char *text) {
     const failing *f = user;
     char message[MESSAGE_BYTES], kind[KIND_BYTES];
-    if (run_in_child(f->s, f->seed, text, message)) {
+    static char whole[1 << 20];
+    snprintf(whole, sizeof whole, "%s%s", f->header != NULL ? f->header : "", text);
+    if (run_in_child(f->s, f->seed, whole, message)) {
         return false;
     }
     kind_of(message, kind);
@@ -210,7 +213,7 @@ static bool read_settings(settings *s, int argc, char **argv) {
         } else if (strcmp(a, "--count") == 0) {
             s->count = atoi(v);
         } else if (strcmp(a, "--save") == 0) {
-            s->save = v;
+            s->save = s->run.save = v;
         } else if (strcmp(a, "--steps") == 0) {
             s->gen.max_steps = atoi(v);
         } else {
@@ -254,6 +257,26 @@ static int run_seeds(const settings *s) {
     return failures;
 }
 
+/* Shrinks a kernel from a file and prints it with its header. */
+static void reduce_file(const settings *s, const char *text, const char *message) {
+    tg_env env;
+    jmp_buf oom;
+    tg_arena a;
+    char header[512] = "";
+    size_t n = strcspn(text, "\n") + 1;
+    const char *body = strstr(text, "tegula-ir");
+    failing f = {.s = s, .header = header};
+    kind_of(message, f.kind);
+    tg_env_init(&env, tg_allocator_default(), 0);
+    if (body == NULL || n >= sizeof header || TG_ENV_GUARD(&env, oom)) {
+        return;
+    }
+    memcpy(header, text, n);
+    tg_arena_init(&a, &env);
+    printf("%s// %s\n%s", header, message, reduce_text(body, still_fails, &f, &a));
+    tg_arena_fini(&a);
+}
+
 static int run_files(const settings *s) {
     int failures = 0;
     for (int i = 0; i < s->n_files; i++) {
@@ -266,8 +289,11 @@ static int run_files(const settings *s) {
             fclose(f);
         }
         if (n == 0 || !run_in_child(s, 0, text, message)) {
-            printf("%s: %s\n", s->files[i], n == 0 ? "cannot be read" : message);
+            printf("%s%s: %s\n", s->reduce ? "// " : "", s->files[i], n == 0 ? "cannot be read" : message);
             failures++;
+            if (s->reduce && n > 0) {
+                reduce_file(s, text, message);
+            }
         }
     }
     printf("%d of %d files failed\n", failures, s->n_files);

@@ -79,6 +79,14 @@ static void sweep(tg_region *r) {
     }
 }
 
+static bool remove_unused(tg_op *op) {
+    if (op->n_results == 0 || !is_unused(op) || has_effect(op)) {
+        return false;
+    }
+    tg_op_erase(op);
+    return true;
+}
+
 static bool remove_effect(tg_op *op) {
     if (op->n_results != 0 || op->code == TG_OP_YIELD) {
         return false;
@@ -139,7 +147,7 @@ static bool drop_mask(tg_op *op) {
     return true;
 }
 
-enum { EDITS = 9 };
+enum { EDITS = 10, NO_EDIT = -1 };
 
 static bool apply(tg_op *op, int edit) {
     switch (edit) {
@@ -152,6 +160,7 @@ static bool apply(tg_op *op, int edit) {
     case 6: return drop_mask(op);
     case 7: return op->code == TG_OP_SPAN ? false : replace_by_constants(op, 2);
     case 8: return replace_by_constants(op, 5);
+    case 9: return remove_unused(op);
     default: return false;
     }
 }
@@ -168,17 +177,19 @@ static tg_module *parse(const char *text, tg_arena *a) {
 }
 
 /* The text after edit `edit` of op `number`, or NULL. */
-static const char *edited(const char *text, int number, int edit, tg_arena *a) {
+static const char *edited(const char *text, int number, int edit, bool swept, tg_arena *a) {
     tg_module *m = parse(text, a);
     tg_sink sink;
     tg_sb sb;
     tg_sb_init(&sb, a);
     tg_sink_init(&sink, a);
     tg_op *op = m == NULL ? NULL : find_op(m->first_func->body, &number);
-    if (op == NULL || op->code == TG_OP_YIELD || !apply(op, edit)) {
+    if (op == NULL || (edit != NO_EDIT && (op->code == TG_OP_YIELD || !apply(op, edit)))) {
         return NULL;
     }
-    sweep(m->first_func->body);
+    if (swept) {
+        sweep(m->first_func->body);
+    }
     if (tg_module_verify(m, &sink) != TG_OK) {
         return NULL;
     }
@@ -192,14 +203,16 @@ static int ops_in(const char *text, tg_arena *a) {
 }
 
 const char *reduce_text(const char *text, reduce_still_fails *still, void *user, tg_arena *a) {
-    bool progress = true;
+    /* Code whose result nobody uses can be what it takes to fail. */
+    const char *clean = edited(text, 0, NO_EDIT, true, a);
+    bool progress = true, swept = clean != NULL && still(user, clean);
     for (int round = 0; progress && round < 8; round++) {
         progress = false;
         for (int n = ops_in(text, a) - 1; n >= 0; n--) {
             for (int edit = 0; edit < EDITS; edit++) {
                 tg_arena own;
                 tg_arena_init(&own, a->env);
-                const char *next = edited(text, n, edit, &own);
+                const char *next = edited(text, n, edit, swept, &own);
                 if (next != NULL && strcmp(next, text) != 0 && still(user, next)) {
                     text = tg_arena_strdup(a, next);
                     progress = true;

@@ -13,6 +13,7 @@ typedef struct run_options {
     bool passes; /* check after each pass of the pipeline */
     bool cpu;    /* compile for the host and run */
     bool verbose;
+    const char *save; /* folder for the IR of a failing program, or NULL */
 } run_options;
 
 /* NULL when all agree, else what went wrong (in the arena). The kernel may be changed by passes. */

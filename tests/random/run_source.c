@@ -88,6 +88,22 @@ static const char *ir_text(const gen_case *c, tg_arena *a) {
     return sb.data;
 }
 
+/* The failing kernel as a file that can be replayed and reduced. */
+static void save_kernel(const gen_case *c, const char *text, const char *wrong, const char *folder) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/source_%llu.ir", folder, (unsigned long long)c->seed);
+    FILE *f = fopen(path, "w");
+    if (f == NULL) {
+        return;
+    }
+    fputs("//", f);
+    for (int i = 0; i < c->func->n_syms; i++) {
+        fprintf(f, " %s = %lld", c->func->syms[i].name, (long long)c->syms[i]);
+    }
+    fprintf(f, "\n// %s\ntegula-ir 1\n%s", wrong, text);
+    fclose(f);
+}
+
 static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed, const case_memory *want,
                                 const run_options *o, tg_arena *a) {
     gen_case c = {0};
@@ -96,6 +112,7 @@ static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed, co
         return "another choice of tunes is refused";
     }
     describe(&c, seed);
+    const char *original = ir_text(&c, a);
     if (o->verbose) {
         printf("---- BM=%s BN=%s BK=%s\n%s", t->bm, t->bn, t->bk, ir_text(&c, a));
         fflush(stdout);
@@ -107,6 +124,9 @@ static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed, co
     memory_free(&got);
     if (wrong == NULL) {
         wrong = run_case(&c, o, a);
+    }
+    if (wrong != NULL && o->save != NULL) {
+        save_kernel(&c, original, wrong, o->save);
     }
     return wrong == NULL ? NULL
                          : tg_arena_printf(a, "BM=%s BN=%s BK=%s: %s", t->bm, t->bn, t->bk, wrong);

@@ -799,7 +799,7 @@ void tg_emit_contracted(tg_lower *L, tg_op *loop) {
     tg_value *len = tg_build_binary(b, TG_OP_MAX, tg_build_binary(b, TG_OP_SUB, hi, lo), tg_build_index(b, 0));
     tg_info(L, body->args[0])->loop = lo;
     for (int i = 0; i < loop->n_results; i++) {
-        if (!is_zero(tg_operand(loop, 3 + i))) {
+        if (!is_zero(tg_operand(loop, 3 + i)) && tg_info(L, body->args[1 + i])->kind != TG_V_DEAD) {
             tg_emit_copy(L, tg_operand(loop, 3 + i), body->args[1 + i]);
         }
     }
@@ -818,6 +818,9 @@ void tg_emit_contracted(tg_lower *L, tg_op *loop) {
     }
     for (int i = 0; i < loop->n_results && L->status == TG_OK; i++) {
         tg_op *dot = tg_operand(body->last, i)->def;
+        if (tg_info(L, &dot->results[0])->kind == TG_V_DEAD) {
+            continue; /* its buffer does not exist */
+        }
         int batch = (int)tg_attr_int(dot, TG_ATTR_BATCH, 0);
         tg_value *span = NULL;
         int8_t map[TG_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};

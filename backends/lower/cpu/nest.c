@@ -337,6 +337,9 @@ static int joint_phase(const nest *n, const action *a) {
         if (e->reads_overflow || reads_conflict(L, e, a)) {
             return -1;
         }
+        if (e->kind == ACT_RED && !tg_is_tile(e->dest)) {
+            return -1; /* a scalar is no buffer that readings show: what follows may use it anywhere */
+        }
         if (e->kind == ACT_STORE && a->kind == ACT_STORE &&
             tg_may_overlap(L, tg_operand(e->op, 0), tg_operand(a->op, 0))) {
             return -1;
