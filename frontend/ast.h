@@ -502,6 +502,9 @@ struct tg_file {
     const char *module; /* "std", or the name it is imported under; "" for the main file */
     tg_decl **decls;    /* in source order */
     int n_decls;
+    tg_decl *
+        *table; /* by name: open addressing, filled by program.c; table_cap 0 or a power of two */
+    size_t table_cap;
     bool has_errors;
     bool loading; /* its imports are being loaded: importing it again is a circle */
 };

@@ -405,11 +405,12 @@ static void open_long_blocks(fmt *f) {
     }
 }
 
-/* The whole block is on the author's line: nothing breaks inside it before it is opened. */
+/* The whole block is on the author's line (nothing breaks inside it before it is opened) and not
+ * opened yet. */
 static bool can_explode(const fmt *f, int i) {
     const ftok *x = &f->toks[i];
     return x->t.kind == TG_TOK_LBRACE && x->in == B_BLOCK && x->match > i + 1 &&
-           f->toks[x->match].line == x->line;
+           f->toks[x->match].line == x->line && !f->toks[i + 1].brk;
 }
 
 /* Cost of a break before token k at `depth`, or -1 when none may stand there. */

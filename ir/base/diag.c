@@ -41,6 +41,11 @@ static bool already_reported(const tg_sink *s, const tg_diag *d) {
 
 static tg_diag *report(tg_sink *s, tg_severity sev, tg_diag_id id, tg_span span, const char *fmt,
                        va_list ap) {
+    if (sev == TG_SEV_ERROR && s->listed_errors >= s->max_errors) {
+        s->errors++;
+        s->spare = s->spare != NULL ? s->spare : TG_NEW(s->arena, tg_diag);
+        return s->spare;
+    }
     tg_sb sb;
     tg_sb_init(&sb, s->arena);
     tg_sb_addv(&sb, fmt, ap);
@@ -48,7 +53,7 @@ static tg_diag *report(tg_sink *s, tg_severity sev, tg_diag_id id, tg_span span,
     *d = (tg_diag){
         .id = id, .severity = sev, .span = span, .text = sb.data ? sb.data : "", .round = s->round};
     s->errors += sev == TG_SEV_ERROR;
-    if (already_reported(s, d) || (sev == TG_SEV_ERROR && s->listed_errors >= s->max_errors)) {
+    if (already_reported(s, d)) {
         return d;
     }
     s->listed_errors += sev == TG_SEV_ERROR;
@@ -80,6 +85,9 @@ tg_diag *tg_error(tg_sink *s, tg_diag_id id, tg_span span, const char *fmt, ...)
 
 static void add_note(tg_sink *s, tg_diag *d, tg_span span, const char *fix, const char *fmt,
                      va_list ap) {
+    if (d == s->spare) {
+        return;
+    }
     tg_sb sb;
     tg_sb_init(&sb, s->arena);
     tg_sb_addv(&sb, fmt, ap);

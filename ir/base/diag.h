@@ -50,9 +50,9 @@ typedef struct tg_diag {
 } tg_diag;
 
 /*
- * Collects diagnostics in an arena, in the order reported. Errors beyond max_errors are counted only,
- * and so are repeats: a kernel is checked once per specialisation, and what one round has said of a
- * place is not said again by a later one (round 0: only equal texts are repeats).
+ * Collects diagnostics in an arena, in the order reported. Errors beyond max_errors are counted
+ * only, and so are repeats: a kernel is checked once per specialisation, and what one round has
+ * said of a place is not said again by a later one (round 0: only equal texts are repeats).
  */
 typedef struct tg_sink {
     tg_arena *arena;
@@ -61,6 +61,7 @@ typedef struct tg_sink {
     int listed_errors;
     int max_errors; /* default 20 */
     int round;      /* raised by whoever checks the same text again */
+    tg_diag *spare; /* what reports beyond max_errors return */
 } tg_sink;
 
 void tg_sink_init(tg_sink *s, tg_arena *a);
@@ -81,7 +82,8 @@ tg_span tg_span_join(tg_span a, tg_span b);
 
 /* Appends `file:line:col: error[E0123]: text`, the source line, a caret span and the notes. */
 void tg_diag_render(tg_sb *sb, const tg_diag *d);
-/* Appends one JSON object (a line) with id, severity, file, line, col, end_line, end_col, text, notes. */
+/* Appends one JSON object (a line) with id, severity, file, line, col, end_line, end_col, text,
+ * notes. */
 void tg_diag_render_json(tg_sb *sb, const tg_diag *d);
 
 /* The title and page of an id, or NULL. */

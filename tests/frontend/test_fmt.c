@@ -59,6 +59,32 @@ static void long_lines(void **state) {
            "second_operand[k, j]\n    n += count(z)\n    e += count(q)\n  }\n}\n");
 }
 
+/* Endless lines cost no squares, and come out the same the second time. */
+static void endless_lines(void **state) {
+    (void)state;
+    static const char *const parts[][3] = {{"kernel k() { ", "x = a + b; ", "}"},
+                                           {"kernel k() { f(", "a + b, ", "a) }"},
+                                           {"kernel k() { ", "if a { ", ""},
+                                           {"const X = 1 ", "// c\n", ""}};
+    for (size_t i = 0; i < TG_COUNT_OF(parts); i++) {
+        tf t;
+        tf_init(&t);
+        tg_sb sb;
+        tg_sb_init(&sb, &t.arena);
+        tg_sb_add(&sb, parts[i][0]);
+        for (int k = 0; k < (i == 2 ? 150 : 20000); k++) {
+            tg_sb_add(&sb, parts[i][1]);
+        }
+        for (int k = 0; k < (i == 2 ? 151 : 0); k++) {
+            tg_sb_addc(&sb, '}');
+        }
+        tg_sb_add(&sb, parts[i][2]);
+        const char *once = format(&t, sb.data);
+        assert_string_equal(format(&t, once), once);
+        tf_fini(&t);
+    }
+}
+
 static void wrong_source(void **state) {
     (void)state;
     tf t;
@@ -111,9 +137,10 @@ static void corpus(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blanks), cmocka_unit_test(signs),
-        cmocka_unit_test(blocks),
-                                       cmocka_unit_test(long_lines), cmocka_unit_test(wrong_source),
-                                       cmocka_unit_test(corpus)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blanks),       cmocka_unit_test(signs),
+        cmocka_unit_test(blocks),       cmocka_unit_test(long_lines),
+        cmocka_unit_test(wrong_source), cmocka_unit_test(endless_lines),
+        cmocka_unit_test(corpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
