@@ -471,6 +471,11 @@ static tg_value *interleave_nibbles(tg_lower *L, tg_builder *b, tg_value *ptr, i
     for (int l = 0; l < lanes; l++) {
         map[l] = l / 2 + (l % 2) * (lanes / 2);
     }
+    if (lanes == 2) { /* one byte is a scalar, and shuffles take vectors */
+        lo = tg_build_splat(b, lo, 2);
+        hi = tg_build_splat(b, hi, 2);
+        map[1] = 2;
+    }
     return tg_build_shuffle(b, lo, hi, lanes, map);
 }
 
