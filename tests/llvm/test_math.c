@@ -31,10 +31,10 @@ typedef struct function {
 } function;
 
 static const function functions[] = {
-    {TG_MATH_EXP2, "exp2", 1.0, 1.0, -1080, 1030}, {TG_MATH_EXP, "exp", 1.0, 1.0, -750, 715},
+    {TG_MATH_EXP2, "exp2", 1.0, 1.0, -1080, 1030}, {TG_MATH_EXP, "exp", 1.1, 1.1, -750, 715},
     {TG_MATH_LOG, "log", 1.0, 1.0, 0, 4},          {TG_MATH_LOG2, "log2", 1.0, 1.0, 0, 4},
     {TG_MATH_SQRT, "sqrt", 0.5, 0.5, 0, 1e10},     {TG_MATH_RSQRT, "rsqrt", 1.5, 1.5, 0, 1e10},
-    {TG_MATH_SIN, "sin", 1.5, 1.5, -1e7, 1e7},     {TG_MATH_COS, "cos", 1.5, 1.5, -1e7, 1e7},
+    {TG_MATH_SIN, "sin", 1.0, 1.0, -1e7, 1e7},     {TG_MATH_COS, "cos", 1.0, 1.0, -1e7, 1e7},
     {TG_MATH_TANH, "tanh", 1.5, 1.5, -22, 22},     {TG_MATH_SIGMOID, "sigmoid", 2.5, 2.5, -760, 40},
     {TG_MATH_ERF, "erf", 1.5, 1.5, -7, 7},
 };

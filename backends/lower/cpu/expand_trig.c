@@ -7,7 +7,7 @@
  *   large      Payne and Hanek: v's mantissa times a window of the bits of 2/pi, as integers modulo
  *              four quadrants; a branch taken only when some lane needs it
  *
- * f32 reduces in f64; f64 keeps r as a sum of two numbers.
+ * f32 reduces in f64; both keep r as a sum of two numbers of their own type.
  */
 #include "backends/lower/cpu/expand.h"
 
@@ -188,8 +188,8 @@ static reduced reduce_f64(const tg_xp *x, tg_value *v) {
     tg_value *h = xbin(x, TG_OP_SUB, d, w);
     /* what the subtraction lost, by the two-sum that needs no order */
     tg_value *dd = xbin(x, TG_OP_ADD, h, w);
-    tg_value *hh = xbin(x, TG_OP_SUB, dd, w);
-    tg_value *lost = xbin(x, TG_OP_ADD, xbin(x, TG_OP_SUB, d, dd), xbin(x, TG_OP_SUB, hh, h));
+    tg_value *ww = xbin(x, TG_OP_SUB, dd, h);
+    tg_value *lost = xbin(x, TG_OP_ADD, xbin(x, TG_OP_SUB, d, dd), xbin(x, TG_OP_SUB, ww, w));
     tg_value *low = xfma(x, n, xf(x, v, -0x1.3198a2e037073p-69), lost);
     r.high = xbin(x, TG_OP_ADD, h, low);
     r.low = xbin(x, TG_OP_SUB, low, xbin(x, TG_OP_SUB, r.high, h));
@@ -229,29 +229,37 @@ static const double cos_f64[] = {0x1.555555555554bp-5,  -0x1.6c16c16c14f88p-10,
                                  0x1.a01a019c8365dp-16, -0x1.27e4f7ea17649p-22,
                                  0x1.1ee9d73c0394ep-29, -0x1.8fa459e93efdep-37};
 
+/* sin(r + low) = r + (low (1 - r^2/2) + r^3 p) */
 static tg_value *kernel_sin(const tg_xp *x, tg_value *r, tg_value *low) {
+    bool wide = r->type->dtype == TG_DT_F64;
     tg_value *u = xbin(x, TG_OP_MUL, r, r), *cube = xbin(x, TG_OP_MUL, u, r);
-    if (!low) {
-        return xfma(x, cube, tg_xp_poly(x, u, sin_f32, (int)TG_COUNT_OF(sin_f32)), r);
-    }
-    /* sin(r + low) = r + (low (1 - r^2/2) + r^3 p) */
-    tg_value *p = tg_xp_poly(x, u, sin_f64, (int)TG_COUNT_OF(sin_f64));
+    tg_value *p = wide ? tg_xp_poly(x, u, sin_f64, (int)TG_COUNT_OF(sin_f64))
+                       : tg_xp_poly(x, u, sin_f32, (int)TG_COUNT_OF(sin_f32));
     tg_value *c = xfma(x, u, xf(x, u, -0.5), xf(x, u, 1.0));
     return xbin(x, TG_OP_ADD, r, xfma(x, cube, p, xbin(x, TG_OP_MUL, low, c)));
 }
 
+/* cos(r + low) = (1 - r^2/2) + (what that lost + r^4 p - r low) */
 static tg_value *kernel_cos(const tg_xp *x, tg_value *r, tg_value *low) {
+    bool wide = r->type->dtype == TG_DT_F64;
     tg_value *u = xbin(x, TG_OP_MUL, r, r), *u2 = xbin(x, TG_OP_MUL, u, u);
     tg_value *half = xbinf(x, TG_OP_MUL, u, 0.5), *one = xf(x, u, 1.0);
     tg_value *w = xbin(x, TG_OP_SUB, one, half);
     tg_value *lost = xbin(x, TG_OP_SUB, xbin(x, TG_OP_SUB, one, w), half);
-    tg_value *p = low ? tg_xp_poly(x, u, cos_f64, (int)TG_COUNT_OF(cos_f64))
-                      : tg_xp_poly(x, u, cos_f32, (int)TG_COUNT_OF(cos_f32));
+    tg_value *p = wide ? tg_xp_poly(x, u, cos_f64, (int)TG_COUNT_OF(cos_f64))
+                       : tg_xp_poly(x, u, cos_f32, (int)TG_COUNT_OF(cos_f32));
     tg_value *rest = xfma(x, u2, p, lost);
-    if (low) {
-        rest = xfma(x, tg_build_unary(x->b, TG_OP_NEG, r), low, rest);
-    }
+    rest = xfma(x, tg_build_unary(x->b, TG_OP_NEG, r), low, rest);
     return xbin(x, TG_OP_ADD, w, rest);
+}
+
+/* The reduced argument in the result's type, as a sum of two. */
+static void narrow(const tg_xp *x, reduced *r) {
+    tg_value *high = xcast(x, r->high, TG_DT_F32);
+    tg_value *rest = xbin(x, TG_OP_SUB, r->high, xcast(x, high, TG_DT_F64));
+    r->low = xcast(x, rest, TG_DT_F32);
+    r->high = high;
+    r->quadrant = xcast(x, r->quadrant, TG_DT_U32);
 }
 
 tg_value *tg_xp_sincos(const tg_xp *x, tg_value *v, bool cosine) {
@@ -261,11 +269,12 @@ tg_value *tg_xp_sincos(const tg_xp *x, tg_value *v, bool cosine) {
     /* 2/pi words within reach: f32's exponents end at 2^104 ulp, f64's at 2^971 */
     reduced r = w ? with_large(x, reduce_f64(x, d), d, 0x1p20, 17)
                   : with_large(x, reduce_f32(x, d), d, 0x1p28, 3);
-    tg_value *high = w ? r.high : xcast(x, r.high, TG_DT_F32);
-    tg_value *low = w ? r.low : NULL;
-    tg_value *q = w ? r.quadrant : xcast(x, r.quadrant, TG_DT_U32);
+    if (!w) {
+        narrow(x, &r);
+    }
+    tg_value *q = r.quadrant;
     q = cosine ? xbini(x, TG_OP_ADD, q, 1) : q;
-    tg_value *s = kernel_sin(x, high, low), *c = kernel_cos(x, high, low);
+    tg_value *s = kernel_sin(x, r.high, r.low), *c = kernel_cos(x, r.high, r.low);
     tg_value *odd = xcmpi(x, TG_CMP_NE, xbini(x, TG_OP_AND, q, 1), 0);
     tg_value *y = xbits(x, xsel(x, odd, c, s), u);
     tg_value *flip =
