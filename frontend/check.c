@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checker's doors: a whole program, one kernel for given settings, and all its variants. A kernel
- * is checked by specialising it for every example that the file gives, or for probe values.
+ * The checker's doors: a whole program, one kernel for given settings, and all its variants. A
+ * kernel is checked by specialising it for every example that the file gives, or for probe values.
  */
 #include "frontend/value.h"
 
@@ -39,7 +39,8 @@ static bool known_setting(const tg_decl *d, const char *name) {
     return false;
 }
 
-static bool settings_known(tg_program *p, const tg_decl *d, const tg_setting *settings, int n, const tg_func *f) {
+static bool settings_known(tg_program *p, const tg_decl *d, const tg_setting *settings, int n,
+                           const tg_func *f) {
     bool ok = true;
     for (int i = 0; i < n; i++) {
         bool known = known_setting(d, settings[i].name);
@@ -47,7 +48,8 @@ static bool settings_known(tg_program *p, const tg_decl *d, const tg_setting *se
             known = strcmp(f->syms[k].name, settings[i].name) == 0;
         }
         if (!known && f != NULL) {
-            tg_error(p->sink, TG_D_SETTING, d->head, "`%s` has no parameter or dimension `%s`", d->name.name, settings[i].name);
+            tg_error(p->sink, TG_D_SETTING, d->head, "`%s` has no parameter or dimension `%s`",
+                     d->name.name, settings[i].name);
             ok = false;
         }
     }
@@ -56,8 +58,8 @@ static bool settings_known(tg_program *p, const tg_decl *d, const tg_setting *se
 
 /* ---- one kernel ----------------------------------------------------------------------------- */
 
-static tg_status specialise(tg_program *p, tg_decl *d, const tg_setting *settings, int n, const tg_target_query *target,
-                            tg_module *m, tg_func **out) {
+static tg_status specialise(tg_program *p, tg_decl *d, const tg_setting *settings, int n,
+                            const tg_target_query *target, tg_module *m, tg_func **out) {
     *out = NULL;
     if (d->broken) {
         return TG_E_SOURCE;
@@ -73,8 +75,9 @@ static tg_status specialise(tg_program *p, tg_decl *d, const tg_setting *setting
     return s;
 }
 
-tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
-                                const tg_target_query *target, tg_module *m, tg_func **out) {
+tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_setting *settings,
+                                int n_settings, const tg_target_query *target, tg_module *m,
+                                tg_func **out) {
     jmp_buf oom, *outer = p->arena->env->oom;
     *out = NULL;
     if (TG_ENV_GUARD(p->arena->env, oom)) {
@@ -84,7 +87,8 @@ tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_sett
     tg_decl *d = find_kernel(p, kernel);
     tg_status s = TG_E_SOURCE;
     if (d == NULL) {
-        tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`", kernel);
+        tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`",
+                 kernel);
     } else {
         s = specialise(p, d, settings, n_settings, target, m, out);
     }
@@ -92,17 +96,21 @@ tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_sett
     return s;
 }
 
-static tg_status all_variants(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings, const tg_target_query *target,
-                              tg_module *m, tg_variant **out, int *out_n) {
+static tg_status all_variants(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings,
+                              const tg_target_query *target, tg_module *m, tg_variant **out,
+                              int *out_n) {
     tg_variant *vs = NULL;
     int n = 1;
     for (int v = 0; v < n; v++) {
         tg_func *f;
         const tg_dim *guard = NULL;
         int count = 1;
-        const char *name = v == n - 1 && v > 0 ? d->name.name : tg_arena_printf(m->arena, "%s.v%d", d->name.name, v);
+        const char *name = v == n - 1 && v > 0
+                               ? d->name.name
+                               : tg_arena_printf(m->arena, "%s.v%d", d->name.name, v);
         tg_elab *e = tg_elab_make(p, m);
-        tg_status s = tg_elab_kernel(e, d, name, settings, n_settings, target, v, &f, &guard, &count);
+        tg_status s =
+            tg_elab_kernel(e, d, name, settings, n_settings, target, v, &f, &guard, &count);
         if (s != TG_OK) {
             return s;
         }
@@ -123,8 +131,9 @@ static tg_status all_variants(tg_program *p, tg_decl *d, const tg_setting *setti
     return TG_OK;
 }
 
-tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
-                                    const tg_target_query *target, tg_module *m, tg_variant **out, int *out_n) {
+tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_setting *settings,
+                                    int n_settings, const tg_target_query *target, tg_module *m,
+                                    tg_variant **out, int *out_n) {
     jmp_buf oom, *outer = p->arena->env->oom;
     tg_func *f;
     *out = NULL;
@@ -136,7 +145,8 @@ tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_
     tg_decl *d = find_kernel(p, kernel);
     tg_status s = TG_E_SOURCE;
     if (d == NULL) {
-        tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`", kernel);
+        tg_error(p->sink, TG_D_UNKNOWN_NAME, (tg_span){NULL, 0, 0}, "there is no kernel `%s`",
+                 kernel);
     } else if (d->kind == TG_DECL_OP || d->broken) { /* an op has no variants of its own */
         s = specialise(p, d, settings, n_settings, target, m, &f);
     } else {
@@ -154,7 +164,8 @@ typedef struct tried { /* settings that a kernel was already checked with */
 } tried;
 
 /* The requirements that an example's extents decide. */
-static void check_requires(tg_program *p, const tg_decl *d, const tg_func *f, const tg_setting *s, int n, tg_span where) {
+static void check_requires(tg_program *p, const tg_decl *d, const tg_func *f, const tg_setting *s,
+                           int n, tg_span where) {
     int64_t *syms = TG_NEW_ARRAY(p->arena, int64_t, f->n_syms + 1);
     for (int k = 0; k < f->n_syms; k++) {
         bool found = false;
@@ -171,14 +182,16 @@ static void check_requires(tg_program *p, const tg_decl *d, const tg_func *f, co
     }
     for (int i = 0; i < f->n_requires; i++) {
         if (tg_dim_eval(f->requires_[i], syms) == 0) {
-            tg_diag *g = tg_error(p->sink, TG_D_REQUIRE, where, "these extents break a requirement of `%s`", d->name.name);
+            tg_diag *g = tg_error(p->sink, TG_D_REQUIRE, where,
+                                  "these extents break a requirement of `%s`", d->name.name);
             tg_note_add(p->sink, g, d->head, "declared here");
             return;
         }
     }
 }
 
-static const char *key_of(tg_program *p, const tg_decl *d, const tg_setting *s, int n, const tg_target_query *t) {
+static const char *key_of(tg_program *p, const tg_decl *d, const tg_setting *s, int n,
+                          const tg_target_query *t) {
     tg_sb sb;
     tg_sb_init(&sb, p->arena);
     for (int i = 0; i < n; i++) {
@@ -193,11 +206,13 @@ static const char *key_of(tg_program *p, const tg_decl *d, const tg_setting *s, 
             tg_sb_addf(&sb, "%s=%s;", s[i].name, s[i].value);
         }
     }
-    tg_sb_addf(&sb, "%s/%s", t != NULL && t->vendor != NULL ? t->vendor : "", t != NULL && t->arch != NULL ? t->arch : "");
+    tg_sb_addf(&sb, "%s/%s", t != NULL && t->vendor != NULL ? t->vendor : "",
+               t != NULL && t->arch != NULL ? t->arch : "");
     return sb.data;
 }
 
-static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n, const tg_target_query *t, tg_span where, tried *done) {
+static void check_with(tg_program *p, tg_decl *d, const tg_setting *s, int n,
+                       const tg_target_query *t, tg_span where, tried *done) {
     const char *key = key_of(p, d, s, n, t);
     for (size_t i = 0; i < done->keys.count; i++) {
         if (strcmp(done->keys.data[i], key) == 0) {
@@ -249,7 +264,8 @@ static void check_probes(tg_program *p, tg_decl *d, tried *done, tg_setting **fi
 static void check_schedules(tg_program *p, tg_decl *d, const tg_setting *s, int n, tried *done) {
     for (int i = 0; i < p->main->n_decls; i++) {
         const tg_decl *sd = p->main->decls[i];
-        if (sd->kind == TG_DECL_SCHEDULE && !sd->broken && strcmp(sd->name.name, d->name.name) == 0) {
+        if (sd->kind == TG_DECL_SCHEDULE && !sd->broken &&
+            strcmp(sd->name.name, d->name.name) == 0) {
             const tg_target_expr *t = &sd->u.schedule.target;
             tg_target_query q = {t->vendor.name, t->arch.name};
             check_with(p, d, s, n, &q, sd->span, done);
@@ -266,8 +282,10 @@ static void check_kernel(tg_program *p, tg_decl *d) {
         const tg_decl *x = p->main->decls[i];
         tg_setting *s;
         int n;
-        bool example = x->kind == TG_DECL_CASE || x->kind == TG_DECL_BENCH || x->kind == TG_DECL_INSTANTIATE;
-        if (!example || x->broken || strcmp(x->name.name, d->name.name) != 0 || !tg_program_settings(p, x, &s, &n)) {
+        bool example =
+            x->kind == TG_DECL_CASE || x->kind == TG_DECL_BENCH || x->kind == TG_DECL_INSTANTIATE;
+        if (!example || x->broken || strcmp(x->name.name, d->name.name) != 0 ||
+            !tg_program_settings(p, x, &s, &n)) {
             continue;
         }
         check_with(p, d, s, n, NULL, x->span, &done);
@@ -323,6 +341,8 @@ tg_status tg_program_check(tg_program *p) {
             check_schedule_target(p, d);
             break;
         case TG_DECL_FN:
+            tg_el_check_names(p, d);
+            break;
         case TG_DECL_CASE:
         case TG_DECL_BENCH:
         case TG_DECL_INSTANTIATE:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One kernel for concrete settings: signature, tunes, grid and body become a verified tile function.
+ * One kernel for concrete settings: signature, tunes, grid and body become a verified tile
+ * function.
  *
  *   settings ─▶ compile-time names ─▶ tunes ─▶ parameters, dims, facts ─▶ grid ─▶ body ─▶ proofs
  */
@@ -14,7 +15,8 @@ tg_elab *tg_elab_make(tg_program *p, tg_module *m) {
     e->a = m->arena;
     e->sink = p->sink;
     e->m = m;
-    /* Signatures are compile-time, but a wrong one may compute: that goes into a func that nobody sees. */
+    /* Signatures are compile-time, but a wrong one may compute: that goes into a func that nobody
+     * sees. */
     tg_func *scratch = TG_NEW(m->arena, tg_func);
     scratch->module = m;
     scratch->name = "";
@@ -33,7 +35,8 @@ static bool solvable(tg_elab *e, int sym) {
         for (int a = 0; t->kind == TG_TY_TENSOR && a < t->rank; a++) {
             int64_t coef, c;
             const tg_dim *rest;
-            if (tg_sy_linear(e, t->dims[a], s, &coef, &rest) && coef != 0 && tg_sy_const(rest, &c)) {
+            if (tg_sy_linear(e, t->dims[a], s, &coef, &rest) && coef != 0 &&
+                tg_sy_const(rest, &c)) {
                 return true;
             }
         }
@@ -46,8 +49,12 @@ static bool dims_known(tg_elab *e) {
     for (size_t i = 0; i < e->dims.syms.count; i++) {
         if (!solvable(e, (int)i)) {
             const tg_sym *s = &e->dims.syms.data[i];
-            tg_diag *d = tg_el_error(e, TG_D_NOT_A_DIM, s->span, "the launch cannot know `%s`", s->name);
-            tg_note_add(e->sink, d, s->span, "no tensor has an axis of that extent: make `%s` a compile-time name in `[...]`, or a scalar parameter", s->name);
+            tg_diag *d =
+                tg_el_error(e, TG_D_NOT_A_DIM, s->span, "the launch cannot know `%s`", s->name);
+            tg_note_add(e->sink, d, s->span,
+                        "no tensor has an axis of that extent: make `%s` a compile-time name in "
+                        "`[...]`, or a scalar parameter",
+                        s->name);
             ok = false;
         }
     }
@@ -63,7 +70,9 @@ static void add_fact(tg_elab *e, const tg_dim *d) {
     TG_LIST_PUSH(e->a, &e->facts, d);
 }
 
-static bool requires(tg_elab *e, const tg_expr_list *list) {
+static bool
+    requires(tg_elab *e, const tg_expr_list *list)
+{
     bool ok = true;
     for (int i = 0; i < list->n; i++) {
         const tg_dim *d = tg_el_condition(e, list->items[i], false);
@@ -73,14 +82,16 @@ static bool requires(tg_elab *e, const tg_expr_list *list) {
         } else if (!tg_sy_const(d, &c)) {
             add_fact(e, d);
         } else if (c == 0) {
-            tg_el_error(e, TG_D_REQUIRE, list->items[i]->span, "these settings break the requirement %s", tg_el_text(e, list->items[i]));
+            tg_el_error(e, TG_D_REQUIRE, list->items[i]->span,
+                        "these settings break the requirement %s", tg_el_text(e, list->items[i]));
             ok = false;
         }
     }
     return ok;
 }
 
-static void add_binding(tg_elab *e, tg_func *f, const char *name, const tg_val *v, const char *text) {
+static void add_binding(tg_elab *e, tg_func *f, const char *name, const tg_val *v,
+                        const char *text) {
     tg_binding *b = &f->bindings[f->n_bindings++];
     b->name = name;
     if (text != NULL) {
@@ -105,10 +116,12 @@ static void bindings(tg_elab *e, tg_func *f, const tg_plan *plan) {
     const tg_ct_params *ct = &e->decl->u.kernel.ct;
     f->bindings = TG_NEW_ARRAY(e->m->arena, tg_binding, (size_t)ct->n + plan->sets.count + 1);
     for (int i = 0; i < ct->n; i++) {
-        add_binding(e, f, ct->items[i].name.name, tg_el_lookup(e, ct->items[i].name.name)->val, NULL);
+        add_binding(e, f, ct->items[i].name.name, tg_el_lookup(e, ct->items[i].name.name)->val,
+                    NULL);
     }
     for (size_t i = 0; i < plan->sets.count; i++) {
-        add_binding(e, f, plan->sets.data[i].name, plan->sets.data[i].val, plan->sets.data[i].value);
+        add_binding(e, f, plan->sets.data[i].name, plan->sets.data[i].val,
+                    plan->sets.data[i].value);
     }
 }
 
@@ -161,11 +174,13 @@ static bool grid_steps(tg_elab *e, tg_func *f) {
         const tg_grid_axis *ax = &d->u.kernel.grid[g];
         f->grid_names[g] = ax->name.name;
         f->grid_by[g] = 1;
-        if (ax->by != NULL && !tg_el_const_int(e, ax->by, "the block of a grid axis", &f->grid_by[g])) {
+        if (ax->by != NULL &&
+            !tg_el_const_int(e, ax->by, "the block of a grid axis", &f->grid_by[g])) {
             return false;
         }
         if (f->grid_by[g] < 1 || f->grid_by[g] > ((int64_t)1 << 24)) {
-            tg_el_error(e, TG_D_SHAPE, ax->span, "blocks of %lld positions", (long long)f->grid_by[g]);
+            tg_el_error(e, TG_D_SHAPE, ax->span, "blocks of %lld positions",
+                        (long long)f->grid_by[g]);
             return false;
         }
     }
@@ -181,7 +196,8 @@ static bool grid_region(tg_elab *e, tg_func *f) {
     bind_params(e, f->grid);
     bool ok = true;
     for (int g = 0; g < f->n_grid && ok; g++) {
-        const tg_val *v = tg_el_index_scalar(e, e->decl->u.kernel.grid[g].extent, "the extent of a grid axis");
+        const tg_val *v =
+            tg_el_index_scalar(e, e->decl->u.kernel.grid[g].extent, "the extent of a grid axis");
         ok = v != NULL;
         extents[g] = ok ? v->ir : NULL;
     }
@@ -257,8 +273,10 @@ static void body_region(tg_elab *e, tg_func *f) {
 static bool signature(tg_elab *e, tg_func *f, int variant, const tg_dim **guard, int *n_variants) {
     const tg_decl *d = e->decl;
     tg_plan plan;
-    if (!tg_el_bind_ct(e, &d->u.kernel.ct) || !tg_el_schedule(e, variant, &plan, guard, n_variants) ||
-        !tg_el_params(e, &d->u.kernel.params) || !requires(e, &d->u.kernel.requires) || !dims_known(e) || !grid_steps(e, f)) {
+    if (!tg_el_bind_ct(e, &d->u.kernel.ct) ||
+        !tg_el_schedule(e, variant, &plan, guard, n_variants) ||
+        !tg_el_params(e, &d->u.kernel.params) || !requires(e, &d->u.kernel.requires) ||
+        !dims_known(e) || !grid_steps(e, f)) {
         return false;
     }
     for (int i = 0; i < e->n_params; i++) {
@@ -290,8 +308,9 @@ static void drop_func(tg_module *m, const tg_func *f) {
     }
 }
 
-tg_status tg_elab_kernel(tg_elab *e, tg_decl *d, const char *func_name, const tg_setting *settings, int n_settings,
-                         const tg_target_query *target, int variant, tg_func **out, const tg_dim **guard, int *n_variants) {
+tg_status tg_elab_kernel(tg_elab *e, tg_decl *d, const char *func_name, const tg_setting *settings,
+                         int n_settings, const tg_target_query *target, int variant, tg_func **out,
+                         const tg_dim **guard, int *n_variants) {
     const tg_dim *no_guard;
     int no_variants;
     e->decl = d;
@@ -304,7 +323,8 @@ tg_status tg_elab_kernel(tg_elab *e, tg_decl *d, const char *func_name, const tg
     e->root = e->scope;
     tg_func *f = tg_func_make(e->m, func_name, TG_LEVEL_TILE);
     e->f = f;
-    if (signature(e, f, variant, guard != NULL ? guard : &no_guard, n_variants != NULL ? n_variants : &no_variants) &&
+    if (signature(e, f, variant, guard != NULL ? guard : &no_guard,
+                  n_variants != NULL ? n_variants : &no_variants) &&
         grid_region(e, f)) {
         body_region(e, f);
         if (e->errors == 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls: the table of built-in operations, and functions of the program, which are inlined for their
- * arguments. A reduction without `axis` combines all axes; scans, sort and topk take the last one.
+ * Calls: the table of built-in operations, and functions of the program, which are inlined for
+ * their arguments. A reduction without `axis` combines all axes; scans, sort and topk take the last
+ * one.
  */
 #include "frontend/value.h"
 
@@ -30,7 +31,8 @@ static const tg_val *tile_arg(tg_elab *e, const tg_call_args *a, int i) {
         return NULL;
     }
     if (v->kind != TG_VAL_TILE) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[i]->span, "%s cannot stand here", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[i]->span, "%s cannot stand here",
+                    tg_el_describe(e, v));
         return NULL;
     }
     return v;
@@ -42,7 +44,8 @@ static bool int_arg(tg_elab *e, const tg_call_args *a, int i, const char *what, 
         return true;
     }
     if (!tg_el_is_error(a->pos[i])) {
-        tg_el_error(e, TG_D_NOT_CONSTANT, a->pos_expr[i]->span, "%s is known at compile time", what);
+        tg_el_error(e, TG_D_NOT_CONSTANT, a->pos_expr[i]->span, "%s is known at compile time",
+                    what);
     }
     return false;
 }
@@ -53,7 +56,8 @@ static int axis_of(tg_elab *e, const tg_call_args *a, const tg_val *x, int other
         return otherwise;
     }
     if (a->axis < 0 || a->axis >= tg_el_rank(x)) {
-        tg_el_error(e, TG_D_SHAPE, a->where, "%s has no axis %lld", tg_el_describe(e, x), (long long)a->axis);
+        tg_el_error(e, TG_D_SHAPE, a->where, "%s has no axis %lld", tg_el_describe(e, x),
+                    (long long)a->axis);
         return -2;
     }
     return (int)a->axis;
@@ -70,7 +74,8 @@ static const tg_val *math1(tg_elab *e, const tg_call_args *a, int fn) {
         return &tg_val_error;
     }
     if (!tg_dtype_is_float(tg_el_dtype(v[0]))) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "%s is not a float", tg_el_describe(e, v[0]));
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "%s is not a float",
+                                 tg_el_describe(e, v[0]));
         tg_note_add(e->sink, d, a->where, "convert with `as f32`");
         return &tg_val_error;
     }
@@ -104,7 +109,8 @@ static const tg_val *do_popcount(tg_elab *e, const tg_call_args *a, int arg) {
         return &tg_val_error;
     }
     if (!tg_dtype_is_int(tg_el_dtype(v))) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "popcount counts the bits of integers, not of %s", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where,
+                    "popcount counts the bits of integers, not of %s", tg_el_describe(e, v));
         return &tg_val_error;
     }
     v = tg_el_cast(e, v, tg_dtype_arith(tg_el_dtype(v)), TG_ROUND_RNE, false, a->where);
@@ -148,14 +154,20 @@ static const tg_val *do_cdiv(tg_elab *e, const tg_call_args *a, int arg) {
     tg_value *up = tg_build_cmp(&e->b, TG_CMP_NE, tg_build_binary(&e->b, TG_OP_REM, x, y), zero);
     up = tg_build_binary(&e->b, TG_OP_AND, up, tg_build_cmp(&e->b, TG_CMP_GT, x, zero));
     up = tg_build_binary(&e->b, TG_OP_AND, up, tg_build_cmp(&e->b, TG_CMP_GT, y, zero));
-    tg_value *q = tg_build_binary(&e->b, TG_OP_ADD, tg_build_binary(&e->b, TG_OP_DIV, x, y), tg_build_cast(&e->b, up, t->dtype));
+    tg_value *q = tg_build_binary(&e->b, TG_OP_ADD, tg_build_binary(&e->b, TG_OP_DIV, x, y),
+                                  tg_build_cast(&e->b, up, t->dtype));
     tg_val *r = tg_el_result(e, q, 2, v, a->where);
-    r->sym = tg_el_dtype(v[0]) == TG_DT_I64 ? tg_sy_bin(e, TG_DIM_CDIV, v[0]->sym, v[1]->sym) : NULL;
+    r->sym =
+        tg_el_dtype(v[0]) == TG_DT_I64 ? tg_sy_bin(e, TG_DIM_CDIV, v[0]->sym, v[1]->sym) : NULL;
     return r;
 }
 
 static tg_dtype unsigned_of(int bits) {
-    return bits == 8 ? TG_DT_U8 : bits == 16 ? TG_DT_U16 : bits == 32 ? TG_DT_U32 : bits == 64 ? TG_DT_U64 : TG_DT_U4;
+    return bits == 8    ? TG_DT_U8
+           : bits == 16 ? TG_DT_U16
+           : bits == 32 ? TG_DT_U32
+           : bits == 64 ? TG_DT_U64
+                        : TG_DT_U4;
 }
 
 /* bits(x): the unsigned integer of the same width; bits_T(x): the T with these bits. */
@@ -167,7 +179,8 @@ static const tg_val *do_bits(tg_elab *e, const tg_call_args *a, int to) {
     int bits = tg_dtype_bits(tg_el_dtype(v));
     tg_dtype t = to == TG_DT_NONE ? unsigned_of(bits) : (tg_dtype)to;
     if (tg_dtype_bits(t) != bits || tg_el_dtype(v) == TG_DT_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "%s and %s have different widths", tg_el_describe(e, v), tg_dtype_name(t));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "%s and %s have different widths",
+                    tg_el_describe(e, v), tg_dtype_name(t));
         return &tg_val_error;
     }
     return tg_el_result(e, tg_build_bitcast(&e->b, v->ir, t), 1, &v, a->where);
@@ -213,7 +226,8 @@ static const tg_val *do_random(tg_elab *e, const tg_call_args *a, int arg) {
         const tg_val *x = tile_arg(e, a, i);
         if (x == NULL || !tg_dtype_is_int(tg_el_dtype(x))) {
             if (x != NULL) {
-                tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[i]->span, "random(key, counter) takes integers");
+                tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[i]->span,
+                            "random(key, counter) takes integers");
             }
             return &tg_val_error;
         }
@@ -227,7 +241,8 @@ static const tg_val *do_random(tg_elab *e, const tg_call_args *a, int arg) {
 }
 
 /* keep = true: the combined axes stay with extent 1, ready to meet the operand again. */
-static const tg_val *kept(tg_elab *e, const tg_call_args *a, const tg_val *x, int axis, const tg_val *r) {
+static const tg_val *kept(tg_elab *e, const tg_call_args *a, const tg_val *x, int axis,
+                          const tg_val *r) {
     if (!a->keep || tg_el_is_error(r)) {
         return r;
     }
@@ -291,7 +306,8 @@ static const tg_val *do_reduce_user(tg_elab *e, const tg_call_args *a, int arg) 
         return &tg_val_error;
     }
     if (a->pos[1]->kind != TG_VAL_FN) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[1]->span, "reduce(x, f, start, axis n): f is a function of two elements");
+        tg_el_error(e, TG_D_TYPE_MISMATCH, a->pos_expr[1]->span,
+                    "reduce(x, f, start, axis n): f is a function of two elements");
         return &tg_val_error;
     }
     return tg_el_user_reduce(e, x, a->pos[1]->decl, tg_el_rvalue(e, a->pos[2]), axis, a->where);
@@ -328,7 +344,9 @@ static const tg_val *do_rank_by_key(tg_elab *e, const tg_call_args *a, int arg) 
     (void)arg;
     const tg_val *x = tile_arg(e, a, 0);
     int64_t n;
-    return x == NULL || !int_arg(e, a, 1, "the number of keys", &n) ? &tg_val_error : tg_el_rank_by_key(e, x, n, a->where);
+    return x == NULL || !int_arg(e, a, 1, "the number of keys", &n)
+               ? &tg_val_error
+               : tg_el_rank_by_key(e, x, n, a->where);
 }
 
 static const tg_val *do_compress(tg_elab *e, const tg_call_args *a, int arg) {
@@ -341,7 +359,8 @@ static const tg_val *do_histogram(tg_elab *e, const tg_call_args *a, int arg) {
     (void)arg;
     const tg_val *x = tile_arg(e, a, 0);
     int64_t n;
-    if (x == NULL || !int_arg(e, a, 1, "the number of bins", &n) || (a->n_pos > 2 && tg_el_is_error(a->pos[2]))) {
+    if (x == NULL || !int_arg(e, a, 1, "the number of bins", &n) ||
+        (a->n_pos > 2 && tg_el_is_error(a->pos[2]))) {
         return &tg_val_error;
     }
     return tg_el_histogram(e, x, a->n_pos > 2 ? a->pos[2] : NULL, n, a->where);
@@ -380,8 +399,8 @@ static const tg_val *do_concat(tg_elab *e, const tg_call_args *a, int arg) {
             ok = d == axis || tg_el_extent(xs[i], d) == tg_el_extent(xs[0], d);
         }
         if (!ok) {
-            tg_el_error(e, TG_D_SHAPE, a->where, "%s and %s do not join along axis %d", tg_el_describe(e, xs[0]),
-                        tg_el_describe(e, xs[i]), axis);
+            tg_el_error(e, TG_D_SHAPE, a->where, "%s and %s do not join along axis %d",
+                        tg_el_describe(e, xs[0]), tg_el_describe(e, xs[i]), axis);
             return &tg_val_error;
         }
     }
@@ -402,7 +421,9 @@ static const tg_val *do_span(tg_elab *e, const tg_call_args *a, int arg) {
         return &tg_val_error;
     }
     const tg_val *lo = tg_el_index_scalar(e, r->u.range.lo, "the start of a span");
-    const tg_val *hi = lo == NULL || r->u.range.hi == NULL ? NULL : tg_el_index_scalar(e, r->u.range.hi, "the end of a span");
+    const tg_val *hi = lo == NULL || r->u.range.hi == NULL
+                           ? NULL
+                           : tg_el_index_scalar(e, r->u.range.hi, "the end of a span");
     int64_t n;
     if (lo == NULL || (hi == NULL && r->u.range.hi != NULL) ||
         !tg_el_const_int(e, a->pos_expr[1], "the length of a span", &n)) {
@@ -420,7 +441,8 @@ static const tg_val *do_span(tg_elab *e, const tg_call_args *a, int arg) {
     s->hi = hi->sym;
     s->ir_start = tg_sy_launch(e, lo->sym) ? NULL : lo->ir;
     s->ir_hi = tg_sy_launch(e, hi->sym) ? NULL : hi->ir;
-    s->full = tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, s->hi, s->lo), tg_sy_int(e, n)));
+    s->full = tg_sy_nonneg(
+        e, tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, s->hi, s->lo), tg_sy_int(e, n)));
     s->ir = tg_build_span(&e->b, lo->ir, hi->ir, n);
     tg_val *v = tg_el_new(e, TG_VAL_SPAN, a->where);
     v->span = s;
@@ -438,7 +460,8 @@ static const tg_val *do_e8m0(tg_elab *e, const tg_call_args *a, int arg) {
         v = tg_el_result(e, tg_build_bitcast(&e->b, v->ir, TG_DT_F8E8M0), 1, &v, a->where);
     }
     if (tg_el_dtype(v) != TG_DT_F8E8M0) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where, "e8m0 takes scale bytes (u8 or f8e8m0), not %s", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, a->where,
+                    "e8m0 takes scale bytes (u8 or f8e8m0), not %s", tg_el_describe(e, v));
         return &tg_val_error;
     }
     return tg_el_cast(e, v, TG_DT_F32, TG_ROUND_RNE, false, a->where);
@@ -519,7 +542,9 @@ static bool bind_extent(tg_elab *e, const tg_expr *x, int64_t n, tg_span where) 
         return false;
     }
     if (want != n) {
-        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "an axis of %lld elements where the function takes %lld", (long long)n, (long long)want);
+        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where,
+                                 "an axis of %lld elements where the function takes %lld",
+                                 (long long)n, (long long)want);
         tg_note_add(e->sink, d, x->span, "declared here");
         return false;
     }
@@ -541,7 +566,8 @@ static bool bind_dtype(tg_elab *e, const tg_type_expr *t, tg_dtype have, tg_span
         return false;
     }
     if (want != have) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s where the function takes %s", tg_dtype_name(have), tg_dtype_name(want));
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s where the function takes %s",
+                                 tg_dtype_name(have), tg_dtype_name(want));
         tg_note_add(e->sink, d, t->span, "declared here");
         return false;
     }
@@ -557,13 +583,16 @@ static const tg_val *typed_arg(tg_elab *e, const tg_ast_param *p, const tg_val *
     if (v->kind == TG_VAL_REF && !v->ref->indexed) { /* a tensor */
         const tg_ref *r = v->ref;
         int n = t->has_dims ? t->dims.n : 0;
-        bool ok = r->rank == n && (r->record != NULL || bind_dtype(e, t, r->tensor->type->dtype, where));
+        bool ok =
+            r->rank == n && (r->record != NULL || bind_dtype(e, t, r->tensor->type->dtype, where));
         for (int i = 0; i < n && ok; i++) {
             int64_t c;
-            ok = !tg_sy_const(r->dims[i], &c) || t->dims.items[i]->kind != TG_EXPR_NAME || bind_extent(e, t->dims.items[i], c, where);
+            ok = !tg_sy_const(r->dims[i], &c) || t->dims.items[i]->kind != TG_EXPR_NAME ||
+                 bind_extent(e, t->dims.items[i], c, where);
         }
         if (r->rank != n) {
-            tg_el_error(e, TG_D_SHAPE, where, "a tensor of %d axes where the function takes %d", r->rank, n);
+            tg_el_error(e, TG_D_SHAPE, where, "a tensor of %d axes where the function takes %d",
+                        r->rank, n);
         }
         return ok ? v : NULL;
     }
@@ -576,7 +605,8 @@ static const tg_val *typed_arg(tg_elab *e, const tg_ast_param *p, const tg_val *
         const tg_record *r;
         bool free_type = false;
         for (tg_slot *s = e->scope->first; s != NULL; s = s->next) {
-            free_type = free_type || (strcmp(s->name, t->name.name) == 0 && s->val->kind == TG_VAL_VOID);
+            free_type =
+                free_type || (strcmp(s->name, t->name.name) == 0 && s->val->kind == TG_VAL_VOID);
         }
         if (free_type || (t->has_dims && t->dims.n > 0)) {
             v = tg_el_runtime(e, v);
@@ -592,7 +622,8 @@ static const tg_val *typed_arg(tg_elab *e, const tg_ast_param *p, const tg_val *
     }
     int n = t->has_dims ? t->dims.n : 0;
     if (v->kind != TG_VAL_TILE || tg_el_rank(v) != n) {
-        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "%s where the function takes %d ax%s", tg_el_describe(e, v), n, n == 1 ? "is" : "es");
+        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "%s where the function takes %d ax%s",
+                                 tg_el_describe(e, v), n, n == 1 ? "is" : "es");
         tg_note_add(e->sink, d, p->span, "declared here");
         return NULL;
     }
@@ -607,16 +638,19 @@ static const tg_val *typed_arg(tg_elab *e, const tg_ast_param *p, const tg_val *
     return v;
 }
 
-static bool bind_ct_args(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, tg_scope *caller, const tg_file *caller_file) {
+static bool bind_ct_args(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, tg_scope *caller,
+                         const tg_file *caller_file) {
     const tg_ct_params *ps = &fn->u.fn.ct;
     for (int i = 0; i < ps->n; i++) {
         tg_el_bind(e, ps->items[i].name.name, &tg_val_void, false, ps->items[i].span);
     }
-    for (int i = 0; i < fn->u.fn.params.n; i++) { /* extents that a parameter's type names are deduced too */
+    for (int i = 0; i < fn->u.fn.params.n;
+         i++) { /* extents that a parameter's type names are deduced too */
         const tg_type_expr *t = &fn->u.fn.params.items[i].type;
         for (int a = 0; fn->u.fn.params.items[i].has_type && a < t->dims.n; a++) {
             const tg_expr *x = t->dims.items[a];
-            if (x->kind == TG_EXPR_NAME && tg_el_lookup(e, x->u.name.name) == NULL && tg_program_find(e->p, e->file, x->u.name.name) == NULL) {
+            if (x->kind == TG_EXPR_NAME && tg_el_lookup(e, x->u.name.name) == NULL &&
+                tg_program_find(e->p, e->file, x->u.name.name) == NULL) {
                 tg_el_bind(e, x->u.name.name, &tg_val_void, false, x->span);
             }
         }
@@ -631,7 +665,8 @@ static bool bind_ct_args(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, tg
             s = strcmp(v->name, name) == 0 ? v : s;
         }
         if (s == NULL) {
-            tg_el_error(e, TG_D_CALL, ct->items[i].value->span, "`%s` has no such compile-time parameter", fn->name.name);
+            tg_el_error(e, TG_D_CALL, ct->items[i].value->span,
+                        "`%s` has no such compile-time parameter", fn->name.name);
             return false;
         }
         tg_scope *own = e->scope;
@@ -641,9 +676,11 @@ static bool bind_ct_args(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, tg
         s->val = tg_el_expr(e, ct->items[i].value);
         e->scope = own;
         e->file = file;
-        if (s->val->kind != TG_VAL_INT && s->val->kind != TG_VAL_TYPE && s->val->kind != TG_VAL_FLOAT && s->val->kind != TG_VAL_BOOL) {
+        if (s->val->kind != TG_VAL_INT && s->val->kind != TG_VAL_TYPE &&
+            s->val->kind != TG_VAL_FLOAT && s->val->kind != TG_VAL_BOOL) {
             if (!tg_el_is_error(s->val)) {
-                tg_el_error(e, TG_D_NOT_CONSTANT, ct->items[i].value->span, "a value in `[...]` is known at compile time");
+                tg_el_error(e, TG_D_NOT_CONSTANT, ct->items[i].value->span,
+                            "a value in `[...]` is known at compile time");
             }
             return false;
         }
@@ -659,14 +696,16 @@ static bool finish_ct(tg_elab *e, const tg_decl *fn, tg_span where) {
             s->val = tg_el_expr(e, ps->items[i].def);
         }
         if (s->val->kind == TG_VAL_VOID) {
-            tg_el_error(e, TG_D_CALL, where, "`%s` of `%s` cannot be deduced: write it in `[...]`", ps->items[i].name.name, fn->name.name);
+            tg_el_error(e, TG_D_CALL, where, "`%s` of `%s` cannot be deduced: write it in `[...]`",
+                        ps->items[i].name.name, fn->name.name);
             return false;
         }
     }
     for (int i = 0; i < fn->u.fn.requires.n; i++) {
         const tg_val *v = tg_el_value(e, fn->u.fn.requires.items[i]);
         if (v->kind == TG_VAL_BOOL && !v->i) {
-            tg_diag *d = tg_el_error(e, TG_D_REQUIRE, where, "`%s` requires %s", fn->name.name, tg_el_text(e, fn->u.fn.requires.items[i]));
+            tg_diag *d = tg_el_error(e, TG_D_REQUIRE, where, "`%s` requires %s", fn->name.name,
+                                     tg_el_text(e, fn->u.fn.requires.items[i]));
             tg_note_add(e->sink, d, fn->head, "declared here");
             return false;
         }
@@ -680,7 +719,8 @@ static const tg_val *result_types(tg_elab *e, const tg_decl *fn, const tg_val *v
     }
     int n = v->kind == TG_VAL_TUPLE ? v->n : v->kind == TG_VAL_VOID ? 0 : 1;
     if (n != fn->u.fn.n_results) {
-        tg_el_error(e, TG_D_CALL, where, "`%s` declares %d results and returns %d", fn->name.name, fn->u.fn.n_results, n);
+        tg_el_error(e, TG_D_CALL, where, "`%s` declares %d results and returns %d", fn->name.name,
+                    fn->u.fn.n_results, n);
         return &tg_val_error;
     }
     const tg_val *items[MAX_ARGS];
@@ -696,25 +736,34 @@ static const tg_val *result_types(tg_elab *e, const tg_decl *fn, const tg_val *v
         if (tg_el_is_const(one)) {
             one = tg_el_adapt(e, one, dt);
         }
-        bool ok = one != NULL && one->kind == TG_VAL_TILE && tg_el_dtype(one) == dt && tg_el_rank(one) == rank;
+        bool ok = one != NULL && one->kind == TG_VAL_TILE && tg_el_dtype(one) == dt &&
+                  tg_el_rank(one) == rank;
         for (int a = 0; a < rank && ok; a++) {
             ok = tg_el_extent(one, a) == shape[a];
         }
         if (!ok) {
-            tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` returns %s here", fn->name.name, one == NULL ? "a constant" : tg_el_describe(e, one));
+            tg_diag *d =
+                tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` returns %s here", fn->name.name,
+                            one == NULL ? "a constant" : tg_el_describe(e, one));
             tg_note_add(e->sink, d, t->span, "its declared result");
             return &tg_val_error;
         }
         items[i] = one;
     }
-    return v->kind == TG_VAL_TUPLE ? tg_el_tuple(e, n, items, v->names, where) : n == 1 ? items[0] : v;
+    return v->kind == TG_VAL_TUPLE ? tg_el_tuple(e, n, items, v->names, where)
+           : n == 1                ? items[0]
+                                   : v;
 }
 
 /* Runs the body in a scope of its own; arguments are in pos, parallel to the parameters. */
-static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct, const tg_val *const *pos, tg_span where) {
+static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *ct,
+                               const tg_val *const *pos, tg_span where) {
     if (e->fn_depth >= MAX_FN_DEPTH) {
-        tg_diag *d = tg_el_error(e, TG_D_RECURSION, where, "`%s` calls itself without end", fn->name.name);
-        tg_note_add(e->sink, d, fn->head, "functions are inlined: recursion must end at compile time within %d steps", MAX_FN_DEPTH);
+        tg_diag *d =
+            tg_el_error(e, TG_D_RECURSION, where, "`%s` calls itself without end", fn->name.name);
+        tg_note_add(e->sink, d, fn->head,
+                    "functions are inlined: recursion must end at compile time within %d steps",
+                    MAX_FN_DEPTH);
         return &tg_val_error;
     }
     tg_scope *scope = e->scope;
@@ -730,7 +779,9 @@ static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *
     ok = bind_ct_args(e, fn, ct, scope, file);
     const tg_ast_params *ps = &fn->u.fn.params;
     for (int i = 0; i < ps->n && ok; i++) {
-        const tg_val *v = pos[i] != NULL ? pos[i] : ps->items[i].def != NULL ? tg_el_value(e, ps->items[i].def) : &tg_val_error;
+        const tg_val *v = pos[i] != NULL             ? pos[i]
+                          : ps->items[i].def != NULL ? tg_el_value(e, ps->items[i].def)
+                                                     : &tg_val_error;
         v = tg_el_is_error(v) ? NULL : typed_arg(e, &ps->items[i], v, where);
         ok = v != NULL;
         tg_el_bind(e, ps->items[i].name.name, ok ? v : &tg_val_error, false, ps->items[i].span);
@@ -752,12 +803,14 @@ static const tg_val *inline_fn(tg_elab *e, const tg_decl *fn, const tg_ct_args *
     return ok ? result : &tg_val_error;
 }
 
-const tg_val *tg_el_inline(tg_elab *e, const tg_decl *fn, int n, const tg_val *const *args, tg_span where) {
+const tg_val *tg_el_inline(tg_elab *e, const tg_decl *fn, int n, const tg_val *const *args,
+                           tg_span where) {
     if (fn->broken) {
         return &tg_val_error;
     }
     if (fn->u.fn.params.n != n) {
-        tg_el_error(e, TG_D_CALL, where, "`%s` takes %d arguments, %d are needed here", fn->name.name, fn->u.fn.params.n, n);
+        tg_el_error(e, TG_D_CALL, where, "`%s` takes %d arguments, %d are needed here",
+                    fn->name.name, fn->u.fn.params.n, n);
         return &tg_val_error;
     }
     return inline_fn(e, fn, NULL, args, where);
@@ -781,7 +834,9 @@ static const tg_val *call_fn(tg_elab *e, const tg_decl *fn, const tg_expr *x) {
             next++;
         }
         if (at >= ps->n || pos[at] != NULL || a->mode != TG_MODE_IN) {
-            tg_diag *d = tg_el_error(e, TG_D_CALL, a->span, "`%s` takes %d arguments; this one does not fit", fn->name.name, ps->n);
+            tg_diag *d =
+                tg_el_error(e, TG_D_CALL, a->span, "`%s` takes %d arguments; this one does not fit",
+                            fn->name.name, ps->n);
             tg_note_add(e->sink, d, fn->head, "declared here");
             return &tg_val_error;
         }
@@ -794,7 +849,8 @@ static const tg_val *call_fn(tg_elab *e, const tg_decl *fn, const tg_expr *x) {
     }
     for (int i = 0; i < ps->n && ok; i++) {
         if (pos[i] == NULL && ps->items[i].def == NULL) {
-            tg_diag *d = tg_el_error(e, TG_D_CALL, x->span, "`%s` needs `%s`", fn->name.name, ps->items[i].name.name);
+            tg_diag *d = tg_el_error(e, TG_D_CALL, x->span, "`%s` needs `%s`", fn->name.name,
+                                     ps->items[i].name.name);
             tg_note_add(e->sink, d, fn->head, "declared here");
             return &tg_val_error;
         }
@@ -814,7 +870,8 @@ static const builtin *find_builtin(const char *name) {
 }
 
 /* An argument of scatter_add and histogram may choose: `1 if c` counts where c holds. */
-static const tg_val *call_argument(tg_elab *e, const builtin *b, const tg_call_args *a, const tg_expr *x) {
+static const tg_val *call_argument(tg_elab *e, const builtin *b, const tg_call_args *a,
+                                   const tg_expr *x) {
     if (b->fn != do_scatter_add || a->n_pos != 2 || x->kind != TG_EXPR_IF) {
         return tg_el_value(e, x);
     }
@@ -822,7 +879,8 @@ static const tg_val *call_argument(tg_elab *e, const builtin *b, const tg_call_a
     if (tg_el_is_const(v) && a->pos[0]->kind == TG_VAL_TILE) {
         v = tg_el_adapt(e, v, tg_el_dtype(a->pos[0]));
     }
-    return v == NULL || tg_el_is_error(v) ? &tg_val_error : tg_el_if(e, v, tg_el_value(e, x->u.choose.v), x->span);
+    return v == NULL || tg_el_is_error(v) ? &tg_val_error
+                                          : tg_el_if(e, v, tg_el_value(e, x->u.choose.v), x->span);
 }
 
 static bool named_argument(tg_elab *e, const builtin *b, const tg_arg *arg, tg_call_args *a) {
@@ -836,7 +894,8 @@ static bool named_argument(tg_elab *e, const builtin *b, const tg_arg *arg, tg_c
             return true;
         }
     }
-    if (strcmp(arg->name.name, "keep") == 0 && (b->fn == do_reduce_kind || b->fn == do_minmax || b->fn == do_mean)) {
+    if (strcmp(arg->name.name, "keep") == 0 &&
+        (b->fn == do_reduce_kind || b->fn == do_minmax || b->fn == do_mean)) {
         const tg_val *v = tg_el_value(e, arg->value);
         if (v->kind == TG_VAL_BOOL) {
             a->keep = v->i != 0;
@@ -865,7 +924,8 @@ static const tg_val *call_builtin(tg_elab *e, const builtin *b, const tg_expr *x
             break;
         }
         pos_expr[a.n_pos] = arg->value;
-        bool raw = b->raw && (b->fn == do_span || b->fn == do_exists || (b->fn != do_reduce_user) || a.n_pos == 1);
+        bool raw = b->raw && (b->fn == do_span || b->fn == do_exists || (b->fn != do_reduce_user) ||
+                              a.n_pos == 1);
         if (b->fn == do_iota) {
             pos[a.n_pos] = tg_el_expr(e, arg->value);
         } else if (b->fn == do_reduce_user && a.n_pos == 1) {
@@ -888,8 +948,13 @@ static const tg_val *call_builtin(tg_elab *e, const builtin *b, const tg_expr *x
 
 /* bits_f32(x) and its like: one for every type. */
 static bool bits_target(const char *name, tg_dtype *out) {
-    return strncmp(name, "bits_", 5) == 0 && tg_dtype_from_name(name + 5, strlen(name + 5), out) && *out != TG_DT_NONE &&
-           *out != TG_DT_RECORD && *out != TG_DT_BOOL;
+    return strncmp(name, "bits_", 5) == 0 && tg_dtype_from_name(name + 5, strlen(name + 5), out) &&
+           *out != TG_DT_NONE && *out != TG_DT_RECORD && *out != TG_DT_BOOL;
+}
+
+bool tg_el_is_builtin(const char *name) {
+    tg_dtype t;
+    return find_builtin(name) != NULL || bits_target(name, &t);
 }
 
 const tg_val *tg_el_call(tg_elab *e, const tg_expr *x) {
@@ -898,7 +963,9 @@ const tg_val *tg_el_call(tg_elab *e, const tg_expr *x) {
         const tg_file *m = tg_program_module(e->p, e->file, x->u.call.module.name);
         tg_decl *d = m == NULL ? NULL : tg_file_find(m, name);
         if (d == NULL || d->kind != TG_DECL_FN) {
-            tg_el_error(e, TG_D_UNKNOWN_NAME, x->span, m == NULL ? "there is no module `%s` here" : "module `%s` has no function of this name",
+            tg_el_error(e, TG_D_UNKNOWN_NAME, x->span,
+                        m == NULL ? "there is no module `%s` here"
+                                  : "module `%s` has no function of this name",
                         x->u.call.module.name);
             return &tg_val_error;
         }
@@ -923,7 +990,8 @@ const tg_val *tg_el_call(tg_elab *e, const tg_expr *x) {
         return call_fn(e, d, x);
     }
     if (d == NULL || !d->broken) {
-        tg_diag *g = tg_el_error(e, TG_D_UNKNOWN_NAME, x->u.call.name.span, "`%s` is not a function", name);
+        tg_diag *g =
+            tg_el_error(e, TG_D_UNKNOWN_NAME, x->u.call.name.span, "`%s` is not a function", name);
         if (d != NULL && (d->kind == TG_DECL_KERNEL || d->kind == TG_DECL_OP)) {
             tg_note_add(e->sink, g, d->head, "a kernel is launched by an `op`, not called");
         }

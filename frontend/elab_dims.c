@@ -46,8 +46,10 @@ static const tg_dim *dim_name(tg_elab *e, tg_ident name, bool declare) {
         return v->sym;
     }
     if (v == NULL || !tg_el_is_error(v)) {
-        tg_diag *d = tg_el_error(e, TG_D_NOT_A_DIM, name.span, "`%s` is not a dimension", name.name);
-        tg_note_add(e->sink, d, name.span, "an extent is built from compile-time integers and names of tensor extents");
+        tg_diag *d =
+            tg_el_error(e, TG_D_NOT_A_DIM, name.span, "`%s` is not a dimension", name.name);
+        tg_note_add(e->sink, d, name.span,
+                    "an extent is built from compile-time integers and names of tensor extents");
     }
     return NULL;
 }
@@ -70,11 +72,15 @@ static const tg_dim *dim_call(tg_elab *e, const tg_expr *x, bool declare) {
         }
     }
     /* A fn of integers whose body is one `return`. */
-    const tg_file *m = x->u.call.module.name == NULL ? NULL : tg_program_module(e->p, e->file, x->u.call.module.name);
-    tg_decl *d = x->u.call.module.name == NULL ? tg_program_find(e->p, e->file, f) : m == NULL ? NULL : tg_file_find(m, f);
-    if (d == NULL || d->kind != TG_DECL_FN || d->broken || d->u.fn.params.n != x->u.call.n || x->u.call.n > 3 ||
-        d->u.fn.body.n != 1 || d->u.fn.body.items[0]->kind != TG_STMT_RETURN || d->u.fn.body.items[0]->u.ret.n != 1 ||
-        e->fn_depth > 32) {
+    const tg_file *m = x->u.call.module.name == NULL
+                           ? NULL
+                           : tg_program_module(e->p, e->file, x->u.call.module.name);
+    tg_decl *d = x->u.call.module.name == NULL ? tg_program_find(e->p, e->file, f)
+                 : m == NULL                   ? NULL
+                                               : tg_file_find(m, f);
+    if (d == NULL || d->kind != TG_DECL_FN || d->broken || d->u.fn.params.n != x->u.call.n ||
+        x->u.call.n > 3 || d->u.fn.body.n != 1 || d->u.fn.body.items[0]->kind != TG_STMT_RETURN ||
+        d->u.fn.body.items[0]->u.ret.n != 1 || e->fn_depth > 32) {
         tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent", f);
         return NULL;
     }
@@ -97,7 +103,8 @@ static const tg_dim *dim_call(tg_elab *e, const tg_expr *x, bool declare) {
 }
 
 static const tg_dim *dim_binary(tg_elab *e, const tg_expr *x, bool declare) {
-    const tg_dim *a = tg_el_dim(e, x->u.binary.a, declare), *b = tg_el_dim(e, x->u.binary.b, declare);
+    const tg_dim *a = tg_el_dim(e, x->u.binary.a, declare),
+                 *b = tg_el_dim(e, x->u.binary.b, declare);
     if (a == NULL || b == NULL) {
         return NULL;
     }
@@ -138,7 +145,8 @@ static const tg_dim *dim_binary(tg_elab *e, const tg_expr *x, bool declare) {
     case TG_BIN_NONE:
         break;
     }
-    tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent", tg_binop_text(x->u.binary.op));
+    tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent",
+                tg_binop_text(x->u.binary.op));
     return NULL;
 }
 
@@ -166,7 +174,8 @@ const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
     case TG_EXPR_UNARY:
         a = tg_el_dim(e, x->u.unary.x, declare);
         if (a != NULL && x->u.unary.op != TG_UN_BITNOT) {
-            r = tg_dim_binary(e->m, x->u.unary.op == TG_UN_NEG ? TG_DIM_SUB : TG_DIM_EQ, tg_sy_int(e, 0), a);
+            r = tg_dim_binary(e->m, x->u.unary.op == TG_UN_NEG ? TG_DIM_SUB : TG_DIM_EQ,
+                              tg_sy_int(e, 0), a);
         }
         break;
     case TG_EXPR_CALL:
@@ -186,7 +195,8 @@ const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
     case TG_EXPR_RANGE:
     case TG_EXPR_ZEROS:
     case TG_EXPR_FULL:
-        tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent", tg_el_text(e, x));
+        tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent",
+                    tg_el_text(e, x));
         break;
     }
     e->expr_depth--;
@@ -197,10 +207,12 @@ bool tg_el_is_condition(const tg_expr *x) {
     if (x->kind == TG_EXPR_BINARY) {
         tg_binop op = x->u.binary.op;
         return (op >= TG_BIN_EQ && op <= TG_BIN_GE) ||
-               ((op == TG_BIN_AND || op == TG_BIN_OR) && tg_el_is_condition(x->u.binary.a) && tg_el_is_condition(x->u.binary.b));
+               ((op == TG_BIN_AND || op == TG_BIN_OR) && tg_el_is_condition(x->u.binary.a) &&
+                tg_el_is_condition(x->u.binary.b));
     }
     return x->kind == TG_EXPR_BOOL || x->kind == TG_EXPR_ERROR ||
-           (x->kind == TG_EXPR_UNARY && x->u.unary.op == TG_UN_NOT && tg_el_is_condition(x->u.unary.x));
+           (x->kind == TG_EXPR_UNARY && x->u.unary.op == TG_UN_NOT &&
+            tg_el_is_condition(x->u.unary.x));
 }
 
 const tg_dim *tg_el_condition(tg_elab *e, const tg_expr *x, bool declare) {
@@ -294,14 +306,19 @@ bool tg_el_bind_ct(tg_elab *e, const tg_ct_params *ct) {
             v = tg_el_expr(e, p->def);
         } else {
             tg_diag *d = tg_el_error(e, TG_D_SETTING, p->span, "`%s` needs a value", p->name.name);
-            tg_note_add(e->sink, d, p->span, "it is a compile-time name: set it, for instance with --set %s=...", p->name.name);
+            tg_note_add(e->sink, d, p->span,
+                        "it is a compile-time name: set it, for instance with --set %s=...",
+                        p->name.name);
         }
-        if (p->n_alts > 0 && v->kind != TG_VAL_ERROR && (v->kind != TG_VAL_TYPE || !type_allowed(e, p, v))) {
-            tg_el_error(e, TG_D_SETTING, p->span, "`%s` cannot be %s here", p->name.name, text != NULL ? text : "this");
+        if (p->n_alts > 0 && v->kind != TG_VAL_ERROR &&
+            (v->kind != TG_VAL_TYPE || !type_allowed(e, p, v))) {
+            tg_el_error(e, TG_D_SETTING, p->span, "`%s` cannot be %s here", p->name.name,
+                        text != NULL ? text : "this");
             v = &tg_val_error;
         }
         if (!tg_el_is_error(v) && v->kind != TG_VAL_TYPE && !tg_el_is_const(v)) {
-            tg_el_error(e, TG_D_NOT_CONSTANT, p->span, "the default of `%s` is not known at compile time", p->name.name);
+            tg_el_error(e, TG_D_NOT_CONSTANT, p->span,
+                        "the default of `%s` is not known at compile time", p->name.name);
             v = &tg_val_error;
         }
         ok = ok && !tg_el_is_error(v);
@@ -316,7 +333,8 @@ static bool param_facts(tg_elab *e, const tg_ast_param *a, tg_param *p) {
     bool tensor = p->type->kind == TG_TY_TENSOR;
     bool out = a->mode != TG_MODE_IN;
     if ((out || a->sorted || a->unique || a->strided || a->init != NULL) && !tensor) {
-        tg_el_error(e, TG_D_SIGNATURE, a->span, "`%s` is a scalar: it is an input without facts", a->name.name);
+        tg_el_error(e, TG_D_SIGNATURE, a->span, "`%s` is a scalar: it is an input without facts",
+                    a->name.name);
         return false;
     }
     if ((a->sorted || a->unique || a->range_lo != NULL) && !tg_dtype_is_int(p->type->dtype)) {
@@ -325,7 +343,8 @@ static bool param_facts(tg_elab *e, const tg_ast_param *a, tg_param *p) {
     }
     p->flags = (tensor ? TG_PARAM_TENSOR : 0u) | (a->mode == TG_MODE_OUT ? TG_PARAM_OUT : 0u) |
                (a->mode == TG_MODE_INOUT ? TG_PARAM_INOUT : 0u) | (a->alias ? TG_PARAM_ALIAS : 0u) |
-               (a->strided ? TG_PARAM_STRIDED : 0u) | (a->sorted ? TG_PARAM_SORTED : 0u) | (a->unique ? TG_PARAM_UNIQUE : 0u);
+               (a->strided ? TG_PARAM_STRIDED : 0u) | (a->sorted ? TG_PARAM_SORTED : 0u) |
+               (a->unique ? TG_PARAM_UNIQUE : 0u);
     if (a->range_lo != NULL) {
         p->range_lo = tg_el_dim(e, a->range_lo, true);
         p->range_hi = tg_el_dim(e, a->range_hi, true);
@@ -336,17 +355,19 @@ static bool param_facts(tg_elab *e, const tg_ast_param *a, tg_param *p) {
     }
     if (a->init != NULL) {
         const tg_val *v = tg_el_value(e, a->init);
-        if (a->mode != TG_MODE_OUT || p->type->dtype == TG_DT_RECORD || (v->kind != TG_VAL_INT && v->kind != TG_VAL_FLOAT && v->kind != TG_VAL_BOOL)) {
+        if (a->mode != TG_MODE_OUT || p->type->dtype == TG_DT_RECORD ||
+            (v->kind != TG_VAL_INT && v->kind != TG_VAL_FLOAT && v->kind != TG_VAL_BOOL)) {
             if (!tg_el_is_error(v)) {
-                tg_el_error(e, TG_D_SIGNATURE, a->init->span, "`init` gives an `out` tensor one constant");
+                tg_el_error(e, TG_D_SIGNATURE, a->init->span,
+                            "`init` gives an `out` tensor one constant");
             }
             return false;
         }
         p->init = v->kind == TG_VAL_FLOAT ? v->f : (double)v->i;
         p->flags |= TG_PARAM_INIT;
     }
-    if (a->align != NULL && (!tg_el_const_int(e, a->align, "an alignment", &p->align_bytes) || p->align_bytes < 1 ||
-                             (p->align_bytes & (p->align_bytes - 1)) != 0)) {
+    if (a->align != NULL && (!tg_el_const_int(e, a->align, "an alignment", &p->align_bytes) ||
+                             p->align_bytes < 1 || (p->align_bytes & (p->align_bytes - 1)) != 0)) {
         tg_el_error(e, TG_D_SIGNATURE, a->align->span, "an alignment is a power of two");
         return false;
     }
@@ -360,7 +381,8 @@ static void split_groups(tg_elab *e, const tg_type_expr *t, tg_type_expr *out) {
         return;
     }
     const tg_decl *d = t->module.name == NULL ? tg_program_find(e->p, e->file, t->name.name) : NULL;
-    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 && tg_el_record_params(d) == t->dims.n) {
+    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 &&
+        tg_el_record_params(d) == t->dims.n) {
         out->args = t->dims;
         out->has_args = true;
         out->dims = (tg_expr_list){NULL, 0};
@@ -368,7 +390,8 @@ static void split_groups(tg_elab *e, const tg_type_expr *t, tg_type_expr *out) {
     }
 }
 
-static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p, const tg_record **out_record) {
+static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p,
+                       const tg_record **out_record) {
     tg_type_expr t;
     tg_dtype dtype;
     const tg_record *record;
@@ -383,7 +406,8 @@ static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p, const tg_
     *out_record = record;
     if (!t.has_dims) {
         if (record != NULL || tg_dtype_is_storage(dtype)) {
-            tg_el_error(e, TG_D_SIGNATURE, a->span, "a scalar parameter is a bool, an integer, f32 or f64");
+            tg_el_error(e, TG_D_SIGNATURE, a->span,
+                        "a scalar parameter is a bool, an integer, f32 or f64");
             return false;
         }
         p->type = tg_type_scalar(e->m, dtype);
@@ -396,7 +420,8 @@ static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p, const tg_
     }
     for (int i = 0; i < t.dims.n; i++) {
         if (tg_el_is_condition(t.dims.items[i]) && t.dims.items[i]->kind != TG_EXPR_ERROR) {
-            tg_el_error(e, TG_D_NOT_A_DIM, t.dims.items[i]->span, "a condition is not an extent: write it as `require %s`",
+            tg_el_error(e, TG_D_NOT_A_DIM, t.dims.items[i]->span,
+                        "a condition is not an extent: write it as `require %s`",
                         tg_el_text(e, t.dims.items[i]));
             return false;
         }
@@ -405,11 +430,13 @@ static bool param_type(tg_elab *e, const tg_ast_param *a, tg_param *p, const tg_
             return false;
         }
         if (dims[i]->code == TG_DIM_CONST && dims[i]->value < 0) {
-            tg_el_error(e, TG_D_SIGNATURE, t.dims.items[i]->span, "an extent of %lld", (long long)dims[i]->value);
+            tg_el_error(e, TG_D_SIGNATURE, t.dims.items[i]->span, "an extent of %lld",
+                        (long long)dims[i]->value);
             return false;
         }
     }
-    p->type = tg_type_tensor(e->m, dtype, record != NULL ? record->bytes : 0, t.dims.n, dims, a->strided);
+    p->type =
+        tg_type_tensor(e->m, dtype, record != NULL ? record->bytes : 0, t.dims.n, dims, a->strided);
     return true;
 }
 

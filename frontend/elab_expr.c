@@ -52,7 +52,8 @@ static const tg_val *type_val(tg_elab *e, tg_dtype t, const tg_record *r, tg_spa
 static bool is_constant_tile(const tg_val *v) {
     int64_t i;
     double f;
-    return v->kind == TG_VAL_TILE && tg_el_rank(v) == 0 && (tg_value_const_int(v->ir, &i) || tg_value_const_float(v->ir, &f));
+    return v->kind == TG_VAL_TILE && tg_el_rank(v) == 0 &&
+           (tg_value_const_int(v->ir, &i) || tg_value_const_float(v->ir, &f));
 }
 
 /* Value of a declaration that is named in an expression. */
@@ -74,14 +75,18 @@ static const tg_val *decl_value(tg_elab *e, tg_decl *d, tg_span where) {
         e->scope = NULL;
         tg_el_push(e);
         const tg_val *v = tg_el_value(e, d->u.constant.value);
-        if (!tg_el_is_const(v) && v->kind != TG_VAL_TUPLE && !tg_el_is_error(v) && !is_constant_tile(v)) {
-            tg_el_error(e, TG_D_NOT_CONSTANT, d->u.constant.value->span, "a constant is one value that is known at compile time");
+        if (!tg_el_is_const(v) && v->kind != TG_VAL_TUPLE && !tg_el_is_error(v) &&
+            !is_constant_tile(v)) {
+            tg_el_error(e, TG_D_NOT_CONSTANT, d->u.constant.value->span,
+                        "a constant is one value that is known at compile time");
             v = &tg_val_error;
         }
         tg_dtype t;
         const tg_record *r;
         if (d->u.constant.has_type && !tg_el_is_error(v)) {
-            v = tg_el_type(e, &d->u.constant.type, &t, &r) ? (tg_el_is_const(v) ? tg_el_adapt(e, v, t) : v) : &tg_val_error;
+            v = tg_el_type(e, &d->u.constant.type, &t, &r)
+                    ? (tg_el_is_const(v) ? tg_el_adapt(e, v, t) : v)
+                    : &tg_val_error;
             v = v == NULL ? &tg_val_error : v;
         }
         e->scope = scope;
@@ -100,11 +105,13 @@ static const tg_val *decl_value(tg_elab *e, tg_decl *d, tg_span where) {
 
 const tg_val *tg_el_global(tg_elab *e, tg_ident name) {
     tg_dtype t;
-    if (tg_dtype_from_name(name.name, strlen(name.name), &t) && t != TG_DT_NONE && t != TG_DT_RECORD) {
+    if (tg_dtype_from_name(name.name, strlen(name.name), &t) && t != TG_DT_NONE &&
+        t != TG_DT_RECORD) {
         return type_val(e, t, NULL, name.span);
     }
     tg_decl *d = tg_program_find(e->p, e->file, name.name);
-    return d == NULL || d->broken ? (d == NULL ? NULL : &tg_val_error) : decl_value(e, d, name.span);
+    return d == NULL || d->broken ? (d == NULL ? NULL : &tg_val_error)
+                                  : decl_value(e, d, name.span);
 }
 
 /* The name in scope that is nearest to a mistyped one, or NULL. */
@@ -117,7 +124,8 @@ static const char *nearest(tg_elab *e, const char *name) {
                 same++;
             }
             size_t tail = 0;
-            while (tail < n - same && tail < m - same && name[n - 1 - tail] == v->name[m - 1 - tail]) {
+            while (tail < n - same && tail < m - same &&
+                   name[n - 1 - tail] == v->name[m - 1 - tail]) {
                 tail++;
             }
             if (n > 2 && same + tail + 1 >= (n > m ? n : m)) {
@@ -167,7 +175,8 @@ bool tg_el_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, const tg_rec
         if (s != NULL && s->val->kind == TG_VAL_ERROR) {
             return false;
         }
-        if (tg_dtype_from_name(t->name.name, strlen(t->name.name), dtype) && *dtype != TG_DT_NONE && *dtype != TG_DT_RECORD) {
+        if (tg_dtype_from_name(t->name.name, strlen(t->name.name), dtype) && *dtype != TG_DT_NONE &&
+            *dtype != TG_DT_RECORD) {
             return true;
         }
         d = s != NULL ? NULL : tg_program_find(e->p, file, t->name.name);
@@ -184,13 +193,15 @@ bool tg_el_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, const tg_rec
     return false;
 }
 
-bool tg_el_tile_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, int *rank, int64_t *shape) {
+bool tg_el_tile_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, int *rank,
+                     int64_t *shape) {
     const tg_record *r;
     if (!tg_el_type(e, t, dtype, &r)) {
         return false;
     }
     if (r != NULL) {
-        tg_el_error(e, TG_D_NOT_A_VALUE, t->span, "a record is not a value: records live in tensors");
+        tg_el_error(e, TG_D_NOT_A_VALUE, t->span,
+                    "a record is not a value: records live in tensors");
         return false;
     }
     *rank = t->has_dims ? t->dims.n : 0;
@@ -204,7 +215,8 @@ bool tg_el_tile_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, int *ra
             return false;
         }
         if (shape[i] < 1 || !tg_mul_i64(total, shape[i], &total) || total > ((int64_t)1 << 31)) {
-            tg_el_error(e, TG_D_SHAPE, t->dims.items[i]->span, "an extent of %lld is not possible for a tile", (long long)shape[i]);
+            tg_el_error(e, TG_D_SHAPE, t->dims.items[i]->span,
+                        "an extent of %lld is not possible for a tile", (long long)shape[i]);
             return false;
         }
     }
@@ -218,7 +230,9 @@ bool tg_el_const_int(tg_elab *e, const tg_expr *x, const char *what, int64_t *ou
         return true;
     }
     if (!tg_el_is_error(v)) {
-        tg_diag *d = tg_el_error(e, TG_D_NOT_CONSTANT, x->span, "%s is known at compile time; `%s` is not", what, tg_el_text(e, x));
+        tg_diag *d =
+            tg_el_error(e, TG_D_NOT_CONSTANT, x->span, "%s is known at compile time; `%s` is not",
+                        what, tg_el_text(e, x));
         tg_note_add(e->sink, d, x->span, "make it a name in the kernel's `[...]`, or a `tune`");
     }
     return false;
@@ -230,7 +244,8 @@ const tg_val *tg_el_index_scalar(tg_elab *e, const tg_expr *x, const char *what)
         return NULL;
     }
     if (v->kind != TG_VAL_TILE || tg_el_rank(v) != 0 || !tg_dtype_is_int(tg_el_dtype(v))) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, x->span, "%s is one integer, not %s", what, tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, x->span, "%s is one integer, not %s", what,
+                    tg_el_describe(e, v));
         return NULL;
     }
     tg_val *r = tg_el_copy(e, tg_el_cast(e, v, TG_DT_I64, TG_ROUND_RNE, false, x->span));
@@ -252,7 +267,8 @@ static const tg_val *matmul_expr(tg_elab *e, const tg_expr *m, const tg_val *acc
     const tg_val *a = tg_el_value(e, m->u.matmul.a), *b = tg_el_value(e, m->u.matmul.b);
     tg_dot_numeric n = numeric_of(m->u.matmul.mode);
     if (acc == NULL || tg_el_is_error(a) || tg_el_is_error(b) || tg_el_is_error(acc)) {
-        return tg_el_is_error(a) || tg_el_is_error(b) ? &tg_val_error : tg_el_matmul(e, a, b, NULL, n, m->span);
+        return tg_el_is_error(a) || tg_el_is_error(b) ? &tg_val_error
+                                                      : tg_el_matmul(e, a, b, NULL, n, m->span);
     }
     if (tg_el_matmul_acc_ok(a, b, acc)) {
         return tg_el_matmul(e, a, b, acc, n, where);
@@ -276,7 +292,8 @@ static const tg_val *add_expr(tg_elab *e, const tg_expr *x) {
 }
 
 static const tg_val *as_expr(tg_elab *e, const tg_expr *x) {
-    static const tg_round rounds[] = {TG_ROUND_RNE, TG_ROUND_RNE, TG_ROUND_RTZ, TG_ROUND_UP, TG_ROUND_DOWN};
+    static const tg_round rounds[] = {TG_ROUND_RNE, TG_ROUND_RNE, TG_ROUND_RTZ, TG_ROUND_UP,
+                                      TG_ROUND_DOWN};
     const tg_val *v = tg_el_value(e, x->u.as.x);
     tg_dtype t;
     const tg_record *r;
@@ -299,7 +316,8 @@ static const tg_val *fill_expr(tg_elab *e, const tg_expr *x) {
     }
     const tg_type *type = tg_type_tile(e->m, t, rank, shape);
     if (x->kind == TG_EXPR_ZEROS) {
-        tg_value *z = tg_dtype_is_float(t) ? tg_build_float(&e->b, type, 0) : tg_build_int(&e->b, type, 0);
+        tg_value *z =
+            tg_dtype_is_float(t) ? tg_build_float(&e->b, type, 0) : tg_build_int(&e->b, type, 0);
         tg_val *r = tg_el_tile(e, z, x->span);
         r->sym = tg_dtype_is_int(t) ? tg_sy_int(e, 0) : NULL;
         return r;
@@ -315,7 +333,8 @@ static const tg_val *fill_expr(tg_elab *e, const tg_expr *x) {
         }
     }
     if (v->kind != TG_VAL_TILE || tg_el_rank(v) != 0 || tg_el_dtype(v) != t) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, x->u.fill.value->span, "a tile of %s is filled with one %s, not %s", tg_dtype_name(t),
+        tg_el_error(e, TG_D_TYPE_MISMATCH, x->u.fill.value->span,
+                    "a tile of %s is filled with one %s, not %s", tg_dtype_name(t),
                     tg_dtype_name(t), tg_el_describe(e, v));
         return &tg_val_error;
     }
@@ -339,10 +358,12 @@ static const tg_val *shape_expr(tg_elab *e, const tg_expr *x) {
         if (!tg_el_const_int(e, x->u.shape.dims.items[i], "an extent or axis here", &dims[i])) {
             return &tg_val_error;
         }
-        bool ok = x->u.shape.method == TG_SHAPE_PERMUTE ? dims[i] >= 0 && dims[i] < n && (seen >> dims[i] & 1u) == 0
-                                                        : dims[i] > 0 && tg_mul_i64(count, dims[i], &count);
+        bool ok = x->u.shape.method == TG_SHAPE_PERMUTE
+                      ? dims[i] >= 0 && dims[i] < n && (seen >> dims[i] & 1u) == 0
+                      : dims[i] > 0 && tg_mul_i64(count, dims[i], &count);
         if (!ok) {
-            tg_el_error(e, TG_D_SHAPE, x->u.shape.dims.items[i]->span, "%lld is not possible here", (long long)dims[i]);
+            tg_el_error(e, TG_D_SHAPE, x->u.shape.dims.items[i]->span, "%lld is not possible here",
+                        (long long)dims[i]);
             return &tg_val_error;
         }
         perm[i] = (int)dims[i];
@@ -379,7 +400,8 @@ static const tg_val *field_expr(tg_elab *e, const tg_expr *x) {
             if (d != NULL) {
                 return d->broken ? &tg_val_error : decl_value(e, d, x->span);
             }
-            tg_el_error(e, TG_D_UNKNOWN_NAME, x->span, "module `%s` has no `%s`", base->u.name.name, x->u.field.name.name);
+            tg_el_error(e, TG_D_UNKNOWN_NAME, x->span, "module `%s` has no `%s`", base->u.name.name,
+                        x->u.field.name.name);
             return &tg_val_error;
         }
     }
@@ -387,7 +409,8 @@ static const tg_val *field_expr(tg_elab *e, const tg_expr *x) {
 }
 
 static const tg_val *atomic_expr(tg_elab *e, const tg_expr *x) {
-    static const tg_atomic_kind kinds[] = {TG_ATOMIC_ADD, TG_ATOMIC_MIN, TG_ATOMIC_MAX, TG_ATOMIC_CAS};
+    static const tg_atomic_kind kinds[] = {TG_ATOMIC_ADD, TG_ATOMIC_MIN, TG_ATOMIC_MAX,
+                                           TG_ATOMIC_CAS};
     tg_atomic_args args = {.kind = kinds[x->u.atomic.op], .unordered = x->u.atomic.unordered};
     if (x->u.atomic.target == NULL) {
         return &tg_val_error;
@@ -396,11 +419,14 @@ static const tg_val *atomic_expr(tg_elab *e, const tg_expr *x) {
     int n = 0, want = args.kind == TG_ATOMIC_CAS ? 2 : 1;
     for (int i = 0; i < x->u.atomic.n; i++) {
         const tg_arg *a = &x->u.atomic.args[i];
-        if (a->name.name != NULL && strcmp(a->name.name, "scope") == 0 && a->value->kind == TG_EXPR_NAME) {
+        if (a->name.name != NULL && strcmp(a->name.name, "scope") == 0 &&
+            a->value->kind == TG_EXPR_NAME) {
             args.scope = a->value->u.name.name;
-            bool known = strcmp(args.scope, "program") == 0 || strcmp(args.scope, "device") == 0 || strcmp(args.scope, "system") == 0;
+            bool known = strcmp(args.scope, "program") == 0 || strcmp(args.scope, "device") == 0 ||
+                         strcmp(args.scope, "system") == 0;
             if (!known) {
-                tg_el_error(e, TG_D_UNKNOWN_NAME, a->span, "the scope of an atomic is program, device or system");
+                tg_el_error(e, TG_D_UNKNOWN_NAME, a->span,
+                            "the scope of an atomic is program, device or system");
                 return &tg_val_error;
             }
         } else if (a->name.name == NULL && n < 2) {
@@ -416,7 +442,8 @@ static const tg_val *atomic_expr(tg_elab *e, const tg_expr *x) {
         return t;
     }
     if (n != want || t->kind != TG_VAL_REF) {
-        tg_el_error(e, TG_D_CALL, x->span, "an atomic takes an element of a tensor and %s", want == 2 ? "the expected and the new value" : "a value");
+        tg_el_error(e, TG_D_CALL, x->span, "an atomic takes an element of a tensor and %s",
+                    want == 2 ? "the expected and the new value" : "a value");
         return &tg_val_error;
     }
     args.value = pos[want - 1];
@@ -484,7 +511,8 @@ static const tg_val *expr(tg_elab *e, const tg_expr *x) {
     case TG_EXPR_ATOMIC:
         return atomic_expr(e, x);
     case TG_EXPR_RANGE:
-        tg_el_error(e, TG_D_NOT_A_VALUE, x->span, "a range stands in `for` and in span(lo .. hi, n) only");
+        tg_el_error(e, TG_D_NOT_A_VALUE, x->span,
+                    "a range stands in `for` and in span(lo .. hi, n) only");
         return &tg_val_error;
     case TG_EXPR_ZEROS:
     case TG_EXPR_FULL:
@@ -520,4 +548,6 @@ const tg_val *tg_el_soft(tg_elab *e, const tg_expr *x) {
     return v;
 }
 
-const tg_val *tg_el_value(tg_elab *e, const tg_expr *x) { return tg_el_harden(e, tg_el_soft(e, x)); }
+const tg_val *tg_el_value(tg_elab *e, const tg_expr *x) {
+    return tg_el_harden(e, tg_el_soft(e, x));
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spans and memory: spans become positions or indices; tensors and record fields are indexed step by
- * step (a reference collects indices) and become loads, stores and atomics with masks (R1, R9).
+ * Spans and memory: spans become positions or indices; tensors and record fields are indexed step
+ * by step (a reference collects indices) and become loads, stores and atomics with masks (R1, R9).
  *
  * Result axes stand in the order in which the indices appear; indices that run along one span share
  * their result axis.
@@ -22,7 +22,8 @@ tg_identity *tg_el_identity(tg_elab *e, const char *name, tg_span where, int64_t
     return s;
 }
 
-const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, int64_t n, tg_span where) {
+const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, int64_t n,
+                               tg_span where) {
     for (size_t i = 0; i < e->ranges.count; i++) {
         const tg_identity *r = e->ranges.data[i];
         if (r->lo == lo && r->hi == hi && r->n == n) {
@@ -33,7 +34,8 @@ const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, i
     s->lo = s->start = lo;
     s->hi = hi;
     s->is_range = true;
-    s->full = tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, hi, lo), tg_sy_int(e, n)));
+    s->full = tg_sy_nonneg(
+        e, tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, hi, lo), tg_sy_int(e, n)));
     TG_LIST_PUSH(e->a, &e->ranges, s);
     return s;
 }
@@ -76,7 +78,8 @@ const tg_val *tg_el_positions(tg_elab *e, const tg_identity *s, tg_span where) {
 
 static const tg_val *span_field(tg_elab *e, const tg_identity *s, tg_ident name, tg_span where) {
     tg_val *r = NULL;
-    const tg_dim *end = tg_sy_bin(e, TG_DIM_MIN, tg_sy_bin(e, TG_DIM_ADD, s->start, tg_sy_int(e, s->n)), s->hi);
+    const tg_dim *end =
+        tg_sy_bin(e, TG_DIM_MIN, tg_sy_bin(e, TG_DIM_ADD, s->start, tg_sy_int(e, s->n)), s->hi);
     if (strcmp(name.name, "start") == 0) {
         r = tg_el_tile(e, start_ir(e, s), where);
         r->sym = s->start;
@@ -112,7 +115,8 @@ static bool as_shifted_span(tg_elab *e, const tg_val *v, tg_at *out) {
     }
     int64_t coef;
     const tg_dim *rest;
-    if (!tg_sy_linear(e, v->sym, tg_sy_pos(e, v->id[0], 0), &coef, &rest) || coef != 1 || tg_sy_has_pos(e, rest)) {
+    if (!tg_sy_linear(e, v->sym, tg_sy_pos(e, v->id[0], 0), &coef, &rest) || coef != 1 ||
+        tg_sy_has_pos(e, rest)) {
         return false;
     }
     for (int i = 0; i < v->preds.n; i++) { /* nothing but the span itself may be missing */
@@ -146,7 +150,8 @@ static bool at_value(tg_elab *e, const tg_val *v, tg_at *out) {
         return false;
     }
     if (v->kind != TG_VAL_TILE || !tg_dtype_is_int(tg_el_dtype(v))) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, out->where, "%s cannot be an index", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, out->where, "%s cannot be an index",
+                    tg_el_describe(e, v));
         return false;
     }
     v = tg_el_harden(e, v);
@@ -170,16 +175,22 @@ static bool at_range(tg_elab *e, const tg_index *item, const tg_dim *extent, tg_
         return false;
     }
     if (item->hi == NULL && !whole) {
-        tg_diag *d = tg_el_error(e, TG_D_RUNTIME_EXTENT, item->span, "`:` takes a whole axis, and this axis is as long as the launch says");
-        tg_note_add(e->sink, d, item->span, "loop over it in blocks, or make its extent a compile-time name in `[...]`");
+        tg_diag *d =
+            tg_el_error(e, TG_D_RUNTIME_EXTENT, item->span,
+                        "`:` takes a whole axis, and this axis is as long as the launch says");
+        tg_note_add(e->sink, d, item->span,
+                    "loop over it in blocks, or make its extent a compile-time name in `[...]`");
         return false;
     }
     if (lo < 0 || hi < lo) {
-        tg_el_error(e, TG_D_SHAPE, item->span, "the range %lld:%lld is not one", (long long)lo, (long long)hi);
+        tg_el_error(e, TG_D_SHAPE, item->span, "the range %lld:%lld is not one", (long long)lo,
+                    (long long)hi);
         return false;
     }
     if (hi - lo > ((int64_t)1 << 24)) {
-        tg_el_error(e, TG_D_TOO_LARGE, item->span, "%lld elements at once are too many: loop over them in blocks", (long long)(hi - lo));
+        tg_el_error(e, TG_D_TOO_LARGE, item->span,
+                    "%lld elements at once are too many: loop over them in blocks",
+                    (long long)(hi - lo));
         return false;
     }
     out->kind = TG_AT_RANGE;
@@ -197,19 +208,21 @@ static const tg_val *ref_val(tg_elab *e, tg_ref *ref, tg_span where) {
 
 static bool has_tile_rank(const tg_ref *r) { return r->rank > 0; }
 
-static const tg_val *index_ref(tg_elab *e, const tg_ref *from, const tg_index *items, int n, tg_span where) {
+static const tg_val *index_ref(tg_elab *e, const tg_ref *from, const tg_index *items, int n,
+                               tg_span where) {
     tg_ref *r = TG_NEW(e->a, tg_ref);
     *r = *from;
     int left = r->rank - r->n_at;
     for (int i = 0; i < n; i++) {
         if (items[i].kind == TG_INDEX_NEW) {
-            tg_el_error(e, TG_D_SHAPE, items[i].span, "`_` adds an axis to a value: read first, as in `x[i][:, _]`");
+            tg_el_error(e, TG_D_SHAPE, items[i].span,
+                        "`_` adds an axis to a value: read first, as in `x[i][:, _]`");
             return &tg_val_error;
         }
     }
     if (n != left || !has_tile_rank(from)) {
-        tg_el_error(e, TG_D_SHAPE, where, "this tensor has %d ax%s to index and %d ind%s given", left, left == 1 ? "is" : "es", n,
-                    n == 1 ? "ex is" : "ices are");
+        tg_el_error(e, TG_D_SHAPE, where, "this tensor has %d ax%s to index and %d ind%s given",
+                    left, left == 1 ? "is" : "es", n, n == 1 ? "ex is" : "ices are");
         return &tg_val_error;
     }
     for (int i = 0; i < n; i++) {
@@ -231,8 +244,9 @@ static const tg_val *index_ref(tg_elab *e, const tg_ref *from, const tg_index *i
     return ref_val(e, r, where);
 }
 
-/* t.scale[:, 0] after t = c[rows] may index the field's own axis or the value's two: as many indices
- * as the field has axes left index the field; more of them, or a `_`, index the value that is read. */
+/* t.scale[:, 0] after t = c[rows] may index the field's own axis or the value's two: as many
+ * indices as the field has axes left index the field; more of them, or a `_`, index the value that
+ * is read. */
 static bool indexes_ref(const tg_ref *r, const tg_index *items, int n) {
     bool fresh = false;
     for (int i = 0; i < n; i++) {
@@ -241,13 +255,15 @@ static bool indexes_ref(const tg_ref *r, const tg_index *items, int n) {
     return r->record != NULL || !r->indexed || (!fresh && n == r->rank - r->n_at);
 }
 
-const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, int n, tg_span where) {
+const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, int n,
+                          tg_span where) {
     if (x->kind == TG_VAL_REF && indexes_ref(x->ref, items, n)) {
         return index_ref(e, x->ref, items, n, where);
     }
     if (x->kind == TG_VAL_TUPLE) {
         int64_t i;
-        if (n != 1 || items[0].kind != TG_INDEX_EXPR || !tg_el_const_int(e, items[0].lo, "the number of a result", &i)) {
+        if (n != 1 || items[0].kind != TG_INDEX_EXPR ||
+            !tg_el_const_int(e, items[0].lo, "the number of a result", &i)) {
             return &tg_val_error;
         }
         if (i >= 0 && i < x->n) {
@@ -259,7 +275,8 @@ const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, in
     x = tg_el_harden(e, tg_el_rvalue(e, x));
     if (x->kind != TG_VAL_TILE) {
         if (!tg_el_is_error(x)) {
-            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s has no axes to index", tg_el_describe(e, x));
+            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s has no axes to index",
+                        tg_el_describe(e, x));
         }
         return &tg_val_error;
     }
@@ -270,7 +287,8 @@ const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, in
 static const tg_val *ref_field(tg_elab *e, const tg_ref *from, tg_ident name, tg_span where) {
     const tg_record_field *f = tg_el_record_field(from->record, name.name);
     if (f == NULL) {
-        tg_diag *d = tg_el_error(e, TG_D_UNKNOWN_NAME, name.span, "record `%s` has no field `%s`", from->record->decl->name.name, name.name);
+        tg_diag *d = tg_el_error(e, TG_D_UNKNOWN_NAME, name.span, "record `%s` has no field `%s`",
+                                 from->record->decl->name.name, name.name);
         tg_note_add(e->sink, d, from->record->decl->head, "it is declared here");
         return &tg_val_error;
     }
@@ -305,7 +323,8 @@ static const tg_val *transposed(tg_elab *e, const tg_val *x, tg_span where) {
     }
     int r = tg_el_rank(x), perm[TG_MAX_RANK];
     if (r < 2) {
-        tg_el_error(e, TG_D_SHAPE, where, ".T swaps the last two axes, and %s has %d", tg_el_describe(e, x), r);
+        tg_el_error(e, TG_D_SHAPE, where, ".T swaps the last two axes, and %s has %d",
+                    tg_el_describe(e, x), r);
         return &tg_val_error;
     }
     for (int i = 0; i < r; i++) {
@@ -346,10 +365,11 @@ typedef struct lowered {
     int n_axes, rank;
     int64_t shape[TG_MAX_RANK];
     const tg_identity *id[TG_MAX_RANK];
-    const tg_dim *sym[TG_MAX_RANK]; /* per tensor axis, over result axes */
+    const tg_dim *sym[TG_MAX_RANK];       /* per tensor axis, over result axes */
     const tg_identity *span[TG_MAX_RANK]; /* unshifted */
-    tg_preds preds;   /* presence of what the indices select */
-    tg_preds from_tiles; /* the part that the store itself does not check: presence of index tiles */
+    tg_preds preds;                       /* presence of what the indices select */
+    tg_preds
+        from_tiles; /* the part that the store itself does not check: presence of index tiles */
     bool scalar;
 } lowered;
 
@@ -368,7 +388,8 @@ static int result_axis(lowered *l, const tg_identity *id, int64_t n) {
     return l->rank++;
 }
 
-static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l, tg_span where) {
+static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l,
+                       tg_span where) {
     int a = result_axis(l, at->span, at->span->n);
     if (a < 0) {
         return false;
@@ -385,7 +406,8 @@ static bool lower_span(tg_elab *e, const tg_at *at, const tg_dim *extent, int i,
     return true;
 }
 
-static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l, tg_span where) {
+static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i, lowered *l,
+                       tg_span where) {
     const tg_val *v = at->val;
     int map[TG_MAX_RANK] = {0}, rank = tg_el_rank(v);
     for (int k = 0; k < rank; k++) {
@@ -412,7 +434,8 @@ static bool lower_tile(tg_elab *e, const tg_at *at, const tg_dim *extent, int i,
 static bool lower_ref(tg_elab *e, const tg_ref *ref, lowered *l, tg_span where) {
     *l = (lowered){.scalar = true};
     if (ref->record != NULL) {
-        tg_el_error(e, TG_D_NOT_A_VALUE, where, "a record is not a value: select a field of `%s`", ref->record->decl->name.name);
+        tg_el_error(e, TG_D_NOT_A_VALUE, where, "a record is not a value: select a field of `%s`",
+                    ref->record->decl->name.name);
         return false;
     }
     for (int i = 0; i < ref->rank; i++) {
@@ -425,8 +448,9 @@ static bool lower_ref(tg_elab *e, const tg_ref *ref, lowered *l, tg_span where) 
             }
             at = &whole;
         }
-        bool ok = at->kind == TG_AT_SPAN || at->kind == TG_AT_RANGE ? lower_span(e, at, ref->dims[i], i, l, where)
-                                                                   : lower_tile(e, at, ref->dims[i], i, l, where);
+        bool ok = at->kind == TG_AT_SPAN || at->kind == TG_AT_RANGE
+                      ? lower_span(e, at, ref->dims[i], i, l, where)
+                      : lower_tile(e, at, ref->dims[i], i, l, where);
         l->scalar = l->scalar && at->kind == TG_AT_SCALAR;
         if (!ok) {
             tg_el_error(e, TG_D_SHAPE, where, "a tile has at most %d axes", TG_MAX_RANK);
@@ -447,8 +471,15 @@ bool tg_el_ref_empty(tg_elab *e, const tg_ref *ref) {
     return false;
 }
 
-static void record_access(tg_elab *e, const tg_ref *ref, const lowered *l, bool write, bool disjoint, bool atomic, tg_span where) {
-    tg_access a = {.param = ref->param, .write = write, .disjoint = disjoint, .atomic = atomic, .n_at = ref->rank, .rank = l->rank, .where = where};
+static void record_access(tg_elab *e, const tg_ref *ref, const lowered *l, bool write,
+                          bool disjoint, bool atomic, tg_span where) {
+    tg_access a = {.param = ref->param,
+                   .write = write,
+                   .disjoint = disjoint,
+                   .atomic = atomic,
+                   .n_at = ref->rank,
+                   .rank = l->rank,
+                   .where = where};
     memcpy(a.shape, l->shape, sizeof(a.shape));
     for (int i = 0; i < ref->rank; i++) {
         a.sym[i] = l->sym[i];
@@ -459,14 +490,19 @@ static void record_access(tg_elab *e, const tg_ref *ref, const lowered *l, bool 
 
 /* ---- load ----------------------------------------------------------------------------------- */
 
-static bool narrow_int(tg_dtype t) { return tg_dtype_is_int(t) && t != TG_DT_I64 && t != TG_DT_U64; }
+static bool narrow_int(tg_dtype t) {
+    return tg_dtype_is_int(t) && t != TG_DT_I64 && t != TG_DT_U64;
+}
 
 const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where) {
     lowered l;
     unsigned flags = e->params[ref->param].flags;
     if ((flags & TG_PARAM_OUT) != 0 && (flags & TG_PARAM_INIT) == 0) {
-        tg_diag *d = tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an output: it holds nothing to read", e->params[ref->param].name);
-        tg_note_add(e->sink, d, e->params[ref->param].span, "declare it `inout` to read what is there, or give it `init v`");
+        tg_diag *d =
+            tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an output: it holds nothing to read",
+                        e->params[ref->param].name);
+        tg_note_add(e->sink, d, e->params[ref->param].span,
+                    "declare it `inout` to read what is there, or give it `init v`");
         return &tg_val_error;
     }
     if (tg_el_ref_empty(e, ref)) {
@@ -476,7 +512,8 @@ const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where) {
     if (!lower_ref(e, ref, &l, where)) {
         return &tg_val_error;
     }
-    tg_value *ir = tg_build_load(&e->b, ref->tensor, ref->rank, l.index, l.rank, l.shape, l.n_axes, l.axes, NULL);
+    tg_value *ir = tg_build_load(&e->b, ref->tensor, ref->rank, l.index, l.rank, l.shape, l.n_axes,
+                                 l.axes, NULL);
     tg_val *r = tg_el_tile(e, ir, where);
     memcpy(r->id, l.id, sizeof(r->id));
     record_access(e, ref, &l, false, false, false, where);
@@ -512,7 +549,8 @@ static bool writable(tg_elab *e, const tg_ref *ref, tg_span where) {
     if ((e->params[ref->param].flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0) {
         return true;
     }
-    tg_diag *d = tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an input", e->params[ref->param].name);
+    tg_diag *d =
+        tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an input", e->params[ref->param].name);
     tg_note_add(e->sink, d, e->params[ref->param].span, "declare it `out` or `inout`");
     return false;
 }
@@ -528,13 +566,15 @@ static const tg_val *stored_type(tg_elab *e, const tg_val *v, tg_dtype t, tg_spa
         return v;
     }
     bool wider_float = tg_dtype_is_float(f) && (t == TG_DT_F32 ? f != TG_DT_F64 : t == TG_DT_F64);
-    bool wider_int = tg_dtype_is_int(f) && tg_dtype_is_int(t) && tg_dtype_bits(t) > tg_dtype_bits(f) &&
+    bool wider_int = tg_dtype_is_int(f) && tg_dtype_is_int(t) &&
+                     tg_dtype_bits(t) > tg_dtype_bits(f) &&
                      (tg_dtype_is_signed(t) || !tg_dtype_is_signed(f));
     bool index = f == TG_DT_I64 && tg_dtype_is_int(t) && !tg_dtype_is_storage(t);
     if (wider_float || wider_int || index) {
         return tg_el_cast(e, v, t, TG_ROUND_RNE, index, where);
     }
-    tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s is stored into %s", tg_el_describe(e, v), tg_dtype_name(t));
+    tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s is stored into %s",
+                             tg_el_describe(e, v), tg_dtype_name(t));
     tg_note_add(e->sink, d, v->where, "say how: `as %s`", tg_dtype_name(t));
     return &tg_val_error;
 }
@@ -546,9 +586,12 @@ static const tg_val *stored_shape(tg_elab *e, const tg_val *v, const lowered *l,
     for (int a = 0; a < r && fits; a++) {
         fits = tg_el_extent(v, a) == l->shape[a];
         if (fits && v->id[a] != NULL && l->id[a] != NULL && v->id[a] != l->id[a]) {
-            tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "axis %d of the value runs along `%s`, that of the target along `%s`", a,
-                                     tg_el_span_name(e, v->id[a]), tg_el_span_name(e, l->id[a]));
-            tg_note_add(e->sink, d, v->where, "transpose the value with .T, or take it out of its span with `anon(..)`");
+            tg_diag *d =
+                tg_el_error(e, TG_D_ALIGNMENT, where,
+                            "axis %d of the value runs along `%s`, that of the target along `%s`",
+                            a, tg_el_span_name(e, v->id[a]), tg_el_span_name(e, l->id[a]));
+            tg_note_add(e->sink, d, v->where,
+                        "transpose the value with .T, or take it out of its span with `anon(..)`");
             return &tg_val_error;
         }
     }
@@ -557,14 +600,16 @@ static const tg_val *stored_shape(tg_elab *e, const tg_val *v, const lowered *l,
         const tg_type *type = tg_type_tile(e->m, tg_el_dtype(v), l->rank, l->shape);
         tg_value ir = {.type = type};
         t.ir = &ir;
-        tg_el_error(e, TG_D_SHAPE, where, "%s does not fit a target of %s", tg_el_describe(e, v), tg_el_describe(e, &t));
+        tg_el_error(e, TG_D_SHAPE, where, "%s does not fit a target of %s", tg_el_describe(e, v),
+                    tg_el_describe(e, &t));
         return &tg_val_error;
     }
     return tg_el_broadcast(e, v, l->rank, l->shape, where);
 }
 
 /* R9: what the value may lack where the target exists. */
-static bool store_presence(tg_elab *e, const tg_val *v, const lowered *l, tg_preds *chosen, tg_span where) {
+static bool store_presence(tg_elab *e, const tg_val *v, const lowered *l, tg_preds *chosen,
+                           tg_span where) {
     bool ok = true;
     tg_preds picked = {NULL, 0};
     for (int i = 0; i < v->preds.n; i++) {
@@ -581,14 +626,18 @@ static bool store_presence(tg_elab *e, const tg_val *v, const lowered *l, tg_pre
             tg_pr_add(e, chosen, p);
             continue;
         }
-        tg_diag *d = tg_el_error(e, TG_D_MAYBE_ABSENT, where, "the target stays unwritten where %s", tg_pr_words(e, p));
-        tg_note_add(e->sink, d, v->where, "say what to store there with `else`, or that nothing is stored with `if exists(..)`");
+        tg_diag *d = tg_el_error(e, TG_D_MAYBE_ABSENT, where, "the target stays unwritten where %s",
+                                 tg_pr_words(e, p));
+        tg_note_add(
+            e->sink, d, v->where,
+            "say what to store there with `else`, or that nothing is stored with `if exists(..)`");
         ok = false;
     }
     return ok;
 }
 
-static bool masked_value(tg_elab *e, const tg_val **v, const lowered *l, const tg_val *mask, tg_value **out, tg_span where) {
+static bool masked_value(tg_elab *e, const tg_val **v, const lowered *l, const tg_val *mask,
+                         tg_value **out, tg_span where) {
     if (mask != NULL) {
         *v = tg_el_if(e, *v, mask, where);
         if (tg_el_is_error(*v)) {
@@ -615,7 +664,10 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
     const tg_dim *used[TG_MAX_RANK];
     int n_open = 0, n_used = 0;
     for (tg_loop *p = e->loops; p != NULL; p = p->up) {
-        const tg_dim *trips = p->lo == NULL ? NULL : tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, p->hi, p->lo), tg_sy_int(e, 1));
+        const tg_dim *trips =
+            p->lo == NULL
+                ? NULL
+                : tg_sy_bin(e, TG_DIM_SUB, tg_sy_bin(e, TG_DIM_SUB, p->hi, p->lo), tg_sy_int(e, 1));
         if (trips != NULL && tg_sy_nonneg(e, trips)) {
             continue;
         }
@@ -644,18 +696,21 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
             range_lo = s->lo;
             range_hi = s->hi;
             atom = s->start;
-        } else if (s != NULL && s->start != NULL) { /* span(c*g .. c*g + n, n) over a scalar grid axis */
+        } else if (s != NULL &&
+                   s->start != NULL) { /* span(c*g .. c*g + n, n) over a scalar grid axis */
             for (int g = 0; g < e->n_grid && range_lo == NULL; g++) {
                 int64_t len;
-                if (tg_sy_linear(e, s->start, e->grid_atom[g], &c, &rest) && c > 0 && rest == zero &&
-                    tg_sy_atom(e, e->grid_atom[g])->step == 1 && s->n >= c &&
+                if (tg_sy_linear(e, s->start, e->grid_atom[g], &c, &rest) && c > 0 &&
+                    rest == zero && tg_sy_atom(e, e->grid_atom[g])->step == 1 && s->n >= c &&
                     tg_sy_const(tg_sy_bin(e, TG_DIM_SUB, s->hi, s->start), &len) && len >= c) {
                     range_lo = zero;
                     range_hi = tg_sy_bin(e, TG_DIM_MUL, e->grid_extent[g], tg_sy_int(e, c));
                     atom = e->grid_atom[g];
                 }
-                if (s->start->code == TG_DIM_DIV && s->start->a == e->grid_atom[g] && tg_sy_const(s->start->b, &c) && c > 0 &&
-                    tg_sy_atom(e, e->grid_atom[g])->step % c == 0 && s->n * c >= tg_sy_atom(e, e->grid_atom[g])->step && s->full) {
+                if (s->start->code == TG_DIM_DIV && s->start->a == e->grid_atom[g] &&
+                    tg_sy_const(s->start->b, &c) && c > 0 &&
+                    tg_sy_atom(e, e->grid_atom[g])->step % c == 0 &&
+                    s->n * c >= tg_sy_atom(e, e->grid_atom[g])->step && s->full) {
                     range_lo = zero; /* span(i.start / c .., n / c): one for every c positions */
                     range_hi = tg_sy_bin(e, TG_DIM_CDIV, e->grid_extent[g], tg_sy_int(e, c));
                     atom = e->grid_atom[g];
@@ -702,10 +757,12 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
     }
 }
 
-void tg_el_store(tg_elab *e, const tg_ref *ref, const tg_val *value, const tg_val *mask, bool disjoint, tg_span where) {
+void tg_el_store(tg_elab *e, const tg_ref *ref, const tg_val *value, const tg_val *mask,
+                 bool disjoint, tg_span where) {
     lowered l;
     if (!ref->indexed && ref->rank > 0) {
-        tg_el_error(e, TG_D_NOT_A_VALUE, where, "index the tensor to say which elements are written");
+        tg_el_error(e, TG_D_NOT_A_VALUE, where,
+                    "index the tensor to say which elements are written");
         return;
     }
     if (!writable(e, ref, where) || !lower_ref(e, ref, &l, where)) {
@@ -738,18 +795,21 @@ void tg_el_store(tg_elab *e, const tg_ref *ref, const tg_val *value, const tg_va
 
 /* ---- atomics -------------------------------------------------------------------------------- */
 
-const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *args, tg_span where) {
+const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *args,
+                           tg_span where) {
     lowered l;
     if (!writable(e, ref, where) || !lower_ref(e, ref, &l, where)) {
         return &tg_val_error;
     }
     const tg_type *t = ref->tensor->type;
     if (tg_dtype_is_storage(t->dtype) || t->dtype == TG_DT_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "there is no atomic operation on %s", tg_dtype_name(t->dtype));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "there is no atomic operation on %s",
+                    tg_dtype_name(t->dtype));
         return &tg_val_error;
     }
     if (tg_dtype_is_float(t->dtype) && args->kind == TG_ATOMIC_ADD && !args->unordered) {
-        tg_diag *d = tg_el_error(e, TG_D_FLOAT_ATOMIC, where, "float addition in any order gives other bits from run to run");
+        tg_diag *d = tg_el_error(e, TG_D_FLOAT_ATOMIC, where,
+                                 "float addition in any order gives other bits from run to run");
         tg_note_add(e->sink, d, where, "say `atomic unordered add(..)` to accept that");
         return &tg_val_error;
     }
@@ -764,7 +824,9 @@ const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *
         if (tg_el_is_error(v) || !masked_value(e, &v, &l, NULL, &m, where)) {
             return &tg_val_error;
         }
-        mask = mask == NULL ? m : m == NULL || m == mask ? mask : tg_build_binary(&e->b, TG_OP_AND, mask, m);
+        mask = mask == NULL             ? m
+               : m == NULL || m == mask ? mask
+                                        : tg_build_binary(&e->b, TG_OP_AND, mask, m);
         operands[n++] = v->ir;
     }
     for (int i = 0; i < ref->rank; i++) {

@@ -53,12 +53,15 @@ static tg_dtype sum_type(tg_dtype t) {
     return t;
 }
 
-static const tg_val *reduce_operand(tg_elab *e, tg_reduce_kind kind, const tg_val *x, tg_span where) {
+static const tg_val *reduce_operand(tg_elab *e, tg_reduce_kind kind, const tg_val *x,
+                                    tg_span where) {
     tg_dtype t = tg_el_dtype(x);
     bool logic = kind == TG_RED_ANY || kind == TG_RED_ALL;
     if (logic ? t != TG_DT_BOOL : t == TG_DT_BOOL && kind != TG_RED_COUNT) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s cannot be combined this way", tg_el_describe(e, x));
-        tg_note_add(e->sink, d, where, logic ? "any and all take bools" : "count(..), any(..) and all(..) take bools");
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s cannot be combined this way",
+                                 tg_el_describe(e, x));
+        tg_note_add(e->sink, d, where,
+                    logic ? "any and all take bools" : "count(..), any(..) and all(..) take bools");
         return &tg_val_error;
     }
     if (kind == TG_RED_SUM || kind == TG_RED_PROD) {
@@ -70,10 +73,12 @@ static const tg_val *reduce_operand(tg_elab *e, tg_reduce_kind kind, const tg_va
 /* count of a tile that is not bool: how many elements exist. */
 static const tg_val *existing(tg_elab *e, const tg_val *x, tg_span where) {
     const tg_type *t = tg_type_with_dtype(e->m, x->ir->type, TG_DT_BOOL);
-    return tg_el_dtype(x) == TG_DT_BOOL ? x : tg_el_result(e, tg_build_int(&e->b, t, 1), 1, &x, where);
+    return tg_el_dtype(x) == TG_DT_BOOL ? x
+                                        : tg_el_result(e, tg_build_int(&e->b, t, 1), 1, &x, where);
 }
 
-const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, tg_span where) {
+const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis,
+                           tg_span where) {
     x = kind == TG_RED_COUNT ? existing(e, x, where) : reduce_operand(e, kind, x, where);
     if (tg_el_is_error(x)) {
         return x;
@@ -84,7 +89,8 @@ const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int
     bool arg = kind == TG_RED_ARGMIN || kind == TG_RED_ARGMAX;
     if (arg || kind == TG_RED_COUNT) {
         int64_t n = tg_el_extent(x, axis);
-        r->sym = tg_sy_element(e, tg_el_rank(r), r->ir->type->shape, arg && mask != NULL ? -1 : 0, arg ? n - 1 : n, where);
+        r->sym = tg_sy_element(e, tg_el_rank(r), r->ir->type->shape, arg && mask != NULL ? -1 : 0,
+                               arg ? n - 1 : n, where);
     }
     drop_axis(e, r, x, axis, &keep);
     return r;
@@ -92,7 +98,8 @@ const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int
 
 const tg_val *tg_el_reduce_all(tg_elab *e, tg_reduce_kind kind, const tg_val *x, tg_span where) {
     if (tg_el_rank(x) > 1 && (kind == TG_RED_ARGMAX || kind == TG_RED_ARGMIN)) {
-        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "the position in %s needs an axis", tg_el_describe(e, x));
+        tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "the position in %s needs an axis",
+                                 tg_el_describe(e, x));
         tg_note_add(e->sink, d, where, "add `axis 0`, or reshape to one axis first");
         return &tg_val_error;
     }
@@ -109,7 +116,8 @@ const tg_val *tg_el_reduce_all(tg_elab *e, tg_reduce_kind kind, const tg_val *x,
 const tg_val *tg_el_mean(tg_elab *e, const tg_val *x, int axis, tg_span where) {
     tg_dtype t = tg_dtype_arith(tg_el_dtype(x));
     if (!tg_dtype_is_float(t)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "the mean of %s: convert with `as f32` first", tg_el_describe(e, x));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "the mean of %s: convert with `as f32` first",
+                    tg_el_describe(e, x));
         return &tg_val_error;
     }
     const tg_val *s, *n;
@@ -134,7 +142,8 @@ const tg_val *tg_el_mean(tg_elab *e, const tg_val *x, int axis, tg_span where) {
     return tg_el_binary(e, TG_BIN_DIV, s, tg_el_cast(e, n, t, TG_ROUND_RNE, false, where), where);
 }
 
-const tg_val *tg_el_scan(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, bool exclusive, tg_span where) {
+const tg_val *tg_el_scan(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, bool exclusive,
+                         tg_span where) {
     if (tg_el_dtype(x) == TG_DT_BOOL && kind == TG_RED_SUM) {
         x = tg_el_cast(e, x, TG_DT_I32, TG_ROUND_RNE, false, where);
     }
@@ -161,8 +170,10 @@ const tg_val *tg_el_scan(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int a
     return r;
 }
 
-/* Permuted along axis: the identity of that axis is gone; absent elements went last, so a mask remains. */
-static tg_val *permuted(tg_elab *e, tg_value *ir, const tg_val *key, int axis, const tg_preds *keep, tg_value *mask, tg_span where) {
+/* Permuted along axis: the identity of that axis is gone; absent elements went last, so a mask
+ * remains. */
+static tg_val *permuted(tg_elab *e, tg_value *ir, const tg_val *key, int axis, const tg_preds *keep,
+                        tg_value *mask, tg_span where) {
     tg_val *r = tg_el_tile(e, ir, where);
     for (int a = 0; a < tg_el_rank(key); a++) {
         r->id[a] = a == axis ? NULL : key->id[a];
@@ -184,13 +195,15 @@ static tg_val *permuted(tg_elab *e, tg_value *ir, const tg_val *key, int axis, c
     }
     count = tg_build_broadcast(&e->b, count, t->rank, t->shape, axes);
     axes[0] = axis;
-    tg_value *pos = tg_build_broadcast(&e->b, tg_build_iota(&e->b, TG_DT_I32, n), t->rank, t->shape, axes);
+    tg_value *pos =
+        tg_build_broadcast(&e->b, tg_build_iota(&e->b, TG_DT_I32, n), t->rank, t->shape, axes);
     tg_value *there = tg_build_cmp(&e->b, TG_CMP_LT, pos, count);
     tg_pr_add(e, &r->preds, tg_pr_from_mask(e, there, t->rank, iaxes, where));
     return r;
 }
 
-const tg_val *tg_el_sort(tg_elab *e, int n, const tg_val *const *xs, int axis, bool desc, tg_span where) {
+const tg_val *tg_el_sort(tg_elab *e, int n, const tg_val *const *xs, int axis, bool desc,
+                         tg_span where) {
     const tg_val *v[TG_MAX_RANK];
     if (n > TG_MAX_RANK - 1) {
         tg_el_error(e, TG_D_SHAPE, where, "sort carries at most %d values along", TG_MAX_RANK - 2);
@@ -232,7 +245,8 @@ const tg_val *tg_el_sort(tg_elab *e, int n, const tg_val *const *xs, int axis, b
 const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_span where) {
     static const char *const names[] = {"v", "i"};
     if (k < 1 || k > tg_el_extent(x, axis)) {
-        tg_el_error(e, TG_D_SHAPE, where, "the %lld largest of %lld elements", (long long)k, (long long)tg_el_extent(x, axis));
+        tg_el_error(e, TG_D_SHAPE, where, "the %lld largest of %lld elements", (long long)k,
+                    (long long)tg_el_extent(x, axis));
         return &tg_val_error;
     }
     tg_preds keep = {NULL, 0};
@@ -267,7 +281,8 @@ const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_sp
             tg_pr_add(e, &r->preds, tg_pr_from_mask(e, there, tg_el_rank(x), axes, where));
         }
         if (i == 1) {
-            r->sym = tg_sy_element(e, tg_el_rank(x), shape, mask != NULL ? -1 : 0, tg_el_extent(x, axis) - 1, where);
+            r->sym = tg_sy_element(e, tg_el_rank(x), shape, mask != NULL ? -1 : 0,
+                                   tg_el_extent(x, axis) - 1, where);
         }
         out[i] = r;
     }
@@ -276,7 +291,10 @@ const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_sp
 
 const tg_val *tg_el_rank_by_key(tg_elab *e, const tg_val *key, int64_t n, tg_span where) {
     if (tg_el_rank(key) != 1 || !tg_dtype_is_int(tg_el_dtype(key)) || n < 1) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "rank_by_key takes one axis of integers and how many keys there are, not %s and %lld", tg_el_describe(e, key), (long long)n);
+        tg_el_error(
+            e, TG_D_TYPE_MISMATCH, where,
+            "rank_by_key takes one axis of integers and how many keys there are, not %s and %lld",
+            tg_el_describe(e, key), (long long)n);
         return &tg_val_error;
     }
     tg_preds keep = {NULL, 0};
@@ -298,7 +316,8 @@ const tg_val *tg_el_compress(tg_elab *e, const tg_val *x, const tg_val *mask, tg
     static const char *const names[] = {"v", "n"};
     const tg_val *v[2] = {x, mask};
     if (tg_el_rank(x) != 1 || tg_el_dtype(mask) != TG_DT_BOOL || !tg_el_align(e, 2, v, where)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "compress takes one axis and a bool for each of its elements");
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where,
+                    "compress takes one axis and a bool for each of its elements");
         return &tg_val_error;
     }
     tg_val all = *v[0];
@@ -314,7 +333,8 @@ const tg_val *tg_el_compress(tg_elab *e, const tg_val *x, const tg_val *mask, tg
     tg_value *pos = tg_build_iota(&e->b, TG_DT_I32, len);
     int axes[1] = {0};
     a->preds = n->preds = keep;
-    tg_value *front = tg_build_cmp(&e->b, TG_CMP_LT, pos, tg_build_splat_tile(&e->b, &op->results[1], 1, &len));
+    tg_value *front =
+        tg_build_cmp(&e->b, TG_CMP_LT, pos, tg_build_splat_tile(&e->b, &op->results[1], 1, &len));
     tg_pr_add(e, &a->preds, tg_pr_from_mask(e, front, 1, axes, where));
     const tg_val *out[2] = {a, n};
     return tg_el_tuple(e, 2, out, names, where);
@@ -325,23 +345,28 @@ static tg_value *element_mask(tg_elab *e, int n, const tg_val *const *v, tg_pred
     tg_preds on = {NULL, 0};
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < v[i]->preds.n; k++) {
-            tg_pr_add(e, v[i]->preds.items[k]->n_axes == 0 && !v[i]->preds.items[k]->chosen ? keep : &on, v[i]->preds.items[k]);
+            tg_pr_add(
+                e, v[i]->preds.items[k]->n_axes == 0 && !v[i]->preds.items[k]->chosen ? keep : &on,
+                v[i]->preds.items[k]);
         }
     }
     const tg_type *t = v[0]->ir->type;
     return tg_pr_conj(e, &on, t->rank, t->shape);
 }
 
-const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weight, int64_t n, tg_span where) {
+const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weight, int64_t n,
+                              tg_span where) {
     const tg_val *v[2] = {bin, weight};
     int nv = weight != NULL ? 2 : 1;
     tg_preds keep = {NULL, 0};
     if (weight != NULL && tg_el_is_const(weight)) {
         v[1] = tg_el_adapt(e, weight, TG_DT_I32);
     }
-    bool ints = tg_dtype_is_int(tg_el_dtype(bin)) && (weight == NULL || (v[1] != NULL && tg_dtype_is_int(tg_el_dtype(v[1]))));
+    bool ints = tg_dtype_is_int(tg_el_dtype(bin)) &&
+                (weight == NULL || (v[1] != NULL && tg_dtype_is_int(tg_el_dtype(v[1]))));
     if (!ints || n < 1 || n > ((int64_t)1 << 24) || !tg_el_align(e, nv, v, where)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "histogram takes integer bins, their number and integer weights");
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where,
+                    "histogram takes integer bins, their number and integer weights");
         return &tg_val_error;
     }
     tg_value *mask = element_mask(e, nv, v, &keep), *operands[3] = {v[0]->ir};
@@ -365,7 +390,8 @@ const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weigh
     return r;
 }
 
-const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, const tg_val *v, tg_span where) {
+const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, const tg_val *v,
+                                tg_span where) {
     const tg_val *iv[2] = {i, v};
     if (tg_el_is_const(v)) {
         iv[1] = tg_el_adapt(e, v, tg_el_dtype(t));
@@ -375,16 +401,20 @@ const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, co
     } else if (tg_dtype_is_int(tg_el_dtype(v)) && tg_dtype_is_int(tg_el_dtype(t))) {
         iv[1] = tg_el_cast(e, v, tg_el_dtype(t), TG_ROUND_RNE, false, where);
     }
-    if (tg_el_rank(t) != 1 || !tg_dtype_is_int(tg_el_dtype(i)) || tg_el_dtype(iv[1]) != tg_el_dtype(t)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "scatter_add takes one axis, integer positions in it and values of its type");
+    if (tg_el_rank(t) != 1 || !tg_dtype_is_int(tg_el_dtype(i)) ||
+        tg_el_dtype(iv[1]) != tg_el_dtype(t)) {
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where,
+                    "scatter_add takes one axis, integer positions in it and values of its type");
         return &tg_val_error;
     }
     if (!tg_el_align(e, 2, iv, where)) {
         return &tg_val_error;
     }
     tg_preds keep = t->preds;
-    tg_value *mask = element_mask(e, 2, iv, &keep), *operands[4] = {t->ir, iv[0]->ir, iv[1]->ir, mask};
-    tg_op *op = tg_build_op(&e->b, TG_OP_SCATTER_ADD, mask != NULL ? 4 : 3, operands, 1, &t->ir->type, 0);
+    tg_value *mask = element_mask(e, 2, iv, &keep),
+             *operands[4] = {t->ir, iv[0]->ir, iv[1]->ir, mask};
+    tg_op *op =
+        tg_build_op(&e->b, TG_OP_SCATTER_ADD, mask != NULL ? 4 : 3, operands, 1, &t->ir->type, 0);
     if (mask != NULL) {
         tg_op_set_int(op, TG_ATTR_MASKED, 1);
     }
@@ -394,24 +424,28 @@ const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, co
     return r;
 }
 
-const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, const tg_val *init, int axis, tg_span where) {
+const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, const tg_val *init,
+                                int axis, tg_span where) {
     tg_dtype t = tg_el_dtype(x);
     if (tg_el_is_const(init)) {
         init = tg_el_adapt(e, init, t);
     }
     if (init == NULL || tg_el_rank(init) != 0 || tg_el_dtype(init) != t) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "reduce starts from a scalar of the elements' type, %s", tg_dtype_name(t));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where,
+                    "reduce starts from a scalar of the elements' type, %s", tg_dtype_name(t));
         return &tg_val_error;
     }
     tg_preds keep = {NULL, 0};
-    tg_value *mask = tg_el_axis_mask(e, x, axis, false, &keep), *operands[3] = {x->ir, init->ir, mask};
+    tg_value *mask = tg_el_axis_mask(e, x, axis, false, &keep),
+             *operands[3] = {x->ir, init->ir, mask};
     int64_t shape[TG_MAX_RANK];
     for (int a = 0, k = 0; a < tg_el_rank(x); a++) {
         if (a != axis) {
             shape[k++] = tg_el_extent(x, a);
         }
     }
-    const tg_type *type = tg_type_tile(e->m, t, tg_el_rank(x) - 1, shape), *scalar = tg_type_scalar(e->m, t);
+    const tg_type *type = tg_type_tile(e->m, t, tg_el_rank(x) - 1, shape),
+                  *scalar = tg_type_scalar(e->m, t);
     tg_op *op = tg_build_op(&e->b, TG_OP_REDUCE, mask != NULL ? 3 : 2, operands, 1, &type, 1);
     tg_op_set_int(op, TG_ATTR_RED, TG_RED_USER);
     tg_op_set_int(op, TG_ATTR_AXIS, axis);
@@ -429,7 +463,8 @@ const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, 
     }
     if (y == NULL || tg_el_is_error(y) || y->kind != TG_VAL_TILE || y->ir->type != scalar) {
         if (y != NULL && !tg_el_is_error(y)) {
-            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "the function combines two %s into %s", tg_dtype_name(t), tg_el_describe(e, y));
+            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "the function combines two %s into %s",
+                        tg_dtype_name(t), tg_el_describe(e, y));
         }
         e->b = outer;
         tg_el_erase(op);

@@ -103,7 +103,8 @@ const tg_val *tg_el_squeeze(tg_elab *e, const tg_val *x, int axis, tg_span where
     return r;
 }
 
-const tg_val *tg_el_broadcast(tg_elab *e, const tg_val *x, int rank, const int64_t *shape, tg_span where) {
+const tg_val *tg_el_broadcast(tg_elab *e, const tg_val *x, int rank, const int64_t *shape,
+                              tg_span where) {
     int xr = tg_el_rank(x), map[TG_MAX_RANK];
     int64_t axes[TG_MAX_RANK];
     if (xr == rank) {
@@ -180,7 +181,8 @@ static const tg_pred *joined_again(tg_elab *e, const tg_pred *p, const group *gs
         }
     }
     for (int g = 0; g < n_groups; g++) {
-        if (gs[g].a0 == p->axes[0] && gs[g].a1 == p->axes[0] + p->n_axes && gs[g].b1 == gs[g].b0 + 1) {
+        if (gs[g].a0 == p->axes[0] && gs[g].a1 == p->axes[0] + p->n_axes &&
+            gs[g].b1 == gs[g].b0 + 1) {
             int map[TG_MAX_RANK];
             for (int a = 0; a < TG_MAX_RANK; a++) {
                 map[a] = gs[g].b0;
@@ -192,8 +194,9 @@ static const tg_pred *joined_again(tg_elab *e, const tg_pred *p, const group *gs
 }
 
 /* Presence over reshaped axes: the mask over all axes of the touched groups, reshaped. */
-static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x, const int64_t *shape,
-                                   const group *gs, int n_groups, const int *map) {
+static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x,
+                                   const int64_t *shape, const group *gs, int n_groups,
+                                   const int *map) {
     bool plain = true;
     for (int i = 0; i < p->n_axes; i++) {
         plain = plain && map[p->axes[i]] >= 0;
@@ -231,7 +234,8 @@ static const tg_pred *reshape_pred(tg_elab *e, const tg_pred *p, const tg_val *x
     return q;
 }
 
-const tg_val *tg_el_reshape(tg_elab *e, const tg_val *x, int rank, const int64_t *shape, tg_span where) {
+const tg_val *tg_el_reshape(tg_elab *e, const tg_val *x, int rank, const int64_t *shape,
+                            tg_span where) {
     group gs[2 * TG_MAX_RANK];
     int xr = tg_el_rank(x), map[TG_MAX_RANK];
     int n = groups_of(xr, x->ir->type->shape, rank, shape, gs);
@@ -270,7 +274,8 @@ const tg_val *tg_el_reshape(tg_elab *e, const tg_val *x, int rank, const int64_t
 
 /* ---- slices and gathers of tiles ------------------------------------------------------------ */
 
-static const tg_val *slice_axis(tg_elab *e, const tg_val *x, int axis, int64_t lo, int64_t hi, tg_span where) {
+static const tg_val *slice_axis(tg_elab *e, const tg_val *x, int axis, int64_t lo, int64_t hi,
+                                tg_span where) {
     const tg_type *t = x->ir->type;
     if (lo == 0 && hi == t->shape[axis]) {
         return x;
@@ -299,7 +304,8 @@ static const tg_val *slice_axis(tg_elab *e, const tg_val *x, int axis, int64_t l
                 mshape[k] = p->axes[k] == axis ? hi - lo : m->type->shape[k];
             }
             tg_pred *q = TG_NEW(e->a, tg_pred);
-            *q = *tg_pr_from_mask(e, tg_build_slice(&e->b, m, moff, mshape), p->n_axes, axes, p->where);
+            *q = *tg_pr_from_mask(e, tg_build_slice(&e->b, m, moff, mshape), p->n_axes, axes,
+                                  p->where);
             q->chosen = p->chosen;
             p = q;
         }
@@ -311,7 +317,8 @@ static const tg_val *slice_axis(tg_elab *e, const tg_val *x, int axis, int64_t l
 }
 
 /* x's axis replaced by the axes of index tile i; what i points at outside does not exist. */
-static const tg_val *gather_axis(tg_elab *e, const tg_val *x, int axis, const tg_val *i, tg_span where) {
+static const tg_val *gather_axis(tg_elab *e, const tg_val *x, int axis, const tg_val *i,
+                                 tg_span where) {
     const tg_type *t = x->ir->type;
     int ir = tg_el_rank(i), map[TG_MAX_RANK], iaxes[TG_MAX_RANK];
     if (t->rank - 1 + ir > TG_MAX_RANK) {
@@ -375,7 +382,8 @@ static const tg_val *gather_axis(tg_elab *e, const tg_val *x, int axis, const tg
 }
 
 /* Positions of an axis of x as an index: x[:, e] where e runs along another axis of x zips. */
-static const tg_val *zip_gather(tg_elab *e, const tg_val *x, int axis, int with, const tg_val *i, tg_span where) {
+static const tg_val *zip_gather(tg_elab *e, const tg_val *x, int axis, int with, const tg_val *i,
+                                tg_span where) {
     const tg_type *t = x->ir->type;
     int perm[TG_MAX_RANK], n = 0;
     perm[n++] = with;
@@ -393,7 +401,8 @@ static const tg_val *zip_gather(tg_elab *e, const tg_val *x, int axis, int with,
     y = tg_el_reshape(e, y, t->rank - 1, shape, where);
     const tg_type *pt = tg_type_tile(e->m, TG_DT_I64, 1, &w);
     tg_value *idx = tg_build_cast(&e->b, i->ir, TG_DT_I64);
-    tg_value *rows = tg_build_binary(&e->b, TG_OP_MUL, tg_build_iota(&e->b, TG_DT_I64, w), tg_build_int(&e->b, pt, m));
+    tg_value *rows = tg_build_binary(&e->b, TG_OP_MUL, tg_build_iota(&e->b, TG_DT_I64, w),
+                                     tg_build_int(&e->b, pt, m));
     tg_val *flat = tg_el_copy(e, i);
     flat->ir = tg_build_binary(&e->b, TG_OP_ADD, rows, idx);
     flat->sym = NULL;
@@ -428,7 +437,8 @@ static const tg_val *index_one(tg_elab *e, const tg_val *x, const tg_index *item
             return &tg_val_error;
         }
         if (lo < 0 || hi > n || lo >= hi) {
-            tg_el_error(e, TG_D_SHAPE, item->span, "the slice %lld:%lld does not lie inside an axis of %lld elements",
+            tg_el_error(e, TG_D_SHAPE, item->span,
+                        "the slice %lld:%lld does not lie inside an axis of %lld elements",
                         (long long)lo, (long long)hi, (long long)n);
             return &tg_val_error;
         }
@@ -440,7 +450,8 @@ static const tg_val *index_one(tg_elab *e, const tg_val *x, const tg_index *item
     }
     if (i->kind == TG_VAL_INT) {
         if (i->i < 0 || i->i >= n) {
-            tg_el_error(e, TG_D_SHAPE, item->span, "index %lld lies outside an axis of %lld elements", (long long)i->i,
+            tg_el_error(e, TG_D_SHAPE, item->span,
+                        "index %lld lies outside an axis of %lld elements", (long long)i->i,
                         (long long)n);
             return &tg_val_error;
         }
@@ -448,7 +459,8 @@ static const tg_val *index_one(tg_elab *e, const tg_val *x, const tg_index *item
         return tg_el_squeeze(e, s, *axis, item->span);
     }
     if (i->kind != TG_VAL_TILE || !tg_dtype_is_int(tg_el_dtype(i))) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, item->span, "%s cannot be an index", tg_el_describe(e, i));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, item->span, "%s cannot be an index",
+                    tg_el_describe(e, i));
         return &tg_val_error;
     }
     if (tg_el_rank(i) == 1 && i->id[0] != NULL) {
@@ -463,13 +475,15 @@ static const tg_val *index_one(tg_elab *e, const tg_val *x, const tg_index *item
     return gather_axis(e, x, at, i, item->span);
 }
 
-const tg_val *tg_el_tile_index(tg_elab *e, const tg_val *x, const tg_index *items, int n, tg_span where) {
+const tg_val *tg_el_tile_index(tg_elab *e, const tg_val *x, const tg_index *items, int n,
+                               tg_span where) {
     int given = 0;
     for (int i = 0; i < n; i++) {
         given += items[i].kind != TG_INDEX_NEW;
     }
     if (given != tg_el_rank(x)) {
-        tg_el_error(e, TG_D_SHAPE, where, "%s has %d axes and %d are indexed", tg_el_describe(e, x), tg_el_rank(x), given);
+        tg_el_error(e, TG_D_SHAPE, where, "%s has %d axes and %d are indexed", tg_el_describe(e, x),
+                    tg_el_rank(x), given);
         return &tg_val_error;
     }
     int axis = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statements. Variables are SSA underneath: a loop carries those that its body assigns, a runtime `if`
- * joins them. Presence and identity of a carried variable are a fixpoint (R5): the body is elaborated
- * with what is known at the head; when an assignment adds a predicate, the body is discarded and done
- * again with the larger set, which ends because a predicate is never taken back.
+ * Statements. Variables are SSA underneath: a loop carries those that its body assigns, a runtime
+ * `if` joins them. Presence and identity of a carried variable are a fixpoint (R5): the body is
+ * elaborated with what is known at the head; when an assignment adds a predicate, the body is
+ * discarded and done again with the larger set, which ends because a predicate is never taken back.
  */
 #include "frontend/value.h"
 
@@ -24,7 +24,8 @@ typedef struct mark {
 } mark;
 
 static mark mark_now(const tg_elab *e) {
-    return (mark){*e->sink, e->b, e->scope, e->loops, e->accesses.count, e->boxes.count, e->facts.count, e->errors};
+    return (mark){*e->sink,          e->b,           e->scope,       e->loops,
+                  e->accesses.count, e->boxes.count, e->facts.count, e->errors};
 }
 
 static void undo(tg_elab *e, const mark *m, tg_op *op) {
@@ -125,9 +126,13 @@ static bool identity_inside(const tg_identity *s, const tg_region *r) {
 }
 
 static void carried_error(tg_elab *e, const tg_slot *s, const tg_val *v, const tg_pred *p) {
-    tg_diag *d = tg_el_error(e, TG_D_LOOP_PRESENCE, v->where, "`%s` would lose elements to what exists in one turn of the loop only", s->name);
-    tg_note_add(e->sink, d, p->where, "where %s, later turns have no value to go on with", tg_pr_words(e, p));
-    tg_note_add(e->sink, d, v->where, "give the missing elements a value, for instance with `else`");
+    tg_diag *d = tg_el_error(e, TG_D_LOOP_PRESENCE, v->where,
+                             "`%s` would lose elements to what exists in one turn of the loop only",
+                             s->name);
+    tg_note_add(e->sink, d, p->where, "where %s, later turns have no value to go on with",
+                tg_pr_words(e, p));
+    tg_note_add(e->sink, d, v->where,
+                "give the missing elements a value, for instance with `else`");
 }
 
 /* Compares the end of the body with the head; returns true when the head was enough. */
@@ -198,7 +203,8 @@ static bool for_bounds(tg_elab *e, const tg_stmt *s, for_range *r) {
     if (ok && s->u.for_.by != NULL) {
         ok = tg_el_const_int(e, s->u.for_.by, "the step of a loop", &r->n);
         if (ok && (r->n < 1 || r->n > ((int64_t)1 << 24))) {
-            tg_el_error(e, TG_D_SHAPE, s->u.for_.by->span, "blocks of %lld positions", (long long)r->n);
+            tg_el_error(e, TG_D_SHAPE, s->u.for_.by->span, "blocks of %lld positions",
+                        (long long)r->n);
             ok = false;
         }
     }
@@ -207,7 +213,8 @@ static bool for_bounds(tg_elab *e, const tg_stmt *s, for_range *r) {
 }
 
 /* Binds the loop variable in the current scope; returns its atom. */
-static const tg_dim *bind_loop_var(tg_elab *e, const tg_stmt *s, const for_range *r, tg_value *iv, tg_loop *loop) {
+static const tg_dim *bind_loop_var(tg_elab *e, const tg_stmt *s, const for_range *r, tg_value *iv,
+                                   tg_loop *loop) {
     const tg_dim *sym, *one = tg_sy_int(e, 1);
     tg_atom *a = tg_sy_atom_new(e, TG_ATOM_LOOP, &sym);
     a->step = r->n == 0 ? 1 : r->n;
@@ -252,7 +259,8 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
         for (int i = 0; i < c.n; i++) {
             irs[i] = c.init[i]->ir;
         }
-        tg_op *op = tg_build_for(&e->b, r.lo->ir, r.hi->ir, tg_build_index(&e->b, r.n == 0 ? 1 : r.n), c.n, irs, &iv);
+        tg_op *op = tg_build_for(&e->b, r.lo->ir, r.hi->ir,
+                                 tg_build_index(&e->b, r.n == 0 ? 1 : r.n), c.n, irs, &iv);
         bind_results(e, &c, irs);
         tg_el_push(e);
         tg_loop loop = {.region = op->regions[0], .up = e->loops};
@@ -262,7 +270,8 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
         e->loops = loop.up;
         tg_el_pop(e);
         bool failed = e->errors > m.errors;
-        bool done = settle(e, &c, op->regions[0]) || failed || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
+        bool done = settle(e, &c, op->regions[0]) || failed || attempt >= MAX_ATTEMPTS ||
+                    e->errors > m.errors;
         if (done) {
             for (int i = 0; i < c.n; i++) {
                 irs[i] = c.slots[i]->val->ir;
@@ -277,8 +286,10 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
 
 static tg_value *while_condition(tg_elab *e, const tg_stmt *s) {
     const tg_val *v = tg_el_runtime(e, tg_el_value(e, s->u.while_.cond));
-    if (!tg_el_is_error(v) && (v->kind != TG_VAL_TILE || tg_el_rank(v) != 0 || tg_el_dtype(v) != TG_DT_BOOL)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, s->u.while_.cond->span, "the condition is one bool, not %s", tg_el_describe(e, v));
+    if (!tg_el_is_error(v) &&
+        (v->kind != TG_VAL_TILE || tg_el_rank(v) != 0 || tg_el_dtype(v) != TG_DT_BOOL)) {
+        tg_el_error(e, TG_D_TYPE_MISMATCH, s->u.while_.cond->span,
+                    "the condition is one bool, not %s", tg_el_describe(e, v));
         v = &tg_val_error;
     }
     return tg_el_is_error(v) ? tg_build_bool(&e->b, false) : v->ir;
@@ -308,7 +319,8 @@ static void yield_slots(tg_elab *e, const carried *c, tg_value *first) {
 
 static void while_stmt(tg_elab *e, const tg_stmt *s) {
     int64_t max;
-    if (s->u.while_.max->kind == TG_EXPR_ERROR || !tg_el_const_int(e, s->u.while_.max, "the greatest number of turns", &max)) {
+    if (s->u.while_.max->kind == TG_EXPR_ERROR ||
+        !tg_el_const_int(e, s->u.while_.max, "the greatest number of turns", &max)) {
         return;
     }
     carried c = {.n = 0};
@@ -335,7 +347,8 @@ static void while_stmt(tg_elab *e, const tg_stmt *s) {
         tg_el_block(e, &s->u.while_.body);
         tg_el_pop(e);
         e->loops = loop.up;
-        bool done = settle(e, &c, op->regions[1]) || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
+        bool done =
+            settle(e, &c, op->regions[1]) || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
         if (done) {
             yield_slots(e, &c, NULL);
             e->b = outer;
@@ -359,7 +372,8 @@ typedef struct join {
     const tg_identity *id[TG_MAX_RANK];
 } join;
 
-static join join_of(tg_elab *e, const tg_val *t, const tg_val *f, const tg_region *rt, const tg_region *rf) {
+static join join_of(tg_elab *e, const tg_val *t, const tg_val *f, const tg_region *rt,
+                    const tg_region *rf) {
     join j = {.masked = false};
     for (int i = 0; i < t->preds.n; i++) {
         const tg_pred *p = t->preds.items[i];
@@ -404,7 +418,8 @@ static tg_value *branch_mask(tg_elab *e, const tg_val *v, const join *j) {
     return m != NULL ? m : tg_build_int(&e->b, tg_type_with_dtype(e->m, t, TG_DT_BOOL), 1);
 }
 
-static void yield_branch(tg_elab *e, tg_region *r, const carried *c, const tg_val *const *vals, const join *js) {
+static void yield_branch(tg_elab *e, tg_region *r, const carried *c, const tg_val *const *vals,
+                         const join *js) {
     tg_value *irs[2 * MAX_CARRIED];
     int n = 0;
     e->b.region = r;
@@ -419,7 +434,8 @@ static void yield_branch(tg_elab *e, tg_region *r, const carried *c, const tg_va
 }
 
 /* The op's results are known only after both branches: the finished regions move to a second op. */
-static tg_op *with_results(tg_elab *e, tg_op *op, tg_value *cond, const carried *c, const join *js) {
+static tg_op *with_results(tg_elab *e, tg_op *op, tg_value *cond, const carried *c,
+                           const join *js) {
     const tg_type *types[2 * MAX_CARRIED];
     int n = 0;
     for (int i = 0; i < c->n; i++) {
@@ -441,7 +457,8 @@ static tg_op *with_results(tg_elab *e, tg_op *op, tg_value *cond, const carried 
     return full;
 }
 
-static void bind_join(tg_elab *e, const carried *c, const join *js, const tg_op *op, tg_span where) {
+static void bind_join(tg_elab *e, const carried *c, const join *js, const tg_op *op,
+                      tg_span where) {
     int n = 0;
     for (int i = 0; i < c->n; i++) {
         tg_val *v = tg_el_tile(e, &op->results[n++], c->init[i]->where);
@@ -462,8 +479,8 @@ static void bind_join(tg_elab *e, const carried *c, const join *js, const tg_op 
 }
 
 static bool same_box(const tg_box *a, const tg_box *b) {
-    return a->param == b->param && memcmp(a->all, b->all, sizeof(a->all)) == 0 && memcmp(a->lo, b->lo, sizeof(a->lo)) == 0 &&
-           memcmp(a->hi, b->hi, sizeof(a->hi)) == 0;
+    return a->param == b->param && memcmp(a->all, b->all, sizeof(a->all)) == 0 &&
+           memcmp(a->lo, b->lo, sizeof(a->lo)) == 0 && memcmp(a->hi, b->hi, sizeof(a->hi)) == 0;
 }
 
 static void runtime_if(tg_elab *e, const tg_stmt *s, tg_value *cond, const tg_dim *known) {
@@ -535,8 +552,10 @@ static void if_stmt(tg_elab *e, const tg_stmt *s) {
         return;
     }
     if (v->kind != TG_VAL_TILE || tg_el_rank(v) != 0 || tg_el_dtype(v) != TG_DT_BOOL) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, s->u.if_.cond->span, "the condition is one bool, not %s", tg_el_describe(e, v));
-        tg_note_add(e->sink, d, s->u.if_.cond->span, "choose element by element with where(c, x, y)");
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, s->u.if_.cond->span,
+                                 "the condition is one bool, not %s", tg_el_describe(e, v));
+        tg_note_add(e->sink, d, s->u.if_.cond->span,
+                    "choose element by element with where(c, x, y)");
         return;
     }
     runtime_if(e, s, v->ir, v->sym);
@@ -556,14 +575,17 @@ static const tg_val *declared(tg_elab *e, const tg_let_item *item, const tg_val 
     }
     if (tg_el_is_const(v)) {
         v = tg_el_adapt(e, v, t);
-        return v == NULL ? &tg_val_error : rank == 0 ? v : tg_el_broadcast(e, v, rank, shape, item->span);
+        return v == NULL   ? &tg_val_error
+               : rank == 0 ? v
+                           : tg_el_broadcast(e, v, rank, shape, item->span);
     }
     bool ok = v->kind == TG_VAL_TILE && tg_el_dtype(v) == t && tg_el_rank(v) == rank;
     for (int a = 0; a < rank && ok; a++) {
         ok = tg_el_extent(v, a) == shape[a];
     }
     if (!ok) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, item->span, "the value is %s", tg_el_describe(e, v));
+        tg_diag *d =
+            tg_el_error(e, TG_D_TYPE_MISMATCH, item->span, "the value is %s", tg_el_describe(e, v));
         tg_note_add(e->sink, d, item->type.span, "and this is its declared type");
         return &tg_val_error;
     }
@@ -577,7 +599,8 @@ static void bind_value(tg_elab *e, tg_ident name, const tg_val *v, bool is_var) 
     if (is_var && !tg_el_is_error(v)) {
         v = tg_el_runtime(e, v);
         if (v->kind != TG_VAL_TILE && !tg_el_is_error(v)) {
-            tg_el_error(e, TG_D_TYPE_MISMATCH, name.span, "a variable holds one tile or scalar, not %s", tg_el_describe(e, v));
+            tg_el_error(e, TG_D_TYPE_MISMATCH, name.span,
+                        "a variable holds one tile or scalar, not %s", tg_el_describe(e, v));
             v = &tg_val_error;
         }
     }
@@ -593,7 +616,8 @@ static void let_stmt(tg_elab *e, const tg_stmt *s) {
         }
         v = tg_el_harden(e, v);
         if (v->kind == TG_VAL_VOID || v->kind == TG_VAL_STRING) {
-            tg_el_error(e, TG_D_NOT_A_VALUE, item->init->span, "%s cannot be bound to a name", tg_el_describe(e, v));
+            tg_el_error(e, TG_D_NOT_A_VALUE, item->init->span, "%s cannot be bound to a name",
+                        tg_el_describe(e, v));
             v = &tg_val_error;
         }
         if (!item->is_tuple) {
@@ -602,7 +626,8 @@ static void let_stmt(tg_elab *e, const tg_stmt *s) {
         }
         bool fits = v->kind == TG_VAL_TUPLE && v->n == item->n_names;
         if (!fits && !tg_el_is_error(v)) {
-            tg_el_error(e, TG_D_CALL, item->span, "%d names for %s", item->n_names, tg_el_describe(e, v));
+            tg_el_error(e, TG_D_CALL, item->span, "%d names for %s", item->n_names,
+                        tg_el_describe(e, v));
         }
         for (int k = 0; k < item->n_names; k++) {
             bind_value(e, item->names[k], fits ? v->items[k] : &tg_val_error, s->u.let.is_var);
@@ -633,16 +658,20 @@ static void set_var(tg_elab *e, tg_slot *s, const tg_val *v, tg_span where) {
     if (tg_el_is_error(v)) {
         return;
     }
-    bool widen = v->kind == TG_VAL_TILE && tg_el_dtype(v) != t &&
-                 ((t == TG_DT_F32 && tg_dtype_is_float(tg_el_dtype(v)) && tg_el_dtype(v) != TG_DT_F64) ||
-                  (t == TG_DT_I64 && tg_dtype_is_int(tg_el_dtype(v)) && tg_el_dtype(v) != TG_DT_U64));
+    bool widen =
+        v->kind == TG_VAL_TILE && tg_el_dtype(v) != t &&
+        ((t == TG_DT_F32 && tg_dtype_is_float(tg_el_dtype(v)) && tg_el_dtype(v) != TG_DT_F64) ||
+         (t == TG_DT_I64 && tg_dtype_is_int(tg_el_dtype(v)) && tg_el_dtype(v) != TG_DT_U64));
     if (widen) {
         v = tg_el_cast(e, v, t, TG_ROUND_RNE, false, where);
     }
     if (v->kind != TG_VAL_TILE || v->ir->type != old->ir->type) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` is %s and the new value is %s", s->name, tg_el_describe(e, old),
-                                 tg_el_describe(e, v));
-        tg_note_add(e->sink, d, s->where, "declared here; convert the value with `as`, or declare the type: `var %s: ...`", s->name);
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` is %s and the new value is %s",
+                                 s->name, tg_el_describe(e, old), tg_el_describe(e, v));
+        tg_note_add(
+            e->sink, d, s->where,
+            "declared here; convert the value with `as`, or declare the type: `var %s: ...`",
+            s->name);
         return;
     }
     tg_val *c = tg_el_copy(e, v);
@@ -674,21 +703,26 @@ static bool target_of(tg_elab *e, const tg_expr *x, target *out) {
     }
     if (x->kind != TG_EXPR_INDEX && x->kind != TG_EXPR_FIELD) {
         if (x->kind != TG_EXPR_ERROR) {
-            tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span, "`%s` cannot be assigned to", tg_el_text(e, x));
+            tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span, "`%s` cannot be assigned to",
+                        tg_el_text(e, x));
         }
         return false;
     }
     const tg_expr *base = x->kind == TG_EXPR_INDEX ? x->u.index.x : x->u.field.x;
     const tg_slot *s = base->kind == TG_EXPR_NAME ? tg_el_lookup(e, base->u.name.name) : NULL;
     if (s != NULL && s->val->kind == TG_VAL_TILE) {
-        tg_diag *d = tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span, "`%s` is a value: its elements are not assigned one by one", s->name);
-        tg_note_add(e->sink, d, x->span, "make a new value with where(..), concat(..) or scatter_add(..)");
+        tg_diag *d =
+            tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span,
+                        "`%s` is a value: its elements are not assigned one by one", s->name);
+        tg_note_add(e->sink, d, x->span,
+                    "make a new value with where(..), concat(..) or scatter_add(..)");
         return false;
     }
     const tg_val *v = tg_el_expr(e, x);
     if (v->kind != TG_VAL_REF) {
         if (!tg_el_is_error(v)) {
-            tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span, "`%s` cannot be assigned to", tg_el_text(e, x));
+            tg_el_error(e, TG_D_NOT_ASSIGNABLE, x->span, "`%s` cannot be assigned to",
+                        tg_el_text(e, x));
         }
         return false;
     }
@@ -701,7 +735,10 @@ static const tg_val *updated(tg_elab *e, const tg_stmt *s, const target *t) {
     if (s->u.assign.op == TG_BIN_NONE) {
         return tg_el_value(e, x);
     }
-    const tg_val *old = t->slot != NULL ? t->slot->val : tg_el_harden(e, tg_el_load(e, t->ref, s->u.assign.targets.items[0]->span));
+    const tg_val *old =
+        t->slot != NULL
+            ? t->slot->val
+            : tg_el_harden(e, tg_el_load(e, t->ref, s->u.assign.targets.items[0]->span));
     if (tg_el_is_error(old)) {
         return old;
     }
@@ -721,7 +758,8 @@ static const tg_val *updated(tg_elab *e, const tg_stmt *s, const target *t) {
     return tg_el_binary(e, s->u.assign.op, old, tg_el_value(e, x), s->span);
 }
 
-static void assign_one(tg_elab *e, const tg_stmt *s, const target *t, const tg_val *v, tg_span where) {
+static void assign_one(tg_elab *e, const tg_stmt *s, const target *t, const tg_val *v,
+                       tg_span where) {
     if (t->drop || tg_el_is_error(v)) {
         return;
     }
@@ -745,7 +783,8 @@ static void assign_stmt(tg_elab *e, const tg_stmt *s) {
             return; /* an empty range: nothing to write, nothing to evaluate */
         }
         if (ok && t.slot != NULL && s->u.assign.disjoint) {
-            tg_el_error(e, TG_D_NOT_ASSIGNABLE, s->u.assign.disjoint_span, "`disjoint` is about stores to tensors");
+            tg_el_error(e, TG_D_NOT_ASSIGNABLE, s->u.assign.disjoint_span,
+                        "`disjoint` is about stores to tensors");
             return;
         }
         const tg_val *v = ok ? updated(e, s, &t) : tg_el_value(e, s->u.assign.value);
@@ -803,8 +842,9 @@ static void assert_stmt(tg_elab *e, const tg_stmt *s) {
         return;
     }
     const tg_val *v = tg_el_value(e, args->items[0]);
-    const char *text = args->n > 1 && args->items[1]->kind == TG_EXPR_STRING ? args->items[1]->u.string.text
-                                                                            : tg_el_text(e, args->items[0]);
+    const char *text = args->n > 1 && args->items[1]->kind == TG_EXPR_STRING
+                           ? args->items[1]->u.string.text
+                           : tg_el_text(e, args->items[0]);
     if (tg_el_is_error(v)) {
         return;
     }
@@ -814,7 +854,8 @@ static void assert_stmt(tg_elab *e, const tg_stmt *s) {
     }
     v = tg_el_runtime(e, v);
     if (v->kind != TG_VAL_TILE || tg_el_dtype(v) != TG_DT_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, args->items[0]->span, "the condition is a bool, not %s", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, args->items[0]->span, "the condition is a bool, not %s",
+                    tg_el_describe(e, v));
         return;
     }
     const tg_dim *known = tg_el_rank(v) == 0 ? v->sym : NULL;
@@ -827,7 +868,8 @@ static void assert_stmt(tg_elab *e, const tg_stmt *s) {
         tg_value *there = tg_pr_mask(e, v->preds.items[i], NULL);
         cond = tg_build_binary(&e->b, TG_OP_OR, cond, tg_build_unary(&e->b, TG_OP_NOT, there));
     }
-    tg_op *op = tg_build_op(&e->b, s->kind == TG_STMT_ASSERT ? TG_OP_ASSERT : TG_OP_ASSUME, 1, &cond, 0, NULL, 0);
+    tg_op *op = tg_build_op(&e->b, s->kind == TG_STMT_ASSERT ? TG_OP_ASSERT : TG_OP_ASSUME, 1,
+                            &cond, 0, NULL, 0);
     tg_op_set_str(op, TG_ATTR_TEXT, text);
     tg_sy_assume(e, known, true); /* until the end of the block */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Elementwise operations, choices and `@` on runtime values: type rules (small floats compute in f32,
- * movement keeps the type), alignment (R3), presence (R2, R4, R7).
+ * Elementwise operations, choices and `@` on runtime values: type rules (small floats compute in
+ * f32, movement keeps the type), alignment (R3), presence (R2, R4, R7).
  */
 #include "frontend/value.h"
 #include "ir/fold.h"
@@ -14,15 +14,19 @@ const char *tg_el_span_name(tg_elab *e, const tg_identity *s) {
     if (s->name != NULL) {
         return s->name;
     }
-    return tg_arena_printf(e->a, "%.*s", (int)(s->where.end - s->where.begin), s->where.source->text + s->where.begin);
+    return tg_arena_printf(e->a, "%.*s", (int)(s->where.end - s->where.begin),
+                           s->where.source->text + s->where.begin);
 }
 
 static void misaligned(tg_elab *e, const tg_val *a, const tg_val *b, int axis, tg_span where) {
     const char *na = tg_el_span_name(e, a->id[axis]), *nb = tg_el_span_name(e, b->id[axis]);
-    tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "axis %d runs along `%s` on one side and along `%s` on the other",
+    tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where,
+                             "axis %d runs along `%s` on one side and along `%s` on the other",
                              axis, na, nb);
     tg_note_add(e->sink, d, a->where, "this runs along `%s`", na);
-    tg_note_add(e->sink, d, b->where, "this runs along `%s`; `anon(..)` takes a value out of its span, `_` adds an axis", nb);
+    tg_note_add(e->sink, d, b->where,
+                "this runs along `%s`; `anon(..)` takes a value out of its span, `_` adds an axis",
+                nb);
 }
 
 static bool ranks_agree(tg_elab *e, int n, const tg_val **vals, int *rank, tg_span where) {
@@ -34,8 +38,9 @@ static bool ranks_agree(tg_elab *e, int n, const tg_val **vals, int *rank, tg_sp
             continue;
         }
         if (first != NULL && r != *rank) {
-            tg_diag *d = tg_el_error(e, TG_D_SHAPE, where, "%s and %s have different numbers of axes",
-                                     tg_el_describe(e, first), tg_el_describe(e, vals[i]));
+            tg_diag *d =
+                tg_el_error(e, TG_D_SHAPE, where, "%s and %s have different numbers of axes",
+                            tg_el_describe(e, first), tg_el_describe(e, vals[i]));
             tg_note_add(e->sink, d, where, "add axes with `_`, as in `x[_, :]`");
             return false;
         }
@@ -60,8 +65,8 @@ bool tg_el_align(tg_elab *e, int n, const tg_val **vals, tg_span where) {
             }
             int64_t x = tg_el_extent(vals[i], a);
             if (x != 1 && shape[a] != 1 && x != shape[a]) {
-                tg_el_error(e, TG_D_SHAPE, where, "%s and %s differ in axis %d", tg_el_describe(e, from),
-                            tg_el_describe(e, vals[i]), a);
+                tg_el_error(e, TG_D_SHAPE, where, "%s and %s differ in axis %d",
+                            tg_el_describe(e, from), tg_el_describe(e, vals[i]), a);
                 return false;
             }
             if (x != 1) {
@@ -115,7 +120,8 @@ const tg_val *tg_el_harden(tg_elab *e, const tg_val *v) {
 
 /* ---- types ---------------------------------------------------------------------------------- */
 
-const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round round, bool sat, tg_span where) {
+const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round round, bool sat,
+                         tg_span where) {
     if (tg_el_is_const(a)) {
         bool same_kind = a->kind != TG_VAL_FLOAT || tg_dtype_is_float(to);
         if (a->kind != TG_VAL_BOOL && to != TG_DT_BOOL && same_kind) {
@@ -143,7 +149,8 @@ const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round roun
         ir = tg_build_cast(&e->b, ir, TG_DT_F32);
     }
     tg_val *r = tg_el_result(e, tg_build_cast_as(&e->b, ir, to, round, sat), 1, &a, where);
-    bool keeps_value = tg_dtype_is_int(from) && (to == TG_DT_I64 || (to == TG_DT_I32 && tg_dtype_bits(from) < 32));
+    bool keeps_value =
+        tg_dtype_is_int(from) && (to == TG_DT_I64 || (to == TG_DT_I32 && tg_dtype_bits(from) < 32));
     r->sym = keeps_value ? a->sym : NULL;
     return r;
 }
@@ -156,7 +163,9 @@ static bool widens_exactly(tg_dtype from, tg_dtype to) {
         return false;
     }
     int fb = tg_dtype_bits(from), tb = tg_dtype_bits(to);
-    return tg_dtype_is_signed(from) == tg_dtype_is_signed(to) ? fb <= tb : !tg_dtype_is_signed(from) && fb < tb;
+    return tg_dtype_is_signed(from) == tg_dtype_is_signed(to)
+               ? fb <= tb
+               : !tg_dtype_is_signed(from) && fb < tb;
 }
 
 /* The type both runtime operands take; NONE when there is none. */
@@ -189,7 +198,9 @@ static tg_dtype common_type(tg_dtype a, tg_dtype b, bool movement) {
 static tg_dtype type_of_consts(int n, const tg_val **vals) {
     tg_dtype t = TG_DT_NONE;
     for (int i = 0; i < n; i++) {
-        tg_dtype c = vals[i]->kind == TG_VAL_FLOAT ? TG_DT_F32 : vals[i]->kind == TG_VAL_BOOL ? TG_DT_BOOL : TG_DT_I64;
+        tg_dtype c = vals[i]->kind == TG_VAL_FLOAT  ? TG_DT_F32
+                     : vals[i]->kind == TG_VAL_BOOL ? TG_DT_BOOL
+                                                    : TG_DT_I64;
         t = t == TG_DT_NONE || c == TG_DT_F32 ? c : t;
     }
     return t;
@@ -198,7 +209,8 @@ static tg_dtype type_of_consts(int n, const tg_val **vals) {
 /* Whether some operand is a float that runtime dimensions have to follow. */
 static bool dims_follow(int n, const tg_val *const *vals) {
     for (int i = 0; i < n; i++) {
-        if (vals[i]->kind == TG_VAL_TILE && !vals[i]->adapts && tg_dtype_is_float(tg_el_dtype(vals[i]))) {
+        if (vals[i]->kind == TG_VAL_TILE && !vals[i]->adapts &&
+            tg_dtype_is_float(tg_el_dtype(vals[i]))) {
             return true;
         }
     }
@@ -216,17 +228,19 @@ bool tg_el_promote(tg_elab *e, int n, const tg_val **vals, bool movement, tg_spa
             continue;
         }
         if (vals[i]->kind != TG_VAL_TILE) {
-            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s cannot stand here", tg_el_describe(e, vals[i]));
+            tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s cannot stand here",
+                        tg_el_describe(e, vals[i]));
             return false;
         }
         tg_dtype d = tg_el_dtype(vals[i]);
         if (vals[i]->adapts && dims_follow(n, vals)) {
             continue;
         }
-        tg_dtype next = first == NULL ? (movement ? d : tg_dtype_arith(d)) : common_type(t, d, movement);
+        tg_dtype next =
+            first == NULL ? (movement ? d : tg_dtype_arith(d)) : common_type(t, d, movement);
         if (next == TG_DT_NONE) {
-            tg_diag *g = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s and %s do not mix", tg_el_describe(e, first),
-                                     tg_el_describe(e, vals[i]));
+            tg_diag *g = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s and %s do not mix",
+                                     tg_el_describe(e, first), tg_el_describe(e, vals[i]));
             tg_note_add(e->sink, g, where, "convert one side with `as`");
             return false;
         }
@@ -249,7 +263,8 @@ bool tg_el_promote(tg_elab *e, int n, const tg_val **vals, bool movement, tg_spa
 
 /* ---- compile-time arithmetic ---------------------------------------------------------------- */
 
-static const tg_val *fold_compare(tg_elab *e, tg_binop op, double d, bool unordered, tg_span where) {
+static const tg_val *fold_compare(tg_elab *e, tg_binop op, double d, bool unordered,
+                                  tg_span where) {
     bool r = false;
     switch ((int)op) {
     case TG_BIN_EQ:
@@ -278,9 +293,10 @@ static bool is_compare(tg_binop op) { return op >= TG_BIN_EQ && op <= TG_BIN_GE;
 
 static const tg_val *fold_int(tg_elab *e, tg_binop op, int64_t a, int64_t b, tg_span where) {
     static const tg_opcode codes[] = {
-        [TG_BIN_ADD] = TG_OP_ADD, [TG_BIN_SUB] = TG_OP_SUB, [TG_BIN_MUL] = TG_OP_MUL, [TG_BIN_DIV] = TG_OP_DIV,
-        [TG_BIN_REM] = TG_OP_REM, [TG_BIN_AND] = TG_OP_AND, [TG_BIN_OR] = TG_OP_OR,   [TG_BIN_XOR] = TG_OP_XOR,
-        [TG_BIN_SHL] = TG_OP_SHL, [TG_BIN_SHR] = TG_OP_SHR};
+        [TG_BIN_ADD] = TG_OP_ADD, [TG_BIN_SUB] = TG_OP_SUB, [TG_BIN_MUL] = TG_OP_MUL,
+        [TG_BIN_DIV] = TG_OP_DIV, [TG_BIN_REM] = TG_OP_REM, [TG_BIN_AND] = TG_OP_AND,
+        [TG_BIN_OR] = TG_OP_OR,   [TG_BIN_XOR] = TG_OP_XOR, [TG_BIN_SHL] = TG_OP_SHL,
+        [TG_BIN_SHR] = TG_OP_SHR};
     int64_t r = 0;
     if (!tg_fold_int_binary(codes[op], TG_DT_I64, a, b, &r)) {
         return &tg_val_error;
@@ -301,19 +317,23 @@ static const tg_val *fold_float(tg_elab *e, tg_binop op, double a, double b, tg_
     case TG_BIN_REM:
         return tg_el_float(e, fmod(a, b), where);
     default:
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` works on integers and bool", tg_binop_text(op));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` works on integers and bool",
+                    tg_binop_text(op));
         return &tg_val_error;
     }
 }
 
 /* Both compile-time. */
-static const tg_val *fold(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b, tg_span where) {
+static const tg_val *fold(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b,
+                          tg_span where) {
     if ((a->kind == TG_VAL_BOOL) != (b->kind == TG_VAL_BOOL)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s and %s do not mix", tg_el_describe(e, a), tg_el_describe(e, b));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "%s and %s do not mix", tg_el_describe(e, a),
+                    tg_el_describe(e, b));
         return &tg_val_error;
     }
     if (a->kind == TG_VAL_FLOAT || b->kind == TG_VAL_FLOAT) {
-        double x = a->kind == TG_VAL_FLOAT ? a->f : (double)a->i, y = b->kind == TG_VAL_FLOAT ? b->f : (double)b->i;
+        double x = a->kind == TG_VAL_FLOAT ? a->f : (double)a->i,
+               y = b->kind == TG_VAL_FLOAT ? b->f : (double)b->i;
         return is_compare(op) ? fold_compare(e, op, x < y ? -1 : x > y, isnan(x) || isnan(y), where)
                               : fold_float(e, op, x, y, where);
     }
@@ -339,7 +359,8 @@ static bool stays_inside(tg_elab *e, const tg_dim *d, tg_dtype t) {
     bool sign = tg_dtype_is_signed(t);
     const tg_dim *last = tg_sy_int(e, ((int64_t)1 << (sign ? bits - 1 : bits)) - 1);
     const tg_dim *first = tg_sy_int(e, sign ? -((int64_t)1 << (bits - 1)) : 0);
-    return tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, d, first)) && tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, last, d));
+    return tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, d, first)) &&
+           tg_sy_at_least_0(e, tg_sy_bin(e, TG_DIM_SUB, last, d));
 }
 
 static const tg_dim *number_sym(tg_elab *e, tg_binop op, const tg_dim *a, const tg_dim *b) {
@@ -371,18 +392,22 @@ static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const 
         return NULL;
     }
     const tg_dim *d = number_sym(e, op, a->sym, b->sym);
-    return d == NULL || t == TG_DT_I64 || stays_inside(e, d, t) ? d : NULL; /* narrower types wrap */
+    return d == NULL || t == TG_DT_I64 || stays_inside(e, d, t) ? d
+                                                                : NULL; /* narrower types wrap */
 }
 
 static const tg_val *compare(tg_elab *e, tg_binop op, const tg_val *const *v, tg_span where) {
-    static const tg_cmp_pred preds[] = {[TG_BIN_EQ] = TG_CMP_EQ, [TG_BIN_NE] = TG_CMP_NE, [TG_BIN_LT] = TG_CMP_LT,
-                                        [TG_BIN_LE] = TG_CMP_LE, [TG_BIN_GT] = TG_CMP_GT, [TG_BIN_GE] = TG_CMP_GE};
+    static const tg_cmp_pred preds[] = {
+        [TG_BIN_EQ] = TG_CMP_EQ, [TG_BIN_NE] = TG_CMP_NE, [TG_BIN_LT] = TG_CMP_LT,
+        [TG_BIN_LE] = TG_CMP_LE, [TG_BIN_GT] = TG_CMP_GT, [TG_BIN_GE] = TG_CMP_GE};
     tg_val *r = tg_el_result(e, tg_build_cmp(&e->b, preds[op], v[0]->ir, v[1]->ir), 2, v, where);
     if (tg_el_rank(r) == 0 && tg_el_dtype(v[0]) == TG_DT_I64) { /* what an `if` may rely on */
-        static const tg_dim_code codes[] = {[TG_BIN_EQ] = TG_DIM_EQ, [TG_BIN_NE] = TG_DIM_NE, [TG_BIN_LT] = TG_DIM_LT,
-                                            [TG_BIN_LE] = TG_DIM_LE, [TG_BIN_GT] = TG_DIM_LT, [TG_BIN_GE] = TG_DIM_LE};
+        static const tg_dim_code codes[] = {
+            [TG_BIN_EQ] = TG_DIM_EQ, [TG_BIN_NE] = TG_DIM_NE, [TG_BIN_LT] = TG_DIM_LT,
+            [TG_BIN_LE] = TG_DIM_LE, [TG_BIN_GT] = TG_DIM_LT, [TG_BIN_GE] = TG_DIM_LE};
         bool turn = op == TG_BIN_GT || op == TG_BIN_GE;
-        r->sym = tg_sy_bin(e, codes[op], turn ? v[1]->sym : v[0]->sym, turn ? v[0]->sym : v[1]->sym);
+        r->sym =
+            tg_sy_bin(e, codes[op], turn ? v[1]->sym : v[0]->sym, turn ? v[0]->sym : v[1]->sym);
     }
     return r;
 }
@@ -403,21 +428,25 @@ static void binary_implies(tg_elab *e, tg_val *r, tg_binop op, const tg_val *a, 
 static bool operands_fit(tg_elab *e, tg_binop op, tg_dtype t, tg_span where) {
     bool logic = op == TG_BIN_AND || op == TG_BIN_OR || op == TG_BIN_XOR;
     bool shift = op == TG_BIN_SHL || op == TG_BIN_SHR;
-    if (t == TG_DT_BOOL ? logic || op == TG_BIN_EQ || op == TG_BIN_NE : !((logic || shift) && tg_dtype_is_float(t))) {
+    if (t == TG_DT_BOOL ? logic || op == TG_BIN_EQ || op == TG_BIN_NE
+                        : !((logic || shift) && tg_dtype_is_float(t))) {
         return true;
     }
-    tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` does not work on %s", tg_binop_text(op), tg_dtype_name(t));
+    tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` does not work on %s",
+                             tg_binop_text(op), tg_dtype_name(t));
     if (t == TG_DT_BOOL) {
         tg_note_add(e->sink, d, where, "count bools with `count(..)`, or convert with `as i32`");
     }
     return false;
 }
 
-const tg_val *tg_el_binary(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b, tg_span where) {
+const tg_val *tg_el_binary(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b,
+                           tg_span where) {
     static const tg_opcode codes[] = {
-        [TG_BIN_ADD] = TG_OP_ADD, [TG_BIN_SUB] = TG_OP_SUB, [TG_BIN_MUL] = TG_OP_MUL, [TG_BIN_DIV] = TG_OP_DIV,
-        [TG_BIN_REM] = TG_OP_REM, [TG_BIN_AND] = TG_OP_AND, [TG_BIN_OR] = TG_OP_OR,   [TG_BIN_XOR] = TG_OP_XOR,
-        [TG_BIN_SHL] = TG_OP_SHL, [TG_BIN_SHR] = TG_OP_SHR};
+        [TG_BIN_ADD] = TG_OP_ADD, [TG_BIN_SUB] = TG_OP_SUB, [TG_BIN_MUL] = TG_OP_MUL,
+        [TG_BIN_DIV] = TG_OP_DIV, [TG_BIN_REM] = TG_OP_REM, [TG_BIN_AND] = TG_OP_AND,
+        [TG_BIN_OR] = TG_OP_OR,   [TG_BIN_XOR] = TG_OP_XOR, [TG_BIN_SHL] = TG_OP_SHL,
+        [TG_BIN_SHR] = TG_OP_SHR};
     a = tg_el_rvalue(e, a);
     b = tg_el_rvalue(e, b);
     if (tg_el_is_error(a) || tg_el_is_error(b)) {
@@ -429,7 +458,8 @@ const tg_val *tg_el_binary(tg_elab *e, tg_binop op, const tg_val *a, const tg_va
     const tg_val *v[2] = {a, b};
     if (op == TG_BIN_SHL || op == TG_BIN_SHR) { /* the count takes the value's type */
         tg_dtype t = a->kind == TG_VAL_TILE ? tg_dtype_arith(tg_el_dtype(a)) : TG_DT_I64;
-        v[0] = a->kind == TG_VAL_TILE ? tg_el_cast(e, a, t, TG_ROUND_RNE, false, where) : tg_el_runtime(e, a);
+        v[0] = a->kind == TG_VAL_TILE ? tg_el_cast(e, a, t, TG_ROUND_RNE, false, where)
+                                      : tg_el_runtime(e, a);
         v[1] = b->kind == TG_VAL_TILE && tg_dtype_is_int(tg_el_dtype(b)) && tg_dtype_is_int(t)
                    ? tg_el_cast(e, b, t, TG_ROUND_RNE, false, where)
                    : b;
@@ -469,13 +499,15 @@ const tg_val *tg_el_unary(tg_elab *e, tg_unop op, const tg_val *a, tg_span where
                                          : op == TG_UN_NOT ? t == TG_DT_BOOL
                                                            : t == TG_DT_BOOL || tg_dtype_is_int(t));
     if (!ok) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` does not work on %s", tg_unop_text(op), tg_el_describe(e, a));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` does not work on %s", tg_unop_text(op),
+                    tg_el_describe(e, a));
         return &tg_val_error;
     }
     if (!tg_dtype_is_float(t)) {
         a = tg_el_cast(e, a, t == TG_DT_BOOL ? t : tg_dtype_arith(t), TG_ROUND_RNE, false, where);
     }
-    tg_val *r = tg_el_result(e, tg_build_unary(&e->b, op == TG_UN_NEG ? TG_OP_NEG : TG_OP_NOT, a->ir), 1, &a, where);
+    tg_val *r = tg_el_result(
+        e, tg_build_unary(&e->b, op == TG_UN_NEG ? TG_OP_NEG : TG_OP_NOT, a->ir), 1, &a, where);
     if (op == TG_UN_NEG && a->sym != NULL && t == TG_DT_I64) {
         r->sym = tg_sy_bin(e, TG_DIM_SUB, tg_sy_int(e, 0), a->sym);
     }
@@ -493,10 +525,12 @@ const tg_val *tg_el_minmax(tg_elab *e, bool max, const tg_val *a, const tg_val *
         return &tg_val_error;
     }
     if (tg_el_dtype(v[0]) == TG_DT_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "min and max do not work on bool: use `&` and `|`");
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where,
+                    "min and max do not work on bool: use `&` and `|`");
         return &tg_val_error;
     }
-    tg_val *r = tg_el_result(e, tg_build_binary(&e->b, max ? TG_OP_MAX : TG_OP_MIN, v[0]->ir, v[1]->ir), 2, v, where);
+    tg_val *r = tg_el_result(
+        e, tg_build_binary(&e->b, max ? TG_OP_MAX : TG_OP_MIN, v[0]->ir, v[1]->ir), 2, v, where);
     r->sym = tg_sy_bin(e, max ? TG_DIM_MAX : TG_DIM_MIN, v[0]->sym, v[1]->sym);
     return r;
 }
@@ -510,7 +544,8 @@ static const tg_val *condition(tg_elab *e, const tg_val *c, tg_span where) {
         return NULL;
     }
     if (c->kind != TG_VAL_TILE || tg_el_dtype(c) != TG_DT_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "a condition is a bool, not %s", tg_el_describe(e, c));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, where, "a condition is a bool, not %s",
+                    tg_el_describe(e, c));
         return NULL;
     }
     return c;
@@ -528,7 +563,8 @@ static const tg_dim *choice_sym(tg_elab *e, const tg_val *r, const tg_val *x, co
     return d;
 }
 
-const tg_val *tg_el_where(tg_elab *e, const tg_val *c, const tg_val *x, const tg_val *y, tg_span where) {
+const tg_val *tg_el_where(tg_elab *e, const tg_val *c, const tg_val *x, const tg_val *y,
+                          tg_span where) {
     if (c->kind == TG_VAL_BOOL) {
         return c->i ? x : y;
     }
@@ -558,7 +594,8 @@ const tg_val *tg_el_else(tg_elab *e, const tg_val *x, const tg_val *v, tg_span w
     }
     const tg_type *t = w[0]->ir->type;
     tg_value *m = tg_pr_conj(e, &w[0]->preds, t->rank, t->shape);
-    tg_val *r = tg_el_result(e, m == NULL ? w[0]->ir : tg_build_select(&e->b, m, w[0]->ir, w[1]->ir), 2, w, where);
+    tg_val *r = tg_el_result(
+        e, m == NULL ? w[0]->ir : tg_build_select(&e->b, m, w[0]->ir, w[1]->ir), 2, w, where);
     r->preds = w[1]->preds;
     if (m == NULL) {
         r->preds = (tg_preds){NULL, 0};
@@ -605,7 +642,8 @@ const tg_val *tg_el_if(tg_elab *e, const tg_val *x, const tg_val *c, tg_span whe
     r->preds = (tg_preds){NULL, 0};
     tg_preds known = v[1]->preds;
     tg_pr_join(e, &known, &v[1]->implies);
-    for (int i = 0; i < v[0]->preds.n; i++) { /* absence that the condition covers is the author's choice */
+    for (int i = 0; i < v[0]->preds.n;
+         i++) { /* absence that the condition covers is the author's choice */
         const tg_pred *p = v[0]->preds.items[i];
         tg_pred *q = TG_NEW(e->a, tg_pred);
         *q = *p;
@@ -641,7 +679,8 @@ const tg_val *tg_el_exists(tg_elab *e, const tg_val *x, tg_span where) {
     }
     const tg_type *t = x->ir->type;
     tg_value *m = tg_pr_conj(e, &x->preds, t->rank, t->shape);
-    tg_val *r = tg_el_tile(e, m != NULL ? m : tg_build_int(&e->b, tg_type_with_dtype(e->m, t, TG_DT_BOOL), 1), where);
+    tg_val *r = tg_el_tile(
+        e, m != NULL ? m : tg_build_int(&e->b, tg_type_with_dtype(e->m, t, TG_DT_BOOL), 1), where);
     for (int a = 0; a < t->rank; a++) {
         r->id[a] = x->id[a];
     }
@@ -669,12 +708,14 @@ static bool operand_types_fit(tg_dtype a, tg_dtype b) {
         return a != TG_DT_F8E8M0 && a != TG_DT_BOOL;
     }
     bool f8 = (a == TG_DT_F8E4M3 || a == TG_DT_F8E5M2) && (b == TG_DT_F8E4M3 || b == TG_DT_F8E5M2);
-    return f8 || (tg_dtype_is_int(a) && tg_dtype_is_int(b) && tg_dtype_bits(a) <= 8 && tg_dtype_bits(b) <= 8);
+    return f8 || (tg_dtype_is_int(a) && tg_dtype_is_int(b) && tg_dtype_bits(a) <= 8 &&
+                  tg_dtype_bits(b) <= 8);
 }
 
-/* Splits the predicates of one operand: on the contraction axis into kmask, the rest into the result. */
-static bool dot_preds(tg_elab *e, const tg_val *x, int k_axis, const int *map, int batch, tg_preds *on_k, tg_preds *rest,
-                      tg_span where) {
+/* Splits the predicates of one operand: on the contraction axis into kmask, the rest into the
+ * result. */
+static bool dot_preds(tg_elab *e, const tg_val *x, int k_axis, const int *map, int batch,
+                      tg_preds *on_k, tg_preds *rest, tg_span where) {
     for (int i = 0; i < x->preds.n; i++) {
         const tg_pred *p = x->preds.items[i];
         if (!tg_pr_mentions(p, k_axis)) {
@@ -683,10 +724,13 @@ static bool dot_preds(tg_elab *e, const tg_val *x, int k_axis, const int *map, i
         }
         for (int a = 0; a < p->n_axes; a++) {
             if (p->axes[a] != k_axis && p->axes[a] >= batch) {
-                tg_diag *d = tg_el_error(e, TG_D_JOINT_PRESENCE, where,
-                                         "`@` cannot skip elements that are absent for some rows only");
-                tg_note_add(e->sink, d, p->where, "these elements depend on a row and on the contracted axis together");
-                tg_note_add(e->sink, d, x->where, "write `(%.*s) else 0`", (int)tg_min_i64(x->where.end - x->where.begin, 60),
+                tg_diag *d =
+                    tg_el_error(e, TG_D_JOINT_PRESENCE, where,
+                                "`@` cannot skip elements that are absent for some rows only");
+                tg_note_add(e->sink, d, p->where,
+                            "these elements depend on a row and on the contracted axis together");
+                tg_note_add(e->sink, d, x->where, "write `(%.*s) else 0`",
+                            (int)tg_min_i64(x->where.end - x->where.begin, 60),
                             x->where.source != NULL ? x->where.source->text + x->where.begin : "");
                 return false;
             }
@@ -703,7 +747,8 @@ static bool dot_preds(tg_elab *e, const tg_val *x, int k_axis, const int *map, i
 static bool dot_shapes(tg_elab *e, const tg_val *a, const tg_val *b, int rank, tg_span where) {
     for (int i = 0; i < rank - 2; i++) {
         if (tg_el_extent(a, i) != tg_el_extent(b, i)) {
-            tg_el_error(e, TG_D_SHAPE, where, "%s @ %s: axis %d differs", tg_el_describe(e, a), tg_el_describe(e, b), i);
+            tg_el_error(e, TG_D_SHAPE, where, "%s @ %s: axis %d differs", tg_el_describe(e, a),
+                        tg_el_describe(e, b), i);
             return false;
         }
         if (a->id[i] != NULL && b->id[i] != NULL && a->id[i] != b->id[i]) {
@@ -712,14 +757,17 @@ static bool dot_shapes(tg_elab *e, const tg_val *a, const tg_val *b, int rank, t
         }
     }
     if (tg_el_extent(a, rank - 1) != tg_el_extent(b, rank - 2)) {
-        tg_el_error(e, TG_D_SHAPE, where, "%s @ %s: %lld columns meet %lld rows", tg_el_describe(e, a), tg_el_describe(e, b),
+        tg_el_error(e, TG_D_SHAPE, where, "%s @ %s: %lld columns meet %lld rows",
+                    tg_el_describe(e, a), tg_el_describe(e, b),
                     (long long)tg_el_extent(a, rank - 1), (long long)tg_el_extent(b, rank - 2));
         return false;
     }
     const tg_identity *ka = a->id[rank - 1], *kb = b->id[rank - 2];
     if (ka != NULL && kb != NULL && ka != kb) {
-        tg_diag *d = tg_el_error(e, TG_D_ALIGNMENT, where, "the contracted axis runs along `%s` on one side and along `%s` on the other",
-                                 tg_el_span_name(e, ka), tg_el_span_name(e, kb));
+        tg_diag *d = tg_el_error(
+            e, TG_D_ALIGNMENT, where,
+            "the contracted axis runs along `%s` on one side and along `%s` on the other",
+            tg_el_span_name(e, ka), tg_el_span_name(e, kb));
         tg_note_add(e->sink, d, where, "`anon(..)` takes a value out of its span");
         return false;
     }
@@ -733,7 +781,8 @@ bool tg_el_matmul_acc_ok(const tg_val *a, const tg_val *b, const tg_val *acc) {
     int r = tg_el_rank(a);
     if (r < 2 || tg_el_rank(b) != r || tg_el_rank(acc) != r ||
         tg_el_dtype(acc) != accumulator(tg_el_dtype(a), tg_el_dtype(b)) ||
-        tg_el_extent(acc, r - 2) != tg_el_extent(a, r - 2) || tg_el_extent(acc, r - 1) != tg_el_extent(b, r - 1)) {
+        tg_el_extent(acc, r - 2) != tg_el_extent(a, r - 2) ||
+        tg_el_extent(acc, r - 1) != tg_el_extent(b, r - 1)) {
         return false;
     }
     for (int i = 0; i < r - 2; i++) {
@@ -746,8 +795,8 @@ bool tg_el_matmul_acc_ok(const tg_val *a, const tg_val *b, const tg_val *acc) {
            (acc->id[r - 1] == NULL || n == NULL || acc->id[r - 1] == n);
 }
 
-static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc, tg_dot_numeric numeric,
-                            tg_span where) {
+static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc,
+                            tg_dot_numeric numeric, tg_span where) {
     int rank = tg_el_rank(a), batch = rank - 2, map[TG_MAX_RANK];
     if (!dot_shapes(e, a, b, rank, where)) {
         return &tg_val_error;
@@ -783,10 +832,16 @@ static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const 
         kmask = tg_pr_conj(e, &flat, 1, &kshape[batch]);
     }
     const tg_type *type = tg_type_tile(e->m, t, rank, shape);
-    tg_value *start = acc != NULL ? acc->ir : tg_dtype_is_float(t) ? tg_build_float(&e->b, type, 0) : tg_build_int(&e->b, type, 0);
-    tg_val *r = tg_el_tile(e, tg_build_dot(&e->b, a->ir, b->ir, start, batch, numeric, kmask), where);
+    tg_value *start = acc != NULL            ? acc->ir
+                      : tg_dtype_is_float(t) ? tg_build_float(&e->b, type, 0)
+                                             : tg_build_int(&e->b, type, 0);
+    tg_val *r =
+        tg_el_tile(e, tg_build_dot(&e->b, a->ir, b->ir, start, batch, numeric, kmask), where);
     for (int i = 0; i < rank; i++) {
-        r->id[i] = i == rank - 1 ? b->id[i] : a->id[i] != NULL ? a->id[i] : i < batch ? b->id[i] : NULL;
+        r->id[i] = i == rank - 1      ? b->id[i]
+                   : a->id[i] != NULL ? a->id[i]
+                   : i < batch        ? b->id[i]
+                                      : NULL;
         if (r->id[i] == NULL && acc != NULL) {
             r->id[i] = acc->id[i];
         }
@@ -798,22 +853,24 @@ static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const 
     return r;
 }
 
-const tg_val *tg_el_matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc, tg_dot_numeric numeric,
-                           tg_span where) {
+const tg_val *tg_el_matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc,
+                           tg_dot_numeric numeric, tg_span where) {
     a = tg_el_rvalue(e, a);
     b = tg_el_rvalue(e, b);
     if (tg_el_is_error(a) || tg_el_is_error(b)) {
         return &tg_val_error;
     }
     int ra = tg_el_rank(a), rb = tg_el_rank(b);
-    if (a->kind != TG_VAL_TILE || b->kind != TG_VAL_TILE || ra == 0 || rb == 0 || (ra > 1 && rb > 1 && ra != rb)) {
-        tg_el_error(e, TG_D_SHAPE, where, "`@` needs two matrices (with equal leading axes), not %s and %s",
+    if (a->kind != TG_VAL_TILE || b->kind != TG_VAL_TILE || ra == 0 || rb == 0 ||
+        (ra > 1 && rb > 1 && ra != rb)) {
+        tg_el_error(e, TG_D_SHAPE, where,
+                    "`@` needs two matrices (with equal leading axes), not %s and %s",
                     tg_el_describe(e, a), tg_el_describe(e, b));
         return &tg_val_error;
     }
     if (!operand_types_fit(tg_el_dtype(a), tg_el_dtype(b))) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`@` does not multiply %s with %s", tg_dtype_name(tg_el_dtype(a)),
-                                 tg_dtype_name(tg_el_dtype(b)));
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`@` does not multiply %s with %s",
+                                 tg_dtype_name(tg_el_dtype(a)), tg_dtype_name(tg_el_dtype(b)));
         tg_note_add(e->sink, d, where, "convert one side with `as`");
         return &tg_val_error;
     }

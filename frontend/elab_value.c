@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of the elaborator: constructors, description in words, constants becoming runtime scalars. */
+/* Values of the elaborator: constructors, description in words, constants becoming runtime scalars.
+ */
 #include "frontend/value.h"
 #include "ir/fold.h"
 
@@ -46,7 +47,8 @@ tg_val *tg_el_copy(tg_elab *e, const tg_val *v) {
     return c;
 }
 
-const tg_val *tg_el_tuple(tg_elab *e, int n, const tg_val *const *items, const char *const *names, tg_span where) {
+const tg_val *tg_el_tuple(tg_elab *e, int n, const tg_val *const *items, const char *const *names,
+                          tg_span where) {
     tg_val *v = tg_el_new(e, TG_VAL_TUPLE, where);
     const tg_val **copy = TG_NEW_ARRAY(e->a, const tg_val *, n > 0 ? n : 1);
     for (int i = 0; i < n; i++) {
@@ -65,7 +67,8 @@ bool tg_el_fits(tg_elab *e, int rank, const int64_t *shape, tg_span where) {
     int64_t total = 1;
     bool ok = rank <= TG_MAX_RANK;
     for (int i = 0; i < rank && ok; i++) {
-        ok = shape[i] >= 1 && shape[i] <= ((int64_t)1 << 24) && tg_mul_i64(total, shape[i], &total) && total <= ((int64_t)1 << 31);
+        ok = shape[i] >= 1 && shape[i] <= ((int64_t)1 << 24) &&
+             tg_mul_i64(total, shape[i], &total) && total <= ((int64_t)1 << 31);
     }
     if (!ok) {
         tg_el_error(e, TG_D_TOO_LARGE, where, "a tile of this shape is too large: work in blocks");
@@ -84,7 +87,9 @@ int tg_el_rank(const tg_val *v) { return v->kind == TG_VAL_TILE ? v->ir->type->r
 int64_t tg_el_extent(const tg_val *v, int axis) { return v->ir->type->shape[axis]; }
 
 tg_dtype tg_el_dtype(const tg_val *v) {
-    return v->kind == TG_VAL_TILE ? v->ir->type->dtype : v->kind == TG_VAL_BOOL ? TG_DT_BOOL : TG_DT_NONE;
+    return v->kind == TG_VAL_TILE   ? v->ir->type->dtype
+           : v->kind == TG_VAL_BOOL ? TG_DT_BOOL
+                                    : TG_DT_NONE;
 }
 
 static void describe_tile(tg_sb *sb, const tg_type *t) {
@@ -166,7 +171,8 @@ const tg_val *tg_el_rvalue(tg_elab *e, const tg_val *v) {
         return tg_el_positions(e, v->span, v->where);
     case TG_VAL_REF:
         if (!v->ref->indexed && v->ref->rank > 0) {
-            tg_diag *d = tg_el_error(e, TG_D_NOT_A_VALUE, v->where, "a tensor is not a value: index it");
+            tg_diag *d =
+                tg_el_error(e, TG_D_NOT_A_VALUE, v->where, "a tensor is not a value: index it");
             tg_note_add(e->sink, d, v->where, "`[:, i]` reads a block; every axis needs an index");
             return &tg_val_error;
         }
@@ -197,8 +203,11 @@ const tg_val *tg_el_rvalue(tg_elab *e, const tg_val *v) {
 static const tg_val *scalar_const(tg_elab *e, tg_dtype t, const tg_val *v) {
     const tg_type *type = tg_type_scalar(e->m, t);
     bool f = tg_dtype_is_float(t);
-    tg_val *r = tg_el_tile(e, f ? tg_build_float(&e->b, type, v->kind == TG_VAL_FLOAT ? v->f : (double)v->i)
-                                : tg_build_int(&e->b, type, v->i), v->where);
+    tg_val *r =
+        tg_el_tile(e,
+                   f ? tg_build_float(&e->b, type, v->kind == TG_VAL_FLOAT ? v->f : (double)v->i)
+                     : tg_build_int(&e->b, type, v->i),
+                   v->where);
     if (v->kind == TG_VAL_INT && !f) {
         r->sym = tg_sy_int(e, v->i);
     }
@@ -211,17 +220,21 @@ const tg_val *tg_el_adapt(tg_elab *e, const tg_val *v, tg_dtype t) {
         return NULL;
     }
     if (t == TG_DT_BOOL && v->kind != TG_VAL_BOOL) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "%s where a bool is needed", tg_el_describe(e, v));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "%s where a bool is needed",
+                    tg_el_describe(e, v));
         return NULL;
     }
     if (v->kind == TG_VAL_FLOAT && !tg_dtype_is_float(t)) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "a fraction does not fit %s", tg_dtype_name(t));
-        tg_note_add(e->sink, d, v->where, "convert the other side first, for instance with `as f32`");
+        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "a fraction does not fit %s",
+                                 tg_dtype_name(t));
+        tg_note_add(e->sink, d, v->where,
+                    "convert the other side first, for instance with `as f32`");
         return NULL;
     }
     if (v->kind == TG_VAL_INT && !tg_dtype_is_float(t) && tg_fold_wrap(t, v->i) != v->i &&
         !(t == TG_DT_U64 && v->i < 0)) {
-        tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "%lld does not fit %s", (long long)v->i, tg_dtype_name(t));
+        tg_el_error(e, TG_D_TYPE_MISMATCH, v->where, "%lld does not fit %s", (long long)v->i,
+                    tg_dtype_name(t));
         return NULL;
     }
     return scalar_const(e, t, v);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Host-level composition: an `op` becomes a list of temps and launches over its own dimensions. Every
- * kernel that it launches is specialised for the types and constant extents of the arguments. Nested
- * ops are unfolded. An `if` over dimensions guards the launches inside it.
+ * Host-level composition: an `op` becomes a list of temps and launches over its own dimensions.
+ * Every kernel that it launches is specialised for the types and constant extents of the arguments.
+ * Nested ops are unfolded. An `if` over dimensions guards the launches inside it.
  */
 #include "frontend/value.h"
 
@@ -27,8 +27,8 @@ typedef struct host {
 
 /* What a name means inside an op: kept in tuple-free values. A tensor is REF with param >= 0 for a
  * parameter, param = -1 - t for temp t. */
-static const tg_val *tensor_val(tg_elab *e, int param, tg_dtype t, const tg_record *r, int rank, const tg_dim *const *dims,
-                                tg_span where) {
+static const tg_val *tensor_val(tg_elab *e, int param, tg_dtype t, const tg_record *r, int rank,
+                                const tg_dim *const *dims, tg_span where) {
     tg_ref *ref = TG_NEW(e->a, tg_ref);
     ref->param = param;
     ref->record = r;
@@ -78,7 +78,8 @@ static const char *deduced(host *h, const tg_decl *k, const char *name, const tg
             continue;
         }
         if (strcmp(p->type.name.name, name) == 0) {
-            return args[i]->ref->record != NULL ? args[i]->ref->record->decl->name.name : tg_dtype_name(args[i]->dtype);
+            return args[i]->ref->record != NULL ? args[i]->ref->record->decl->name.name
+                                                : tg_dtype_name(args[i]->dtype);
         }
         for (int a = 0; a < p->type.dims.n && a < args[i]->ref->rank; a++) {
             const tg_expr *x = p->type.dims.items[a];
@@ -93,7 +94,8 @@ static const char *deduced(host *h, const tg_decl *k, const char *name, const tg
     return NULL;
 }
 
-static bool launch_settings(host *h, const tg_decl *k, const tg_expr *call, const tg_val *const *args, tg_setting *out, int *n) {
+static bool launch_settings(host *h, const tg_decl *k, const tg_expr *call,
+                            const tg_val *const *args, tg_setting *out, int *n) {
     const tg_ct_params *ct = &k->u.kernel.ct;
     *n = 0;
     for (int i = 0; i < ct->n; i++) {
@@ -108,15 +110,21 @@ static bool launch_settings(host *h, const tg_decl *k, const tg_expr *call, cons
                 }
                 text = val_text(h->e, v);
                 if (text == NULL) {
-                    tg_el_error(h->e, TG_D_NOT_CONSTANT, a->value->span, "`%s` of `%s` is known at compile time", name, k->name.name);
+                    tg_el_error(h->e, TG_D_NOT_CONSTANT, a->value->span,
+                                "`%s` of `%s` is known at compile time", name, k->name.name);
                     return false;
                 }
             }
         }
         text = text != NULL ? text : deduced(h, k, name, args);
         if (text == NULL && ct->items[i].def == NULL) {
-            tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, call->span, "`%s` of `%s` cannot be deduced from the arguments", name, k->name.name);
-            tg_note_add(h->e->sink, d, call->span, "write it: %s[%s = ..](..), or make the extent a compile-time name of the op", k->name.name, name);
+            tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, call->span,
+                                     "`%s` of `%s` cannot be deduced from the arguments", name,
+                                     k->name.name);
+            tg_note_add(
+                h->e->sink, d, call->span,
+                "write it: %s[%s = ..](..), or make the extent a compile-time name of the op",
+                k->name.name, name);
             return false;
         }
         if (text != NULL) {
@@ -154,7 +162,8 @@ static const char *specialised(host *h, tg_decl *k, const tg_setting *s, int n) 
 
 /* ---- arguments ------------------------------------------------------------------------------ */
 
-/* Sorts the arguments of a call to a kernel or op by its parameters; each is a REF, DIM or constant. */
+/* Sorts the arguments of a call to a kernel or op by its parameters; each is a REF, DIM or
+ * constant. */
 static bool bind_args(host *h, const tg_decl *k, const tg_expr *call, const tg_val **out) {
     const tg_ast_params *ps = &k->u.kernel.params;
     int next = 0;
@@ -173,17 +182,20 @@ static bool bind_args(host *h, const tg_decl *k, const tg_expr *call, const tg_v
             next++;
         }
         if (at >= ps->n || out[at] != NULL) {
-            tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, a->span, "`%s` takes %d arguments; this one does not fit", k->name.name, ps->n);
+            tg_diag *d =
+                tg_el_error(h->e, TG_D_LAUNCH, a->span,
+                            "`%s` takes %d arguments; this one does not fit", k->name.name, ps->n);
             tg_note_add(h->e->sink, d, k->head, "declared here");
             return false;
         }
         if (a->mode != TG_MODE_IN && a->mode != ps->items[at].mode) {
-            tg_el_error(h->e, TG_D_LAUNCH, a->span, "`%s` of `%s` is not %s", ps->items[at].name.name, k->name.name,
+            tg_el_error(h->e, TG_D_LAUNCH, a->span, "`%s` of `%s` is not %s",
+                        ps->items[at].name.name, k->name.name,
                         a->mode == TG_MODE_OUT ? "`out`" : "`inout`");
             return false;
         }
-        if (a->value->kind == TG_EXPR_NAME || a->value->kind == TG_EXPR_FLOAT || a->value->kind == TG_EXPR_UNARY ||
-            a->value->kind == TG_EXPR_BOOL) {
+        if (a->value->kind == TG_EXPR_NAME || a->value->kind == TG_EXPR_FLOAT ||
+            a->value->kind == TG_EXPR_UNARY || a->value->kind == TG_EXPR_BOOL) {
             out[at] = tg_el_expr(h->e, a->value);
         } else {
             const tg_dim *d = tg_el_dim(h->e, a->value, false);
@@ -197,7 +209,8 @@ static bool bind_args(host *h, const tg_decl *k, const tg_expr *call, const tg_v
     }
     for (int i = 0; i < ps->n; i++) {
         if (out[i] == NULL) {
-            tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, call->span, "`%s` needs `%s`", k->name.name, ps->items[i].name.name);
+            tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, call->span, "`%s` needs `%s`", k->name.name,
+                                     ps->items[i].name.name);
             tg_note_add(h->e->sink, d, k->head, "declared here");
             return false;
         }
@@ -209,17 +222,21 @@ static bool launch_arg(host *h, const tg_decl *k, int i, const tg_val *v, tg_hos
     const tg_ast_param *p = &k->u.kernel.params.items[i];
     bool tensor = v->kind == TG_VAL_REF;
     if (tensor != p->type.has_dims && !(tensor && p->type.has_args)) {
-        tg_el_error(h->e, TG_D_LAUNCH, v->where, "`%s` of `%s` is a %s", p->name.name, k->name.name, p->type.has_dims ? "tensor" : "scalar");
+        tg_el_error(h->e, TG_D_LAUNCH, v->where, "`%s` of `%s` is a %s", p->name.name, k->name.name,
+                    p->type.has_dims ? "tensor" : "scalar");
         return false;
     }
     if (tensor) {
         int at = v->ref->param;
         bool input = at >= 0 && (h->e->params[at].flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) == 0;
         if (p->mode != TG_MODE_IN && input) {
-            tg_el_error(h->e, TG_D_READ_ONLY, v->where, "`%s` is an input of the op, and `%s` writes it", h->e->params[at].name, k->name.name);
+            tg_el_error(h->e, TG_D_READ_ONLY, v->where,
+                        "`%s` is an input of the op, and `%s` writes it", h->e->params[at].name,
+                        k->name.name);
             return false;
         }
-        *out = (tg_hostop_arg){.kind = at >= 0 ? TG_ARG_PARAM : TG_ARG_TEMP, .index = at >= 0 ? at : -1 - at};
+        *out = (tg_hostop_arg){.kind = at >= 0 ? TG_ARG_PARAM : TG_ARG_TEMP,
+                               .index = at >= 0 ? at : -1 - at};
         return true;
     }
     switch ((int)v->kind) {
@@ -237,7 +254,8 @@ static bool launch_arg(host *h, const tg_decl *k, int i, const tg_val *v, tg_hos
         *out = (tg_hostop_arg){.kind = TG_ARG_FLOAT, .value = v->f};
         return true;
     default:
-        tg_el_error(h->e, TG_D_LAUNCH, v->where, "%s cannot be an argument of a launch", tg_el_describe(h->e, v));
+        tg_el_error(h->e, TG_D_LAUNCH, v->where, "%s cannot be an argument of a launch",
+                    tg_el_describe(h->e, v));
         return false;
     }
 }
@@ -268,7 +286,8 @@ static void launch(host *h, tg_decl *k, const tg_expr *call) {
 static void unfold(host *h, tg_decl *k, const tg_expr *call) {
     const tg_val *args[MAX_ARGS];
     if (h->depth > 16) {
-        tg_el_error(h->e, TG_D_RECURSION, call->span, "`%s` launches itself without end", k->name.name);
+        tg_el_error(h->e, TG_D_RECURSION, call->span, "`%s` launches itself without end",
+                    k->name.name);
         return;
     }
     tg_setting *settings = TG_NEW_ARRAY(h->e->a, tg_setting, k->u.kernel.ct.n + 1);
@@ -290,7 +309,8 @@ static void unfold(host *h, tg_decl *k, const tg_expr *call) {
     for (int i = 0; i < k->u.kernel.params.n; i++) {
         const tg_ast_param *p = &k->u.kernel.params.items[i];
         tg_el_bind(h->e, p->name.name, args[i], false, p->span);
-        for (int a = 0; args[i]->kind == TG_VAL_REF && a < p->type.dims.n && a < args[i]->ref->rank; a++) {
+        for (int a = 0; args[i]->kind == TG_VAL_REF && a < p->type.dims.n && a < args[i]->ref->rank;
+             a++) {
             const tg_expr *x = p->type.dims.items[a];
             if (x->kind == TG_EXPR_NAME && tg_el_lookup(h->e, x->u.name.name) == NULL) {
                 tg_val *v = tg_el_new(h->e, TG_VAL_DIM, x->span);
@@ -309,19 +329,23 @@ static void unfold(host *h, tg_decl *k, const tg_expr *call) {
 static void call_stmt(host *h, const tg_expr *x) {
     if (x->kind != TG_EXPR_CALL) {
         if (x->kind != TG_EXPR_ERROR) {
-            tg_el_error(h->e, TG_D_LAUNCH, x->span, "an op launches kernels; `%s` is not a launch", tg_el_text(h->e, x));
+            tg_el_error(h->e, TG_D_LAUNCH, x->span, "an op launches kernels; `%s` is not a launch",
+                        tg_el_text(h->e, x));
         }
         return;
     }
     const char *module = x->u.call.module.name, *name = x->u.call.name.name;
     const tg_file *m = module == NULL ? NULL : tg_program_module(h->e->p, h->e->file, module);
-    tg_decl *d = module == NULL ? tg_program_find(h->e->p, h->e->file, name) : m == NULL ? NULL : tg_file_find(m, name);
+    tg_decl *d = module == NULL ? tg_program_find(h->e->p, h->e->file, name)
+                 : m == NULL    ? NULL
+                                : tg_file_find(m, name);
     if (d != NULL && d->broken) {
         h->e->errors++;
         return;
     }
     if (d == NULL || (d->kind != TG_DECL_KERNEL && d->kind != TG_DECL_OP)) {
-        tg_el_error(h->e, TG_D_UNKNOWN_NAME, x->u.call.name.span, "there is no kernel or op `%s`", name);
+        tg_el_error(h->e, TG_D_UNKNOWN_NAME, x->u.call.name.span, "there is no kernel or op `%s`",
+                    name);
         return;
     }
     if (d->kind == TG_DECL_OP) {
@@ -337,16 +361,21 @@ static void temp_stmt(host *h, const tg_stmt *s) {
         tg_dtype dtype;
         const tg_record *r;
         if (t->init != NULL) {
-            tg_el_error(h->e, TG_D_LAUNCH, t->init->span, "a temp starts without a value: launch a kernel that writes it");
+            tg_el_error(h->e, TG_D_LAUNCH, t->init->span,
+                        "a temp starts without a value: launch a kernel that writes it");
             continue;
         }
         if (!tg_el_type(h->e, &t->type, &dtype, &r)) {
             continue;
         }
-        tg_hostop_temp temp = {.name = t->name.name, .dtype = dtype, .elem_bytes = r != NULL ? r->bytes : 0, .rank = t->type.dims.n};
+        tg_hostop_temp temp = {.name = t->name.name,
+                               .dtype = dtype,
+                               .elem_bytes = r != NULL ? r->bytes : 0,
+                               .rank = t->type.dims.n};
         bool ok = temp.rank >= 1 && temp.rank <= TG_MAX_RANK;
         if (!ok) {
-            tg_el_error(h->e, TG_D_LAUNCH, t->type.span, "a temp is a tensor of 1 to %d axes", TG_MAX_RANK);
+            tg_el_error(h->e, TG_D_LAUNCH, t->type.span, "a temp is a tensor of 1 to %d axes",
+                        TG_MAX_RANK);
         }
         for (int a = 0; a < temp.rank && ok; a++) {
             temp.dims[a] = tg_el_dim(h->e, t->type.dims.items[a], false);
@@ -354,7 +383,8 @@ static void temp_stmt(host *h, const tg_stmt *s) {
         }
         if (ok) {
             TG_LIST_PUSH(h->e->a, &h->temps, temp);
-            const tg_val *v = tensor_val(h->e, -(int)h->temps.count, dtype, r, temp.rank, temp.dims, t->name.span);
+            const tg_val *v = tensor_val(h->e, -(int)h->temps.count, dtype, r, temp.rank, temp.dims,
+                                         t->name.span);
             tg_el_bind(h->e, t->name.name, v, false, t->name.span);
         }
     }
@@ -366,12 +396,15 @@ static void if_stmt(host *h, const tg_stmt *s) {
         return;
     }
     for (int branch = 0; branch < 2; branch++) {
-        const tg_dim *g = branch == 0 ? c : tg_dim_binary(h->e->m, TG_DIM_EQ, c, tg_sy_int(h->e, 0));
+        const tg_dim *g =
+            branch == 0 ? c : tg_dim_binary(h->e->m, TG_DIM_EQ, c, tg_sy_int(h->e, 0));
         int64_t k;
         if (tg_sy_const(g, &k) && k == 0) {
             continue;
         }
-        h->when = tg_sy_const(g, &k) ? outer : outer == NULL ? g : tg_dim_binary(h->e->m, TG_DIM_AND, outer, g);
+        h->when = tg_sy_const(g, &k) ? outer
+                  : outer == NULL    ? g
+                                     : tg_dim_binary(h->e->m, TG_DIM_AND, outer, g);
         tg_el_push(h->e);
         block(h, branch == 0 ? &s->u.if_.then : &s->u.if_.els);
         tg_el_pop(h->e);
@@ -388,12 +421,14 @@ static void for_stmt(host *h, const tg_stmt *s) {
         return;
     }
     if (!tg_sy_const(lo, &a) || !tg_sy_const(hi, &b) || s->u.for_.by != NULL || b - a > 1024) {
-        tg_el_error(h->e, TG_D_LAUNCH, s->span, "a loop of launches counts over compile-time bounds, at most 1024 turns");
+        tg_el_error(h->e, TG_D_LAUNCH, s->span,
+                    "a loop of launches counts over compile-time bounds, at most 1024 turns");
         return;
     }
     for (int64_t i = a; i < b; i++) {
         tg_el_push(h->e);
-        tg_el_bind(h->e, s->u.for_.var.name, tg_el_int(h->e, i, s->u.for_.var.span), false, s->u.for_.var.span);
+        tg_el_bind(h->e, s->u.for_.var.name, tg_el_int(h->e, i, s->u.for_.var.span), false,
+                   s->u.for_.var.span);
         block(h, &s->u.for_.body);
         tg_el_pop(h->e);
     }
@@ -403,7 +438,8 @@ static void let_stmt(host *h, const tg_stmt *s) {
     for (int i = 0; i < s->u.let.n; i++) {
         const tg_let_item *item = &s->u.let.items[i];
         if (item->is_tuple || s->u.let.is_var) {
-            tg_el_error(h->e, TG_D_LAUNCH, item->span, "an op binds names to integers of the launch with `let`");
+            tg_el_error(h->e, TG_D_LAUNCH, item->span,
+                        "an op binds names to integers of the launch with `let`");
             continue;
         }
         const tg_dim *d = tg_el_dim(h->e, item->init, false);
@@ -446,7 +482,8 @@ static void statement(host *h, const tg_stmt *s) {
     case TG_STMT_PRINT:
     case TG_STMT_ASSERT:
     case TG_STMT_ASSUME:
-        tg_el_error(h->e, TG_D_LAUNCH, s->span, "an op consists of temps, launches, `let`, `if` and `for`");
+        tg_el_error(h->e, TG_D_LAUNCH, s->span,
+                    "an op consists of temps, launches, `let`, `if` and `for`");
         return;
     }
 }
@@ -467,7 +504,10 @@ static bool signature(host *h, const tg_decl *d) {
     for (int i = 0; i < e->n_params; i++) {
         const tg_param *p = &e->params[i];
         if (p->type->kind == TG_TY_TENSOR) {
-            tg_el_bind(e, p->name, tensor_val(e, i, p->type->dtype, e->param_records[i], p->type->rank, p->type->dims, p->span), false, p->span);
+            tg_el_bind(e, p->name,
+                       tensor_val(e, i, p->type->dtype, e->param_records[i], p->type->rank,
+                                  p->type->dims, p->span),
+                       false, p->span);
         } else {
             tg_val *v = tg_el_new(e, TG_VAL_TILE, p->span);
             tg_value *ir = TG_NEW(e->a, tg_value); /* only its type is looked at */
@@ -483,11 +523,14 @@ static bool signature(host *h, const tg_decl *d) {
         tg_el_bind(e, e->dims.syms.data[i].name, v, false, v->where);
     }
     for (int i = 0; i < d->u.kernel.requires.n; i++) {
-        const tg_expr *x = d->u.kernel.requires.items[i];
+        const tg_expr *x = d->u.kernel.
+                               requires
+            .items[i];
         const tg_dim *r = tg_el_condition(e, x, false);
         int64_t c;
         if (r != NULL && tg_sy_const(r, &c) && c == 0) {
-            tg_el_error(e, TG_D_REQUIRE, x->span, "these settings break the requirement %s", tg_el_text(e, x));
+            tg_el_error(e, TG_D_REQUIRE, x->span, "these settings break the requirement %s",
+                        tg_el_text(e, x));
         } else if (r != NULL && !tg_sy_const(r, &c)) {
             TG_LIST_PUSH(e->a, &e->facts, r);
         }
@@ -495,8 +538,8 @@ static bool signature(host *h, const tg_decl *d) {
     return e->errors == 0;
 }
 
-tg_status tg_elab_hostop(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings, const tg_target_query *target,
-                         tg_module *m) {
+tg_status tg_elab_hostop(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings,
+                         const tg_target_query *target, tg_module *m) {
     host h = {.e = tg_elab_make(p, m), .target = target};
     tg_elab *e = h.e;
     e->decl = d;

@@ -36,7 +36,8 @@ static bool shows(tg_elab *e, const tg_pred *by, const tg_pred *p) {
     }
     case TG_PRED_INDEX:
         return same_index(by, p) &&
-               (by->extent == p->extent || tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, p->extent, by->extent)));
+               (by->extent == p->extent ||
+                tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, p->extent, by->extent)));
     case TG_PRED_MASK:
         return by->index == p->index;
     }
@@ -101,7 +102,8 @@ const tg_pred *tg_pr_remap(tg_elab *e, const tg_pred *p, const int *map) {
     return same ? p : q;
 }
 
-const tg_pred *tg_pr_from_mask(tg_elab *e, tg_value *mask, int n_axes, const int *axes, tg_span where) {
+const tg_pred *tg_pr_from_mask(tg_elab *e, tg_value *mask, int n_axes, const int *axes,
+                               tg_span where) {
     tg_pred *p = TG_NEW(e->a, tg_pred);
     p->kind = TG_PRED_MASK;
     p->index = mask;
@@ -115,8 +117,8 @@ const tg_pred *tg_pr_from_mask(tg_elab *e, tg_value *mask, int n_axes, const int
 
 /* ---- birth ---------------------------------------------------------------------------------- */
 
-const tg_pred *tg_pr_span(tg_elab *e, const tg_identity *span, const tg_dim *shift, tg_value *ir_shift,
-                          const tg_dim *extent, int axis, tg_span where) {
+const tg_pred *tg_pr_span(tg_elab *e, const tg_identity *span, const tg_dim *shift,
+                          tg_value *ir_shift, const tg_dim *extent, int axis, tg_span where) {
     const tg_dim *first = tg_sy_bin(e, TG_DIM_ADD, span->start, shift);
     const tg_dim *last = tg_sy_bin(e, TG_DIM_ADD, tg_sy_pos(e, span, 0), shift);
     bool inside = extent == NULL || (tg_sy_at_least_0(e, first) && tg_sy_below(e, last, extent));
@@ -135,7 +137,8 @@ const tg_pred *tg_pr_span(tg_elab *e, const tg_identity *span, const tg_dim *shi
     return p;
 }
 
-const tg_pred *tg_pr_index(tg_elab *e, const tg_val *index, const tg_dim *extent, const int *axes, tg_span where) {
+const tg_pred *tg_pr_index(tg_elab *e, const tg_val *index, const tg_dim *extent, const int *axes,
+                           tg_span where) {
     if (tg_sy_at_least_0(e, index->sym) && tg_sy_below(e, index->sym, extent)) {
         return NULL;
     }
@@ -234,7 +237,8 @@ void tg_pr_where(tg_elab *e, tg_val *result, const tg_val *c, const tg_val *x, c
     tg_pr_join(e, &out, &c->preds);
     for (int i = 0; i < x->preds.n; i++) {
         if (!tg_pr_implied(e, &out, x->preds.items[i])) {
-            tg_pr_add(e, tg_pr_implied(e, &y->preds, x->preds.items[i]) ? &out : &px, x->preds.items[i]);
+            tg_pr_add(e, tg_pr_implied(e, &y->preds, x->preds.items[i]) ? &out : &px,
+                      x->preds.items[i]);
         }
     }
     for (int i = 0; i < y->preds.n; i++) {
@@ -248,7 +252,8 @@ void tg_pr_where(tg_elab *e, tg_val *result, const tg_val *c, const tg_val *x, c
         for (int i = 0; i < t->rank; i++) {
             axes[i] = i;
         }
-        tg_value *mx = tg_pr_conj(e, &px, t->rank, t->shape), *my = tg_pr_conj(e, &py, t->rank, t->shape);
+        tg_value *mx = tg_pr_conj(e, &px, t->rank, t->shape),
+                 *my = tg_pr_conj(e, &py, t->rank, t->shape);
         tg_value *not_c = tg_build_unary(&e->b, TG_OP_NOT, c->ir), *m;
         if (mx != NULL && my != NULL) {
             m = tg_build_select(&e->b, c->ir, mx, my);
@@ -272,5 +277,6 @@ const char *tg_pr_words(tg_elab *e, const tg_pred *p) {
     if (s.source == NULL || s.end <= s.begin || s.end - s.begin > 80) {
         return "its elements do not exist";
     }
-    return tg_arena_printf(e->a, "`%.*s` does not exist", (int)(s.end - s.begin), s.source->text + s.begin);
+    return tg_arena_printf(e->a, "`%.*s` does not exist", (int)(s.end - s.begin),
+                           s.source->text + s.begin);
 }

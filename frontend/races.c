@@ -2,14 +2,14 @@
 /*
  * Two proofs over the recorded accesses of a kernel.
  *
- * Races: no element that one program writes may be touched by another. For every pair of accesses the
- * programs are told apart grid axis by grid axis: axis g is told apart when some tensor axis has
- * (greatest index of the one) < (least index of the other, one program further along g), both free of
- * grid axes not told apart yet, and the least index does not fall along g. Sorted and unique facts
- * give the step for indices read from tensors.
+ * Races: no element that one program writes may be touched by another. For every pair of accesses
+ * the programs are told apart grid axis by grid axis: axis g is told apart when some tensor axis
+ * has (greatest index of the one) < (least index of the other, one program further along g), both
+ * free of grid axes not told apart yet, and the least index does not fall along g. Sorted and
+ * unique facts give the step for indices read from tensors.
  *
- * Cover: every `out` element is written: one store, or several side by side on one axis, runs over the
- * whole of every axis.
+ * Cover: every `out` element is written: one store, or several side by side on one axis, runs over
+ * the whole of every axis.
  */
 #include "frontend/value.h"
 
@@ -27,7 +27,8 @@ static bool free_of(tg_elab *e, const tg_dim *d, const tg_dim *atom) {
 /* An element of a sorted tensor at a place that moves on with the grid. */
 static bool sorted_read(tg_elab *e, const tg_dim *d, const tg_dim *grid) {
     const tg_atom *a = tg_sy_atom(e, d);
-    if (a == NULL || a->kind != TG_ATOM_READ || a->index < 0 || (e->params[a->index].flags & TG_PARAM_SORTED) == 0) {
+    if (a == NULL || a->kind != TG_ATOM_READ || a->index < 0 ||
+        (e->params[a->index].flags & TG_PARAM_SORTED) == 0) {
         return false;
     }
     const tg_type *t = e->params[a->index].type;
@@ -35,7 +36,8 @@ static bool sorted_read(tg_elab *e, const tg_dim *d, const tg_dim *grid) {
         int64_t coef;
         const tg_dim *rest;
         bool last = i == a->n_at - 1;
-        if (last ? !tg_sy_linear(e, a->at[i], grid, &coef, &rest) || coef < 0 : !free_of(e, a->at[i], grid)) {
+        if (last ? !tg_sy_linear(e, a->at[i], grid, &coef, &rest) || coef < 0
+                 : !free_of(e, a->at[i], grid)) {
             return false;
         }
         if (!tg_sy_at_least_0(e, a->at[i]) || !tg_sy_below(e, a->at[i], t->dims[i])) {
@@ -82,11 +84,13 @@ static const tg_dim *open_quotients(tg_elab *e, const tg_dim *d) {
     }
     const tg_dim *a = open_quotients(e, d->a), *b = open_quotients(e, d->b);
     int64_t c, k;
-    bool shifted = d->code == TG_DIM_DIV && tg_sy_const(b, &c) && c > 0 && a->code == TG_DIM_ADD && tg_sy_const(a->b, &k) && k >= c;
+    bool shifted = d->code == TG_DIM_DIV && tg_sy_const(b, &c) && c > 0 && a->code == TG_DIM_ADD &&
+                   tg_sy_const(a->b, &k) && k >= c;
     if (shifted) { /* the constant stands last in a sum */
         const tg_dim *x = tg_dim_binary(e->m, TG_DIM_SUB, a, tg_sy_int(e, k / c * c));
         if (tg_sy_at_least_0(e, x)) {
-            return tg_dim_binary(e->m, TG_DIM_ADD, tg_dim_binary(e->m, TG_DIM_DIV, x, b), tg_sy_int(e, k / c));
+            return tg_dim_binary(e->m, TG_DIM_ADD, tg_dim_binary(e->m, TG_DIM_DIV, x, b),
+                                 tg_sy_int(e, k / c));
         }
     }
     return a == d->a && b == d->b ? d : tg_dim_binary(e->m, d->code, a, b);
@@ -97,7 +101,8 @@ static bool before(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned
     tg_sy_keep keep = {.fn = keep_grid, .grid = known | 1u << g};
     tg_sy_set hi = {.n = 0}, lo = {.n = 0};
     const tg_dim *grid = e->grid_atom[g];
-    const tg_dim *next = tg_dim_binary(e->m, TG_DIM_ADD, grid, tg_sy_int(e, tg_sy_atom(e, grid)->step));
+    const tg_dim *next =
+        tg_dim_binary(e->m, TG_DIM_ADD, grid, tg_sy_int(e, tg_sy_atom(e, grid)->step));
     tg_sy_bounds(e, a, true, &keep, &hi);
     tg_sy_bounds(e, b, false, &keep, &lo);
     for (int j = 0; j < lo.n; j++) {
@@ -107,7 +112,9 @@ static bool before(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned
         const tg_dim *later = tg_sy_subst(e, lo.items[j], grid, next);
         later = later == NULL ? NULL : open_quotients(e, later);
         for (int i = 0; i < hi.n && later != NULL; i++) {
-            const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, later, hi.items[i]), tg_sy_int(e, 1));
+            const tg_dim *gap =
+                tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, later, hi.items[i]),
+                              tg_sy_int(e, 1));
             if (tg_sy_nonneg(e, gap)) {
                 return true;
             }
@@ -121,8 +128,9 @@ static bool apart(tg_elab *e, const tg_dim *a, const tg_dim *b, int g, unsigned 
         return false;
     }
     const tg_atom *ra = tg_sy_atom(e, a), *rb = tg_sy_atom(e, b);
-    if (ra != NULL && rb != NULL && ra->kind == TG_ATOM_READ && rb->kind == TG_ATOM_READ && ra->index == rb->index &&
-        ra->index >= 0 && ra->key != NULL && rb->key != NULL && (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
+    if (ra != NULL && rb != NULL && ra->kind == TG_ATOM_READ && rb->kind == TG_ATOM_READ &&
+        ra->index == rb->index && ra->index >= 0 && ra->key != NULL && rb->key != NULL &&
+        (e->params[ra->index].flags & TG_PARAM_UNIQUE) != 0) {
         for (int i = 0; i < ra->n_at; i++) {
             if (apart(e, ra->at[i], rb->at[i], g, known)) {
                 return true;
@@ -143,7 +151,9 @@ static bool never_meet(tg_elab *e, const tg_dim *a, const tg_dim *b) {
     tg_sy_bounds(e, b, false, &keep, &lo);
     for (int i = 0; i < hi.n; i++) {
         for (int j = 0; j < lo.n; j++) {
-            const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, lo.items[j], hi.items[i]), tg_sy_int(e, 1));
+            const tg_dim *gap = tg_dim_binary(
+                e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, lo.items[j], hi.items[i]),
+                tg_sy_int(e, 1));
             if (tg_sy_nonneg(e, gap)) {
                 return true;
             }
@@ -204,7 +214,8 @@ static bool injective(tg_elab *e, const tg_dim *d, int axis) {
         int64_t coef;
         const tg_dim *rest;
         if (a->kind == TG_ATOM_POS && a->axis == axis &&
-            tg_sy_linear(e, d, tg_dim_sym(e->m, TG_ATOM_BASE + (int)i), &coef, &rest) && coef != 0 && !tg_sy_has_pos(e, rest)) {
+            tg_sy_linear(e, d, tg_dim_sym(e->m, TG_ATOM_BASE + (int)i), &coef, &rest) &&
+            coef != 0 && !tg_sy_has_pos(e, rest)) {
             return true;
         }
     }
@@ -218,8 +229,12 @@ static bool check_scatter(tg_elab *e, const tg_access *a) {
             ok = injective(e, a->sym[i], x);
         }
         if (!ok) {
-            tg_diag *d = tg_el_error(e, TG_D_SCATTER, a->where, "two elements of axis %d may be written to one place of `%s`", x, e->params[a->param].name);
-            tg_note_add(e->sink, d, a->where, "write `disjoint` in front when the indices never repeat (the interpreter checks it), or use an `atomic`");
+            tg_diag *d = tg_el_error(e, TG_D_SCATTER, a->where,
+                                     "two elements of axis %d may be written to one place of `%s`",
+                                     x, e->params[a->param].name);
+            tg_note_add(e->sink, d, a->where,
+                        "write `disjoint` in front when the indices never repeat (the interpreter "
+                        "checks it), or use an `atomic`");
             return false;
         }
     }
@@ -236,18 +251,24 @@ static void report_race(tg_elab *e, const tg_access *a, const tg_access *b, unsi
     const char *grid = e->f->grid_names[g], *name = e->params[a->param].name;
     tg_diag *d;
     if (a == b) {
-        d = tg_el_error(e, TG_D_RACE, a->where, "programs that differ in `%s` may write the same elements of `%s`", grid, name);
+        d = tg_el_error(e, TG_D_RACE, a->where,
+                        "programs that differ in `%s` may write the same elements of `%s`", grid,
+                        name);
     } else {
-        d = tg_el_error(e, TG_D_RACE, a->where, "`%s` is written here and %s elsewhere by programs that differ in `%s`", name, b->write ? "written" : "read", grid);
+        d = tg_el_error(e, TG_D_RACE, a->where,
+                        "`%s` is written here and %s elsewhere by programs that differ in `%s`",
+                        name, b->write ? "written" : "read", grid);
         tg_note_add(e->sink, d, b->where, "the other place");
     }
-    tg_note_add(e->sink, d, a->where, "write `disjoint` in front when the programs never meet (the interpreter checks it), or use an `atomic`");
+    tg_note_add(e->sink, d, a->where,
+                "write `disjoint` in front when the programs never meet (the interpreter checks "
+                "it), or use an `atomic`");
 }
 
 /* One parameter, or two that may overlap. */
 static bool same_memory(const tg_elab *e, const tg_access *a, const tg_access *b) {
-    return a->param == b->param ||
-           ((e->params[a->param].flags & TG_PARAM_ALIAS) != 0 && (e->params[b->param].flags & TG_PARAM_ALIAS) != 0);
+    return a->param == b->param || ((e->params[a->param].flags & TG_PARAM_ALIAS) != 0 &&
+                                    (e->params[b->param].flags & TG_PARAM_ALIAS) != 0);
 }
 
 void tg_el_check_races(tg_elab *e) {
@@ -275,7 +296,8 @@ void tg_el_check_races(tg_elab *e) {
     /* A plain read of what atomics of other programs change. */
     for (size_t i = 0; i < e->accesses.count; i++) {
         for (size_t k = 0; as[i].atomic && k < e->accesses.count; k++) {
-            unsigned left = same_memory(e, &as[k], &as[i]) && !as[k].write ? undecided(e, &as[i], &as[k]) : 0;
+            unsigned left =
+                same_memory(e, &as[k], &as[i]) && !as[k].write ? undecided(e, &as[i], &as[k]) : 0;
             if (left != 0) {
                 report_race(e, &as[i], &as[k], left);
                 break;
@@ -333,11 +355,15 @@ void tg_el_check_cover(tg_elab *e) {
         if ((p->flags & TG_PARAM_OUT) == 0 || (p->flags & TG_PARAM_INIT) != 0 || covered(e, i)) {
             continue;
         }
-        tg_diag *d = tg_el_error(e, TG_D_COVER, p->span, "not every element of `%s` is certainly written", p->name);
-        tg_note_add(e->sink, d, p->span, "say what the others hold: `out %s: ... init 0`, or declare it `inout`", p->name);
+        tg_diag *d = tg_el_error(e, TG_D_COVER, p->span,
+                                 "not every element of `%s` is certainly written", p->name);
+        tg_note_add(e->sink, d, p->span,
+                    "say what the others hold: `out %s: ... init 0`, or declare it `inout`",
+                    p->name);
         for (size_t k = 0; k < e->accesses.count; k++) {
             if (e->accesses.data[k].param == i && e->accesses.data[k].write) {
-                tg_note_add(e->sink, d, e->accesses.data[k].where, "this store does not show that it runs over the whole tensor");
+                tg_note_add(e->sink, d, e->accesses.data[k].where,
+                            "this store does not show that it runs over the whole tensor");
                 break;
             }
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Record layouts: fields follow one another without implicit padding; `pad n` leaves bytes, `align n`
- * moves to the next multiple of n (at the end: rounds the record up). A sub-byte row starts on a byte.
+ * Record layouts: fields follow one another without implicit padding; `pad n` leaves bytes, `align
+ * n` moves to the next multiple of n (at the end: rounds the record up). A sub-byte row starts on a
+ * byte.
  */
 #include "frontend/value.h"
 
@@ -42,7 +43,8 @@ static bool field_strides(tg_record_field *f, int bits) {
 static bool field_type(tg_elab *e, const tg_field *src, tg_record_field *f) {
     tg_type_expr t = src->type;
     const tg_decl *d = t.module.name == NULL ? tg_program_find(e->p, e->file, t.name.name) : NULL;
-    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 && !t.has_args && t.has_dims) {
+    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 && !t.has_args &&
+        t.has_dims) {
         t.args = t.dims;
         t.has_args = true;
         t.dims = (tg_expr_list){NULL, 0};
@@ -60,13 +62,15 @@ static bool field_type(tg_elab *e, const tg_field *src, tg_record_field *f) {
             return false;
         }
         if (f->dims[i] < 1) {
-            tg_el_error(e, TG_D_RECORD, t.dims.items[i]->span, "an extent of %lld", (long long)f->dims[i]);
+            tg_el_error(e, TG_D_RECORD, t.dims.items[i]->span, "an extent of %lld",
+                        (long long)f->dims[i]);
             return false;
         }
     }
     int bits = f->record != NULL ? 8 : tg_dtype_bits(f->dtype);
     if (bits < 8 && f->rank == 0) {
-        tg_el_error(e, TG_D_RECORD, src->span, "one %s does not fill a byte: give the field an axis", tg_dtype_name(f->dtype));
+        tg_el_error(e, TG_D_RECORD, src->span,
+                    "one %s does not fill a byte: give the field an axis", tg_dtype_name(f->dtype));
         return false;
     }
     f->elem_bytes = f->record != NULL ? f->record->bytes : bits / 8;
@@ -119,14 +123,16 @@ static bool lay_out(tg_elab *e, const tg_decl *d, tg_record *r) {
 static const tg_record *known(tg_elab *e, const tg_decl *d, const int64_t *args, int n) {
     for (size_t i = 0; i < e->records.count; i++) {
         const tg_record *r = e->records.data[i];
-        if (r->decl == d && r->n_args == n && memcmp(r->args, args, sizeof(int64_t) * (size_t)n) == 0) {
+        if (r->decl == d && r->n_args == n &&
+            memcmp(r->args, args, sizeof(int64_t) * (size_t)n) == 0) {
             return r;
         }
     }
     return NULL;
 }
 
-const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *args, tg_span where) {
+const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *args,
+                              tg_span where) {
     const tg_ct_params *ct = &d->u.record.ct;
     if (d->broken || e->fn_depth > 32) {
         if (!d->broken) {
@@ -135,7 +141,8 @@ const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *
         return NULL;
     }
     if (args->n > ct->n) {
-        tg_diag *g = tg_el_error(e, TG_D_RECORD, where, "record `%s` takes %d parameters", d->name.name, ct->n);
+        tg_diag *g = tg_el_error(e, TG_D_RECORD, where, "record `%s` takes %d parameters",
+                                 d->name.name, ct->n);
         tg_note_add(e->sink, g, d->head, "declared here");
         return NULL;
     }
@@ -154,12 +161,15 @@ const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *
     bool ok = true;
     for (int i = 0; i < ct->n && ok; i++) {
         if (i >= args->n) {
-            ok = ct->items[i].def != NULL && tg_el_const_int(e, ct->items[i].def, "a parameter of a record", &vals[i]);
+            ok = ct->items[i].def != NULL &&
+                 tg_el_const_int(e, ct->items[i].def, "a parameter of a record", &vals[i]);
             if (ct->items[i].def == NULL) {
-                tg_el_error(e, TG_D_RECORD, where, "record `%s` needs `%s`", d->name.name, ct->items[i].name.name);
+                tg_el_error(e, TG_D_RECORD, where, "record `%s` needs `%s`", d->name.name,
+                            ct->items[i].name.name);
             }
         }
-        tg_el_bind(e, ct->items[i].name.name, tg_el_int(e, vals[i], where), false, ct->items[i].span);
+        tg_el_bind(e, ct->items[i].name.name, tg_el_int(e, vals[i], where), false,
+                   ct->items[i].span);
     }
     const tg_record *found = ok ? known(e, d, vals, ct->n) : NULL;
     if (ok && found == NULL) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tunes and schedules: which value every tune takes. A setting wins over a schedule, a schedule over
- * the default. Schedules apply in source order when their target matches and their guard holds; guards
- * over runtime dimensions make variants, of which the first whose guard holds runs.
+ * Tunes and schedules: which value every tune takes. A setting wins over a schedule, a schedule
+ * over the default. Schedules apply in source order when their target matches and their guard
+ * holds; guards over runtime dimensions make variants, of which the first whose guard holds runs.
  */
 #include "frontend/value.h"
 
@@ -10,8 +10,9 @@
 #include <string.h>
 
 /* Keys other than tunes that back ends read as "schedule.KEY". */
-static const char *const schedule_keys[] = {"stages", "roles", "pack",   "order",   "cluster", "warps",
-                                            "unroll", "split", "vector", "threads", "prefetch", "regs"};
+static const char *const schedule_keys[] = {"stages",  "roles",   "pack",     "order",
+                                            "cluster", "warps",   "unroll",   "split",
+                                            "vector",  "threads", "prefetch", "regs"};
 
 /* ---- targets -------------------------------------------------------------------------------- */
 
@@ -72,10 +73,13 @@ static bool ct_matches(tg_elab *e, const tg_decl *s) {
     for (int i = 0; i < s->u.schedule.ct.n; i++) {
         const tg_ct_arg *a = &s->u.schedule.ct.items[i];
         const tg_ct_params *ps = &e->decl->u.kernel.ct;
-        const char *name = a->name.name != NULL ? a->name.name : i < ps->n ? ps->items[i].name.name : NULL;
+        const char *name = a->name.name != NULL ? a->name.name
+                           : i < ps->n          ? ps->items[i].name.name
+                                                : NULL;
         const tg_slot *have = name == NULL ? NULL : tg_el_lookup(e, name);
         const tg_val *want = tg_el_expr(e, a->value);
-        if (name != NULL && want->kind == TG_VAL_TYPE) { /* a type that the kernel never takes is a slip */
+        if (name != NULL &&
+            want->kind == TG_VAL_TYPE) { /* a type that the kernel never takes is a slip */
             const tg_ct_param *p = NULL;
             for (int k = 0; k < ps->n; k++) {
                 p = strcmp(ps->items[k].name.name, name) == 0 ? &ps->items[k] : p;
@@ -87,11 +91,12 @@ static bool ct_matches(tg_elab *e, const tg_decl *s) {
                 taken = tg_el_type(e, &p->alts[k], &t, &r) && t == want->dtype && r == want->record;
             }
             if (!taken) {
-                tg_el_error(e, TG_D_SCHEDULE, a->value->span, "`%s` of `%s` is never %s", name, e->decl->name.name, tg_el_text(e, a->value));
+                tg_el_error(e, TG_D_SCHEDULE, a->value->span, "`%s` of `%s` is never %s", name,
+                            e->decl->name.name, tg_el_text(e, a->value));
             }
         }
-        if (have == NULL || want->kind != have->val->kind || want->i != have->val->i || want->dtype != have->val->dtype ||
-            want->record != have->val->record) {
+        if (have == NULL || want->kind != have->val->kind || want->i != have->val->i ||
+            want->dtype != have->val->dtype || want->record != have->val->record) {
             return false;
         }
     }
@@ -143,7 +148,8 @@ static bool apply(tg_elab *e, const tg_decl *s, tg_plan *p) {
             const tg_val *v = tg_el_expr(e, set->value);
             if (v->kind != TG_VAL_INT && v->kind != TG_VAL_BOOL && v->kind != TG_VAL_FLOAT) {
                 if (!tg_el_is_error(v)) {
-                    tg_el_error(e, TG_D_SCHEDULE, set->span, "`%s` takes a compile-time value", name);
+                    tg_el_error(e, TG_D_SCHEDULE, set->span, "`%s` takes a compile-time value",
+                                name);
                 }
                 ok = false;
                 continue;
@@ -151,15 +157,20 @@ static bool apply(tg_elab *e, const tg_decl *s, tg_plan *p) {
             plan_put(e, p, (tg_plan_set){.name = name, .val = v, .is_tune = true});
         } else if (known_key(name)) {
             const char *text = set->value != NULL ? tg_el_text(e, set->value) : set->text;
-            plan_put(e, p, (tg_plan_set){.name = tg_arena_printf(e->m->arena, "schedule.%s", name), .value = text});
+            plan_put(e, p,
+                     (tg_plan_set){.name = tg_arena_printf(e->m->arena, "schedule.%s", name),
+                                   .value = text});
         } else {
-            tg_diag *d = tg_el_error(e, TG_D_SCHEDULE, set->span, "`%s` has no tune `%s`, and no target knows that key", e->decl->name.name, name);
+            tg_diag *d = tg_el_error(e, TG_D_SCHEDULE, set->span,
+                                     "`%s` has no tune `%s`, and no target knows that key",
+                                     e->decl->name.name, name);
             tg_sb sb;
             tg_sb_init(&sb, e->a);
             for (int k = 0; k < e->decl->u.kernel.n_tunes; k++) {
                 tg_sb_addf(&sb, "%s%s", k > 0 ? ", " : "", e->decl->u.kernel.tunes[k].name.name);
             }
-            tg_note_add(e->sink, d, e->decl->head, "its tunes are: %s", sb.len > 0 ? sb.data : "none");
+            tg_note_add(e->sink, d, e->decl->head, "its tunes are: %s",
+                        sb.len > 0 ? sb.data : "none");
             ok = false;
         }
     }
@@ -214,14 +225,15 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
         tg_el_error(e, TG_D_SCHEDULE, t->span, "a tune is a compile-time number or bool");
         return false;
     }
-    /* `in {..}` is where a tuner searches; a setting or schedule may go elsewhere, in the same kind.
-     * The default is one of its values. */
+    /* `in {..}` is where a tuner searches; a setting or schedule may go elsewhere, in the same
+     * kind. The default is one of its values. */
     bool listed = t->values.n == 0;
     for (int i = 0; i < t->values.n; i++) {
         const tg_val *x = tg_el_expr(e, t->values.items[i]);
         if (!tg_el_is_error(x) && x->kind != v->kind) {
-            tg_diag *d = tg_el_error(e, TG_D_SCHEDULE, v->where.source != NULL ? v->where : t->span, "%s does not fit tune `%s`",
-                                     tg_el_describe(e, v), t->name.name);
+            tg_diag *d =
+                tg_el_error(e, TG_D_SCHEDULE, v->where.source != NULL ? v->where : t->span,
+                            "%s does not fit tune `%s`", tg_el_describe(e, v), t->name.name);
             tg_note_add(e->sink, d, t->span, "declared here");
             return false;
         }
@@ -229,10 +241,12 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
     const tg_val *def = tg_el_expr(e, t->def);
     for (int i = 0; i < t->values.n && !listed; i++) {
         const tg_val *x = tg_el_expr(e, t->values.items[i]);
-        listed = tg_el_is_error(x) || tg_el_is_error(def) || (x->i == def->i && !(x->f < def->f) && !(x->f > def->f));
+        listed = tg_el_is_error(x) || tg_el_is_error(def) ||
+                 (x->i == def->i && !(x->f < def->f) && !(x->f > def->f));
     }
     if (!listed) {
-        tg_el_error(e, TG_D_SCHEDULE, t->def->span, "the default of tune `%s` is not among its values", t->name.name);
+        tg_el_error(e, TG_D_SCHEDULE, t->def->span,
+                    "the default of tune `%s` is not among its values", t->name.name);
         return false;
     }
     plan_put(e, p, (tg_plan_set){.name = t->name.name, .val = v, .is_tune = true});
@@ -248,7 +262,8 @@ bool tg_el_schedule(tg_elab *e, int variant, tg_plan *out, const tg_dim **guard,
     const tg_file *file = e->decl->file;
     for (int i = 0; i < file->n_decls; i++) {
         const tg_decl *s = file->decls[i];
-        if (s->kind != TG_DECL_SCHEDULE || s->broken || strcmp(s->name.name, e->decl->name.name) != 0 ||
+        if (s->kind != TG_DECL_SCHEDULE || s->broken ||
+            strcmp(s->name.name, e->decl->name.name) != 0 ||
             !target_matches(&s->u.schedule.target, e->target) || !ct_matches(e, s)) {
             continue;
         }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Symbolic integers of the elaborator: dimension expressions over the kernel's runtime dimension names
- * and over atoms (grid position, loop variable, position along an axis, element of a read-only tensor).
- * Bounds are found by replacing atoms with their own bounds; nothing is searched, so what is provable
- * depends on the text of the program and on docs/presence.md alone.
+ * Symbolic integers of the elaborator: dimension expressions over the kernel's runtime dimension
+ * names and over atoms (grid position, loop variable, position along an axis, element of a
+ * read-only tensor). Bounds are found by replacing atoms with their own bounds; nothing is
+ * searched, so what is provable depends on the text of the program and on docs/presence.md alone.
  */
 #include "frontend/value.h"
 
@@ -105,14 +105,16 @@ const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_a
     }
     const tg_param *p = &e->params[param];
     if ((p->flags & TG_PARAM_RANGE) != 0) {
-        const tg_dim *zero = tg_sy_int(e, 0), *last = tg_sy_bin(e, TG_DIM_SUB, p->range_hi, tg_sy_int(e, 1));
+        const tg_dim *zero = tg_sy_int(e, 0),
+                     *last = tg_sy_bin(e, TG_DIM_SUB, p->range_hi, tg_sy_int(e, 1));
         tg_sy_lower(e, a, exact ? p->range_lo : tg_sy_bin(e, TG_DIM_MIN, p->range_lo, zero));
         tg_sy_upper(e, a, exact ? last : tg_sy_bin(e, TG_DIM_MAX, last, zero));
     }
     return d;
 }
 
-const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi, tg_span where) {
+const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi,
+                            tg_span where) {
     const tg_dim *at[TG_MAX_RANK], *zero = tg_sy_int(e, 0);
     for (int i = 0; i < rank; i++) {
         at[i] = tg_sy_pos(e, tg_el_range(e, zero, tg_sy_int(e, shape[i]), shape[i], where), i);
@@ -207,7 +209,8 @@ static const tg_dim *rewrite(tg_elab *e, const tg_dim *d, rewrite_fn fn, const v
 }
 
 /* Rewrites the indices of a READ atom. */
-static const tg_dim *rewrite_read(tg_elab *e, const tg_dim *d, const tg_atom *a, rewrite_fn fn, const void *arg) {
+static const tg_dim *rewrite_read(tg_elab *e, const tg_dim *d, const tg_atom *a, rewrite_fn fn,
+                                  const void *arg) {
     const tg_dim *at[TG_MAX_RANK];
     bool same = true;
     for (int i = 0; i < a->n_at; i++) {
@@ -314,9 +317,11 @@ static void sum_add(sum *s, const tg_dim *d, int64_t c) {
     } else if (d->code == TG_DIM_ADD || d->code == TG_DIM_SUB) {
         sum_add(s, d->a, c);
         sum_add(s, d->b, d->code == TG_DIM_SUB ? -c : c);
-    } else if (d->code == TG_DIM_MUL && d->b->code == TG_DIM_CONST && tg_mul_i64(c, d->b->value, &t)) {
+    } else if (d->code == TG_DIM_MUL && d->b->code == TG_DIM_CONST &&
+               tg_mul_i64(c, d->b->value, &t)) {
         sum_add(s, d->a, t);
-    } else if (d->code == TG_DIM_MUL && d->a->code == TG_DIM_CONST && tg_mul_i64(c, d->a->value, &t)) {
+    } else if (d->code == TG_DIM_MUL && d->a->code == TG_DIM_CONST &&
+               tg_mul_i64(c, d->a->value, &t)) {
         sum_add(s, d->b, t);
     } else if (s->n < MAX_TERMS) {
         s->atom[s->n] = d;
@@ -336,7 +341,8 @@ static bool mentions(tg_elab *e, const tg_dim *d, const tg_dim *atom) {
     return d != NULL && tg_sy_subst(e, d, atom, tg_sy_int(e, 0)) != d;
 }
 
-bool tg_sy_linear(tg_elab *e, const tg_dim *d, const tg_dim *atom, int64_t *coef, const tg_dim **rest) {
+bool tg_sy_linear(tg_elab *e, const tg_dim *d, const tg_dim *atom, int64_t *coef,
+                  const tg_dim **rest) {
     sum s;
     if (d == NULL || !sum_of(d, &s)) {
         return false;
@@ -406,13 +412,15 @@ static bool settled(const tg_elab *e, const tg_dim *d, const tg_sy_keep *keep) {
     return keeps(e, keep, a);
 }
 
-static void bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep, int depth, tg_sy_set *out);
+static void bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep, int depth,
+                   tg_sy_set *out);
 
 static const tg_dim *positive_const(const tg_dim *d) {
     return d->code == TG_DIM_CONST && d->value > 0 ? d : NULL;
 }
 
-/* x / (A / B) and x / cdiv(A, B) with 0 <= x < A: below B when B divides A (a fact) or rounded up. */
+/* x / (A / B) and x / cdiv(A, B) with 0 <= x < A: below B when B divides A (a fact) or rounded up.
+ */
 static const tg_dim *quotient_bound(tg_elab *e, const tg_dim *d) {
     const tg_dim *q = d->b;
     if ((q->code != TG_DIM_DIV && q->code != TG_DIM_CDIV) || !tg_sy_at_least_0(e, d->a) ||
@@ -420,7 +428,8 @@ static const tg_dim *quotient_bound(tg_elab *e, const tg_dim *d) {
         return NULL;
     }
     const tg_dim *zero = tg_sy_int(e, 0);
-    const tg_dim *fact = tg_dim_binary(e->m, TG_DIM_EQ, tg_dim_binary(e->m, TG_DIM_MOD, q->a, q->b), zero);
+    const tg_dim *fact =
+        tg_dim_binary(e->m, TG_DIM_EQ, tg_dim_binary(e->m, TG_DIM_MOD, q->a, q->b), zero);
     bool exact = q->code == TG_DIM_CDIV;
     for (size_t i = 0; i < e->facts.count && !exact; i++) {
         exact = e->facts.data[i] == fact;
@@ -429,7 +438,8 @@ static const tg_dim *quotient_bound(tg_elab *e, const tg_dim *d) {
 }
 
 /* Bounds of a quotient, remainder, minimum, maximum or product. */
-static void nonlinear_bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep, int depth, tg_sy_set *out) {
+static void nonlinear_bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep,
+                             int depth, tg_sy_set *out) {
     tg_sy_set s = {.n = 0};
     if (d->code == TG_DIM_MIN || d->code == TG_DIM_MAX) {
         if (upper == (d->code == TG_DIM_MIN)) {
@@ -510,7 +520,8 @@ static void replace_term(tg_elab *e, const tg_dim *d, const tg_dim *term, int64_
         for (int i = 0; i < n; i++) {
             by[i] = up ? a->upper[i] : a->lower[i];
         }
-    } else if (up == (term->code == TG_DIM_MIN) && (term->code == TG_DIM_MIN || term->code == TG_DIM_MAX)) {
+    } else if (up == (term->code == TG_DIM_MIN) &&
+               (term->code == TG_DIM_MIN || term->code == TG_DIM_MAX)) {
         by[n++] = term->a;
         by[n++] = term->b;
     } else {
@@ -522,12 +533,14 @@ static void replace_term(tg_elab *e, const tg_dim *d, const tg_dim *term, int64_
     }
     const tg_dim *c = tg_sy_int(e, coef);
     for (int i = 0; i < n; i++) {
-        const tg_dim *t = tg_dim_binary(e->m, TG_DIM_MUL, tg_dim_binary(e->m, TG_DIM_SUB, by[i], term), c);
+        const tg_dim *t =
+            tg_dim_binary(e->m, TG_DIM_MUL, tg_dim_binary(e->m, TG_DIM_SUB, by[i], term), c);
         bounds(e, tg_dim_binary(e->m, TG_DIM_ADD, d, t), upper, keep, depth + 1, out);
     }
 }
 
-static void bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep, int depth, tg_sy_set *out) {
+static void bounds(tg_elab *e, const tg_dim *d, bool upper, const tg_sy_keep *keep, int depth,
+                   tg_sy_set *out) {
     if (depth > MAX_DEPTH || out->n == TG_SY_MAX) {
         return;
     }
@@ -567,8 +580,9 @@ static const tg_dim *plain_quotients(tg_elab *e, const tg_dim *d) {
     const tg_dim *a = plain_quotients(e, d->a), *b = plain_quotients(e, d->b);
     if (d->code == TG_DIM_CDIV) {
         const tg_dim *one = tg_sy_int(e, 1);
-        return tg_dim_binary(e->m, TG_DIM_ADD,
-                             tg_dim_binary(e->m, TG_DIM_DIV, tg_dim_binary(e->m, TG_DIM_SUB, a, one), b), one);
+        return tg_dim_binary(
+            e->m, TG_DIM_ADD,
+            tg_dim_binary(e->m, TG_DIM_DIV, tg_dim_binary(e->m, TG_DIM_SUB, a, one), b), one);
     }
     return a == d->a && b == d->b ? d : tg_dim_binary(e->m, d->code, a, b);
 }
@@ -613,10 +627,12 @@ static bool fact_nonneg(tg_elab *e, const tg_dim *d) {
         }
         int64_t k;
         const tg_dim *gap = plain_quotients(e, tg_dim_binary(e->m, TG_DIM_SUB, f->b, f->a));
-        if (tg_sy_const(tg_dim_binary(e->m, TG_DIM_SUB, d, gap), &k) && k >= (f->code == TG_DIM_LT ? -1 : 0)) {
+        if (tg_sy_const(tg_dim_binary(e->m, TG_DIM_SUB, d, gap), &k) &&
+            k >= (f->code == TG_DIM_LT ? -1 : 0)) {
             return true;
         }
-        if (f->code == TG_DIM_EQ && tg_sy_const(tg_dim_binary(e->m, TG_DIM_ADD, d, gap), &k) && k >= 0) {
+        if (f->code == TG_DIM_EQ && tg_sy_const(tg_dim_binary(e->m, TG_DIM_ADD, d, gap), &k) &&
+            k >= 0) {
             return true;
         }
     }
@@ -639,9 +655,11 @@ static bool nonneg_at(tg_elab *e, const tg_dim *d, int depth) {
     /* x - min(x, y) and max(x, y) - x */
     for (int i = 0; i < s.n; i++) {
         const tg_dim *t = s.atom[i];
-        bool open = (t->code == TG_DIM_MIN && s.coef[i] == -1) || (t->code == TG_DIM_MAX && s.coef[i] == 1);
+        bool open =
+            (t->code == TG_DIM_MIN && s.coef[i] == -1) || (t->code == TG_DIM_MAX && s.coef[i] == 1);
         if (open && depth < 4) {
-            const tg_dim *rest = s.coef[i] > 0 ? tg_dim_binary(e->m, TG_DIM_SUB, d, t) : tg_dim_binary(e->m, TG_DIM_ADD, d, t);
+            const tg_dim *rest = s.coef[i] > 0 ? tg_dim_binary(e->m, TG_DIM_SUB, d, t)
+                                               : tg_dim_binary(e->m, TG_DIM_ADD, d, t);
             tg_dim_code code = s.coef[i] > 0 ? TG_DIM_ADD : TG_DIM_SUB;
             if (nonneg_at(e, tg_dim_binary(e->m, code, rest, t->a), depth + 1) ||
                 nonneg_at(e, tg_dim_binary(e->m, code, rest, t->b), depth + 1)) {
@@ -654,7 +672,11 @@ static bool nonneg_at(tg_elab *e, const tg_dim *d, int depth) {
         int64_t c;
         if (t->code == TG_DIM_MOD && s.coef[i] < 0 && tg_sy_const(t->b, &c) && c > 0) {
             const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, t, tg_sy_int(e, c - 1));
-            if (nonneg_at(e, tg_dim_binary(e->m, TG_DIM_SUB, d, tg_dim_binary(e->m, TG_DIM_MUL, gap, tg_sy_int(e, s.coef[i]))), depth + 1)) {
+            if (nonneg_at(
+                    e,
+                    tg_dim_binary(e->m, TG_DIM_SUB, d,
+                                  tg_dim_binary(e->m, TG_DIM_MUL, gap, tg_sy_int(e, s.coef[i]))),
+                    depth + 1)) {
                 return true;
             }
         }
@@ -687,12 +709,14 @@ bool tg_sy_below(tg_elab *e, const tg_dim *d, const tg_dim *extent) {
     }
     tg_sy_set s = {.n = 0};
     const tg_dim *one = tg_sy_int(e, 1);
-    if (tg_sy_nonneg(e, tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, extent, d), one))) {
+    if (tg_sy_nonneg(
+            e, tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, extent, d), one))) {
         return true;
     }
     tg_sy_bounds(e, d, true, NULL, &s);
     for (int i = 0; i < s.n; i++) {
-        const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB, tg_dim_binary(e->m, TG_DIM_SUB, extent, s.items[i]), one);
+        const tg_dim *gap = tg_dim_binary(e->m, TG_DIM_SUB,
+                                          tg_dim_binary(e->m, TG_DIM_SUB, extent, s.items[i]), one);
         if (tg_sy_nonneg(e, gap) || tg_sy_nonneg(e, plain_quotients(e, gap))) {
             return true;
         }
@@ -706,7 +730,8 @@ static bool fact_divides(tg_elab *e, const tg_dim *d, int64_t n) {
         if (f->code != TG_DIM_EQ) {
             continue;
         }
-        const tg_dim *mod = f->a->code == TG_DIM_MOD ? f->a : f->b, *zero = mod == f->a ? f->b : f->a;
+        const tg_dim *mod = f->a->code == TG_DIM_MOD ? f->a : f->b,
+                     *zero = mod == f->a ? f->b : f->a;
         int64_t z, c;
         if (mod->code == TG_DIM_MOD && mod->a == d && tg_sy_const(zero, &z) && z == 0 &&
             tg_sy_const(mod->b, &c) && c % n == 0 && c != 0) {

@@ -35,15 +35,15 @@ typedef enum tg_atom_kind {
 
 typedef struct tg_atom {
     tg_atom_kind kind;
-    int index;                 /* SCALAR, READ: parameter (READ below 0: a computed tile); GRID: axis */
-    int axis;                  /* POS: axis of the tile that it runs along */
+    int index; /* SCALAR, READ: parameter (READ below 0: a computed tile); GRID: axis */
+    int axis;  /* POS: axis of the tile that it runs along */
     const struct tg_identity *span; /* POS */
-    const void *key;           /* VALUE: what it stands for */
-    const tg_dim **at;         /* READ: the indices, one per tensor axis */
+    const void *key;                /* VALUE: what it stands for */
+    const tg_dim **at;              /* READ: the indices, one per tensor axis */
     int n_at;
     const tg_dim *lower[TG_ATOM_BOUNDS], *upper[TG_ATOM_BOUNDS]; /* inclusive */
     int n_lower, n_upper;
-    int64_t step;              /* GRID: distance to the next program */
+    int64_t step; /* GRID: distance to the next program */
 } tg_atom;
 
 /*
@@ -54,14 +54,14 @@ typedef struct tg_identity {
     const char *name; /* as written; NULL for an expression */
     tg_span where;
     int64_t n;
-    const tg_dim *start;             /* first position of this block */
-    const tg_dim *lo, *hi;           /* of the whole range */
-    tg_value *ir_start, *ir_hi;      /* i64; NULL when start/hi are launch constants */
-    tg_value *ir;                    /* the span; NULL: rebuilt where used */
-    bool full;                       /* every position is present (proven) */
-    bool is_range;                   /* `a:b` or `:`: anonymous axis */
-    int grid_axis;                   /* -1: none */
-    int loop;                        /* number of the loop that it belongs to; -1 */
+    const tg_dim *start;        /* first position of this block */
+    const tg_dim *lo, *hi;      /* of the whole range */
+    tg_value *ir_start, *ir_hi; /* i64; NULL when start/hi are launch constants */
+    tg_value *ir;               /* the span; NULL: rebuilt where used */
+    bool full;                  /* every position is present (proven) */
+    bool is_range;              /* `a:b` or `:`: anonymous axis */
+    int grid_axis;              /* -1: none */
+    int loop;                   /* number of the loop that it belongs to; -1 */
 } tg_identity;
 
 typedef enum tg_pred_kind {
@@ -82,14 +82,15 @@ typedef struct tg_pred {
     bool soft;   /* of a lone scalar read: seen by else and exists only */
     int n_axes;
     uint8_t axes[TG_MAX_RANK];
-    const tg_identity *span;  /* SPAN */
-    tg_value *ir_shift;       /* SPAN: NULL when shift is a launch constant */
-    const tg_dim *shift;      /* SPAN */
-    tg_value *index;          /* INDEX, MASK */
-    const tg_dim *index_sym;  /* INDEX of a scalar: its symbolic value */
-    const tg_dim *extent;     /* SPAN, INDEX */
-    tg_span where;            /* what was indexed */
-    const struct tg_pred *split_from; /* MASK: this predicate of one axis, which a reshape cut into these axes */
+    const tg_identity *span; /* SPAN */
+    tg_value *ir_shift;      /* SPAN: NULL when shift is a launch constant */
+    const tg_dim *shift;     /* SPAN */
+    tg_value *index;         /* INDEX, MASK */
+    const tg_dim *index_sym; /* INDEX of a scalar: its symbolic value */
+    const tg_dim *extent;    /* SPAN, INDEX */
+    tg_span where;           /* what was indexed */
+    const struct tg_pred
+        *split_from; /* MASK: this predicate of one axis, which a reshape cut into these axes */
     struct tg_preds_of leaves; /* MASK of where(c, x, y): it follows from these together */
 } tg_pred;
 
@@ -103,11 +104,11 @@ typedef enum tg_val_kind {
     TG_VAL_STRING,
     TG_VAL_TYPE,
     TG_VAL_FN,
-    TG_VAL_DIM,   /* runtime dimension: an i64 scalar made where it is used (sym) */
+    TG_VAL_DIM, /* runtime dimension: an i64 scalar made where it is used (sym) */
     TG_VAL_TUPLE,
-    TG_VAL_TILE,  /* runtime; rank 0 is a scalar */
+    TG_VAL_TILE, /* runtime; rank 0 is a scalar */
     TG_VAL_SPAN,
-    TG_VAL_REF,   /* a tensor, or a record element of one, indexed so far */
+    TG_VAL_REF, /* a tensor, or a record element of one, indexed so far */
     TG_VAL_VOID
 } tg_val_kind;
 
@@ -118,20 +119,20 @@ typedef struct tg_record tg_record;
 typedef enum tg_at_kind { TG_AT_SCALAR, TG_AT_SPAN, TG_AT_TILE, TG_AT_RANGE } tg_at_kind;
 typedef struct tg_at {
     tg_at_kind kind;
-    const tg_val *val;        /* SCALAR, TILE */
-    const tg_identity *span;  /* SPAN, RANGE */
-    const tg_dim *shift;      /* SPAN: positions are shifted by this much */
-    tg_value *ir_shift;       /* SPAN: NULL when shift is a launch constant */
-    const tg_dim *sym;        /* generic element, POS atoms along axis 0.. of the index itself */
+    const tg_val *val;       /* SCALAR, TILE */
+    const tg_identity *span; /* SPAN, RANGE */
+    const tg_dim *shift;     /* SPAN: positions are shifted by this much */
+    tg_value *ir_shift;      /* SPAN: NULL when shift is a launch constant */
+    const tg_dim *sym;       /* generic element, POS atoms along axis 0.. of the index itself */
     tg_span where;
 } tg_at;
 
 typedef struct tg_ref {
-    int param;                /* parameter number */
-    tg_value *tensor;         /* IR: the parameter or a view of it */
-    const tg_record *record;  /* of the current element, or NULL */
-    int n_at;                 /* indices given so far; the rest of the axes is taken whole */
-    bool indexed;             /* some index was given */
+    int param;               /* parameter number */
+    tg_value *tensor;        /* IR: the parameter or a view of it */
+    const tg_record *record; /* of the current element, or NULL */
+    int n_at;                /* indices given so far; the rest of the axes is taken whole */
+    bool indexed;            /* some index was given */
     tg_at at[TG_MAX_RANK];
     const tg_dim *dims[TG_MAX_RANK]; /* all extents of `tensor` */
     int rank;
@@ -140,29 +141,29 @@ typedef struct tg_ref {
 struct tg_val {
     tg_val_kind kind;
     tg_span where;
-    int64_t i;          /* INT, BOOL */
-    double f;           /* FLOAT */
-    const char *s;      /* STRING */
-    tg_dtype dtype;     /* TYPE */
-    const tg_record *record; /* TYPE of a record */
-    const tg_decl *decl;     /* FN */
-    const tg_val **items;    /* TUPLE */
+    int64_t i;                /* INT, BOOL */
+    double f;                 /* FLOAT */
+    const char *s;            /* STRING */
+    tg_dtype dtype;           /* TYPE */
+    const tg_record *record;  /* TYPE of a record */
+    const tg_decl *decl;      /* FN */
+    const tg_val **items;     /* TUPLE */
     const char *const *names; /* TUPLE: field names or NULL */
     int n;
-    tg_value *ir;       /* TILE */
+    tg_value *ir;                       /* TILE */
     const tg_identity *id[TG_MAX_RANK]; /* TILE: NULL is anonymous */
-    tg_preds preds;     /* TILE */
-    tg_preds implies;   /* bool TILE: predicates that hold wherever it is true */
-    const tg_dim *sym;  /* integer TILE: symbolic element; bool scalar: the comparison; or NULL */
-    bool adapts;        /* TILE: a runtime dimension; meets floats as a constant does */
+    tg_preds preds;                     /* TILE */
+    tg_preds implies;                   /* bool TILE: predicates that hold wherever it is true */
+    const tg_dim *sym; /* integer TILE: symbolic element; bool scalar: the comparison; or NULL */
+    bool adapts;       /* TILE: a runtime dimension; meets floats as a constant does */
     const tg_identity *span; /* SPAN */
-    const tg_ref *ref;  /* REF */
+    const tg_ref *ref;       /* REF */
 };
 
 /* A record's layout for given parameters. */
 typedef struct tg_record_field {
     const char *name;
-    tg_dtype dtype;            /* RECORD: nested */
+    tg_dtype dtype; /* RECORD: nested */
     const tg_record *record;
     int64_t offset_bytes, elem_bytes; /* elem_bytes: of a nested record */
     int rank;
@@ -200,8 +201,8 @@ typedef struct tg_access { /* one read or write of a parameter, for the race and
     int param;
     bool write, disjoint, atomic;
     int n_at;
-    const tg_dim *sym[TG_MAX_RANK];  /* symbolic index or NULL */
-    int rank;                        /* of the value */
+    const tg_dim *sym[TG_MAX_RANK]; /* symbolic index or NULL */
+    int rank;                       /* of the value */
     int64_t shape[TG_MAX_RANK];
     const tg_identity *span[TG_MAX_RANK]; /* unshifted span or range, else NULL */
     tg_span where;
@@ -209,7 +210,7 @@ typedef struct tg_access { /* one read or write of a parameter, for the race and
 
 typedef struct tg_loop { /* enclosing runtime loops and conditions */
     tg_region *region;
-    const tg_dim *lo, *hi;   /* NULL: a condition or `while` */
+    const tg_dim *lo, *hi; /* NULL: a condition or `while` */
     const tg_dim *atom;
     struct tg_loop *up;
 } tg_loop;
@@ -233,16 +234,16 @@ typedef struct tg_elab {
     tg_module *m;
     tg_func *f;
     tg_builder b;
-    tg_decl *decl;        /* the kernel */
-    const tg_file *file;  /* where names are looked up now */
+    tg_decl *decl;       /* the kernel */
+    const tg_file *file; /* where names are looked up now */
     tg_scope *scope;
-    tg_scope *root;       /* the kernel's compile-time names and parameters */
+    tg_scope *root; /* the kernel's compile-time names and parameters */
     tg_ast_param *ast_params;
     int n_params;
     tg_param *params;
-    tg_value **args;      /* values of the parameters in the current region */
+    tg_value **args;                 /* values of the parameters in the current region */
     const tg_record **param_records; /* NULL where a parameter holds no records */
-    bool *written;        /* parameter is stored to somewhere in the body */
+    bool *written;                   /* parameter is stored to somewhere in the body */
     tg_dims_env dims;
     TG_LIST(const tg_dim *) facts; /* requires */
     TG_LIST(tg_atom *) atoms;
@@ -257,10 +258,10 @@ typedef struct tg_elab {
     int n_grid;
     int fn_depth, expr_depth;
     int64_t steps;
-    int n_elements;       /* tiles that tg_sy_element named */
-    int errors;           /* errors of this kernel, repeats included */
-    bool fast;            /* inside a `fast fn` */
-    bool in_grid;         /* elaborating the grid's extents */
+    int n_elements;          /* tiles that tg_sy_element named */
+    int errors;              /* errors of this kernel, repeats included */
+    bool fast;               /* inside a `fast fn` */
+    bool in_grid;            /* elaborating the grid's extents */
     const tg_val **returned; /* where `return` leaves its value */
     const tg_setting *settings;
     int n_settings;
@@ -285,7 +286,8 @@ bool tg_el_is_error(const tg_val *v);
 bool tg_el_is_const(const tg_val *v); /* INT, FLOAT, BOOL */
 /* "f32[64, 128]", "a span", ...: for messages. */
 const char *tg_el_describe(tg_elab *e, const tg_val *v);
-/* The runtime form: spans become positions, references load, constants stay. NULL after an error. */
+/* The runtime form: spans become positions, references load, constants stay. NULL after an error.
+ */
 const tg_val *tg_el_rvalue(tg_elab *e, const tg_val *v);
 /* As rvalue, and constants become scalars: int i64, float f32, bool. */
 const tg_val *tg_el_runtime(tg_elab *e, const tg_val *v);
@@ -294,7 +296,8 @@ const tg_val *tg_el_adapt(tg_elab *e, const tg_val *v, tg_dtype t);
 int tg_el_rank(const tg_val *v);
 int64_t tg_el_extent(const tg_val *v, int axis);
 tg_dtype tg_el_dtype(const tg_val *v);
-tg_diag *tg_el_error(tg_elab *e, tg_diag_id id, tg_span where, const char *fmt, ...) TG_PRINTF(4, 5);
+tg_diag *tg_el_error(tg_elab *e, tg_diag_id id, tg_span where, const char *fmt, ...)
+    TG_PRINTF(4, 5);
 const char *tg_el_text(tg_elab *e, const tg_expr *x);
 /* Erases an op with everything in its regions. */
 void tg_el_erase(tg_op *op);
@@ -308,8 +311,10 @@ tg_atom *tg_sy_atom_new(tg_elab *e, tg_atom_kind kind, const tg_dim **out);
 const tg_atom *tg_sy_atom(const tg_elab *e, const tg_dim *d); /* NULL: not an atom */
 /* exact: the read is known to lie inside (elsewhere a scalar read gives 0). */
 const tg_dim *tg_sy_read(tg_elab *e, int param, const tg_dim *const *at, int n_at, bool exact);
-/* Generic element of a computed integer tile, between lo and hi; not to be repeated for one tile. */
-const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi, tg_span where);
+/* Generic element of a computed integer tile, between lo and hi; not to be repeated for one tile.
+ */
+const tg_dim *tg_sy_element(tg_elab *e, int rank, const int64_t *shape, int64_t lo, int64_t hi,
+                            tg_span where);
 const tg_dim *tg_sy_scalar(tg_elab *e, int param);
 const tg_dim *tg_sy_value(tg_elab *e, const void *key);
 const tg_dim *tg_sy_pos(tg_elab *e, const tg_identity *span, int axis);
@@ -323,7 +328,8 @@ const tg_dim *tg_sy_subst(tg_elab *e, const tg_dim *d, const tg_dim *from, const
 const tg_dim *tg_sy_remap(tg_elab *e, const tg_dim *d, const int *map, int n);
 bool tg_sy_has_pos(const tg_elab *e, const tg_dim *d);
 /* d = coef * atom + rest with rest free of the atom; false when it is not linear in it. */
-bool tg_sy_linear(tg_elab *e, const tg_dim *d, const tg_dim *atom, int64_t *coef, const tg_dim **rest);
+bool tg_sy_linear(tg_elab *e, const tg_dim *d, const tg_dim *atom, int64_t *coef,
+                  const tg_dim **rest);
 /* True when the launch alone decides it: no atoms. */
 bool tg_sy_launch(const tg_elab *e, const tg_dim *d);
 bool tg_sy_const(const tg_dim *d, int64_t *out);
@@ -357,12 +363,13 @@ bool tg_pr_mentions(const tg_pred *p, int axis);
 const tg_pred *tg_pr_remap(tg_elab *e, const tg_pred *p, const int *map);
 /* The predicate's mask, of rank n_axes, built here. extents: of the tile it belongs to. */
 tg_value *tg_pr_mask(tg_elab *e, const tg_pred *p, const int64_t *extents);
-const tg_pred *tg_pr_from_mask(tg_elab *e, tg_value *mask, int n_axes, const int *axes, tg_span where);
+const tg_pred *tg_pr_from_mask(tg_elab *e, tg_value *mask, int n_axes, const int *axes,
+                               tg_span where);
 /* Conjunction as a bool tile of the shape; NULL when there is none. */
 tg_value *tg_pr_conj(tg_elab *e, const tg_preds *ps, int rank, const int64_t *shape);
 /* Predicate of a span index (NULL: proven present). */
-const tg_pred *tg_pr_span(tg_elab *e, const tg_identity *span, const tg_dim *shift, tg_value *ir_shift,
-                          const tg_dim *extent, int axis, tg_span where);
+const tg_pred *tg_pr_span(tg_elab *e, const tg_identity *span, const tg_dim *shift,
+                          tg_value *ir_shift, const tg_dim *extent, int axis, tg_span where);
 const tg_pred *tg_pr_index(tg_elab *e, const tg_val *index, const tg_dim *extent, const int *axes,
                            tg_span where);
 /* True when the predicate uses something defined inside the region. */
@@ -378,21 +385,23 @@ const char *tg_pr_words(tg_elab *e, const tg_pred *p);
 /* A span as the author names it. */
 const char *tg_el_span_name(tg_elab *e, const tg_identity *s);
 tg_identity *tg_el_identity(tg_elab *e, const char *name, tg_span where, int64_t n);
-const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, int64_t n, tg_span where);
+const tg_identity *tg_el_range(tg_elab *e, const tg_dim *lo, const tg_dim *hi, int64_t n,
+                               tg_span where);
 tg_value *tg_el_span_ir(tg_elab *e, const tg_identity *s, const tg_dim *shift, tg_value *ir_shift);
 const tg_val *tg_el_positions(tg_elab *e, const tg_identity *s, tg_span where);
 const tg_val *tg_el_index(tg_elab *e, const tg_val *x, const tg_index *items, int n, tg_span where);
 const tg_val *tg_el_field(tg_elab *e, const tg_val *x, tg_ident name, tg_span where);
 const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where);
-void tg_el_store(tg_elab *e, const tg_ref *ref, const tg_val *value, const tg_val *mask, bool disjoint,
-                 tg_span where);
+void tg_el_store(tg_elab *e, const tg_ref *ref, const tg_val *value, const tg_val *mask,
+                 bool disjoint, tg_span where);
 typedef struct tg_atomic_args {
     tg_atomic_kind kind;
     const tg_val *value, *expected;
     bool unordered;
     const char *scope;
 } tg_atomic_args;
-const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *args, tg_span where);
+const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *args,
+                           tg_span where);
 bool tg_el_ref_empty(tg_elab *e, const tg_ref *ref);
 
 /* ---- tile operations (elab_tile.c) ---------------------------------------------------------- */
@@ -401,14 +410,17 @@ bool tg_el_ref_empty(tg_elab *e, const tg_ref *ref);
 bool tg_el_align(tg_elab *e, int n, const tg_val **vals, tg_span where);
 /* The common arithmetic type of operands, constants adapted; movement: small floats keep theirs. */
 bool tg_el_promote(tg_elab *e, int n, const tg_val **vals, bool movement, tg_span where);
-const tg_val *tg_el_binary(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b, tg_span where);
+const tg_val *tg_el_binary(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b,
+                           tg_span where);
 const tg_val *tg_el_unary(tg_elab *e, tg_unop op, const tg_val *a, tg_span where);
 const tg_val *tg_el_minmax(tg_elab *e, bool max, const tg_val *a, const tg_val *b, tg_span where);
 const tg_val *tg_el_matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc,
                            tg_dot_numeric numeric, tg_span where);
 bool tg_el_matmul_acc_ok(const tg_val *a, const tg_val *b, const tg_val *acc);
-const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round round, bool sat, tg_span where);
-const tg_val *tg_el_where(tg_elab *e, const tg_val *c, const tg_val *x, const tg_val *y, tg_span where);
+const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round round, bool sat,
+                         tg_span where);
+const tg_val *tg_el_where(tg_elab *e, const tg_val *c, const tg_val *x, const tg_val *y,
+                          tg_span where);
 const tg_val *tg_el_else(tg_elab *e, const tg_val *x, const tg_val *v, tg_span where);
 const tg_val *tg_el_if(tg_elab *e, const tg_val *x, const tg_val *c, tg_span where);
 const tg_val *tg_el_exists(tg_elab *e, const tg_val *x, tg_span where);
@@ -419,10 +431,13 @@ const tg_val *tg_el_harden(tg_elab *e, const tg_val *v);
 
 /* ---- shape (elab_shape.c) ------------------------------------------------------------------- */
 
-const tg_val *tg_el_reshape(tg_elab *e, const tg_val *x, int rank, const int64_t *shape, tg_span where);
+const tg_val *tg_el_reshape(tg_elab *e, const tg_val *x, int rank, const int64_t *shape,
+                            tg_span where);
 const tg_val *tg_el_permute(tg_elab *e, const tg_val *x, const int *perm, tg_span where);
-const tg_val *tg_el_broadcast(tg_elab *e, const tg_val *x, int rank, const int64_t *shape, tg_span where);
-const tg_val *tg_el_tile_index(tg_elab *e, const tg_val *x, const tg_index *items, int n, tg_span where);
+const tg_val *tg_el_broadcast(tg_elab *e, const tg_val *x, int rank, const int64_t *shape,
+                              tg_span where);
+const tg_val *tg_el_tile_index(tg_elab *e, const tg_val *x, const tg_index *items, int n,
+                               tg_span where);
 const tg_val *tg_el_concat(tg_elab *e, int n, const tg_val *const *xs, int axis, tg_span where);
 /* Adds extent-1 axes in front or as listed: new_axes bit r set: result axis r is new. */
 const tg_val *tg_el_new_axes(tg_elab *e, const tg_val *x, unsigned new_axes, tg_span where);
@@ -431,24 +446,31 @@ const tg_val *tg_el_squeeze(tg_elab *e, const tg_val *x, int axis, tg_span where
 
 /* ---- along an axis (elab_reduce.c) ---------------------------------------------------------- */
 
-const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, tg_span where);
+const tg_val *tg_el_reduce(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis,
+                           tg_span where);
 /* Mask operand for an op along `axis`, or NULL; *keep gets the predicates that stay. */
 tg_value *tg_el_axis_mask(tg_elab *e, const tg_val *x, int axis, bool rank1, tg_preds *keep);
 const tg_val *tg_el_reduce_all(tg_elab *e, tg_reduce_kind kind, const tg_val *x, tg_span where);
 const tg_val *tg_el_mean(tg_elab *e, const tg_val *x, int axis, tg_span where);
-const tg_val *tg_el_scan(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, bool exclusive, tg_span where);
-const tg_val *tg_el_sort(tg_elab *e, int n, const tg_val *const *xs, int axis, bool desc, tg_span where);
+const tg_val *tg_el_scan(tg_elab *e, tg_reduce_kind kind, const tg_val *x, int axis, bool exclusive,
+                         tg_span where);
+const tg_val *tg_el_sort(tg_elab *e, int n, const tg_val *const *xs, int axis, bool desc,
+                         tg_span where);
 const tg_val *tg_el_topk(tg_elab *e, const tg_val *x, int64_t k, int axis, tg_span where);
 const tg_val *tg_el_rank_by_key(tg_elab *e, const tg_val *key, int64_t n, tg_span where);
 const tg_val *tg_el_compress(tg_elab *e, const tg_val *x, const tg_val *mask, tg_span where);
-const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weight, int64_t n, tg_span where);
-const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, const tg_val *v, tg_span where);
-const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, const tg_val *init, int axis, tg_span where);
+const tg_val *tg_el_histogram(tg_elab *e, const tg_val *bin, const tg_val *weight, int64_t n,
+                              tg_span where);
+const tg_val *tg_el_scatter_add(tg_elab *e, const tg_val *t, const tg_val *i, const tg_val *v,
+                                tg_span where);
+const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, const tg_val *init,
+                                int axis, tg_span where);
 
 /* ---- calls (elab_call.c) -------------------------------------------------------------------- */
 
 const tg_val *tg_el_call(tg_elab *e, const tg_expr *x);
-const tg_val *tg_el_inline(tg_elab *e, const tg_decl *fn, int n, const tg_val *const *args, tg_span where);
+const tg_val *tg_el_inline(tg_elab *e, const tg_decl *fn, int n, const tg_val *const *args,
+                           tg_span where);
 typedef struct tg_call_args { /* evaluated arguments of a built-in */
     const tg_expr *call;
     const tg_val **pos;
@@ -456,16 +478,20 @@ typedef struct tg_call_args { /* evaluated arguments of a built-in */
     int n_pos;
     bool has_axis;
     int64_t axis;
-    const tg_val *desc;  /* `desc = true` */
-    bool keep;           /* `keep = true`: the combined axis stays, with extent 1 */
+    const tg_val *desc; /* `desc = true` */
+    bool keep;          /* `keep = true`: the combined axis stays, with extent 1 */
     tg_span where;
 } tg_call_args;
 
+bool tg_el_is_builtin(const char *name);
+/* Every name in a function's body means something (names.c). */
+void tg_el_check_names(tg_program *p, const tg_decl *fn);
+
 /* ---- expressions and statements ------------------------------------------------------------- */
 
-const tg_val *tg_el_expr(tg_elab *e, const tg_expr *x);      /* may be a span, tensor, type ... */
-const tg_val *tg_el_value(tg_elab *e, const tg_expr *x);     /* rvalue of it */
-const tg_val *tg_el_soft(tg_elab *e, const tg_expr *x);      /* rvalue, soft predicates kept */
+const tg_val *tg_el_expr(tg_elab *e, const tg_expr *x);  /* may be a span, tensor, type ... */
+const tg_val *tg_el_value(tg_elab *e, const tg_expr *x); /* rvalue of it */
+const tg_val *tg_el_soft(tg_elab *e, const tg_expr *x);  /* rvalue, soft predicates kept */
 bool tg_el_const_int(tg_elab *e, const tg_expr *x, const char *what, int64_t *out);
 bool tg_el_type(tg_elab *e, const tg_type_expr *t, tg_dtype *dtype, const tg_record **record);
 /* Element type and constant extents of a tile type. */
@@ -482,13 +508,14 @@ const tg_val *tg_el_global(tg_elab *e, tg_ident name);
 
 /* ---- dimension expressions (elab_dims.c) ---------------------------------------------------- */
 
-/* Over compile-time integers and runtime dimension names; NULL after an error. A name that is unknown
- * becomes a new runtime dimension when `declare`. */
+/* Over compile-time integers and runtime dimension names; NULL after an error. A name that is
+ * unknown becomes a new runtime dimension when `declare`. */
 const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare);
 /* As tg_el_dim for what must be a condition (require, when); an extent must not be one. */
 const tg_dim *tg_el_condition(tg_elab *e, const tg_expr *x, bool declare);
 bool tg_el_is_condition(const tg_expr *x);
-const tg_val *tg_el_dim_value(tg_elab *e, const tg_dim *d, tg_span where); /* i64 in the body, or INT */
+const tg_val *tg_el_dim_value(tg_elab *e, const tg_dim *d,
+                              tg_span where); /* i64 in the body, or INT */
 bool tg_el_setting_value(tg_elab *e, const char *text, tg_span where, const tg_val **out);
 const char *tg_el_setting(const tg_elab *e, const char *name);
 /* Deduces nothing: binds the compile-time parameters from the settings. False after an error. */
@@ -497,12 +524,14 @@ bool tg_el_params(tg_elab *e, const tg_ast_params *ps);
 
 /* ---- records, schedules, proofs ------------------------------------------------------------- */
 
-const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *args, tg_span where);
+const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *args,
+                              tg_span where);
 const tg_record_field *tg_el_record_field(const tg_record *r, const char *name);
 /* True when the record takes parameters. */
 int tg_el_record_params(const tg_decl *d);
 
-/* Chosen values of tunes and other schedule keys, for variant `variant` of n (n-1: no runtime guard). */
+/* Chosen values of tunes and other schedule keys, for variant `variant` of n (n-1: no runtime
+ * guard). */
 typedef struct tg_plan_set {
     const char *name, *value;
     const tg_val *val;
@@ -511,7 +540,8 @@ typedef struct tg_plan_set {
 typedef struct tg_plan {
     TG_LIST(tg_plan_set) sets;
 } tg_plan;
-/* Schedules of a kernel that match the target; runtime guards in *guards (one more variant than guards). */
+/* Schedules of a kernel that match the target; runtime guards in *guards (one more variant than
+ * guards). */
 bool tg_el_schedule(tg_elab *e, int variant, tg_plan *out, const tg_dim **guard, int *n_variants);
 
 void tg_el_check_races(tg_elab *e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations of the language, from source text to numbers. Every row is an expression over v (f32[8], of
- * which the first five exist), q (i32[8], likewise), w and r (all eight exist), n (i64) and the constants of std;
- * its value, spread to eight elements, must be what stands beside it.
+ * Operations of the language, from source text to numbers. Every row is an expression over v
+ * (f32[8], of which the first five exist), q (i32[8], likewise), w and r (all eight exist), n (i64)
+ * and the constants of std; its value, spread to eight elements, must be what stands beside it.
  */
 #include "tests/frontend/semabench.h"
 
@@ -79,7 +79,8 @@ static const row rows[] = {
     {"bits_f32(bits(w) + 0)", {1, 2, 3, 4, 5, 6, 7, 8}},
     {"(bits(w) >> 23) as f32", {127, 128, 128, 129, 129, 129, 129, 130}},
     {"e8m0((r & 3) as u8) * exp2(126.0)", {0.5, 1, 0.5, 0.5, 1, 1, 1, 0.5}},
-    {"(w * 100) as f8e4m3 as f32", {96, 192, 288, 384, 448, 448, 448, 448}}, /* even ties, saturation */
+    {"(w * 100) as f8e4m3 as f32",
+     {96, 192, 288, 384, 448, 448, 448, 448}}, /* even ties, saturation */
     {"(w * 50) as i8 as f32", {50, 100, 127, 127, 127, 127, 127, 127}},
     {"((r * 100) as i8) as f32", {-112, 100, -112, 0, -124, -44, 100, -112}}, /* integers wrap */
     {"((r * 100) as i8 sat) as f32", {127, 100, 127, 0, 127, -128, 100, 127}},
@@ -92,13 +93,15 @@ static const row rows[] = {
     {"w.reshape[2, 4].T.reshape[8]", {1, 5, 2, 6, 3, 7, 4, 8}},
     {"sum(w[:, _] * w[_, :], axis 1)", {36, 72, 108, 144, 180, 216, 252, 288}},
     {"concat(w[4:8], w[0:4], axis 0)", {5, 6, 7, 8, 1, 2, 3, 4}},
-    {"max(w.reshape[4, 2], axis 1).reshape[4, 1].broadcast[4, 2].reshape[8]", {2, 2, 4, 4, 6, 6, 8, 8}},
+    {"max(w.reshape[4, 2], axis 1).reshape[4, 1].broadcast[4, 2].reshape[8]",
+     {2, 2, 4, 4, 6, 6, 8, 8}},
     {"w.reshape[2, 4][1, :][_, :].broadcast[2, 4].reshape[8]", {5, 6, 7, 8, 5, 6, 7, 8}},
     {"iota(8) as f32", {0, 1, 2, 3, 4, 5, 6, 7}},
     {"w.reshape[2, 4][:, 1:3].reshape[4][iota(8) / 2]", {2, 2, 3, 3, 6, 6, 7, 7}},
     {"(v.reshape[4, 2].reshape[8]) else 7", {3, -1, 4, -1.5, 5, 7, 7, 7}},
     {"max(v.reshape[4, 2], axis 1)[iota(8) / 2]", {3, 3, 4, 4, 5, 5, -INFINITY, -INFINITY}},
-    {"w.reshape[2, 4][:, r[0:2] - 1 else 0].reshape[4][iota(8) % 4] else 9", {4, 1, 8, 5, 4, 1, 8, 5}},
+    {"w.reshape[2, 4][:, r[0:2] - 1 else 0].reshape[4][iota(8) % 4] else 9",
+     {4, 1, 8, 5, 4, 1, 8, 5}},
     /* products */
     {"(w.reshape[4, 2] @ w.reshape[2, 4])[1, :][iota(8) % 4]", {23, 30, 37, 44, 23, 30, 37, 44}},
     {"(v[_, :] @ w[:, _]).reshape[1][iota(8) * 0]", ALL(32)},
@@ -148,7 +151,8 @@ static void test_rows(void **state) {
         for (int i = 0; i < 8; i++) {
             double got = sb_get(&s, "y", i), want = rows[t].want[i];
             if (!(got == want) && !(fabs(got - want) < 1e-6 * fabs(want))) {
-                print_message("%s: element %d is %.9g, expected %.9g\n", rows[t].expr, i, got, want);
+                print_message("%s: element %d is %.9g, expected %.9g\n", rows[t].expr, i, got,
+                              want);
                 bad++;
             }
         }
@@ -162,7 +166,8 @@ static double count_up(int64_t i) { return (double)(i + 1); }
 static void test_batched(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k(a: f32[2, M, 3], b: f32[2, 3, 4], out c: f32[2, M, 4]) grid i: M by 2 { c[:, i, :] = a[:, i, :] @ b[:, :, :] }");
+    sb_load(&s, "kernel k(a: f32[2, M, 3], b: f32[2, 3, 4], out c: f32[2, M, 4]) grid i: M by 2 { "
+                "c[:, i, :] = a[:, i, :] @ b[:, :, :] }");
     sb_kernel(&s, "k", "");
     sb_tensor(&s, "a", "2,3,3", count_up);
     sb_tensor(&s, "b", "2,3,4", count_up);
@@ -182,16 +187,19 @@ static void test_batched(void **state) {
 static void test_control(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k(n: i32, out y: i32[8]) {\n"
-                "  var a = 0, b = 1, steps = 0\n"
-                "  while a + b < 100 max 50 { (a, b) = (b, a + b); steps += 1 }\n"
-                "  var c = 0\n"
-                "  for i in 0 .. n { for j in 0 .. i { if (i + j) % 2 == 0 { c += j } else { c -= 1 } } }\n"
-                "  var t = zeros i32[8]\n"
-                "  if n > 3 { t = t + 5 } else { t = t - 1 }\n"
-                "  if 2 > 1 { t = t + 1 }\n"
-                "  y[0:8] = where(iota(8) == 0, a as i32, where(iota(8) == 1, steps as i32, where(iota(8) == 2, c as i32, t)))\n"
-                "}\n");
+    sb_load(
+        &s,
+        "kernel k(n: i32, out y: i32[8]) {\n"
+        "  var a = 0, b = 1, steps = 0\n"
+        "  while a + b < 100 max 50 { (a, b) = (b, a + b); steps += 1 }\n"
+        "  var c = 0\n"
+        "  for i in 0 .. n { for j in 0 .. i { if (i + j) % 2 == 0 { c += j } else { c -= 1 } } }\n"
+        "  var t = zeros i32[8]\n"
+        "  if n > 3 { t = t + 5 } else { t = t - 1 }\n"
+        "  if 2 > 1 { t = t + 1 }\n"
+        "  y[0:8] = where(iota(8) == 0, a as i32, where(iota(8) == 1, steps as i32, where(iota(8) "
+        "== 2, c as i32, t)))\n"
+        "}\n");
     sb_kernel(&s, "k", "");
     for (int n = 3; n < 6; n++) {
         int c = 0, a = 0, b = 1, steps = 0;
@@ -220,7 +228,8 @@ static void test_control(void **state) {
 static void test_atomics(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k(x: i32[N], inout h: i32[4], inout m: i32[2], out old: i32[N] init 0) grid i: N by 3 {\n"
+    sb_load(&s, "kernel k(x: i32[N], inout h: i32[4], inout m: i32[2], out old: i32[N] init 0) "
+                "grid i: N by 3 {\n"
                 "  atomic add(h[x[i] % 4], 1)\n"
                 "  atomic max(m[0], max(x[i]))\n"
                 "  atomic cas(m[1], 0, 7)\n"
@@ -243,14 +252,17 @@ static void test_atomics(void **state) {
 static void test_schedules(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k[T: f32 | f16](x: T[M, N], out y: T[M, N]) tune B = 8 in {8, 16}, C = 4 grid i: M by B, j: N by C { y[i, j] = x[i, j] }\n"
+    sb_load(&s, "kernel k[T: f32 | f16](x: T[M, N], out y: T[M, N]) tune B = 8 in {8, 16}, C = 4 "
+                "grid i: M by B, j: N by C { y[i, j] = x[i, j] }\n"
                 "schedule k for cpu { B = 16; pack = b }\n"
                 "schedule k for cpu when M <= 4 { B = 2 }\n"
                 "schedule k for cpu when N > 100 { C = 64 }\n"
                 "schedule k for nvidia >= sm90 { B = 32 }\n"
                 "schedule k[f16] for nvidia { C = 2 }\n");
-    const tg_target_query cpu = {"cpu", "x86-64-v3"}, sm80 = {"nvidia", "sm_80"}, sm90 = {"nvidia", "sm_90a"};
-    const tg_setting f32s[] = {{"T", "f32"}}, f16s[] = {{"T", "f16"}}, set[] = {{"T", "f32"}, {"B", "4"}};
+    const tg_target_query cpu = {"cpu", "x86-64-v3"}, sm80 = {"nvidia", "sm_80"},
+                          sm90 = {"nvidia", "sm_90a"};
+    const tg_setting f32s[] = {{"T", "f32"}}, f16s[] = {{"T", "f16"}},
+                     set[] = {{"T", "f32"}, {"B", "4"}};
     const tg_setting small[] = {{"T", "f32"}, {"M", "3"}, {"N", "7"}};
     tg_func *f;
     tg_variant *vs;
@@ -271,19 +283,25 @@ static void test_schedules(void **state) {
     assert_true(tg_dim_eval(vs[1].guard, syms) != 0);
     bool pack = false;
     for (int i = 0; i < vs[2].func->n_bindings; i++) {
-        pack = pack || (strcmp(vs[2].func->bindings[i].name, "schedule.pack") == 0 && strcmp(vs[2].func->bindings[i].value, "b") == 0);
+        pack = pack || (strcmp(vs[2].func->bindings[i].name, "schedule.pack") == 0 &&
+                        strcmp(vs[2].func->bindings[i].value, "b") == 0);
     }
     assert_true(pack);
-    assert_int_equal(tg_program_specialise(s.p, "k", f32s, 1, NULL, tg_module_make(&s.b.arena), &f), TG_OK);
+    assert_int_equal(tg_program_specialise(s.p, "k", f32s, 1, NULL, tg_module_make(&s.b.arena), &f),
+                     TG_OK);
     assert_int_equal(f->grid_by[0], 8);
-    assert_int_equal(tg_program_specialise(s.p, "k", small, 3, &cpu, tg_module_make(&s.b.arena), &f), TG_OK);
+    assert_int_equal(
+        tg_program_specialise(s.p, "k", small, 3, &cpu, tg_module_make(&s.b.arena), &f), TG_OK);
     assert_int_equal(f->grid_by[0], 2); /* one kernel for these extents: the guard holds */
-    assert_int_equal(tg_program_specialise(s.p, "k", f32s, 1, &sm80, tg_module_make(&s.b.arena), &f), TG_OK);
+    assert_int_equal(
+        tg_program_specialise(s.p, "k", f32s, 1, &sm80, tg_module_make(&s.b.arena), &f), TG_OK);
     assert_int_equal(f->grid_by[0], 8);
-    assert_int_equal(tg_program_specialise(s.p, "k", f16s, 1, &sm90, tg_module_make(&s.b.arena), &f), TG_OK);
+    assert_int_equal(
+        tg_program_specialise(s.p, "k", f16s, 1, &sm90, tg_module_make(&s.b.arena), &f), TG_OK);
     assert_int_equal(f->grid_by[0], 32);
     assert_int_equal(f->grid_by[1], 2);
-    assert_int_equal(tg_program_specialise(s.p, "k", set, 2, &cpu, tg_module_make(&s.b.arena), &f), TG_OK);
+    assert_int_equal(tg_program_specialise(s.p, "k", set, 2, &cpu, tg_module_make(&s.b.arena), &f),
+                     TG_OK);
     assert_int_equal(f->grid_by[0], 4); /* a setting wins */
     sb_done(&s);
 }
@@ -291,7 +309,8 @@ static void test_schedules(void **state) {
 static void test_extern(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "extern fn fast_norm(x: f32[N]) -> f32 for nvidia >= sm90 = \"vendor_norm\" { return sum(x * x) }\n"
+    sb_load(&s, "extern fn fast_norm(x: f32[N]) -> f32 for nvidia >= sm90 = \"vendor_norm\" { "
+                "return sum(x * x) }\n"
                 "kernel k(x: f32[4], out y: f32[4]) { y[:] = x[:] / fast_norm(x[:]) }\n");
     sb_kernel(&s, "k", "");
     sb_tensor(&s, "x", "4", count_up);
@@ -303,8 +322,9 @@ static void test_extern(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_batched),   cmocka_unit_test(test_control),
-        cmocka_unit_test(test_atomics), cmocka_unit_test(test_schedules), cmocka_unit_test(test_extern),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_batched),
+        cmocka_unit_test(test_control),   cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_schedules), cmocka_unit_test(test_extern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The language's guarantees, one by one, from source text: what must be accepted and compute the right
- * thing, and what must be refused with which diagnostic. wrong/check_*.tg holds the exact messages.
+ * The language's guarantees, one by one, from source text: what must be accepted and compute the
+ * right thing, and what must be refused with which diagnostic. wrong/check_*.tg holds the exact
+ * messages.
  */
 #include "tests/frontend/semabench.h"
 
@@ -15,18 +16,20 @@ static double ones(int64_t i) {
     return 1;
 }
 
-/* ---- 1. one source: a schedule changes nothing but speed ---------------------------------------- */
+/* ---- 1. one source: a schedule changes nothing but speed ----------------------------------------
+ */
 
 static void test_one_source(void **state) {
     (void)state;
-    static const char *const text =
-        "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N]) tune BM = 4, BN = 4, BK = 4 grid i: M by BM, j: N by BN {\n"
-        "  var acc = zeros f32[BM, BN]\n"
-        "  for k: K by BK { acc += a[i, k] @ b[k, j] }\n"
-        "  c[i, j] = acc\n"
-        "}\n"
-        "schedule k for cpu { BM = 3; BN = 7; BK = 5 }\n";
-    static const char *const settings[] = {"", "BM=1 BN=1 BK=1", "BM=61 BN=96 BK=9", "BM=3 BN=7 BK=5", "BM=64 BN=64 BK=64"};
+    static const char *const text = "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N]) tune "
+                                    "BM = 4, BN = 4, BK = 4 grid i: M by BM, j: N by BN {\n"
+                                    "  var acc = zeros f32[BM, BN]\n"
+                                    "  for k: K by BK { acc += a[i, k] @ b[k, j] }\n"
+                                    "  c[i, j] = acc\n"
+                                    "}\n"
+                                    "schedule k for cpu { BM = 3; BN = 7; BK = 5 }\n";
+    static const char *const settings[] = {"", "BM=1 BN=1 BK=1", "BM=61 BN=96 BK=9",
+                                           "BM=3 BN=7 BK=5", "BM=64 BN=64 BK=64"};
     for (size_t t = 0; t < TG_COUNT_OF(settings); t++) { /* 4: any extents of tiles */
         sb_program s;
         sb_load(&s, text);
@@ -46,7 +49,8 @@ static void test_one_source(void **state) {
     }
 }
 
-/* ---- 2. no access outside ------------------------------------------------------------------------- */
+/* ---- 2. no access outside
+ * ------------------------------------------------------------------------- */
 
 static double wild(int64_t i) {
     static const double p[] = {0, -1, 4, 2147483647, -2147483648.0, 3, 5, 1};
@@ -56,11 +60,12 @@ static double wild(int64_t i) {
 static void test_bounds(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k(x: f32[N], p: i32[M], at: i32, out y: f32[M] init 0, inout z: f32[N], out one: f32[2]) {\n"
+    sb_load(&s, "kernel k(x: f32[N], p: i32[M], at: i32, out y: f32[M] init 0, inout z: f32[N], "
+                "out one: f32[2]) {\n"
                 "  let i = span(0 .. M, 8), q = p[i]\n"
                 "  y[i] = x[q] else -7\n"
-                "  disjoint z[q] = 50.0\n"         /* writes outside are dropped */
-                "  one[0:1] = x[at]\n"             /* a lone scalar outside: 0 */
+                "  disjoint z[q] = 50.0\n" /* writes outside are dropped */
+                "  one[0:1] = x[at]\n"     /* a lone scalar outside: 0 */
                 "  one[1:2] = x[at] else -5.0\n"
                 "}\n");
     sb_kernel(&s, "k", "");
@@ -93,10 +98,12 @@ static double big(int64_t i) { return i == 0 ? 2147483647 : 1; }
 static void test_index_width(void **state) {
     (void)state;
     sb_program s;
-    sb_load(&s, "kernel k(x: f32[N], c: i32[2], m: i32, out y: f32[4]) {\n"
-                "  let base = c[0] + c[1] + 2147483647 + m * 2147483647\n" /* 2^33 - 2 or so: far outside */
-                "  y[0:4] = x[span(base .., 4)] else -1\n"
-                "}\n");
+    sb_load(
+        &s,
+        "kernel k(x: f32[N], c: i32[2], m: i32, out y: f32[4]) {\n"
+        "  let base = c[0] + c[1] + 2147483647 + m * 2147483647\n" /* 2^33 - 2 or so: far outside */
+        "  y[0:4] = x[span(base .., 4)] else -1\n"
+        "}\n");
     sb_kernel(&s, "k", "");
     sb_tensor(&s, "x", "8", up);
     sb_tensor(&s, "c", "2", big);
@@ -109,13 +116,15 @@ static void test_index_width(void **state) {
     sb_done(&s);
 }
 
-/* ---- 3. ragged axes mask themselves ------------------------------------------------------------------ */
+/* ---- 3. ragged axes mask themselves
+ * ------------------------------------------------------------------ */
 
 static void test_ragged(void **state) {
     (void)state;
     sb_program s;
     /* Packed requests: behind the tail of one lie the rows of the next, which must not join. */
-    sb_load(&s, "kernel k(x: f32[T, 4], cu: i32[B + 1] sorted in 0 .. T + 1, out total: f32[B, 4], out least: f32[B, 4], out gram: f32[B, 4, 4]) grid b: B {\n"
+    sb_load(&s, "kernel k(x: f32[T, 4], cu: i32[B + 1] sorted in 0 .. T + 1, out total: f32[B, 4], "
+                "out least: f32[B, 4], out gram: f32[B, 4, 4]) grid b: B {\n"
                 "  var t = zeros f32[4], m = full f32[4] = inf, g = zeros f32[4, 4]\n"
                 "  for j: cu[b] .. cu[b + 1] by 3 {\n"
                 "    let v = x[j, :]\n"
@@ -170,7 +179,8 @@ static void test_nan_beyond(void **state) {
     sb_scalar(&s, "n", 3);
     sb_tensor(&s, "c", "2,2", NULL);
     sb_run(&s);
-    assert_true(sb_get(&s, "c", 0) == 22 && sb_get(&s, "c", 1) == 28 && sb_get(&s, "c", 2) == 49 && sb_get(&s, "c", 3) == 64);
+    assert_true(sb_get(&s, "c", 0) == 22 && sb_get(&s, "c", 1) == 28 && sb_get(&s, "c", 2) == 49 &&
+                sb_get(&s, "c", 3) == 64);
     sb_done(&s);
 }
 
@@ -226,7 +236,8 @@ static void test_scalar_page(void **state) {
     sb_done(&s);
 }
 
-/* ---- 5. races: accepted by proof, or refused ----------------------------------------------------------- */
+/* ---- 5. races: accepted by proof, or refused
+ * ----------------------------------------------------------- */
 
 typedef struct verdict {
     const char *text;
@@ -240,70 +251,142 @@ static const verdict verdicts[] = {
     {HEAD "(x: f32[N], out y: f32[2 * N]) grid i: N by 4 { disjoint y[2 * i] = x[i] }", TG_D_COVER},
     {HEAD "(x: f32[N], out y: f32[2 * N] init 0) grid i: N by 4 { y[2 * i] = x[i] }", 0},
     {HEAD "(x: f32[N], out y: f32[N] init 0) grid i: N by 4 { y[i / 2] = x[i] }", TG_D_SCATTER},
-    {HEAD "(x: f32[N], out y: f32[N] init 0) grid i: N by 4 { y[N - 1 - i] = x[i] }", TG_D_RACE}, /* falls along i */
+    {HEAD "(x: f32[N], out y: f32[N] init 0) grid i: N by 4 { y[N - 1 - i] = x[i] }",
+     TG_D_RACE}, /* falls along i */
     {HEAD "(x: f32[B, N], out y: f32[B] init 0) grid b: B, i: N by 4 { y[b] = 0.0 }", TG_D_RACE},
-    {HEAD "(x: f32[B, N], inout y: f32[B]) grid b: B, i: N by 4 { atomic unordered add(y[b], sum(x[b, i])) }", 0},
-    {HEAD "(x: f32[B, N], inout y: f32[B]) grid b: B, i: N by 4 { atomic add(y[b], sum(x[b, i])) }", TG_D_FLOAT_ATOMIC},
-    {HEAD "(x: f32[B, 8], out y: f32[B, 8]) grid b: B { y[b, 0:3] = x[b, 0:3]; y[b, 3:8] = x[b, 3:8] }", 0},
-    {HEAD "(x: f32[B, 8], out y: f32[B, 8]) grid b: B { y[b, 0:3] = x[b, 0:3]; y[b, 4:8] = x[b, 4:8] }", TG_D_COVER},
-    {HEAD "(x: f32[G * 4], out y: f32[G * 4]) grid g: G { let i = span(g * 4 .. g * 4 + 4, 4); y[i] = x[i] }", 0},
-    {HEAD "(x: f32[4 * G], n: f32[G], out y: f32[4 * G]) grid g: G { let i = span(g * 4 .. g * 4 + 4, 4); y[i] = x[i] }", 0},
-    {HEAD "(x: f32[4 * G], n: f32[G], out y: f32[4 * G]) grid g: G { let i = span(g * 4 .. g * 4 + 5, 5); y[i] = x[i] else 0 }", TG_D_RACE},
+    {HEAD "(x: f32[B, N], inout y: f32[B]) grid b: B, i: N by 4 { atomic unordered add(y[b], "
+          "sum(x[b, i])) }",
+     0},
+    {HEAD "(x: f32[B, N], inout y: f32[B]) grid b: B, i: N by 4 { atomic add(y[b], sum(x[b, i])) }",
+     TG_D_FLOAT_ATOMIC},
+    {HEAD
+     "(x: f32[B, 8], out y: f32[B, 8]) grid b: B { y[b, 0:3] = x[b, 0:3]; y[b, 3:8] = x[b, 3:8] }",
+     0},
+    {HEAD
+     "(x: f32[B, 8], out y: f32[B, 8]) grid b: B { y[b, 0:3] = x[b, 0:3]; y[b, 4:8] = x[b, 4:8] }",
+     TG_D_COVER},
+    {HEAD "(x: f32[G * 4], out y: f32[G * 4]) grid g: G { let i = span(g * 4 .. g * 4 + 4, 4); "
+          "y[i] = x[i] }",
+     0},
+    {HEAD "(x: f32[4 * G], n: f32[G], out y: f32[4 * G]) grid g: G { let i = span(g * 4 .. g * 4 + "
+          "4, 4); y[i] = x[i] }",
+     0},
+    {HEAD "(x: f32[4 * G], n: f32[G], out y: f32[4 * G]) grid g: G { let i = span(g * 4 .. g * 4 + "
+          "5, 5); y[i] = x[i] else 0 }",
+     TG_D_RACE},
     {HEAD "(x: f32[N, N], out y: f32[N, N]) grid i: N by 4 { y[i, i] = x[i, i] }", TG_D_COVER},
     /* facts */
-    {HEAD "(x: f32[T], cu: i32[B + 1] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + 1] by 8 { y[j] = x[j] } }", 0},
-    {HEAD "(x: f32[T], cu: i32[B + 1], out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + 1] by 8 { y[j] = x[j] } }", TG_D_RACE},
-    {HEAD "(x: f32[T], cu: i32[B + 1] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + 1] + 1 by 8 { y[j] = x[j] } }", TG_D_RACE},
-    {HEAD "(x: f32[T], cu: i32[B] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + 1] by 8 { y[j] = x[j] } }", TG_D_RACE}, /* cu[B] is outside: 0 */
-    {HEAD "(x: f32[N], p: i32[N] unique, out y: f32[M] init 0) grid i: N by 8 { y[p[i]] = x[i] }", 0},
+    {HEAD "(x: f32[T], cu: i32[B + 1] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. "
+          "cu[b + 1] by 8 { y[j] = x[j] } }",
+     0},
+    {HEAD "(x: f32[T], cu: i32[B + 1], out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + 1] "
+          "by 8 { y[j] = x[j] } }",
+     TG_D_RACE},
+    {HEAD "(x: f32[T], cu: i32[B + 1] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. "
+          "cu[b + 1] + 1 by 8 { y[j] = x[j] } }",
+     TG_D_RACE},
+    {HEAD "(x: f32[T], cu: i32[B] sorted, out y: f32[T] init 0) grid b: B { for j: cu[b] .. cu[b + "
+          "1] by 8 { y[j] = x[j] } }",
+     TG_D_RACE}, /* cu[B] is outside: 0 */
+    {HEAD "(x: f32[N], p: i32[N] unique, out y: f32[M] init 0) grid i: N by 8 { y[p[i]] = x[i] }",
+     0},
     {HEAD "(x: f32[N], p: i32[N] unique, out y: f32[M] init 0) grid i: N { y[p[i]] = x[i] }", 0},
-    {HEAD "(x: f32[N], p: i32[K] unique, out y: f32[M] init 0) grid i: N { y[p[i]] = x[i] }", TG_D_RACE}, /* p outside gives 0 twice */
-    {HEAD "(x: f32[N], p: i32[N] sorted, out y: f32[M] init 0) grid i: N { y[p[i]] = x[i] }", TG_D_RACE},
-    {HEAD "(x: f32[N], p: i32[N], out y: f32[M] init 0) grid i: N by 8 { disjoint y[p[i]] = x[i] }", 0},
+    {HEAD "(x: f32[N], p: i32[K] unique, out y: f32[M] init 0) grid i: N { y[p[i]] = x[i] }",
+     TG_D_RACE}, /* p outside gives 0 twice */
+    {HEAD "(x: f32[N], p: i32[N] sorted, out y: f32[M] init 0) grid i: N { y[p[i]] = x[i] }",
+     TG_D_RACE},
+    {HEAD "(x: f32[N], p: i32[N], out y: f32[M] init 0) grid i: N by 8 { disjoint y[p[i]] = x[i] }",
+     0},
     /* reads of what others write */
     {HEAD "(inout y: f32[N]) grid i: N by 8 { y[i] = y[i] + 1 }", 0},
     {HEAD "(inout y: f32[N]) grid i: N by 8 { y[i] = y[i + 1] else 0 }", TG_D_RACE},
-    {HEAD "(inout y: f32[2, N]) grid i: N by 8 { y[0, i] = y[1, i + 1] else 0 }", 0}, /* rows never meet */
-    {HEAD "(inout y: f32[N], out s: f32[M]) grid i: N by 8, j: M { y[i] = 1.0; s[j] = 0.0 }", TG_D_RACE},
+    {HEAD "(inout y: f32[2, N]) grid i: N by 8 { y[0, i] = y[1, i + 1] else 0 }",
+     0}, /* rows never meet */
+    {HEAD "(inout y: f32[N], out s: f32[M]) grid i: N by 8, j: M { y[i] = 1.0; s[j] = 0.0 }",
+     TG_D_RACE},
     {HEAD "(x: f32[N] alias, inout y: f32[N] alias) grid i: N by 8 { y[i] = x[i] }", 0},
-    {HEAD "(x: f32[N] alias, inout y: f32[N] alias) grid i: N by 8 { y[i] = x[i + 1] else 0 }", TG_D_RACE},
+    {HEAD "(x: f32[N] alias, inout y: f32[N] alias) grid i: N by 8 { y[i] = x[i + 1] else 0 }",
+     TG_D_RACE},
     /* cover */
-    {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } }", TG_D_COVER},
-    {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } else { y[i] = 0.0 } }", 0},
-    {HEAD "(x: f32[M, N], out y: f32[M, N]) grid i: M by 8 { for j: N by 8 { y[i, j] = x[i, j] } }", 0},
-    {HEAD "(x: f32[M, N], out y: f32[M]) grid i: M by 8 { for j: N by 8 { y[i] = 0.0 } }", TG_D_COVER},
+    {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } }",
+     TG_D_COVER},
+    {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } else { "
+          "y[i] = 0.0 } }",
+     0},
+    {HEAD "(x: f32[M, N], out y: f32[M, N]) grid i: M by 8 { for j: N by 8 { y[i, j] = x[i, j] } }",
+     0},
+    {HEAD "(x: f32[M, N], out y: f32[M]) grid i: M by 8 { for j: N by 8 { y[i] = 0.0 } }",
+     TG_D_COVER},
     {HEAD "(x: f32[M, N], out y: f32[M]) grid i: M by 8 { for j in 0 .. 3 { y[i] = 0.0 } }", 0},
-    {HEAD "(x: f32[M, N], out y: f32[M, N]) grid i: M by 8, j: N by 4 { y[i, j] = x[i, j] if x[i, j] > 0 }", TG_D_COVER},
+    {HEAD "(x: f32[M, N], out y: f32[M, N]) grid i: M by 8, j: N by 4 { y[i, j] = x[i, j] if x[i, "
+          "j] > 0 }",
+     TG_D_COVER},
     /* 3. presence is decided by the documented procedure */
-    {HEAD "(x: f32[M], y: f32[N], out z: f32[M]) require M <= N grid i: M by 8 { z[i] = x[i] + y[i] }", 0},
-    {HEAD "(x: f32[M], y: f32[N], out z: f32[M]) grid i: M by 8 { z[i] = x[i] + y[i] }", TG_D_MAYBE_ABSENT},
-    {HEAD "(x: f32[M], s: f32[cdiv(M, 32)], out z: f32[M]) grid i: M by 8 { z[i] = x[i] * s[i / 32] }", 0},
-    {HEAD "(x: f32[M], s: f32[M / 32], out z: f32[M]) grid i: M by 8 { z[i] = x[i] * s[i / 32] }", TG_D_MAYBE_ABSENT},
-    {HEAD "(q: f32[H, 4], k: f32[G, 4], out z: f32[H, 4]) require H % G == 0 grid h: H { z[h, :] = q[h, :] + k[h / (H / G), :] }", 0},
-    {HEAD "(q: f32[H, 4], k: f32[G, 4], out z: f32[H, 4]) grid h: H { z[h, :] = q[h, :] + k[h / (H / G), :] }", TG_D_MAYBE_ABSENT},
+    {HEAD
+     "(x: f32[M], y: f32[N], out z: f32[M]) require M <= N grid i: M by 8 { z[i] = x[i] + y[i] }",
+     0},
+    {HEAD "(x: f32[M], y: f32[N], out z: f32[M]) grid i: M by 8 { z[i] = x[i] + y[i] }",
+     TG_D_MAYBE_ABSENT},
+    {HEAD
+     "(x: f32[M], s: f32[cdiv(M, 32)], out z: f32[M]) grid i: M by 8 { z[i] = x[i] * s[i / 32] }",
+     0},
+    {HEAD "(x: f32[M], s: f32[M / 32], out z: f32[M]) grid i: M by 8 { z[i] = x[i] * s[i / 32] }",
+     TG_D_MAYBE_ABSENT},
+    {HEAD "(q: f32[H, 4], k: f32[G, 4], out z: f32[H, 4]) require H % G == 0 grid h: H { z[h, :] = "
+          "q[h, :] + k[h / (H / G), :] }",
+     0},
+    {HEAD "(q: f32[H, 4], k: f32[G, 4], out z: f32[H, 4]) grid h: H { z[h, :] = q[h, :] + k[h / (H "
+          "/ G), :] }",
+     TG_D_MAYBE_ABSENT},
     {HEAD "(x: f32[V], p: i32[N] in 0 .. V, out z: f32[N]) grid i: N by 8 { z[i] = x[p[i]] }", 0},
-    {HEAD "(x: f32[V], p: i32[N], out z: f32[N]) grid i: N by 8 { z[i] = x[p[i]] if exists(x[p[i]]) }", TG_D_COVER},
-    {HEAD "(x: f32[V], p: i32[N], out z: f32[N] init 0) grid i: N by 8 { z[i] = x[p[i]] if exists(x[p[i]]) }", 0},
+    {HEAD
+     "(x: f32[V], p: i32[N], out z: f32[N]) grid i: N by 8 { z[i] = x[p[i]] if exists(x[p[i]]) }",
+     TG_D_COVER},
+    {HEAD "(x: f32[V], p: i32[N], out z: f32[N] init 0) grid i: N by 8 { z[i] = x[p[i]] if "
+          "exists(x[p[i]]) }",
+     0},
     {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { z[:] = x[r, :] }", TG_D_MAYBE_ABSENT},
     {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { assume (r >= 0) & (r < V); z[:] = x[r, :] }", 0},
-    {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { if (r >= 0) & (r < V) { z[:] = x[r, :] } else { z[:] = 0.0 } }", 0},
-    {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { if r >= V { z[:] = 0.0 } else { z[:] = x[max(r, 0), :] } }", TG_D_MAYBE_ABSENT}, /* V may be 0 */
-    {HEAD "(x: f32[N], out z: f32[1]) { var m = full f32[8] = -inf; for j: N by 8 { m = max(m, x[j]) }; z[0:1] = max(m) }", TG_D_LOOP_PRESENCE},
-    {HEAD "(x: f32[N], out z: f32[1]) { var m = full f32[8] = -inf; for j: N by 8 { m = max(m, x[j] else -inf) }; z[0:1] = max(m) }", 0},
+    {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { if (r >= 0) & (r < V) { z[:] = x[r, :] } else { "
+          "z[:] = 0.0 } }",
+     0},
+    {HEAD "(x: f32[V, 4], r: i32, out z: f32[4]) { if r >= V { z[:] = 0.0 } else { z[:] = x[max(r, "
+          "0), :] } }",
+     TG_D_MAYBE_ABSENT}, /* V may be 0 */
+    {HEAD "(x: f32[N], out z: f32[1]) { var m = full f32[8] = -inf; for j: N by 8 { m = max(m, "
+          "x[j]) }; z[0:1] = max(m) }",
+     TG_D_LOOP_PRESENCE},
+    {HEAD "(x: f32[N], out z: f32[1]) { var m = full f32[8] = -inf; for j: N by 8 { m = max(m, "
+          "x[j] else -inf) }; z[0:1] = max(m) }",
+     0},
     /* R3 */
-    {HEAD "(x: f32[N], y: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[i] + y[j] }", TG_D_ALIGNMENT},
-    {HEAD "(x: f32[N], y: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[i][:, _] + y[j][_, :] }", 0},
-    {HEAD "(x: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = where(i <= j, 1.0, 0.0) }", TG_D_ALIGNMENT},
-    {HEAD "(x: f32[N, N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[j, i] }", TG_D_ALIGNMENT},
-    {HEAD "(x: f32[M, N], y: f32[N], out z: f32[M, N]) grid i: M by 8, j: N by 8 { z[i, j] = x[i, j] + y[j] }", TG_D_SHAPE},
+    {HEAD
+     "(x: f32[N], y: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[i] + y[j] }",
+     TG_D_ALIGNMENT},
+    {HEAD "(x: f32[N], y: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[i][:, "
+          "_] + y[j][_, :] }",
+     0},
+    {HEAD "(x: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = where(i <= j, 1.0, "
+          "0.0) }",
+     TG_D_ALIGNMENT},
+    {HEAD "(x: f32[N, N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[j, i] }",
+     TG_D_ALIGNMENT},
+    {HEAD "(x: f32[M, N], y: f32[N], out z: f32[M, N]) grid i: M by 8, j: N by 8 { z[i, j] = x[i, "
+          "j] + y[j] }",
+     TG_D_SHAPE},
     /* 7. numerics */
     {HEAD "(x: f32[N], out z: f16[N]) grid i: N by 8 { z[i] = x[i] }", TG_D_TYPE_MISMATCH},
     {HEAD "(x: f16[N], out z: f32[N]) grid i: N by 8 { z[i] = x[i] * x[i] }", 0},
     {HEAD "(x: f16[N], out z: f16[N]) grid i: N by 8 { z[i] = x[i] * x[i] }", TG_D_TYPE_MISMATCH},
-    {HEAD "(x: f16[N], out z: f16[N]) grid i: N by 8 { z[i] = max(-x[i], x[i]) }", 0}, /* movement keeps the type */
-    {HEAD "(x: f32[N], y: f64[N], out z: f64[N]) grid i: N by 8 { z[i] = x[i] * y[i] }", TG_D_TYPE_MISMATCH},
-    {HEAD "(x: f32[N], y: i32[N], out z: f32[N]) grid i: N by 8 { z[i] = x[i] * y[i] }", TG_D_TYPE_MISMATCH},
-    {HEAD "(x: f32[2, N], y: bf16[N, 2], out z: f32[2, 2]) { var a = zeros f32[2, 2]; for k: N by 8 { a += x[:, k] @ y[k, :] }; z[:, :] = a }", TG_D_TYPE_MISMATCH},
+    {HEAD "(x: f16[N], out z: f16[N]) grid i: N by 8 { z[i] = max(-x[i], x[i]) }",
+     0}, /* movement keeps the type */
+    {HEAD "(x: f32[N], y: f64[N], out z: f64[N]) grid i: N by 8 { z[i] = x[i] * y[i] }",
+     TG_D_TYPE_MISMATCH},
+    {HEAD "(x: f32[N], y: i32[N], out z: f32[N]) grid i: N by 8 { z[i] = x[i] * y[i] }",
+     TG_D_TYPE_MISMATCH},
+    {HEAD "(x: f32[2, N], y: bf16[N, 2], out z: f32[2, 2]) { var a = zeros f32[2, 2]; for k: N by "
+          "8 { a += x[:, k] @ y[k, :] }; z[:, :] = a }",
+     TG_D_TYPE_MISMATCH},
 };
 
 static void test_verdicts(void **state) {
@@ -313,9 +396,12 @@ static void test_verdicts(void **state) {
         sb_program s;
         sb_load(&s, verdicts[i].text);
         tg_status st = tg_program_check(s.p);
-        bool right = verdicts[i].id == 0 ? st == TG_OK : st == TG_E_SOURCE && bench_told(&s.b, (tg_diag_id)verdicts[i].id);
+        bool right = verdicts[i].id == 0
+                         ? st == TG_OK
+                         : st == TG_E_SOURCE && bench_told(&s.b, (tg_diag_id)verdicts[i].id);
         if (!right) {
-            print_message("%s\n  should be %s E%04d\n", verdicts[i].text, verdicts[i].id == 0 ? "accepted" : "refused with", verdicts[i].id);
+            print_message("%s\n  should be %s E%04d\n", verdicts[i].text,
+                          verdicts[i].id == 0 ? "accepted" : "refused with", verdicts[i].id);
             bench_print_diags(&s.b);
             bad++;
         }
@@ -397,10 +483,12 @@ static void test_empty(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_source), cmocka_unit_test(test_bounds),      cmocka_unit_test(test_index_width),
-        cmocka_unit_test(test_ragged),     cmocka_unit_test(test_nan_beyond),  cmocka_unit_test(test_where),
-        cmocka_unit_test(test_scalar_page), cmocka_unit_test(test_verdicts),   cmocka_unit_test(test_broken_promise),
-        cmocka_unit_test(test_order),      cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_one_source),     cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_index_width),    cmocka_unit_test(test_ragged),
+        cmocka_unit_test(test_nan_beyond),     cmocka_unit_test(test_where),
+        cmocka_unit_test(test_scalar_page),    cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_broken_promise), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

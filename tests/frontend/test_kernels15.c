@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fifteen kernels of the language's outline, from source to numbers: each file of tests/kernels15
- * is checked as a whole, then its kernels run in the interpreter on small ragged cases against plain C.
+ * The fifteen kernels of the language's outline, from source to numbers: each file of
+ * tests/kernels15 is checked as a whole, then its kernels run in the interpreter on small ragged
+ * cases against plain C.
  */
 #include "tests/frontend/semabench.h"
 
@@ -32,9 +33,12 @@ static double pow2(int64_t i) { return ldexp(1, (int)(mix(i + 31) % 3) - 1); }
 static double unit(int64_t i) { return (double)(mix(i + 5) % 1000) / 500 - 1; }
 static double unit2(int64_t i) { return (double)(mix(i + 7777) % 1000) / 500 - 1; }
 static double positive(int64_t i) { return (double)(mix(i + 99) % 100) / 50 + 0.5; }
-static double bf16_of(double v) { return tg_float_decode(TG_DT_BF16, tg_float_encode(TG_DT_BF16, v, TG_ROUND_RNE, false)); }
+static double bf16_of(double v) {
+    return tg_float_decode(TG_DT_BF16, tg_float_encode(TG_DT_BF16, v, TG_ROUND_RNE, false));
+}
 
-/* ---- (a), (b): products with scales; small integers and powers of two are exact --------------- */
+/* ---- (a), (b): products with scales; small integers and powers of two are exact ---------------
+ */
 
 static void test_a(void **state) {
     (void)state;
@@ -51,7 +55,8 @@ static void test_a(void **state) {
         for (int64_t j = 0; j < 130; j++) {
             double want = 0;
             for (int64_t k = 0; k < 200; k++) {
-                want += small_int(i * 200 + k) * other_int(j * 200 + k) * pow2(i * 2 + k / 128) * pow2(j / 128 * 2 + k / 128);
+                want += small_int(i * 200 + k) * other_int(j * 200 + k) * pow2(i * 2 + k / 128) *
+                        pow2(j / 128 * 2 + k / 128);
             }
             close_to(sb_get(&s, "c", i * 130 + j), want, 0, "c", i * 130 + j);
         }
@@ -84,7 +89,8 @@ static void test_b(void **state) {
             double want = 0;
             int64_t g = (int64_t)expert(i);
             for (int64_t k = 0; k < 64 && g >= 0 && i < 20; k++) {
-                want += small_int(i * 64 + k) * pow2(i) * f4_values((g * 5 + j) * 64 + k) * pow2((g * 5 + j) * 2 + k / 32);
+                want += small_int(i * 64 + k) * pow2(i) * f4_values((g * 5 + j) * 64 + k) *
+                        pow2((g * 5 + j) * 2 + k / 32);
             }
             close_to(sb_get(&s, "d", i * 5 + j), bf16_of(want), 0, "d", i * 5 + j);
         }
@@ -92,10 +98,13 @@ static void test_b(void **state) {
     sb_done(&s);
 }
 
-/* ---- attention --------------------------------------------------------------------------------- */
+/* ---- attention ---------------------------------------------------------------------------------
+ */
 
-/* One softmax row in double: logits x[n] (natural units), values v[n * e + c]; NaN logit: no key. */
-static void softmax_row(int n, const double *x, int e, const double *v, double sink, double *out, double *lse) {
+/* One softmax row in double: logits x[n] (natural units), values v[n * e + c]; NaN logit: no key.
+ */
+static void softmax_row(int n, const double *x, int e, const double *v, double sink, double *out,
+                        double *lse) {
     double top = -INFINITY, l = 0;
     for (int j = 0; j < n; j++) {
         top = !isnan(x[j]) && x[j] > top ? x[j] : top;
@@ -143,7 +152,8 @@ static void test_c(void **state) {
             for (int j = 0; j < sk; j++) {
                 x[j] = 0;
                 for (int d = 0; d < D; d++) {
-                    x[j] += unit((i * H + h) * D + d) * unit2(((k0 + j) * HK + h / 2) * D + d) * 0.5;
+                    x[j] +=
+                        unit((i * H + h) * D + d) * unit2(((k0 + j) * HK + h / 2) * D + d) * 0.5;
                 }
                 x[j] = j <= i - q0 + sk - sq ? x[j] : NAN;
                 for (int c = 0; c < E; c++) {
@@ -178,7 +188,8 @@ static double table(int64_t i) {
     return t[i];
 }
 static int work_byte(int64_t i) {
-    /* req0 req1 lo hi slot: both requests, 100 tokens of the first, 70 of the second via one item each */
+    /* req0 req1 lo hi slot: both requests, 100 tokens of the first, 70 of the second via one item
+     * each */
     static const int w[2][5] = {{0, 0, 0, 100, 0}, {1, 1, 0, 70, 1}};
     return i % 4 == 0 ? w[i / 20][i % 20 / 4] : 0;
 }
@@ -208,8 +219,11 @@ static void test_d(void **state) {
                 const unsigned char *row = c + ((page < 0 ? 0 : page) * 64 + j % 64) * 656;
                 x[j] = 0;
                 for (int d = 0; d < 576; d++) {
-                    double k = d < 512 ? bf16_of(tg_float_decode(TG_DT_F8E4M3, row[d]) * 0.5)
-                                       : tg_float_decode(TG_DT_BF16, (uint64_t)row[528 + (d - 512) * 2] | (uint64_t)row[529 + (d - 512) * 2] << 8);
+                    double k = d < 512
+                                   ? bf16_of(tg_float_decode(TG_DT_F8E4M3, row[d]) * 0.5)
+                                   : tg_float_decode(TG_DT_BF16,
+                                                     (uint64_t)row[528 + (d - 512) * 2] |
+                                                         (uint64_t)row[529 + (d - 512) * 2] << 8);
                     x[j] += bf16_of(unit((r * H + h) * 576 + d)) * k * 0.01;
                     if (d < 512) {
                         v[j * 512 + d] = k;
@@ -254,7 +268,8 @@ static void test_d_combine(void **state) {
     sb_done(&s);
 }
 
-/* ---- (e) pages ------------------------------------------------------------------------------------ */
+/* ---- (e) pages
+ * ------------------------------------------------------------------------------------ */
 
 static int page_byte(int64_t i) {
     enum { PAGE = 2304 }; /* 4 rows of 576, 32 scales, up to a multiple of 576: 2336 -> 2880 */
@@ -288,8 +303,11 @@ static void test_e(void **state) {
             double want = 0;
             if (at >= 0 && at < 12) {
                 const unsigned char *page = kv + at / 4 * 2880, *row = page + at % 4 * 576;
-                want = d < 448 ? tg_float_decode(TG_DT_F8E4M3, row[d]) * ldexp(1, page[2304 + at % 4 * 8 + d / 64] - 127)
-                               : tg_float_decode(TG_DT_BF16, (uint64_t)row[448 + (d - 448) * 2] | (uint64_t)row[449 + (d - 448) * 2] << 8);
+                want = d < 448 ? tg_float_decode(TG_DT_F8E4M3, row[d]) *
+                                     ldexp(1, page[2304 + at % 4 * 8 + d / 64] - 127)
+                               : tg_float_decode(TG_DT_BF16,
+                                                 (uint64_t)row[448 + (d - 448) * 2] |
+                                                     (uint64_t)row[449 + (d - 448) * 2] << 8);
             }
             close_to(sb_get(&s, "y", r * 512 + d), want, 0, "y", r * 512 + d);
         }
@@ -297,7 +315,8 @@ static void test_e(void **state) {
     sb_done(&s);
 }
 
-/* ---- (f) selection ---------------------------------------------------------------------------------- */
+/* ---- (f) selection
+ * ---------------------------------------------------------------------------------- */
 
 static double lows(int64_t i) { return (double)(i % 3); }
 static double highs(int64_t i) { return (double)(i + 4); }
@@ -369,7 +388,8 @@ static void test_f_topk(void **state) {
     sb_done(&s);
 }
 
-/* ---- (g) two scopes -------------------------------------------------------------------------------- */
+/* ---- (g) two scopes
+ * -------------------------------------------------------------------------------- */
 
 static double chosen(int64_t i) { return (double)(mix(i) % 9) - 1; } /* -1 .. 7, 7 is outside */
 
@@ -415,7 +435,8 @@ static void test_g(void **state) {
     sb_done(&s);
 }
 
-/* ---- (h) compressor ---------------------------------------------------------------------------------- */
+/* ---- (h) compressor
+ * ---------------------------------------------------------------------------------- */
 
 static double slots(int64_t i) { return i == 0 ? 2 : 0; }
 
@@ -455,10 +476,12 @@ static void test_h(void **state) {
             ss += e[d] * e[d];
         }
         for (int d = 0; d < D; d++) {
-            close_to(sb_get(&s, "y", b * D + d), e[d] / sqrt(ss / D + 1e-6) * positive(d), 1e-5, "y", d);
+            close_to(sb_get(&s, "y", b * D + d), e[d] / sqrt(ss / D + 1e-6) * positive(d), 1e-5,
+                     "y", d);
         }
         for (int i = 0; i < 48; i++) { /* the first half now holds the second */
-            double want = i / 12 < MM ? st[i / 12 + MM][i / 6 % 2][i % 6] : st[i / 12][i / 6 % 2][i % 6];
+            double want =
+                i / 12 < MM ? st[i / 12 + MM][i / 6 % 2][i % 6] : st[i / 12][i / 6 % 2][i % 6];
             close_to(sb_get(&s, "st", slot * 48 + i), (float)want, 1e-7, "st", i);
         }
     }
@@ -468,7 +491,8 @@ static void test_h(void **state) {
     sb_done(&s);
 }
 
-/* ---- (i) experts ---------------------------------------------------------------------------------------- */
+/* ---- (i) experts
+ * ---------------------------------------------------------------------------------------- */
 
 static double gate_score(int64_t i) { return (double)(mix(i) % 4096) / 4096; }
 static double gate_bias(int64_t i) { return (double)(mix(i + 50) % 64) / 512; }
@@ -521,7 +545,8 @@ static void test_i_gate(void **state) {
         }
         for (int k = 0; k < 8; k++) {
             assert_int_equal((int)sb_get(&s, "ids", t * 8 + k), ids[k]);
-            close_to(sb_get(&s, "wts", t * 8 + k), gate_score(t * 256 + ids[k]) / total * 2.5, 1e-6, "wts", k);
+            close_to(sb_get(&s, "wts", t * 8 + k), gate_score(t * 256 + ids[k]) / total * 2.5, 1e-6,
+                     "wts", k);
         }
     }
     sb_done(&s);
@@ -639,7 +664,8 @@ static void test_i_op(void **state) {
     sb_done(&s);
 }
 
-/* ---- (j) hyper-connections --------------------------------------------------------------------------- */
+/* ---- (j) hyper-connections
+ * --------------------------------------------------------------------------- */
 
 static void test_j(void **state) {
     (void)state;
@@ -711,7 +737,8 @@ static void test_j(void **state) {
     sb_done(&s);
 }
 
-/* ---- (k) hashes ------------------------------------------------------------------------------------------ */
+/* ---- (k) hashes
+ * ------------------------------------------------------------------------------------------ */
 
 static double hash_tok(int64_t i) { return (double)(mix(i) % 11); }
 static double is_dead(int64_t i) { return i == 4; }
@@ -742,7 +769,8 @@ static void test_k(void **state) {
             ok = ok && (int)hash_pos(t) >= n && t - n >= 0 && is_dead(t - n) == 0;
             p ^= (ok ? (int64_t)hash_map((int64_t)hash_tok(t - n)) : 0) * (int64_t)hash_mul(n);
             for (int h = 0; h < 8 && n > 0; h++) {
-                int64_t want = p % (int64_t)hash_prime((n - 1) * 8 + h) + (int64_t)hash_off((n - 1) * 8 + h);
+                int64_t want =
+                    p % (int64_t)hash_prime((n - 1) * 8 + h) + (int64_t)hash_off((n - 1) * 8 + h);
                 assert_int_equal((int64_t)sb_get(&s, "hash", t * 16 + (n - 1) * 8 + h), want);
             }
         }
@@ -750,7 +778,9 @@ static void test_k(void **state) {
     sb_done(&s);
 }
 
-static int engram_byte(int64_t i) { return i % 264 < 256 ? (int)(mix(i) & 0x77) : 125 + (int)(mix(i) % 5); }
+static int engram_byte(int64_t i) {
+    return i % 264 < 256 ? (int)(mix(i) & 0x77) : 125 + (int)(mix(i) % 5);
+}
 static double engram_id(int64_t i) { return (double)(mix(i) % 7) - 1; }
 
 static void test_k_gather(void **state) {
@@ -765,13 +795,16 @@ static void test_k_gather(void **state) {
     const unsigned char *rows = sb_raw(&s, "rows");
     for (int64_t i = 0; i < 6 * 256; i++) {
         int64_t r = (int64_t)engram_id(i / 256), d = i % 256;
-        double want = r < 0 || r > 4 ? 0 : tg_float_decode(TG_DT_F8E4M3, rows[r * 264 + d]) * ldexp(1, rows[r * 264 + 256 + d / 32] - 127);
+        double want = r < 0 || r > 4 ? 0
+                                     : tg_float_decode(TG_DT_F8E4M3, rows[r * 264 + d]) *
+                                           ldexp(1, rows[r * 264 + 256 + d / 32] - 127);
         close_to(sb_get(&s, "y", i), bf16_of(want), 0, "y", i);
     }
     sb_done(&s);
 }
 
-/* ---- (l), (m): bit-exact quantisation, fused norm --------------------------------------------------------- */
+/* ---- (l), (m): bit-exact quantisation, fused norm
+ * --------------------------------------------------------- */
 
 static double wide(int64_t i) { return unit(i) * ldexp(1, (int)(mix(i / 128) % 13) - 6); }
 
@@ -798,7 +831,8 @@ static void test_l(void **state) {
             memcpy(&scale, &inv, 4);
             assert_int_equal((int)sb_get(&s, "sf", t * 3 + g), (int)e);
             for (int k = g * 128; k < g * 128 + 128 && k < 300; k++) {
-                uint64_t want = tg_float_encode(TG_DT_F8E4M3, (float)bf16_of(wide(t * 300 + k)) * scale, TG_ROUND_RNE, true);
+                uint64_t want = tg_float_encode(
+                    TG_DT_F8E4M3, (float)bf16_of(wide(t * 300 + k)) * scale, TG_ROUND_RNE, true);
                 assert_int_equal(sb_raw(&s, "q")[t * 300 + k], (int)want);
             }
         }
@@ -825,17 +859,21 @@ static void test_m(void **state) {
             close_to(sb_get(&s, "res", t * 10 + d), bf16_of(r[d]), 0, "res", d);
         }
         for (int d = 0; d < 10; d++) {
-            close_to(sb_get(&s, "y", t * 10 + d), r[d] / sqrt(ss / 10 + 1e-6) * positive(d), 4e-3, "y", d);
+            close_to(sb_get(&s, "y", t * 10 + d), r[d] / sqrt(ss / 10 + 1e-6) * positive(d), 4e-3,
+                     "y", d);
         }
     }
     sb_done(&s);
 }
 
-/* ---- (n), (o) ------------------------------------------------------------------------------------------------ */
+/* ---- (n), (o)
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static double row_ptr(int64_t i) {
     static const double p[] = {0, 2, 2, 3, 3, 4, 4};
-    /* two heads of three rows: {0,2,2,3} and {3,4,4,4} are not contiguous per head, so spell them */
+    /* two heads of three rows: {0,2,2,3} and {3,4,4,4} are not contiguous per head, so spell them
+     */
     static const double q[] = {0, 2, 2, 3, 3, 4, 4, 4};
     (void)p;
     return q[i];
@@ -869,7 +907,8 @@ static void test_n(void **state) {
                     int key = (int)blocks(b) * C + j;
                     x[n] = key < L ? 0 : NAN;
                     for (int d = 0; d < D; d++) {
-                        x[n] += key < L ? unit((row * C + c) * D + d) * unit2(key * D + d) * 0.9 : 0;
+                        x[n] +=
+                            key < L ? unit((row * C + c) * D + d) * unit2(key * D + d) * 0.9 : 0;
                         v[n * D + d] = key < L ? unit(key * D + d) : 0;
                     }
                     n++;
@@ -922,13 +961,27 @@ static void test_o(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a),        cmocka_unit_test(test_b),        cmocka_unit_test(test_c),
-        cmocka_unit_test(test_d),        cmocka_unit_test(test_d_combine), cmocka_unit_test(test_e),
-        cmocka_unit_test(test_f_indexer), cmocka_unit_test(test_f_topk),  cmocka_unit_test(test_g),
-        cmocka_unit_test(test_h),        cmocka_unit_test(test_i_gate),   cmocka_unit_test(test_i_align),
-        cmocka_unit_test(test_i_expand_reduce), cmocka_unit_test(test_i_op), cmocka_unit_test(test_j),
-        cmocka_unit_test(test_k),        cmocka_unit_test(test_k_gather), cmocka_unit_test(test_l),
-        cmocka_unit_test(test_m),        cmocka_unit_test(test_n),        cmocka_unit_test(test_o),
+        cmocka_unit_test(test_a),
+        cmocka_unit_test(test_b),
+        cmocka_unit_test(test_c),
+        cmocka_unit_test(test_d),
+        cmocka_unit_test(test_d_combine),
+        cmocka_unit_test(test_e),
+        cmocka_unit_test(test_f_indexer),
+        cmocka_unit_test(test_f_topk),
+        cmocka_unit_test(test_g),
+        cmocka_unit_test(test_h),
+        cmocka_unit_test(test_i_gate),
+        cmocka_unit_test(test_i_align),
+        cmocka_unit_test(test_i_expand_reduce),
+        cmocka_unit_test(test_i_op),
+        cmocka_unit_test(test_j),
+        cmocka_unit_test(test_k),
+        cmocka_unit_test(test_k_gather),
+        cmocka_unit_test(test_l),
+        cmocka_unit_test(test_m),
+        cmocka_unit_test(test_n),
+        cmocka_unit_test(test_o),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
