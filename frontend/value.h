@@ -469,6 +469,7 @@ const tg_val *tg_el_user_reduce(tg_elab *e, const tg_val *x, const tg_decl *fn, 
 /* ---- calls (elab_call.c) -------------------------------------------------------------------- */
 
 const tg_val *tg_el_call(tg_elab *e, const tg_expr *x);
+const tg_val *tg_el_call_fn(tg_elab *e, const tg_decl *fn, const tg_expr *x);
 const tg_val *tg_el_inline(tg_elab *e, const tg_decl *fn, int n, const tg_val *const *args,
                            tg_span where);
 typedef struct tg_call_args { /* evaluated arguments of a built-in */
