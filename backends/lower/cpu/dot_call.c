@@ -483,6 +483,10 @@ static tg_value *prefix_length(tg_lower *L, tg_value *mask) {
         tg_operand(op, 0)->type->shape[0] == mask->type->shape[mask->type->rank - 1]) {
         return prefix_length(L, tg_operand(op, 0));
     }
+    if (op->code == TG_OP_BROADCAST && tg_type_is_scalar(tg_operand(op, 0)->type)) {
+        tg_value *n = tg_build_index(b, mask->type->shape[mask->type->rank - 1]);
+        return tg_build_select(b, tg_scalar(L, tg_operand(op, 0)), n, tg_build_index(b, 0));
+    }
     int64_t c;
     return tg_value_const_int(mask, &c) && c != 0
                ? tg_build_index(b, mask->type->shape[mask->type->rank - 1])

@@ -307,6 +307,35 @@ static bool along_loop_span(const tg_op *load) {
     return false;
 }
 
+/* Does v's expression read along the surrounding loop's own range? */
+static bool reads_loop_span(tg_lower *L, const tg_value *v, int depth) {
+    if (v->def == NULL || !tg_is_tile(v) || depth > 16) {
+        return false;
+    }
+    if (v->def->code == TG_OP_LOAD) {
+        return along_loop_span(v->def);
+    }
+    if (!may_inline(v->def)) {
+        return false;
+    }
+    for (int k = 0; k < v->def->n_operands; k++) {
+        if (reads_loop_span(L, tg_operand(v->def, k), depth + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A computed left operand is read once for every block of columns: compute it once. */
+static bool left_of_dot(tg_lower *L, const tg_value *v) {
+    for (const tg_use *u = v->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_DOT && u == &u->user->operands[0]) {
+            return !reads_loop_span(L, v, 0);
+        }
+    }
+    return false;
+}
+
 static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
     tg_lower *L = p->L;
     if (!written_at_all(L, v)) {
@@ -327,7 +356,7 @@ static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
         }
         return TG_V_LAZY;
     }
-    return repeated && cost > COST_CHEAP ? TG_V_BUFFER : TG_V_INLINE;
+    return (repeated || left_of_dot(L, v)) && cost > COST_CHEAP ? TG_V_BUFFER : TG_V_INLINE;
 }
 
 static void decide_kinds(plan *p) {
