@@ -93,8 +93,8 @@ static tg_value *rule_select(rewriter *w, tg_op *op) {
         w->changed = true;
         return NULL;
     }
-    if (v == NULL && is_true(x) && is_false(y)) {
-        return c; /* bool result: true where c */
+    if (v == NULL && x->type->dtype == TG_DT_BOOL && is_true(x) && is_false(y)) {
+        return c; /* true where c */
     }
     return v;
 }
