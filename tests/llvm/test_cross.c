@@ -283,6 +283,154 @@ static void cross(const char *machine, const char *driver, const char *emulator)
     run_route(&(route){machine, driver, emulator});
 }
 
+/* ---- a whole kernel
+ * ---------------------------------------------------------------------------------- */
+
+/*
+ * linear_silu in f16 (linear_silu.ir): y = silu(x w^T + bias), ragged in every axis. The inputs are
+ * multiples of 1/8 whose products add up exactly in f32, so blocking does not matter and every
+ * machine must give the same bytes.
+ */
+enum {
+    M = 19,
+    N = 45,
+    K = 70,
+    W_AT = 8192,
+    BIAS_AT = 16384,
+    KERNEL_IN = 20480,
+    Y_BYTES = M * N * 2
+};
+
+/* Slots by abi.h: address, extents, byte strides of x, w, bias, y; then the symbols M, K, N. */
+static const struct {
+    char base; /* i: input, o: output, n: number */
+    int64_t v;
+} kernel_slots[] = {{'i', 0}, {'n', M}, {'n', K},     {'n', K * 2}, {'n', 2},       {'i', W_AT},
+                    {'n', N}, {'n', K}, {'n', K * 2}, {'n', 2},     {'i', BIAS_AT}, {'n', N},
+                    {'n', 2}, {'o', 0}, {'n', M},     {'n', N},     {'n', N * 2},   {'n', 2},
+                    {'n', M}, {'n', K}, {'n', N}};
+
+static void load_kernel(struct tg_test_func *t, const tg_machine *mc, struct tg_test_code *code) {
+    static char text[16384];
+    FILE *f = fopen(TG_CROSS_KERNEL, "rb");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    tg_source source = {"linear_silu.ir", text, n};
+    tg_module *tile = NULL;
+    tg_sink sink;
+    tg_test_begin(t);
+    tg_sink_init(&sink, &t->arena);
+    assert_int_equal(tg_module_parse(&source, &t->arena, &sink, &tile), TG_OK);
+    assert_int_equal(tg_lower_cpu(tile->first_func, mc, t->module, &sink), TG_OK);
+    assert_true(tg_test_load(t->module, mc, code));
+}
+
+static uint64_t symbol_offset(const struct tg_test_code *code, const char *name) {
+    for (size_t i = 0; i < code->blob.n_symbols; i++) {
+        if (strcmp(code->blob.symbols[i].name, name) == 0) {
+            return code->blob.symbols[i].offset;
+        }
+    }
+    fail_msg("no symbol %s", name);
+    return 0;
+}
+
+static void kernel_inputs(unsigned char *in) {
+    uint16_t *h = (uint16_t *)(void *)in;
+    for (int i = 0; i < KERNEL_IN / 2; i++) {
+        h[i] = (uint16_t)tg_float_encode(TG_DT_F16, (i * 37 % 33 - 16) / 8.0, TG_ROUND_RNE, false);
+    }
+}
+
+static void run_kernel_here(unsigned char *in, unsigned char *out) {
+    struct tg_test_func t;
+    struct tg_test_code code;
+    int64_t slots[TG_COUNT_OF(kernel_slots)];
+    tg_cpu_plan plan = {0};
+    struct tg_cpu_report report = {0, 0, 0};
+    load_kernel(&t, tg_machine_host(), &code);
+    for (size_t i = 0; i < TG_COUNT_OF(kernel_slots); i++) {
+        unsigned char *base = kernel_slots[i].base == 'i' ? in : out;
+        slots[i] = kernel_slots[i].base == 'n' ? kernel_slots[i].v
+                                               : (int64_t)(intptr_t)(base + kernel_slots[i].v);
+    }
+    tg_cpu_plan_fn plan_fn = (tg_cpu_plan_fn)(uintptr_t)tg_test_symbol(&code, "linear_silu.plan");
+    tg_cpu_phase_fn phase = (tg_cpu_phase_fn)(uintptr_t)tg_test_symbol(&code, "linear_silu.phase0");
+    assert_int_equal(plan_fn(slots, &plan), 0);
+    assert_int_equal(plan.n_phases, 1);
+    void *scratch = aligned_alloc(64, (size_t)(plan.scratch_bytes + 127) / 64 * 64);
+    void *shared = aligned_alloc(64, (size_t)(plan.shared_bytes + 127) / 64 * 64);
+    assert_int_equal(phase(slots, 0, plan.programs[0], scratch, shared, &report), 0);
+    free(scratch);
+    free(shared);
+    tg_test_unload(&code);
+    tg_test_end(&t);
+}
+
+/* A few elements by hand, so that the machines do not merely agree with each other. */
+static void check_here(const unsigned char *in, const unsigned char *out) {
+    const uint16_t *h = (const uint16_t *)(const void *)in,
+                   *y = (const uint16_t *)(const void *)out;
+    for (int e = 0; e < M * N; e += 7) {
+        double sum = tg_float_decode(TG_DT_F16, h[BIAS_AT / 2 + e % N]);
+        for (int k = 0; k < K; k++) {
+            sum += tg_float_decode(TG_DT_F16, h[e / N * K + k]) *
+                   tg_float_decode(TG_DT_F16, h[W_AT / 2 + e % N * K + k]);
+        }
+        double want = sum / (1 + exp(-sum)), got = tg_float_decode(TG_DT_F16, y[e]);
+        assert_true(fabs(got - want) <= fabs(want) * 0x1p-10 + 1e-7);
+    }
+}
+
+static void cross_kernel(const char *machine, const char *driver, const char *emulator) {
+    static unsigned char in[KERNEL_IN], want[Y_BYTES], got[Y_BYTES];
+    char dir[] = "/tmp/tegula-cross-XXXXXX", path[3][64], command[2048];
+    struct tg_test_func t;
+    struct tg_test_code code;
+    kernel_inputs(in);
+    run_kernel_here(in, want);
+    check_here(in, want);
+    load_kernel(&t, tg_machine_find(machine), &code);
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < 3; i++) {
+        snprintf(path[i], sizeof path[i], "%s/%s", dir, i == 0 ? "blob" : i == 1 ? "in" : "out");
+    }
+    write_file(path[0], code.blob.bytes, code.blob.n_bytes);
+    write_file(path[1], in, sizeof in);
+    int at = snprintf(
+        command, sizeof command, "%s %s %s %zu %llu %s %s %d %llu", emulator, driver, path[0],
+        code.blob.imports_offset, (unsigned long long)symbol_offset(&code, "linear_silu.plan"),
+        path[1], path[2], Y_BYTES, (unsigned long long)symbol_offset(&code, "linear_silu.phase0"));
+    for (size_t i = 0; i < TG_COUNT_OF(kernel_slots); i++) {
+        at += snprintf(command + at, sizeof command - (size_t)at, " %c%lld", kernel_slots[i].base,
+                       (long long)kernel_slots[i].v);
+    }
+    assert_int_equal(system(command), 0);
+    FILE *f = fopen(path[2], "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(got, 1, sizeof got, f), sizeof got);
+    fclose(f);
+    assert_memory_equal(got, want, sizeof want);
+    for (int i = 0; i < 3; i++) {
+        unlink(path[i]);
+    }
+    rmdir(dir);
+    tg_test_unload(&code);
+    tg_test_end(&t);
+}
+
+static void test_kernel(void **state) {
+    (void)state;
+    if (TG_AARCH64_DRIVER[0] == '\0' || TG_RISCV64_DRIVER[0] == '\0') {
+        printf("skipped: needs the cross compilers and qemu-user\n");
+        skip();
+    }
+    cross_kernel("aarch64-neon", TG_AARCH64_DRIVER, TG_AARCH64_QEMU);
+    cross_kernel("aarch64-sve", TG_AARCH64_DRIVER, TG_AARCH64_QEMU);
+    cross_kernel("riscv64-v", TG_RISCV64_DRIVER, TG_RISCV64_QEMU);
+}
+
 static void test_aarch64_neon(void **state) {
     (void)state;
     cross("aarch64-neon", TG_AARCH64_DRIVER, TG_AARCH64_QEMU);
@@ -309,9 +457,8 @@ static void test_assembled(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_aarch64_neon),
-        cmocka_unit_test(test_aarch64_sve),
-        cmocka_unit_test(test_riscv64_v),
+        cmocka_unit_test(test_aarch64_neon), cmocka_unit_test(test_aarch64_sve),
+        cmocka_unit_test(test_riscv64_v),    cmocka_unit_test(test_kernel),
         cmocka_unit_test(test_assembled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
