@@ -261,12 +261,16 @@ static bool prove_cases(tg_affine_ctx *c, const tg_affine *a, int at, const tg_r
     return prove(c, &x, where, depth - 1) && prove(c, &y, where, depth - 1);
 }
 
-/* a * |f| - fact * |k| cancels the atom; if that is >= 0, so is a. */
+/*
+ * a * |f| - fact * |k| cancels the atom; if that is >= 0, so is a. Forms are integers, so
+ * up * a >= -(up - 1) already says a >= 0; with it, k / 128 < cdiv(K, 128) follows from k < K.
+ */
 static bool prove_with(tg_affine_ctx *c, const tg_affine *a, int64_t k, const fact *f, int64_t fk,
                        const tg_region *where, int depth) {
     int64_t g = gcd(k, fk);
     int64_t up = (fk < 0 ? -fk : fk) / g, down = (k < 0 ? -k : k) / g;
     tg_affine scaled = scale_form(a, up);
+    scaled = tg_affine_offset(&scaled, up - 1);
     tg_affine rest = tg_affine_add(&scaled, &f->form, -down);
     return prove(c, &rest, where, depth - 1);
 }

@@ -112,6 +112,42 @@ static tg_value *rule_present(bounds *s, tg_op *op) {
     return r;
 }
 
+/* ---- accesses ------------------------------------------------------------------------------- */
+
+static bool is_inside(bounds *s, const tg_value *index, const tg_affine *extent) {
+    if (index->type->kind == TG_TY_SPAN) {
+        span_form p = span_of(s, index);
+        return p.ok && nonneg(s, &p.lo) && at_least(s, extent, &p.hi, 0);
+    }
+    tg_affine_tile t = tg_affine_of_tile(s->affine, index);
+    tg_affine low = tg_affine_offset(&t.base, t.low), high = tg_affine_offset(&t.base, t.high);
+    return t.base.ok && nonneg(s, &low) && at_least(s, extent, &high, 1);
+}
+
+/* Says of a load or store which axes are known to be inside; changes nothing. */
+static void remark_access(bounds *s, const tg_op *op) {
+    const tg_type *tensor = tg_operand(op, 0)->type;
+    int first = op->code == TG_OP_STORE ? 2 : 1;
+    tg_sb open;
+    tg_sb_init(&open, s->ctx->scratch);
+    for (int a = 0; a < tensor->rank; a++) {
+        tg_affine extent = tg_affine_of_dim(s->affine, tensor->dims[a]);
+        if (!is_inside(s, tg_operand(op, first + a), &extent)) {
+            tg_sb_addf(&open, "%s%d", open.len > 0 ? ", " : "", a);
+        }
+    }
+    const char *what = op->code == TG_OP_STORE ? "write" : "read";
+    if (open.len == 0) {
+        tg_remark(s->ctx, TG_D_IR_CHECK_REMOVED, op->span,
+                  tg_arena_printf(s->ctx->scratch,
+                                  "this %s is always inside its tensor: nothing is checked", what));
+    } else {
+        tg_remark(s->ctx, TG_D_IR_CHECK_KEPT, op->span,
+                  tg_arena_printf(s->ctx->scratch, "this %s is checked at run time along axis %s",
+                                  what, open.data));
+    }
+}
+
 /* ---- comparisons ---------------------------------------------------------------------------- */
 
 static bool all_at_least(bounds *s, const tg_affine_tile *big, const tg_affine_tile *small,
@@ -169,6 +205,9 @@ static tg_value *rule_extremum(bounds *s, tg_op *op) {
 
 static tg_value *decide(bounds *s, tg_op *op) {
     s->where = op->parent;
+    if (s->ctx->remarks && (op->code == TG_OP_LOAD || op->code == TG_OP_STORE)) {
+        remark_access(s, op);
+    }
     if (op->code == TG_OP_SPAN_MASK) {
         return rule_span_mask(s, op);
     }

@@ -115,11 +115,39 @@ static void test_idempotent(void **state) {
     }
 }
 
+/* --remarks tells which checks were removed and which stay. */
+static void test_remarks(void **state) {
+    (void)state;
+    char path[1024];
+    irtest t;
+    irtest_init(&t);
+    path_of(path, sizeof(path), "bounds", ".tgir");
+    char *text = read_file(path);
+    assert_non_null(text);
+    tg_module *m = irtest_parse(&t, text);
+    int removed = 0, kept = 0;
+    for (tg_func *f = m->first_func; f != NULL; f = f->next) {
+        tg_pass_context ctx = {.scratch = &t.arena, .sink = &t.sink, .remarks = true};
+        tg_pass_bounds(f, &ctx);
+    }
+    for (const tg_diag *d = t.sink.first; d != NULL; d = d->next) {
+        assert_int_equal(d->severity, TG_SEV_REMARK);
+        removed += d->id == TG_D_IR_CHECK_REMOVED;
+        kept += d->id == TG_D_IR_CHECK_KEPT;
+    }
+    assert_true(removed >= 6);
+    assert_true(kept >= 2);
+    assert_int_equal(t.sink.errors, 0);
+    free(text);
+    irtest_fini(&t);
+}
+
 int main(int argc, char **argv) {
     rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
         cmocka_unit_test(test_idempotent),
+        cmocka_unit_test(test_remarks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
