@@ -320,7 +320,7 @@ static int indent_of(const fmt *f, int i) {
 
 static int token_width(const ftok *x) { return x->drop ? 0 : (int)(x->t.end - x->t.begin); }
 
-/* Semicolons at a line's end say nothing. */
+/* A semicolon at a line's end says nothing. */
 static bool drop_semi(const fmt *f, int i) {
     int next = i + 1;
     if (f->toks[i].t.kind != TG_TOK_SEMI) {
@@ -332,14 +332,32 @@ static bool drop_semi(const fmt *f, int i) {
     return next >= f->n || f->toks[next].brk || f->toks[next].t.kind == TG_TOK_RBRACE;
 }
 
+/* Takes out those of the source, and those behind `;`, `{` or nothing at all; links the rest. */
+static void remove_semis(fmt *f) {
+    int n = 0, code = -1;
+    bool brk = false, blank = false;
+    for (int i = 0; i < f->n; i++) {
+        ftok x = f->toks[i];
+        tg_token_kind before = code >= 0 ? f->toks[code].t.kind : TG_TOK_SEMI;
+        bool idle = before == TG_TOK_SEMI || before == TG_TOK_LBRACE;
+        x.brk |= brk && n > 0;
+        x.blank |= blank && n > 0;
+        bool drop = x.t.kind == TG_TOK_SEMI && (idle || drop_semi(f, i));
+        brk = drop && x.brk;
+        blank = drop && x.blank;
+        if (!drop) {
+            x.prev = code;
+            code = x.t.kind == TG_TOK_COMMENT ? code : n;
+            f->toks[n++] = x;
+        }
+    }
+    f->n = n;
+}
+
 static void drop_semis(fmt *f, int from, int to) {
     for (int i = from; i < to; i++) {
         if (!f->toks[i].drop && drop_semi(f, i)) {
             f->toks[i].drop = true;
-            if (f->toks[i].brk && i + 1 < f->n) {
-                f->toks[i + 1].brk = true; /* a `;` on a line of its own */
-                f->toks[i].brk = false;
-            }
         }
     }
 }
@@ -540,6 +558,7 @@ static tg_status format(tg_arena *a, tg_sink *sink, const tg_source *src, tg_sb 
     tg_sb_add(&text, "");
     fmt f = {.arena = a, .src = src, .out = &text};
     read_tokens(&f);
+    remove_semis(&f);
     mark_brackets(&f);
     mark_declarations(&f);
     mark_unary(&f);

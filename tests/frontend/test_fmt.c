@@ -59,6 +59,18 @@ static void long_lines(void **state) {
            "second_operand[k, j]\n    n += count(z)\n    e += count(q)\n  }\n}\n");
 }
 
+static void needless_semicolons(void **state) {
+    (void)state;
+    golden(";;const X = 1;;\nconst Y = 2 ;\n;\nconst Z = 3",
+           "const X = 1\nconst Y = 2\nconst Z = 3\n");
+    golden("kernel k() {; a = 1; ; b = 2;; }", "kernel k() { a = 1; b = 2 }\n");
+    golden("kernel k() {; accumulator_number_one = first_value + second_value; ; "
+           "accumulator_number_two = "
+           "third_value;; }",
+           "kernel k() {\n  accumulator_number_one = first_value + second_value\n"
+           "  accumulator_number_two = third_value\n}\n");
+}
+
 /* Endless lines cost no squares, and come out the same the second time. */
 static void endless_lines(void **state) {
     (void)state;
@@ -138,9 +150,9 @@ static void corpus(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blanks),       cmocka_unit_test(signs),
-        cmocka_unit_test(blocks),       cmocka_unit_test(long_lines),
-        cmocka_unit_test(wrong_source), cmocka_unit_test(endless_lines),
-        cmocka_unit_test(corpus)};
+        cmocka_unit_test(blanks),        cmocka_unit_test(signs),
+        cmocka_unit_test(blocks),        cmocka_unit_test(long_lines),
+        cmocka_unit_test(wrong_source),  cmocka_unit_test(needless_semicolons),
+        cmocka_unit_test(endless_lines), cmocka_unit_test(corpus)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
