@@ -209,6 +209,8 @@ typedef struct taccess {
     tg_value *nibble; /* i64 position (scalar or per lane) along it */
     int step, phase;  /* lanes take every step-th element (0: no), from this place in a group */
     bool nibble_even; /* lane 0 is known to be a low half and lanes are consecutive */
+    tg_value *stream; /* bool at level 0: the tensor is large and every vector aligned; or NULL */
+    tg_dtype dtype;
 } taccess;
 
 static void and_ok(tg_ctx *x, tg_ev *ok, tg_value *v, int level) {
@@ -644,6 +646,16 @@ static void write_inside(tg_ctx *x, const taccess *a, tg_ev e) {
         }
         return;
     }
+    if (a->mask == NULL && a->stream != NULL) {
+        int64_t bytes = tg_scratch_elem_bytes(a->dtype) * x->lanes;
+        tg_op *large = tg_build_if(b, a->stream, 0, NULL);
+        tg_op *past = tg_build_storem(b, a->ptr, v, tg_min_i64(bytes, x->L->mc->vector_bytes));
+        tg_op_set_int(past, TG_ATTR_NONTEMPORAL, 1);
+        tg_build_else(b, large, 0, NULL);
+        tg_build_storem(b, a->ptr, v, 0);
+        tg_build_end_if(b, large, 0, NULL);
+        return;
+    }
     if (a->mask == NULL) {
         tg_build_storem(b, a->ptr, v, 0);
         return;
@@ -655,8 +667,54 @@ static void write_inside(tg_ctx *x, const taccess *a, tg_ev e) {
     tg_build_end_if(b, branch, 0, NULL);
 }
 
+/*
+ * Outputs that cannot stay in the caches are written past them: the lines need not be read first.
+ * Known when the program runs, from the extents and the alignment of base and strides; the vector's
+ * own position must be a whole vector by construction. Only for tensors the kernel does not read.
+ */
+static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
+    tg_lower *L = x->L;
+    tg_value *tensor = tg_operand(store, 0);
+    tg_index ix[TG_MAX_RANK];
+    tg_value *mask;
+    int n = tg_indices(store, ix, &mask);
+    tg_tensor *t = tg_tensor_of(L, tensor);
+    int64_t vector = L->mc->vector_bytes, bytes = t->elem_bytes * x->lanes;
+    if (tensor->def != NULL || n < 1 || x->lanes == 1 || bytes % vector != 0 || bytes == 0 || mask != NULL ||
+        !(L->kernel->params[tensor->index].flags & TG_PARAM_OUT) || ix[n - 1].v->type->kind != TG_TY_SPAN) {
+        return NULL;
+    }
+    const tg_coord *last = &c[ix[n - 1].axes[0]];
+    int64_t first = tg_known_multiple(tg_operand(ix[n - 1].v->def, 0)) * t->elem_bytes;
+    if (last->vec != NULL || last->lane != 1 || (last->add * t->elem_bytes) % vector != 0 || first % vector != 0 ||
+        (last->v != NULL && (last->v_align == 0 || (last->v_align * t->elem_bytes) % vector != 0))) {
+        return NULL;
+    }
+    if (t->stream == NULL) {
+        tg_builder *b = &L->entry;
+        tg_value *bits = tg_build1(b, TG_OP_SLOT, tg_type_scalar(L->out, TG_DT_I64), 1, L->slots);
+        tg_op_set_int(bits->def, TG_ATTR_VALUE_I, t->slot);
+        tg_value *size = tg_build_index(b, t->elem_bytes);
+        for (int k = 0; k < t->rank; k++) {
+            if (k + 1 < t->rank) {
+                bits = tg_build_binary(b, TG_OP_OR, bits, t->stride[k]);
+            }
+            size = tg_build_binary(b, TG_OP_MUL, size, t->dim[k]);
+        }
+        tg_value *low = tg_build_binary(b, TG_OP_AND, bits, tg_build_index(b, vector - 1));
+        tg_value *aligned = tg_build_cmp(b, TG_CMP_EQ, low, tg_build_index(b, 0));
+        tg_value *large = tg_build_cmp(b, TG_CMP_GE, size, tg_build_index(b, L->mc->l3_bytes));
+        t->stream = tg_build_binary(b, TG_OP_AND, aligned, large);
+    }
+    return t->stream;
+}
+
 void tg_tensor_write(tg_ctx *x, tg_op *store, const tg_coord *c, tg_ev e) {
     taccess a = tensor_access(x, store, c);
+    if (a.vec && a.index == NULL && a.nibble == NULL && a.mask == NULL) {
+        a.stream = streaming(x, store, c);
+        a.dtype = tg_operand(store, 1)->type->dtype;
+    }
     tg_builder *b = &x->bl[x->depth];
     if (a.ok.v == NULL) {
         write_inside(x, &a, e);

@@ -49,6 +49,7 @@ static tg_tensor *param_tensor(tg_lower *L, const tg_value *v) {
     const tg_type *i64 = tg_type_scalar(L->out, TG_DT_I64);
     int s = param_slot(L, v->index);
     t->root = v;
+    t->slot = s;
     t->dtype = v->type->dtype;
     t->rank = v->type->rank;
     t->elem_bytes = elem_bytes(v->type);

@@ -38,6 +38,8 @@ typedef struct tg_tensor {
     tg_value *dim[TG_MAX_RANK];  /* i64 extents */
     const tg_dim *dims[TG_MAX_RANK];
     const tg_value *root;        /* the parameter */
+    int slot;                    /* of the parameter's address */
+    tg_value *stream;            /* large and aligned enough for stores past the caches; or NULL */
 } tg_tensor;
 
 /* What is known and decided about one tile-level value. */
