@@ -390,6 +390,23 @@ static void masked_k(void **state) {
     }
 }
 
+/* k shorter than a vector, and masked. */
+static void masked_short_k(void **state) {
+    (void)state;
+    for (int64_t k = 1; k < 12; k += 3) {
+        dot_case c = f32_case(4, 8, k);
+        c.kmask = true;
+        c.b_by_k = true;
+        c.b_type = TG_DT_F16;
+        check(c);
+        c.acc_zero = c.a_base = false;
+        check(c);
+        c.b_by_k = false;
+        c.m = c.m_len = 9;
+        check(c);
+    }
+}
+
 static void acc_pitch(void **state) {
     (void)state;
     dot_case c = f32_case(13, 24, 40);
@@ -421,6 +438,7 @@ int main(void) {
         cmocka_unit_test(dynamic_lengths), cmocka_unit_test(long_and_unbounded_k),
         cmocka_unit_test(wide_columns),    cmocka_unit_test(element_types),
         cmocka_unit_test(masked_k),        cmocka_unit_test(acc_pitch),
+        cmocka_unit_test(masked_short_k),
         cmocka_unit_test(few_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
