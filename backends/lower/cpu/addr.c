@@ -703,7 +703,7 @@ static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
         }
         tg_value *low = tg_build_binary(b, TG_OP_AND, bits, tg_build_index(b, vector - 1));
         tg_value *aligned = tg_build_cmp(b, TG_CMP_EQ, low, tg_build_index(b, 0));
-        tg_value *large = tg_build_cmp(b, TG_CMP_GE, size, tg_build_index(b, L->mc->l3_bytes));
+        tg_value *large = tg_build_cmp(b, TG_CMP_GE, size, tg_build_index(b, L->mc->l3_bytes / 4));
         t->stream = tg_build_binary(b, TG_OP_AND, aligned, large);
     }
     return t->stream;
