@@ -41,6 +41,7 @@ typedef struct tgk_random {
     uint64_t state;
     double spare;
     bool has_spare;
+    bool exact; /* every value the kernel computes must be exact in f32 (references with exact_inputs) */
     bool full; /* for measuring: greatest lengths, no window, no soft cap, no empty request */
 } tgk_random;
 TGK_API uint64_t tgk_random_u64(tgk_random *r);
@@ -74,6 +75,7 @@ typedef struct tgk_reference {
     /* Replaces the default inputs (N(0,1); integers by their facts) where the kernel needs meaning:
      * page tables, lengths, valid and invalid indices. May be NULL. */
     void (*inputs)(tgk_arg *args, int n_args, tgk_random *r);
+    bool exact_inputs; /* inputs() honours r->exact for float tensors, too; else they become small integers */
     tgk_output_rule outputs[TGK_MAX_OUTPUTS];
 } tgk_reference;
 

@@ -249,7 +249,7 @@ static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a)
 }
 
 static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact, bool full) {
-    tgk_random r = {.state = seed, .full = full};
+    tgk_random r = {.state = seed, .full = full, .exact = exact};
     fill_defaults(k, &r, exact);
     if (ref == NULL || ref->inputs == NULL) {
         return;
@@ -261,7 +261,7 @@ static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t see
     if (t->sink.errors == 0) {
         ref->inputs(args, k->n_args, &r);
         for (int i = 0; i < k->n_args; i++) {
-            bool keep = exact && tg_dtype_is_float(k->args[i].dtype) && k->args[i].rank > 0;
+            bool keep = exact && !ref->exact_inputs && tg_dtype_is_float(k->args[i].dtype) && k->args[i].rank > 0;
             if (!keep) {
                 encode_arg(k, &args[i], &k->args[i]);
             }

@@ -181,7 +181,7 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
 }
 
 const tgk_reference tgk_attention_references[] = {
-    {"flash_attention", flash_attention, inputs_flash, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
-    {"gqa_decode", gqa_decode, inputs_gqa, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"flash_attention", flash_attention, inputs_flash, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"gqa_decode", gqa_decode, inputs_gqa, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
     {0},
 };

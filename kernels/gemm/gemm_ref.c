@@ -178,12 +178,12 @@ static void inputs_fp8(tgk_arg *args, int n, tgk_random *r) {
  */
 #define RULE(out, bound) {{out, TGK_TOL_CALC_DIFF, bound, 0}}
 const tgk_reference tgk_gemm_references[] = {
-    {"matmul", matmul, NULL, RULE("c", 1e-5)},
-    {"linear", linear, NULL, RULE("y", 1e-5)},
-    {"linear_silu", linear_silu, NULL, RULE("y", 1e-5)},
-    {"linear_residual", linear_residual, NULL, RULE("y", 1e-5)},
-    {"matmul_i8", matmul_i8, inputs_i8, {{"c", TGK_TOL_EXACT, 0, 0}}},
-    {"linear_i8", linear_i8, inputs_i8, RULE("y", 1e-5)},
-    {"gemm_fp8", gemm_fp8, inputs_fp8, RULE("c", 1e-5)},
+    {"matmul", matmul, NULL, false, RULE("c", 1e-5)},
+    {"linear", linear, NULL, false, RULE("y", 1e-5)},
+    {"linear_silu", linear_silu, NULL, false, RULE("y", 1e-5)},
+    {"linear_residual", linear_residual, NULL, false, RULE("y", 1e-5)},
+    {"matmul_i8", matmul_i8, inputs_i8, false, {{"c", TGK_TOL_EXACT, 0, 0}}},
+    {"linear_i8", linear_i8, inputs_i8, false, RULE("y", 1e-5)},
+    {"gemm_fp8", gemm_fp8, inputs_fp8, false, RULE("c", 1e-5)},
     {0},
 };

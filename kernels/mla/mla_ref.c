@@ -191,8 +191,8 @@ static void inputs_combine(tgk_arg *args, int n, tgk_random *r) {
 }
 
 const tgk_reference tgk_mla_references[] = {
-    {"mla_decode", mla_decode, inputs_decode, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
-    {"mla_decode_fp8", mla_decode_fp8, inputs_decode, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
-    {"mla_combine", mla_combine, inputs_combine, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"mla_decode", mla_decode, inputs_decode, false, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
+    {"mla_decode_fp8", mla_decode_fp8, inputs_decode, false, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
+    {"mla_combine", mla_combine, inputs_combine, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
     {0},
 };

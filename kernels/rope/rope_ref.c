@@ -54,9 +54,9 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
  * 3 * 2^-24 * (|a| + |b|) < 2e-6 for N(0,1) data (attention.md section 9), 1 ulp for 16-bit types. */
 #define RULE {{"y", TGK_TOL_ULP, 1, 2e-6}}
 const tgk_reference tgk_rope_references[] = {
-    {"rope_interleaved_first", rope_interleaved_first, inputs, RULE},
-    {"rope_interleaved_last", rope_interleaved_last, inputs, RULE},
-    {"rope_half_first", rope_half_first, inputs, RULE},
-    {"rope_half_last", rope_half_last, inputs, RULE},
+    {"rope_interleaved_first", rope_interleaved_first, inputs, false, RULE},
+    {"rope_interleaved_last", rope_interleaved_last, inputs, false, RULE},
+    {"rope_half_first", rope_half_first, inputs, false, RULE},
+    {"rope_half_last", rope_half_last, inputs, false, RULE},
     {0},
 };

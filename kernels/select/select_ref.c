@@ -85,6 +85,6 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
 }
 
 const tgk_reference tgk_select_references[] = {
-    {"topk_select", topk_select, inputs, {{"idx", TGK_TOL_EXACT, 0, 0}}},
+    {"topk_select", topk_select, inputs, false, {{"idx", TGK_TOL_EXACT, 0, 0}}},
     {0},
 };
