@@ -12,22 +12,22 @@
 #endif
 
 static const tg_machine machines[] = {
-#define TG_CPU_MACHINE(name_, label_, triple_, cpu_, feat_, isa_, vbytes_, regs_, pipes_, bits_, l1_,   \
-                       l2_, l3_)                                                                    \
-    {.name = name_,                                                                                 \
-     .vendor = "cpu",                                                                               \
-     .label = label_,                                                                               \
-     .class_ = TG_MACHINE_CPU,                                                                      \
-     .triple = triple_,                                                                             \
-     .llvm_cpu = cpu_,                                                                              \
-     .llvm_features = feat_,                                                                        \
-     .isa_id = isa_,                                                                                \
-     .vector_bytes = vbytes_,                                                                       \
-     .vector_regs = regs_,                                                                          \
-     .fma_pipes = pipes_,                                                                           \
-     .features = bits_,                                                                             \
-     .l1_bytes = l1_,                                                                               \
-     .l2_bytes = l2_,                                                                               \
+#define TG_CPU_MACHINE(name_, label_, triple_, cpu_, feat_, isa_, vbytes_, regs_, pipes_, bits_,   \
+                       l1_, l2_, l3_)                                                              \
+    {.name = name_,                                                                                \
+     .vendor = "cpu",                                                                              \
+     .label = label_,                                                                              \
+     .class_ = TG_MACHINE_CPU,                                                                     \
+     .triple = triple_,                                                                            \
+     .llvm_cpu = cpu_,                                                                             \
+     .llvm_features = feat_,                                                                       \
+     .isa_id = isa_,                                                                               \
+     .vector_bytes = vbytes_,                                                                      \
+     .vector_regs = regs_,                                                                         \
+     .fma_pipes = pipes_,                                                                          \
+     .features = bits_,                                                                            \
+     .l1_bytes = l1_,                                                                              \
+     .l2_bytes = l2_,                                                                              \
      .l3_bytes = l3_},
 #include "backends/machines.def"
 #undef TG_CPU_MACHINE
@@ -35,7 +35,9 @@ static const tg_machine machines[] = {
 
 size_t tg_machine_count(void) { return TG_COUNT_OF(machines); }
 
-const tg_machine *tg_machine_at(size_t i) { return i < TG_COUNT_OF(machines) ? &machines[i] : NULL; }
+const tg_machine *tg_machine_at(size_t i) {
+    return i < TG_COUNT_OF(machines) ? &machines[i] : NULL;
+}
 
 const tg_machine *tg_machine_find(const char *name) {
     for (size_t i = 0; i < TG_COUNT_OF(machines); i++) {

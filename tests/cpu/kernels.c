@@ -31,8 +31,8 @@ static making start(tg_module *m, const char *name, int n_syms, const char *cons
 static const tg_dim *sym(const making *k, int i) { return tg_dim_sym(k->m, i); }
 static const tg_dim *num(const making *k, int64_t v) { return tg_dim_const(k->m, v); }
 
-static void param(making *k, const char *name, tg_dtype t, unsigned flags, int rank, const tg_dim *a,
-                  const tg_dim *b, const tg_dim *c) {
+static void param(making *k, const char *name, tg_dtype t, unsigned flags, int rank,
+                  const tg_dim *a, const tg_dim *b, const tg_dim *c) {
     const tg_dim *dims[3] = {a, b, c};
     tg_param *p = &k->f->params[k->f->n_params++];
     p->name = tg_intern(&k->m->strings, name, strlen(name));
@@ -66,8 +66,10 @@ static void open_body(making *k, int n_grid, const tg_dim *const *extent, const 
     k->zero = tg_build_index(&k->b, 0);
     for (int i = 0; i < n_grid; i++) {
         tg_value *id = f->body->args[f->n_params + i];
-        tg_value *lo = by[i] == 1 ? id : tg_build_binary(&k->b, TG_OP_MUL, id, tg_build_index(&k->b, by[i]));
-        k->span[i] = by[i] == 1 ? lo : tg_build_span(&k->b, lo, tg_build_dim_expr(&k->b, extent[i]), by[i]);
+        tg_value *lo =
+            by[i] == 1 ? id : tg_build_binary(&k->b, TG_OP_MUL, id, tg_build_index(&k->b, by[i]));
+        k->span[i] =
+            by[i] == 1 ? lo : tg_build_span(&k->b, lo, tg_build_dim_expr(&k->b, extent[i]), by[i]);
     }
 }
 
@@ -78,15 +80,21 @@ static tg_func *finish(making *k) {
 
 static tg_value *arg(const making *k, int i) { return k->f->body->args[i]; }
 
-static tg_value *all(making *k, int64_t n) { return tg_build_span(&k->b, k->zero, tg_build_index(&k->b, n), n); }
+static tg_value *all(making *k, int64_t n) {
+    return tg_build_span(&k->b, k->zero, tg_build_index(&k->b, n), n);
+}
 
-static tg_value *f32c(making *k, double v) { return tg_build_float(&k->b, tg_type_scalar(k->m, TG_DT_F32), v); }
+static tg_value *f32c(making *k, double v) {
+    return tg_build_float(&k->b, tg_type_scalar(k->m, TG_DT_F32), v);
+}
 
 static tg_value *splat(making *k, tg_value *s, const tg_type *like) {
     return tg_build_splat_tile(&k->b, s, like->rank, like->shape);
 }
 
-static tg_value *bin(making *k, tg_opcode c, tg_value *x, tg_value *y) { return tg_build_binary(&k->b, c, x, y); }
+static tg_value *bin(making *k, tg_opcode c, tg_value *x, tg_value *y) {
+    return tg_build_binary(&k->b, c, x, y);
+}
 
 /* [n] as a column or a row of [r, c] */
 static tg_value *column(making *k, tg_value *x, int64_t r, int64_t c) {
@@ -110,7 +118,11 @@ tg_func *kernel_add(tg_module *m, int64_t bn) {
     static const char *const s[] = {"N"};
     making k = start(m, "add", 1, s);
     for (int i = 0; i < 3; i++) {
-        param(&k, i == 0 ? "x" : i == 1 ? "y" : "z", TG_DT_F32, i == 2 ? TG_PARAM_OUT : 0, 1, sym(&k, 0), NULL, NULL);
+        param(&k,
+              i == 0   ? "x"
+              : i == 1 ? "y"
+                       : "z",
+              TG_DT_F32, i == 2 ? TG_PARAM_OUT : 0, 1, sym(&k, 0), NULL, NULL);
     }
     const tg_dim *e[] = {sym(&k, 0)};
     open_body(&k, 1, e, SHAPE(bn));
@@ -124,13 +136,18 @@ tg_func *kernel_silu_mul(tg_module *m, int64_t bm, int64_t bn) {
     static const char *const s[] = {"M", "N"};
     making k = start(m, "silu_mul", 2, s);
     for (int i = 0; i < 3; i++) {
-        param(&k, i == 0 ? "g" : i == 1 ? "u" : "y", TG_DT_F32, i == 2 ? TG_PARAM_OUT : 0, 2, sym(&k, 0), sym(&k, 1), NULL);
+        param(&k,
+              i == 0   ? "g"
+              : i == 1 ? "u"
+                       : "y",
+              TG_DT_F32, i == 2 ? TG_PARAM_OUT : 0, 2, sym(&k, 0), sym(&k, 1), NULL);
     }
     const tg_dim *e[] = {sym(&k, 0), sym(&k, 1)};
     open_body(&k, 2, e, SHAPE(bm, bn));
     tg_value *g = load2(&k, arg(&k, 0), k.span[0], k.span[1], bm, bn);
     tg_value *u = load2(&k, arg(&k, 1), k.span[0], k.span[1], bm, bn);
-    tg_value *y = bin(&k, TG_OP_MUL, bin(&k, TG_OP_MUL, g, tg_build_math(&k.b, TG_MATH_SIGMOID, g)), u);
+    tg_value *y =
+        bin(&k, TG_OP_MUL, bin(&k, TG_OP_MUL, g, tg_build_math(&k.b, TG_MATH_SIGMOID, g)), u);
     store2(&k, arg(&k, 2), y, k.span[0], k.span[1]);
     return finish(&k);
 }
@@ -146,16 +163,20 @@ tg_func *kernel_rmsnorm(tg_module *m, tg_dtype t, int64_t bm, int64_t d) {
     param(&k, "y", t, TG_PARAM_OUT, 2, sym(&k, 0), num(&k, d), NULL);
     const tg_dim *e[] = {sym(&k, 0)};
     open_body(&k, 1, e, SHAPE(bm));
-    tg_value *i = bm == 1 ? tg_build_span(&k.b, k.span[0], tg_build_dim_expr(&k.b, sym(&k, 0)), 1) : k.span[0];
+    tg_value *i = bm == 1 ? tg_build_span(&k.b, k.span[0], tg_build_dim_expr(&k.b, sym(&k, 0)), 1)
+                          : k.span[0];
     tg_value *dd = all(&k, d);
     tg_value *r = bin(&k, TG_OP_ADD, to_f32(&k, load2(&k, arg(&k, 0), i, dd, bm, d)),
                       to_f32(&k, load2(&k, arg(&k, 1), i, dd, bm, d)));
     store2(&k, arg(&k, 1), tg_build_cast(&k.b, r, t), i, dd);
     tg_value *ss = tg_build_reduce(&k.b, TG_RED_SUM, bin(&k, TG_OP_MUL, r, r), 1, NULL);
     tg_value *mean = bin(&k, TG_OP_DIV, ss, splat(&k, f32c(&k, (double)d), ss->type));
-    tg_value *inv = tg_build_math(&k.b, TG_MATH_RSQRT, bin(&k, TG_OP_ADD, mean, splat(&k, f32c(&k, 1e-6), ss->type)));
-    tg_value *w = to_f32(&k, tg_build_load(&k.b, arg(&k, 2), 1, &dd, 1, SHAPE(d), 1, SHAPE(0), NULL));
-    tg_value *y = bin(&k, TG_OP_MUL, bin(&k, TG_OP_MUL, r, column(&k, inv, bm, d)), row(&k, w, bm, d));
+    tg_value *inv = tg_build_math(&k.b, TG_MATH_RSQRT,
+                                  bin(&k, TG_OP_ADD, mean, splat(&k, f32c(&k, 1e-6), ss->type)));
+    tg_value *w =
+        to_f32(&k, tg_build_load(&k.b, arg(&k, 2), 1, &dd, 1, SHAPE(d), 1, SHAPE(0), NULL));
+    tg_value *y =
+        bin(&k, TG_OP_MUL, bin(&k, TG_OP_MUL, r, column(&k, inv, bm, d)), row(&k, w, bm, d));
     store2(&k, arg(&k, 3), tg_build_cast(&k.b, y, t), i, dd);
     return finish(&k);
 }
@@ -177,7 +198,8 @@ tg_func *kernel_softmax(tg_module *m, int64_t bm, int64_t d) {
     return finish(&k);
 }
 
-tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk, bool transposed) {
+tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                       bool transposed) {
     static const char *const s[] = {"M", "N", "K"};
     making k = start(m, "matmul", 3, s);
     param(&k, "a", t, 0, 2, sym(&k, 0), sym(&k, 2), NULL);
@@ -201,12 +223,14 @@ tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t
     return finish(&k);
 }
 
-static tg_value *load3(making *k, tg_value *t, tg_value *h, tg_value *i, tg_value *j, int64_t r, int64_t c) {
+static tg_value *load3(making *k, tg_value *t, tg_value *h, tg_value *i, tg_value *j, int64_t r,
+                       int64_t c) {
     tg_value *ix[3] = {h, i, j};
     return tg_build_load(&k->b, t, 3, ix, 2, SHAPE(r, c), 2, SHAPE(0, 1), NULL);
 }
 
-tg_func *kernel_attention(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t d, bool causal) {
+tg_func *kernel_attention(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t d,
+                          bool causal) {
     static const char *const s[] = {"H", "S"};
     making k = start(m, "attention", 2, s);
     for (int i = 0; i < 4; i++) {
@@ -237,15 +261,18 @@ tg_func *kernel_attention(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int6
     if (causal) {
         const tg_type *ti = tg_type_scalar(m, TG_DT_I64);
         (void)ti;
-        tg_value *ri = bin(&k, TG_OP_ADD, tg_build_iota(b, TG_DT_I64, bm), splat(&k, start_i, tg_type_tile(m, TG_DT_I64, 1, SHAPE(bm))));
-        tg_value *ci = bin(&k, TG_OP_ADD, tg_build_iota(b, TG_DT_I64, bn), splat(&k, iv, tg_type_tile(m, TG_DT_I64, 1, SHAPE(bn))));
+        tg_value *ri = bin(&k, TG_OP_ADD, tg_build_iota(b, TG_DT_I64, bm),
+                           splat(&k, start_i, tg_type_tile(m, TG_DT_I64, 1, SHAPE(bm))));
+        tg_value *ci = bin(&k, TG_OP_ADD, tg_build_iota(b, TG_DT_I64, bn),
+                           splat(&k, iv, tg_type_tile(m, TG_DT_I64, 1, SHAPE(bn))));
         tg_value *keep = tg_build_cmp(b, TG_CMP_LE, row(&k, ci, bm, bn), column(&k, ri, bm, bn));
         x = tg_build_select(b, keep, x, splat(&k, f32c(&k, -INFINITY), tx));
     }
     tg_value *top = bin(&k, TG_OP_MAX, c[0], tg_build_reduce(b, TG_RED_MAX, x, 1, mask));
     tg_value *alpha = tg_build_math(b, TG_MATH_EXP2, bin(&k, TG_OP_SUB, c[0], top));
     tg_value *p = tg_build_math(b, TG_MATH_EXP2, bin(&k, TG_OP_SUB, x, column(&k, top, bm, bn)));
-    c[1] = bin(&k, TG_OP_ADD, bin(&k, TG_OP_MUL, c[1], alpha), tg_build_reduce(b, TG_RED_SUM, p, 1, mask));
+    c[1] = bin(&k, TG_OP_ADD, bin(&k, TG_OP_MUL, c[1], alpha),
+               tg_build_reduce(b, TG_RED_SUM, p, 1, mask));
     tg_value *acc = bin(&k, TG_OP_MUL, c[2], column(&k, alpha, bm, d));
     tg_value *pt = t == TG_DT_F32 ? p : tg_build_cast(b, p, t);
     c[2] = tg_build_dot(b, pt, vt, acc, 0, TG_DOT_EXACT, mask);
@@ -284,10 +311,13 @@ tg_func *kernel_rope(tg_module *m, int64_t bt, int64_t h, int64_t d) {
     tg_value *x = tg_build_load(b, arg(&k, 0), 3, ix, 3, SHAPE(bt, h, d), 3, SHAPE(0, 1, 2), NULL);
     tg_value *x0 = tg_build_slice(b, x, SHAPE(0, 0, 0), SHAPE(bt, h, d / 2));
     tg_value *x1 = tg_build_slice(b, x, SHAPE(0, 0, d / 2), SHAPE(bt, h, d / 2));
-    tg_value *c = tg_build_broadcast(b, load2(&k, arg(&k, 1), k.span[0], half, bt, d / 2), 3, SHAPE(bt, h, d / 2), SHAPE(0, 2));
-    tg_value *sn = tg_build_broadcast(b, load2(&k, arg(&k, 2), k.span[0], half, bt, d / 2), 3, SHAPE(bt, h, d / 2), SHAPE(0, 2));
-    tg_value *parts[2] = {bin(&k, TG_OP_SUB, bin(&k, TG_OP_MUL, x0, c), bin(&k, TG_OP_MUL, x1, sn)),
-                          bin(&k, TG_OP_ADD, bin(&k, TG_OP_MUL, x1, c), bin(&k, TG_OP_MUL, x0, sn))};
+    tg_value *c = tg_build_broadcast(b, load2(&k, arg(&k, 1), k.span[0], half, bt, d / 2), 3,
+                                     SHAPE(bt, h, d / 2), SHAPE(0, 2));
+    tg_value *sn = tg_build_broadcast(b, load2(&k, arg(&k, 2), k.span[0], half, bt, d / 2), 3,
+                                      SHAPE(bt, h, d / 2), SHAPE(0, 2));
+    tg_value *parts[2] = {
+        bin(&k, TG_OP_SUB, bin(&k, TG_OP_MUL, x0, c), bin(&k, TG_OP_MUL, x1, sn)),
+        bin(&k, TG_OP_ADD, bin(&k, TG_OP_MUL, x1, c), bin(&k, TG_OP_MUL, x0, sn))};
     tg_build_store(b, arg(&k, 3), tg_build_concat(b, 2, parts, 2), 3, ix, 3, SHAPE(0, 1, 2), NULL);
     return finish(&k);
 }

@@ -17,7 +17,8 @@ tg_func *kernel_rmsnorm(tg_module *m, tg_dtype t, int64_t bm, int64_t d);
 /* y = softmax(x) along rows of d */
 tg_func *kernel_softmax(tg_module *m, int64_t bm, int64_t d);
 /* c[M, N] = a[M, K] b[K, N] (or b[N, K] transposed) */
-tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk, bool transposed);
+tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                       bool transposed);
 /* o[H, S, D] = causal attention of q, k, v [H, S, D] */
 tg_func *kernel_attention(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t d, bool causal);
 /* y[N, M] = x[M, N] */

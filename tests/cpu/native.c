@@ -74,7 +74,8 @@ static void print_diags(const tg_sink *sink, tg_arena *a) {
     print_message("%s\n", sb.data != NULL ? sb.data : "");
 }
 
-static int32_t call(const bench *b, const struct tg_test_code *code, const int64_t *slots, int pieces) {
+static int32_t call(const bench *b, const struct tg_test_code *code, const int64_t *slots,
+                    int pieces) {
     char name[256];
     tg_cpu_plan plan = {0};
     snprintf(name, sizeof name, "%s.plan", b->func->name);
@@ -94,7 +95,8 @@ static int32_t call(const bench *b, const struct tg_test_code *code, const int64
     }
     for (size_t i = (size_t)plan.scratch_bytes; i < bytes + 64; i++) {
         if (scratch[i] != 0xfb) {
-            fail_msg("scratch written behind its end, at +%zu of %lld", i, (long long)plan.scratch_bytes);
+            fail_msg("scratch written behind its end, at +%zu of %lld", i,
+                     (long long)plan.scratch_bytes);
         }
     }
     free(scratch);
@@ -187,7 +189,8 @@ static void compare(const bench *b, int p, const void *native, void *expected) {
     for (int64_t i = 0; i < element_count(b, p); i++) {
         double got = bench_get(&x, p, i), want = bench_get(&y, p, i);
         if (!close_enough(got, want)) {
-            fail_msg("parameter %d, element %lld: compiled %.17g, interpreted %.17g", p, (long long)i, got, want);
+            fail_msg("parameter %d, element %lld: compiled %.17g, interpreted %.17g", p,
+                     (long long)i, got, want);
         }
     }
 }

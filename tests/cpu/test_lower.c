@@ -44,7 +44,8 @@ static tg_module *begin(bench *b) {
     return tg_module_make(&b->arena);
 }
 
-static void run(bench *b, tg_func *f, double tolerance, const char *what, int64_t m, int64_t n, int64_t k) {
+static void run(bench *b, tg_func *f, double tolerance, const char *what, int64_t m, int64_t n,
+                int64_t k) {
     native_tolerance = tolerance;
     (void)f;
     if (tg_module_verify(f->module, &b->sink) != TG_OK || bench_run(b) != TG_OK) {
@@ -109,7 +110,8 @@ static void softmax(void **state) {
 
 static void matmul(void **state) {
     (void)state;
-    static const int64_t shapes[][3] = {{1, 1, 1}, {1, 64, 40}, {5, 33, 17}, {32, 32, 32}, {70, 50, 100}, {3, 100, 64}, {33, 7, 0}};
+    static const int64_t shapes[][3] = {{1, 1, 1},     {1, 64, 40},  {5, 33, 17}, {32, 32, 32},
+                                        {70, 50, 100}, {3, 100, 64}, {33, 7, 0}};
     static const tg_dtype types[] = {TG_DT_F32, TG_DT_BF16};
     for (int t = 0; t < 4; t++) {
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {

@@ -3,22 +3,25 @@
  * Addresses: elements of scratch buffers and of tensors, with what lies outside reading as 0 and
  * never being touched.
  *
- * An address is base + a sum of terms (position * stride), each added at the loop level its position
- * belongs to, so inner loops only add what changes there. Conditions that are the same for all lanes
- * replace the address by that of a block of zeros (no branch); conditions that differ between lanes
- * become masks. Positions along a span need no condition when the loop itself stops at the span's
- * end and the span is proven inside the tensor.
+ * An address is base + a sum of terms (position * stride), each added at the loop level its
+ * position belongs to, so inner loops only add what changes there. Conditions that are the same for
+ * all lanes replace the address by that of a block of zeros (no branch); conditions that differ
+ * between lanes become masks. Positions along a span need no condition when the loop itself stops
+ * at the span's end and the span is proven inside the tensor.
  */
 #include "backends/lower/cpu/lower.h"
 
-static tg_value *add_i(tg_builder *b, tg_value *x, tg_value *y) { return tg_build_binary(b, TG_OP_ADD, x, y); }
+static tg_value *add_i(tg_builder *b, tg_value *x, tg_value *y) {
+    return tg_build_binary(b, TG_OP_ADD, x, y);
+}
 
 /*
- * Every `step`-th element of consecutive memory (step 2 or 4): whole vectors and a shuffle instead of
- * a gather. `phase` is the first lane's place in its group; the group is read from its start, so
+ * Every `step`-th element of consecutive memory (step 2 or 4): whole vectors and a shuffle instead
+ * of a gather. `phase` is the first lane's place in its group; the group is read from its start, so
  * nothing behind the last group is touched.
  */
-static tg_value *strided_load(tg_lower *L, tg_builder *b, tg_value *ptr, tg_dtype t, int lanes, int step, int phase) {
+static tg_value *strided_load(tg_lower *L, tg_builder *b, tg_value *ptr, tg_dtype t, int lanes,
+                              int step, int phase) {
     int64_t bytes = tg_scratch_elem_bytes(t), map[256];
     tg_value *p = tg_build_gep(b, ptr, tg_build_index(b, -phase * bytes), 1);
     tg_value *wide = tg_build_loadm(b, tg_loop_type(L, t, lanes * step), p, 0);
@@ -30,17 +33,20 @@ static tg_value *strided_load(tg_lower *L, tg_builder *b, tg_value *ptr, tg_dtyp
 
 /* Do the lanes take every 2nd or 4th element from a whole group on? */
 static bool strided_lanes(const tg_ctx *x, const tg_coord *c) {
-    return c->vec == NULL && (c->lane == 2 || c->lane == 4) && x->lanes > 1 && x->lanes * c->lane <= 64 &&
-           c->add >= 0 && (c->v == NULL || (c->v_align > 0 && c->v_align % c->lane == 0)) && x->valid == NULL;
+    return c->vec == NULL && (c->lane == 2 || c->lane == 4) && x->lanes > 1 &&
+           x->lanes * c->lane <= 64 && c->add >= 0 &&
+           (c->v == NULL || (c->v_align > 0 && c->v_align % c->lane == 0)) && x->valid == NULL;
 }
 
-/* ---- scratch buffers --------------------------------------------------------------------------------- */
+/* ---- scratch buffers
+ * --------------------------------------------------------------------------------- */
 
 tg_value *tg_buffer_ptr(tg_lower *L, tg_builder *b, const tg_value *v) {
     return tg_build_gep(b, L->scratch_base, tg_build_index(b, tg_info(L, v)->offset), 1);
 }
 
-static tg_value *gather(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *index, tg_value *mask) {
+static tg_value *gather(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *index,
+                        tg_value *mask) {
     tg_value *zero = tg_build_int(b, t, 0);
     tg_value *r = mask == NULL ? tg_build1(b, TG_OP_GATHERM, t, 3, ptr, index, zero)
                                : tg_build1(b, TG_OP_GATHERM, t, 4, ptr, index, zero, mask);
@@ -52,7 +58,7 @@ static tg_value *gather(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value
 }
 
 typedef struct access {
-    tg_value *ptr;   /* of lane 0, at `level` */
+    tg_value *ptr; /* of lane 0, at `level` */
     int level;
     tg_value *index; /* i64 byte offsets per lane for gathers, or NULL: lanes are contiguous */
     bool vec;        /* lanes differ */
@@ -78,7 +84,8 @@ static void add_terms(tg_ctx *x, access *a, const tg_coord *c, const int64_t *st
 }
 
 /* Per-lane byte offsets of the coordinates that differ between lanes. */
-static tg_value *lane_offsets(tg_ctx *x, const tg_coord *c, const int64_t *stride, int n, int *level) {
+static tg_value *lane_offsets(tg_ctx *x, const tg_coord *c, const int64_t *stride, int n,
+                              int *level) {
     tg_value *sum = NULL;
     const tg_type *t = tg_loop_type(x->L, TG_DT_I64, x->lanes);
     for (int k = 0; k < n; k++) {
@@ -108,7 +115,8 @@ static access buffer_access(tg_ctx *x, const tg_value *v, const tg_coord *c) {
     for (int k = 0; k < n; k++) {
         stride[k] = info->stride[k] * bytes;
         if (!tg_coord_uniform(&c[k]) && x->lanes > 1) {
-            contiguous = contiguous && !a.vec && c[k].vec == NULL && c[k].lane * info->stride[k] == 1;
+            contiguous =
+                contiguous && !a.vec && c[k].vec == NULL && c[k].lane * info->stride[k] == 1;
             a.vec = true;
         }
     }
@@ -131,13 +139,15 @@ static access buffer_access(tg_ctx *x, const tg_value *v, const tg_coord *c) {
 }
 
 /* A read of memory at some level must not move above writes made deeper in the same nest: reads are
- * emitted at the level of their coordinates, and the plan never reads what the nest writes elsewhere. */
+ * emitted at the level of their coordinates, and the plan never reads what the nest writes
+ * elsewhere. */
 tg_ev tg_buffer_read(tg_ctx *x, tg_value *v, const tg_coord *c) {
     access a = buffer_access(x, v, c);
     tg_builder *b = &x->bl[a.level];
     tg_dtype t = v->type->dtype;
     if (!a.vec) {
-        return (tg_ev){.v = tg_build_loadm(b, tg_loop_type(x->L, t, 1), a.ptr, 0), .level = a.level};
+        return (tg_ev){.v = tg_build_loadm(b, tg_loop_type(x->L, t, 1), a.ptr, 0),
+                       .level = a.level};
     }
     const tg_type *vt = tg_loop_type(x->L, t, x->lanes);
     if (a.index == NULL) { /* rows are padded: reading past `valid` stays inside the buffer */
@@ -149,7 +159,8 @@ tg_ev tg_buffer_read(tg_ctx *x, tg_value *v, const tg_coord *c) {
     }
     if (differing == 1 && strided_lanes(x, &c[unit])) {
         int step = (int)c[unit].lane;
-        tg_value *picked = strided_load(x->L, b, a.ptr, t, x->lanes, step, (int)(c[unit].add % step));
+        tg_value *picked =
+            strided_load(x->L, b, a.ptr, t, x->lanes, step, (int)(c[unit].add % step));
         return (tg_ev){.v = picked, .level = a.level, .vec = true};
     }
     tg_value *mask = x->valid == NULL ? NULL : tg_build_pmask(b, x->valid, x->lanes);
@@ -174,7 +185,8 @@ void tg_buffer_write(tg_ctx *x, tg_value *dest, const tg_coord *c, tg_ev e) {
     tg_op_set_int(op, TG_ATTR_BYTES, 1);
 }
 
-/* ---- tensor accesses ---------------------------------------------------------------------------------- */
+/* ---- tensor accesses
+ * ---------------------------------------------------------------------------------- */
 
 int tg_indices(const tg_op *op, tg_index out[TG_MAX_RANK], tg_value **out_mask) {
     bool masked = tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;
@@ -199,11 +211,11 @@ int tg_indices(const tg_op *op, tg_index out[TG_MAX_RANK], tg_value **out_mask) 
 typedef struct taccess {
     tg_value *ptr;
     int level;
-    tg_value *index;  /* byte offsets per lane (gather) or NULL */
+    tg_value *index; /* byte offsets per lane (gather) or NULL */
     bool vec;
-    tg_ev ok;         /* same for all lanes; v NULL: proven */
-    tg_value *mask;   /* lanes inside, NULL: all */
-    tg_value *all;    /* scalar: every lane inside, with mask */
+    tg_ev ok;       /* same for all lanes; v NULL: proven */
+    tg_value *mask; /* lanes inside, NULL: all */
+    tg_value *all;  /* scalar: every lane inside, with mask */
     int mask_level;
     /* sub-byte innermost axis: */
     tg_value *nibble; /* i64 position (scalar or per lane) along it */
@@ -273,8 +285,9 @@ static void check_axis(tg_ctx *x, taccess *a, const tg_op *op, int k, const tg_i
                        const tg_coord *p, const tg_coord *c, const tg_tensor *t) {
     tg_lower *L = x->L;
     bool span = ix->v->type->kind == TG_TY_SPAN;
-    bool bounded = span && (tg_span_is_full(ix->v) || (c[ix->axes[0]].bound != NULL &&
-                                                       c[ix->axes[0]].bound == tg_info(L, ix->v)->canon));
+    bool bounded =
+        span && (tg_span_is_full(ix->v) || (c[ix->axes[0]].bound != NULL &&
+                                            c[ix->axes[0]].bound == tg_info(L, ix->v)->canon));
     if (tg_index_proven(L, op, k, ix, bounded)) {
         return;
     }
@@ -293,9 +306,9 @@ static void check_axis(tg_ctx *x, taccess *a, const tg_op *op, int k, const tg_i
     }
     tg_value *v = tg_coord_vec(x, p);
     const tg_type *vt = v->type;
-    tg_value *m = tg_build_binary(
-        b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, v, tg_build_int(b, vt, 0)),
-        tg_build_cmp(b, TG_CMP_LT, v, tg_build_splat(b, limit, x->lanes)));
+    tg_value *m =
+        tg_build_binary(b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, v, tg_build_int(b, vt, 0)),
+                        tg_build_cmp(b, TG_CMP_LT, v, tg_build_splat(b, limit, x->lanes)));
     tg_value *all;
     if (p->vec == NULL && p->lane > 0) {
         tg_value *s = tg_coord_scalar(x, p);
@@ -316,7 +329,8 @@ static tg_value *mul_stride(tg_ctx *x, int level, const tg_tensor *t, int k, tg_
                    : tg_build_binary(b, TG_OP_MUL, v, tg_build_index(b, t->const_stride[k]));
     }
     tg_value *s = t->stride[k];
-    return tg_build_binary(b, TG_OP_MUL, v, v->type->kind == TG_TY_VEC ? tg_build_splat(b, s, x->lanes) : s);
+    return tg_build_binary(b, TG_OP_MUL, v,
+                           v->type->kind == TG_TY_VEC ? tg_build_splat(b, s, x->lanes) : s);
 }
 
 /* ptr + position*stride for the lane-independent part, level by level. */
@@ -385,8 +399,8 @@ static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         if (!tg_coord_uniform(&rel[k]) && x->lanes > 1) {
             differing++;
             a.vec = true;
-            contiguous = contiguous && k == n - 1 && rel[k].vec == NULL && rel[k].lane == 1 && !packed &&
-                         t->const_stride[k] == t->elem_bytes;
+            contiguous = contiguous && k == n - 1 && rel[k].vec == NULL && rel[k].lane == 1 &&
+                         !packed && t->const_stride[k] == t->elem_bytes;
         }
     }
     int strided = packed ? n - 1 : n;
@@ -410,8 +424,8 @@ static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         a.level = q->level > a.level ? q->level : a.level;
         bool lanes = a.vec && !tg_coord_uniform(q);
         a.nibble = lanes ? tg_coord_vec(x, q) : q->vec != NULL ? q->vec : tg_coord_scalar(x, q);
-        a.nibble_even = lanes && differing == 1 && q->vec == NULL && q->lane == 1 && q->align % 2 == 0 &&
-                        x->lanes % 2 == 0;
+        a.nibble_even = lanes && differing == 1 && q->vec == NULL && q->lane == 1 &&
+                        q->align % 2 == 0 && x->lanes % 2 == 0;
         if (a.nibble_even) {
             a.nibble = tg_coord_scalar(x, q);
         }
@@ -438,7 +452,8 @@ static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     return a;
 }
 
-/* ---- reads --------------------------------------------------------------------------------------------- */
+/* ---- reads
+ * --------------------------------------------------------------------------------------------- */
 
 static tg_value *masked_load(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *mask) {
     tg_value *r = tg_build1(b, TG_OP_LOADM, t, 3, ptr, mask, tg_build_int(b, t, 0));
@@ -531,7 +546,8 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
         tg_ev r = {.v = tg_build_loadm(b, t, p, 0), .level = a.level};
         if (a.mask != NULL) { /* one address, a mask per lane */
             tg_value *v = tg_build_splat(b, r.v, x->lanes);
-            r = (tg_ev){.v = tg_build_select(b, a.mask, v, tg_build_int(b, v->type, 0)), .level = a.level,
+            r = (tg_ev){.v = tg_build_select(b, a.mask, v, tg_build_int(b, v->type, 0)),
+                        .level = a.level,
                         .vec = true};
         }
         return r;
@@ -540,7 +556,8 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
     tg_ev r = {.level = a.level, .vec = true};
     if (a.step > 0) {
         if (a.ok.v != NULL) {
-            tg_value *block = tg_build_gep(b, x->L->zeros, tg_build_index(b, a.phase * tg_scratch_elem_bytes(dt)), 1);
+            tg_value *block = tg_build_gep(
+                b, x->L->zeros, tg_build_index(b, a.phase * tg_scratch_elem_bytes(dt)), 1);
             a.ptr = tg_build_select(b, a.ok.v, a.ptr, block);
         }
         r.v = strided_load(x->L, b, a.ptr, dt, x->lanes, a.step, a.phase);
@@ -561,7 +578,8 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
     return r;
 }
 
-/* ---- writes -------------------------------------------------------------------------------------------- */
+/* ---- writes
+ * -------------------------------------------------------------------------------------------- */
 
 static void storem_masked(tg_builder *b, tg_value *ptr, tg_value *v, tg_value *mask) {
     tg_value *ops[3] = {ptr, v, mask};
@@ -570,16 +588,20 @@ static void storem_masked(tg_builder *b, tg_value *ptr, tg_value *v, tg_value *m
 }
 
 /* One element of a packed row: read, replace a half, write. Rows belong to one program. */
-static void write_nibble(tg_lower *L, tg_builder *b, tg_value *ptr, tg_value *position, tg_value *v) {
+static void write_nibble(tg_lower *L, tg_builder *b, tg_value *ptr, tg_value *position,
+                         tg_value *v) {
     const tg_type *u8 = tg_loop_type(L, TG_DT_U8, 1);
-    tg_value *p = tg_build_gep(b, ptr, tg_build_binary(b, TG_OP_SHR, position, tg_build_index(b, 1)), 1);
+    tg_value *p =
+        tg_build_gep(b, ptr, tg_build_binary(b, TG_OP_SHR, position, tg_build_index(b, 1)), 1);
     tg_value *old = tg_build_loadm(b, u8, p, 0);
     tg_value *odd = tg_build_binary(b, TG_OP_AND, position, tg_build_index(b, 1));
     tg_value *is_odd = tg_build_cmp(b, TG_CMP_NE, odd, tg_build_index(b, 0));
     tg_value *low = tg_build_binary(b, TG_OP_AND, v, tg_build_int(b, u8, 15));
     tg_value *high = tg_build_binary(b, TG_OP_SHL, low, tg_build_int(b, u8, 4));
-    tg_value *with_hi = tg_build_binary(b, TG_OP_OR, tg_build_binary(b, TG_OP_AND, old, tg_build_int(b, u8, 15)), high);
-    tg_value *with_lo = tg_build_binary(b, TG_OP_OR, tg_build_binary(b, TG_OP_AND, old, tg_build_int(b, u8, 0xF0)), low);
+    tg_value *with_hi = tg_build_binary(
+        b, TG_OP_OR, tg_build_binary(b, TG_OP_AND, old, tg_build_int(b, u8, 15)), high);
+    tg_value *with_lo = tg_build_binary(
+        b, TG_OP_OR, tg_build_binary(b, TG_OP_AND, old, tg_build_int(b, u8, 0xF0)), low);
     tg_build_storem(b, p, tg_build_select(b, is_odd, with_hi, with_lo), 0);
 }
 
@@ -602,14 +624,17 @@ static void write_packed(tg_ctx *x, const taccess *a, tg_ev e) {
         lo = tg_build_binary(b, TG_OP_AND, lo, tg_build_int(b, lo->type, 15));
         hi = tg_build_binary(b, TG_OP_SHL, hi, tg_build_int(b, hi->type, 4));
         tg_value *half = tg_build_binary(b, TG_OP_SHR, a->nibble, tg_build_index(b, 1));
-        tg_build_storem(b, tg_build_gep(b, a->ptr, half, 1), tg_build_binary(b, TG_OP_OR, lo, hi), 0);
+        tg_build_storem(b, tg_build_gep(b, a->ptr, half, 1), tg_build_binary(b, TG_OP_OR, lo, hi),
+                        0);
         return;
     }
     for (int l = 0; l < x->lanes; l++) {
         tg_value *pos = a->nibble->type->kind == TG_TY_VEC
                             ? tg_build_extract(b, a->nibble, l)
                             : add_i(b, a->nibble, tg_build_index(b, a->nibble_even ? l : 0));
-        tg_value *p = a->index == NULL ? a->ptr : tg_build_gep(b, a->ptr, tg_build_extract(b, a->index, l), 1);
+        tg_value *p = a->index == NULL
+                          ? a->ptr
+                          : tg_build_gep(b, a->ptr, tg_build_extract(b, a->index, l), 1);
         tg_op *branch = NULL;
         if (a->mask != NULL) {
             branch = tg_build_if(b, tg_build_extract(b, a->mask, l), 0, NULL);
@@ -680,14 +705,17 @@ static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
     int n = tg_indices(store, ix, &mask);
     tg_tensor *t = tg_tensor_of(L, tensor);
     int64_t vector = L->mc->vector_bytes, bytes = t->elem_bytes * x->lanes;
-    if (tensor->def != NULL || n < 1 || x->lanes == 1 || bytes % vector != 0 || bytes == 0 || mask != NULL ||
-        !(L->kernel->params[tensor->index].flags & TG_PARAM_OUT) || ix[n - 1].v->type->kind != TG_TY_SPAN) {
+    if (tensor->def != NULL || n < 1 || x->lanes == 1 || bytes % vector != 0 || bytes == 0 ||
+        mask != NULL || !(L->kernel->params[tensor->index].flags & TG_PARAM_OUT) ||
+        ix[n - 1].v->type->kind != TG_TY_SPAN) {
         return NULL;
     }
     const tg_coord *last = &c[ix[n - 1].axes[0]];
     int64_t first = tg_known_multiple(tg_operand(ix[n - 1].v->def, 0)) * t->elem_bytes;
-    if (last->vec != NULL || last->lane != 1 || (last->add * t->elem_bytes) % vector != 0 || first % vector != 0 ||
-        (last->v != NULL && (last->v_align == 0 || (last->v_align * t->elem_bytes) % vector != 0))) {
+    if (last->vec != NULL || last->lane != 1 || (last->add * t->elem_bytes) % vector != 0 ||
+        first % vector != 0 ||
+        (last->v != NULL &&
+         (last->v_align == 0 || (last->v_align * t->elem_bytes) % vector != 0))) {
         return NULL;
     }
     if (t->stream == NULL) {

@@ -2,18 +2,21 @@
 /*
  * Which positions of every tile axis matter, and which indices are proven inside their tensor.
  *
- * Need flows from consumers to producers: a store along a span, a reduction or product masked by the
- * span's prefix mask need only positions below the span's end; elementwise ops, views and loop-carried
- * values pass needs on. An axis that needs only a span's positions runs its loops to the span's length,
- * so ragged tails cost nothing and a tile of 128 rows with one present row does one row of work.
- * Needs only grow (none < span < all), so repeating the walk until nothing changes ends.
+ * Need flows from consumers to producers: a store along a span, a reduction or product masked by
+ * the span's prefix mask need only positions below the span's end; elementwise ops, views and
+ * loop-carried values pass needs on. An axis that needs only a span's positions runs its loops to
+ * the span's length, so ragged tails cost nothing and a tile of 128 rows with one present row does
+ * one row of work. Needs only grow (none < span < all), so repeating the walk until nothing changes
+ * ends.
  *
- * The proofs are structural: non-negative sums, loop variables below their bound, block numbers below
- * their grid extent, equal dimension expressions. What is not proven is checked by generated code.
+ * The proofs are structural: non-negative sums, loop variables below their bound, block numbers
+ * below their grid extent, equal dimension expressions. What is not proven is checked by generated
+ * code.
  */
 #include "backends/lower/cpu/lower.h"
 
-/* ---- proofs --------------------------------------------------------------------------------------------- */
+/* ---- proofs
+ * --------------------------------------------------------------------------------------------- */
 
 static bool is_loop_iv(const tg_value *v) {
     return v->def == NULL && v->region != NULL && v->region->parent != NULL &&
@@ -142,7 +145,8 @@ bool tg_prove_at_most(const tg_value *v, const tg_dim *dim) {
         return true;
     }
     if (v->def != NULL && v->def->code == TG_OP_MIN) {
-        return tg_prove_at_most(tg_operand(v->def, 0), dim) || tg_prove_at_most(tg_operand(v->def, 1), dim);
+        return tg_prove_at_most(tg_operand(v->def, 0), dim) ||
+               tg_prove_at_most(tg_operand(v->def, 1), dim);
     }
     return tg_prove_below(v, dim);
 }
@@ -154,7 +158,8 @@ static bool prove_below_product(const tg_op *op, const tg_dim *dim) {
         if (is_grid_id(g) && tg_value_const_int(tg_operand(op, 1 - i), &by)) {
             const tg_func *f = g->region->func;
             int axis = g->index - f->n_params;
-            return f->grid_by[axis] == by && tg_prove_at_most(tg_operand(terminator(f->grid), axis), dim);
+            return f->grid_by[axis] == by &&
+                   tg_prove_at_most(tg_operand(terminator(f->grid), axis), dim);
         }
     }
     return false;
@@ -171,7 +176,8 @@ bool tg_prove_below(const tg_value *v, const tg_dim *dim) {
     if (is_grid_id(v)) {
         const tg_func *f = v->region->func;
         int axis = v->index - f->n_params;
-        return f->grid_by[axis] == 1 && tg_prove_at_most(tg_operand(terminator(f->grid), axis), dim);
+        return f->grid_by[axis] == 1 &&
+               tg_prove_at_most(tg_operand(terminator(f->grid), axis), dim);
     }
     if (v->def == NULL) {
         return false;
@@ -186,7 +192,8 @@ bool tg_prove_below(const tg_value *v, const tg_dim *dim) {
     case TG_OP_MUL:
         return prove_below_product(op, dim);
     case TG_OP_DIV:
-        if (!tg_value_const_int(tg_operand(op, 1), &c) || c < 1 || !tg_prove_nonneg(tg_operand(op, 0))) {
+        if (!tg_value_const_int(tg_operand(op, 1), &c) || c < 1 ||
+            !tg_prove_nonneg(tg_operand(op, 0))) {
             return false;
         }
         return (dim->code == TG_DIM_CDIV && dim->b->code == TG_DIM_CONST && dim->b->value == c &&
@@ -215,10 +222,12 @@ int64_t tg_known_multiple(const tg_value *v) {
     }
     const tg_op *op = v->def;
     if (op->code == TG_OP_ADD || op->code == TG_OP_SUB) {
-        return tg_min_i64(tg_known_multiple(tg_operand(op, 0)), tg_known_multiple(tg_operand(op, 1)));
+        return tg_min_i64(tg_known_multiple(tg_operand(op, 0)),
+                          tg_known_multiple(tg_operand(op, 1)));
     }
     if (op->code == TG_OP_MUL) {
-        return tg_min_i64(tg_known_multiple(tg_operand(op, 0)) * tg_known_multiple(tg_operand(op, 1)), most);
+        return tg_min_i64(
+            tg_known_multiple(tg_operand(op, 0)) * tg_known_multiple(tg_operand(op, 1)), most);
     }
     return op->code == TG_OP_CAST ? tg_known_multiple(tg_operand(op, 0)) : 1;
 }
@@ -255,7 +264,9 @@ bool tg_index_proven(const tg_lower *L, const tg_op *op, int k, const tg_index *
     return ix->n_axes == 0 && tg_prove_nonneg(ix->v) && tg_prove_below(ix->v, dim);
 }
 
-/* ---- needs ------------------------------------------------------------------------------------------------ */
+/* ---- needs
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static const tg_need full = {.kind = TG_NEED_FULL};
 
@@ -274,12 +285,15 @@ static bool available(const tg_value *w, const tg_value *v) {
     if (tg_value_const_int(w, &c)) {
         return true;
     }
-    const tg_region *where = v->def != NULL ? v->def->parent : v->region->parent != NULL ? v->region->parent->parent : v->region;
+    const tg_region *where = v->def != NULL              ? v->def->parent
+                             : v->region->parent != NULL ? v->region->parent->parent
+                                                         : v->region;
     if (w->def == NULL) {
         return region_inside(where, w->region);
     }
     const tg_op *at = v->def != NULL ? v->def : v->region->parent;
-    return region_inside(where, w->def->parent) && (at == NULL || tg_opi(w->def)->pos < tg_opi(at)->pos);
+    return region_inside(where, w->def->parent) &&
+           (at == NULL || tg_opi(w->def)->pos < tg_opi(at)->pos);
 }
 
 static bool need_join(tg_lower *L, tg_value *v, int axis, tg_need n) {
@@ -373,7 +387,8 @@ static bool through_store(tg_lower *L, tg_op *op) {
     }
     for (int k = 0; k < n; k++) {
         if (ix[k].v->type->kind == TG_TY_SPAN) {
-            need[ix[k].axes[0]] = (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
+            need[ix[k].axes[0]] =
+                (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
         }
     }
     bool changed = all_axes(L, tg_operand(op, 1), need);
@@ -392,7 +407,8 @@ static bool through_view(tg_lower *L, tg_op *op, const tg_need *need) {
         tg_need n = full;
         if (op->code == TG_OP_BROADCAST && from->type->shape[a] == to->shape[axes->list[a]]) {
             n = need[axes->list[a]];
-        } else if (op->code == TG_OP_SLICE && axes->list[a] == 0 && from->type->shape[a] == to->shape[a]) {
+        } else if (op->code == TG_OP_SLICE && axes->list[a] == 0 &&
+                   from->type->shape[a] == to->shape[a]) {
             n = need[a];
         }
         if (op->code != TG_OP_PERMUTE) {
@@ -421,7 +437,8 @@ static bool through_reshape(tg_lower *L, tg_op *op, const tg_need *need) {
             }
         }
         for (int a = i0; a < i; a++) {
-            changed = need_join(L, from, a, i - i0 == 1 && j - j0 == 1 ? need[j0] : full) || changed;
+            changed =
+                need_join(L, from, a, i - i0 == 1 && j - j0 == 1 ? need[j0] : full) || changed;
         }
     }
     return changed;
@@ -480,7 +497,11 @@ static bool through_gather(tg_lower *L, tg_op *op, const tg_need *need) {
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0), ir = index->type->rank;
     bool changed = false;
     for (int a = 0; a < from->type->rank; a++) {
-        changed = need_join(L, from, a, a < axis ? need[a] : a == axis ? full : need[a + ir - 1]) || changed;
+        changed = need_join(L, from, a,
+                            a < axis    ? need[a]
+                            : a == axis ? full
+                                        : need[a + ir - 1]) ||
+                  changed;
     }
     for (int a = 0; a < ir; a++) {
         changed = need_join(L, index, a, need[axis + a]) || changed;

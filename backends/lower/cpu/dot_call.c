@@ -2,12 +2,12 @@
 /*
  * Matrix products of the tile level: describes operands to tg_emit_dot.
  *
- * An operand is memory where it can be: a scratch buffer, or a window of a tensor read in place, seen
- * through permutes and constant slices. What cannot be proven about a window (it lies inside the
- * tensor, the mask along k has no hole) is tested when the program runs; a window that fails is first
- * copied to scratch with zeros in the gaps, and base and strides are chosen accordingly. Other
- * operands are element sources that evaluate the inlined expression. The accumulator is the result's
- * buffer. A loop whose whole body is products along its own span
+ * An operand is memory where it can be: a scratch buffer, or a window of a tensor read in place,
+ * seen through permutes and constant slices. What cannot be proven about a window (it lies inside
+ * the tensor, the mask along k has no hole) is tested when the program runs; a window that fails is
+ * first copied to scratch with zeros in the gaps, and base and strides are chosen accordingly.
+ * Other operands are element sources that evaluate the inlined expression. The accumulator is the
+ * result's buffer. A loop whose whole body is products along its own span
  *
  *   for k: K by BK { acc += a[i, k] @ b[k, j] }
  *
@@ -24,7 +24,8 @@ typedef struct source {
     tg_dtype compute;
 } source;
 
-/* ---- element sources ------------------------------------------------------------------------------------- */
+/* ---- element sources
+ * ------------------------------------------------------------------------------------- */
 
 static tg_value *source_vec(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
                             int lanes, tg_value *valid) {
@@ -51,14 +52,15 @@ static tg_value *source_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
     return v;
 }
 
-/* ---- operands in memory ------------------------------------------------------------------------------------- */
+/* ---- operands in memory
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct plain {
     tg_value *ptr;
-    tg_value *stride[TG_MAX_RANK];      /* bytes */
-    int64_t const_stride[TG_MAX_RANK];  /* or -1 */
+    tg_value *stride[TG_MAX_RANK];     /* bytes */
+    int64_t const_stride[TG_MAX_RANK]; /* or -1 */
     tg_dtype dtype;
-    tg_value *ok;                       /* the memory may be used; NULL: always */
+    tg_value *ok; /* the memory may be used; NULL: always */
 } plain;
 
 static void need_true(tg_lower *L, plain *p, tg_value *cond) {
@@ -66,7 +68,8 @@ static void need_true(tg_lower *L, plain *p, tg_value *cond) {
 }
 
 /* Adds the conditions under which index k's window [lo, lo + n) or position lies inside. */
-static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_tensor *t, int k, bool bounded) {
+static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_tensor *t, int k,
+                          bool bounded) {
     tg_builder *b = &L->b;
     tg_value *zero = tg_build_index(b, 0), *dim = t->dim[k];
     if (ix->v->type->kind != TG_TY_SPAN) {
@@ -79,7 +82,9 @@ static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_te
     tg_value *n = bounded ? s->len : tg_build_index(b, ix->v->type->shape[0]);
     tg_value *end = tg_build_binary(b, TG_OP_ADD, s->lo, n);
     need_true(L, p, tg_build_cmp(b, TG_CMP_GE, s->lo, zero));
-    need_true(L, p, tg_build_cmp(b, TG_CMP_LE, end, bounded ? dim : tg_build_binary(b, TG_OP_MIN, dim, s->hi)));
+    need_true(
+        L, p,
+        tg_build_cmp(b, TG_CMP_LE, end, bounded ? dim : tg_build_binary(b, TG_OP_MIN, dim, s->hi)));
 }
 
 static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
@@ -115,9 +120,10 @@ static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
         if (!tg_index_proven(L, op, k, &ix[k], bounded)) {
             window_inside(L, p, &ix[k], t, k, bounded);
         }
-        tg_value *first = span ? tg_info(L, ix[k].v)->lo
-                               : tg_build_cast(b, tg_scalar(L, ix[k].v), TG_DT_I64);
-        tg_value *stride = t->const_stride[k] >= 0 ? tg_build_index(b, t->const_stride[k]) : t->stride[k];
+        tg_value *first =
+            span ? tg_info(L, ix[k].v)->lo : tg_build_cast(b, tg_scalar(L, ix[k].v), TG_DT_I64);
+        tg_value *stride =
+            t->const_stride[k] >= 0 ? tg_build_index(b, t->const_stride[k]) : t->stride[k];
         p->ptr = tg_build_gep(b, p->ptr, tg_build_binary(b, TG_OP_MUL, first, stride), 1);
         if (span) {
             p->stride[ix[k].axes[0]] = stride;
@@ -176,7 +182,8 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
         }
         for (int r = 0; r < v->type->rank; r++) {
             if (offsets->list[r] != 0) {
-                tg_value *off = tg_build_binary(b, TG_OP_MUL, p->stride[r], tg_build_index(b, offsets->list[r]));
+                tg_value *off = tg_build_binary(b, TG_OP_MUL, p->stride[r],
+                                                tg_build_index(b, offsets->list[r]));
                 p->ptr = tg_build_gep(b, p->ptr, off, 1);
             }
         }
@@ -296,7 +303,8 @@ static int factors_along(const tg_value *m, int axis, const tg_value **out, int 
     if (op->code == TG_OP_BROADCAST) {
         const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
         for (int a = 0; a < tg_operand(op, 0)->type->rank; a++) {
-            if (axes->list[a] == axis && tg_operand(op, 0)->type->shape[a] == m->type->shape[axis]) {
+            if (axes->list[a] == axis &&
+                tg_operand(op, 0)->type->shape[a] == m->type->shape[axis]) {
                 return factors_along(tg_operand(op, 0), a, out, n, max);
             }
         }
@@ -304,7 +312,8 @@ static int factors_along(const tg_value *m, int axis, const tg_value **out, int 
     return n;
 }
 
-/* Is v surely 0 wherever the mask along `axis` is false? (v = select(m, x, 0) with m including it) */
+/* Is v surely 0 wherever the mask along `axis` is false? (v = select(m, x, 0) with m including it)
+ */
 static bool zero_under(tg_lower *L, const tg_value *v, const tg_value *mask, int axis) {
     const tg_value *have[16], *want[16];
     const tg_op *op = v->def;
@@ -312,10 +321,12 @@ static bool zero_under(tg_lower *L, const tg_value *v, const tg_value *mask, int
     if (op != NULL && op->code == TG_OP_CAST) {
         return zero_under(L, tg_operand(op, 0), mask, axis);
     }
-    if (op == NULL || op->code != TG_OP_SELECT || !is_zero(tg_operand(op, 2)) || mask->type->rank != 1) {
+    if (op == NULL || op->code != TG_OP_SELECT || !is_zero(tg_operand(op, 2)) ||
+        mask->type->rank != 1) {
         return false;
     }
-    int nh = factors_along(tg_operand(op, 0), axis, have, 0, 16), nw = factors_along(mask, 0, want, 0, 16);
+    int nh = factors_along(tg_operand(op, 0), axis, have, 0, 16),
+        nw = factors_along(mask, 0, want, 0, 16);
     for (int i = 0; i < nw; i++) {
         bool found = false;
         for (int k = 0; k < nh; k++) {
@@ -341,7 +352,8 @@ static tg_value *memory_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
     if (lanes == 1 || (m->unit_cols == (along_cols ? 1 : 0) && valid == NULL)) {
         v = tg_build_loadm(b, t, p, bytes);
     } else if (m->unit_cols == (along_cols ? 1 : 0) && bytes >= 4) {
-        v = tg_build1(b, TG_OP_LOADM, t, 3, p, tg_build_pmask(b, valid, lanes), tg_build_int(b, t, 0));
+        v = tg_build1(b, TG_OP_LOADM, t, 3, p, tg_build_pmask(b, valid, lanes),
+                      tg_build_int(b, t, 0));
         tg_op_set_int(v->def, TG_ATTR_MASKED, 1);
     } else if (m->unit_cols == (along_cols ? 1 : 0)) {
         /* Narrow lanes have no masked load: the bytes that exist go through a cleared block. */
@@ -358,7 +370,8 @@ static tg_value *memory_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
         tg_value *index = tg_build_binary(b, TG_OP_MUL, tg_build1(b, TG_OP_LANES, it, 0), step);
         tg_value *zero = tg_build_int(b, t, 0);
         v = valid == NULL ? tg_build1(b, TG_OP_GATHERM, t, 3, p, index, zero)
-                          : tg_build1(b, TG_OP_GATHERM, t, 4, p, index, zero, tg_build_pmask(b, valid, lanes));
+                          : tg_build1(b, TG_OP_GATHERM, t, 4, p, index, zero,
+                                      tg_build_pmask(b, valid, lanes));
         tg_op_set_int(v->def, TG_ATTR_BYTES, 1);
         if (valid != NULL) {
             tg_op_set_int(v->def, TG_ATTR_MASKED, 1);
@@ -367,7 +380,8 @@ static tg_value *memory_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
     return tg_expand_convert(b, L->mc, v, m->dtype, m->compute, TG_ROUND_RNE, false);
 }
 
-static void from_memory(tg_lower *L, const plain *p, int batch, const source *s, memory *m, tg_dot_operand *o) {
+static void from_memory(tg_lower *L, const plain *p, int batch, const source *s, memory *m,
+                        tg_dot_operand *o) {
     int64_t bytes = tg_scratch_elem_bytes(p->dtype);
     tg_builder *b = &L->b;
     o->base = p->ptr;
@@ -375,12 +389,21 @@ static void from_memory(tg_lower *L, const plain *p, int batch, const source *s,
     o->row_bytes = p->stride[batch];
     o->col_bytes = p->stride[batch + 1];
     for (int k = 0; k < batch; k++) {
-        o->base = tg_build_gep(b, o->base, tg_build_binary(b, TG_OP_MUL, s->at[k].v, p->stride[k]), 1);
+        o->base =
+            tg_build_gep(b, o->base, tg_build_binary(b, TG_OP_MUL, s->at[k].v, p->stride[k]), 1);
     }
-    o->unit_cols = p->const_stride[batch + 1] == bytes ? 1 : p->const_stride[batch] == bytes ? 0 : -1;
+    o->unit_cols = p->const_stride[batch + 1] == bytes ? 1
+                   : p->const_stride[batch] == bytes   ? 0
+                                                       : -1;
     o->cheap = true;
-    *m = (memory){.L = L, .base = o->base, .row_bytes = o->row_bytes, .col_bytes = o->col_bytes,
-                  .dtype = o->dtype, .compute = s->compute, .unit_cols = o->unit_cols, .bounce = L->zeros};
+    *m = (memory){.L = L,
+                  .base = o->base,
+                  .row_bytes = o->row_bytes,
+                  .col_bytes = o->col_bytes,
+                  .dtype = o->dtype,
+                  .compute = s->compute,
+                  .unit_cols = o->unit_cols,
+                  .bounce = L->zeros};
     if (bytes < 4) {
         m->bounce = tg_build1(&L->entry, TG_OP_ALLOCA, tg_type_ptr(L->out), 0);
         tg_op_set_int(m->bounce->def, TG_ATTR_BYTES, 256);
@@ -391,7 +414,8 @@ static void from_memory(tg_lower *L, const plain *p, int batch, const source *s,
 }
 
 /* Copies v to scratch where `use` is false, zero where the mask along k is, and lets p choose. */
-static void copy_unless(tg_lower *L, tg_value *v, tg_value *use, tg_value *mask, int k_axis, int unit, plain *p) {
+static void copy_unless(tg_lower *L, tg_value *v, tg_value *use, tg_value *mask, int k_axis,
+                        int unit, plain *p) {
     tg_builder *b = &L->b;
     tg_value *tmp = tg_temp_buffer(L, v, unit);
     const tg_vinfo *info = tg_info(L, tmp);
@@ -411,19 +435,20 @@ static void copy_unless(tg_lower *L, tg_value *v, tg_value *use, tg_value *mask,
         int64_t own = info->stride[a] * bytes;
         tg_value *s = tg_build_index(b, own);
         p->const_stride[a] = use == NULL || p->const_stride[a] == own ? own : -1;
-        p->stride[a] = use == NULL || p->const_stride[a] == own ? s : tg_build_select(b, use, p->stride[a], s);
+        p->stride[a] =
+            use == NULL || p->const_stride[a] == own ? s : tg_build_select(b, use, p->stride[a], s);
     }
     p->dtype = v->type->dtype;
 }
 
 typedef struct k_mask {
-    tg_value *mask; /* rank 1 or [batch.., k], in a buffer; NULL: a prefix only */
+    tg_value *mask;   /* rank 1 or [batch.., k], in a buffer; NULL: a prefix only */
     tg_value *source; /* the mask as the program wrote it */
-    tg_value *all;  /* bool: true everywhere (rank 1 masks) */
+    tg_value *all;    /* bool: true everywhere (rank 1 masks) */
 } k_mask;
 
-static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_operand *o, const k_mask *km,
-                         int k_axis, tg_value *k_span) {
+static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_operand *o,
+                         const k_mask *km, int k_axis, tg_value *k_span) {
     int batch = s->batch;
     while (v->def != NULL && v->def->code == TG_OP_CAST && tg_info(L, v)->kind == TG_V_INLINE &&
            exact_widening(tg_operand(v->def, 0)->type->dtype, v->type->dtype)) {
@@ -433,14 +458,17 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     *o = (tg_dot_operand){.vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype};
     plain p = {.ok = NULL};
     int unit = unit_axis(L, v, 0);
-    tg_value *mask = km->mask != NULL && !zero_under(L, v, km->source, batch + k_axis) ? km->mask : NULL;
-    bool packed = tg_dtype_bits(v->type->dtype) < 8, direct = !packed && plain_memory(L, v, &p, k_span);
+    tg_value *mask =
+        km->mask != NULL && !zero_under(L, v, km->source, batch + k_axis) ? km->mask : NULL;
+    bool packed = tg_dtype_bits(v->type->dtype) < 8,
+         direct = !packed && plain_memory(L, v, &p, k_span);
     if (batch == 0 && (mask != NULL || (direct && p.ok != NULL))) {
         tg_value *use = !direct ? NULL : p.ok;
         if (direct && mask != NULL) {
             use = use == NULL ? km->all : tg_build_binary(&L->b, TG_OP_AND, use, km->all);
         }
-        bool contracted = k_span != NULL; /* then the window is as long as the whole loop: no copy */
+        bool contracted =
+            k_span != NULL; /* then the window is as long as the whole loop: no copy */
         if (!contracted) {
             copy_unless(L, v, use, mask, k_axis, unit >= 0 ? unit : v->type->rank - 1, &p);
             p.ok = NULL;
@@ -455,7 +483,8 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     o->cheap = expression_size(L, v, 0) <= 3;
 }
 
-/* ---- the masked axis ------------------------------------------------------------------------------------------ */
+/* ---- the masked axis
+ * ------------------------------------------------------------------------------------------ */
 
 /* Length of the prefix that a mask is, as an i64; NULL when it is not just a prefix. */
 static tg_value *prefix_length(tg_lower *L, tg_value *mask) {
@@ -514,7 +543,8 @@ tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner) {
     return t;
 }
 
-/* ---- one product ---------------------------------------------------------------------------------------------- */
+/* ---- one product
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef struct product {
     tg_op *op;
@@ -524,19 +554,24 @@ typedef struct product {
     bool zero;
 } product;
 
-static tg_need axis_need(const tg_lower *L, const tg_value *v, int axis) { return tg_info(L, v)->need[axis]; }
+static tg_need axis_need(const tg_lower *L, const tg_value *v, int axis) {
+    return tg_info(L, v)->need[axis];
+}
 
-static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at, int batch, const k_mask *km,
-                        tg_value *k_len, tg_need k_need) {
+static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at, int batch,
+                        const k_mask *km, tg_value *k_len, tg_need k_need) {
     tg_builder *b = &L->b;
     const tg_type *rt = p->result->type;
     tg_vinfo *ri = tg_info(L, p->result);
-    source sa = {.L = L, .value = p->a, .batch = batch}, sb = {.L = L, .value = p->b, .batch = batch};
+    source sa = {.L = L, .value = p->a, .batch = batch},
+           sb = {.L = L, .value = p->b, .batch = batch};
     tg_need m_need = axis_need(L, p->result, batch), n_need = axis_need(L, p->result, batch + 1);
     for (int k = 0; k < batch; k++) {
         sa.at[k] = sb.at[k] = batch_at[k];
     }
-    tg_value *k_bound = p->k_span != NULL ? p->k_span : k_need.kind == TG_NEED_SPAN ? k_need.span : NULL;
+    tg_value *k_bound = p->k_span != NULL             ? p->k_span
+                        : k_need.kind == TG_NEED_SPAN ? k_need.span
+                                                      : NULL;
     sa.at[batch].bound = m_need.kind == TG_NEED_SPAN ? m_need.span : NULL;
     sa.at[batch + 1].bound = k_bound;
     sb.at[batch].bound = k_bound;
@@ -577,7 +612,8 @@ static tg_value *all_true(tg_lower *L, tg_value *mask, tg_value *n) {
     tg_op *loop = tg_ctx_open(&x, count, n, 1, 1, &count, &iv);
     tg_coord c = {.v = iv, .level = x.depth, .align = 1};
     tg_value *on = tg_buffer_read(&x, mask, &c).v;
-    count = tg_build_binary(&x.bl[x.depth], TG_OP_ADD, count, tg_build_cast(&x.bl[x.depth], on, TG_DT_I64));
+    count = tg_build_binary(&x.bl[x.depth], TG_OP_ADD, count,
+                            tg_build_cast(&x.bl[x.depth], on, TG_DT_I64));
     tg_ctx_close(&x, loop, 1, &count);
     tg_value *r = tg_build_cmp(&x.bl[0], TG_CMP_EQ, count, n);
     tg_ctx_end(&x);
@@ -602,7 +638,8 @@ static void emit_product(tg_lower *L, const product *p) {
         if (k_len == NULL) {
             k_len = tg_trip(L, k, &k_need);
             km.mask = km.source = mask;
-            if (tg_info(L, mask)->kind != TG_V_BUFFER || tg_info(L, mask)->inner != mask->type->rank - 1) {
+            if (tg_info(L, mask)->kind != TG_V_BUFFER ||
+                tg_info(L, mask)->inner != mask->type->rank - 1) {
                 tg_value *copy = tg_temp_buffer(L, mask, mask->type->rank - 1);
                 tg_emit_materialise(L, mask, copy);
                 km.mask = copy;
@@ -617,9 +654,11 @@ static void emit_product(tg_lower *L, const product *p) {
     for (int i = 0; i < batch; i++) {
         tg_value *iv;
         tg_need need = axis_need(L, p->result, i);
-        loops[i] = tg_build_for(b, tg_build_index(b, 0), tg_trip(L, p->result->type->shape[i], &need),
-                                tg_build_index(b, 1), 0, NULL, &iv);
-        at[i] = (tg_coord){.v = iv, .align = 1, .bound = need.kind == TG_NEED_SPAN ? need.span : NULL};
+        loops[i] =
+            tg_build_for(b, tg_build_index(b, 0), tg_trip(L, p->result->type->shape[i], &need),
+                         tg_build_index(b, 1), 0, NULL, &iv);
+        at[i] =
+            (tg_coord){.v = iv, .align = 1, .bound = need.kind == TG_NEED_SPAN ? need.span : NULL};
     }
     one_product(L, p, at, batch, &km, k_len, k_need);
     for (int i = batch - 1; i >= 0; i--) {
@@ -633,17 +672,23 @@ void tg_emit_dot_op(tg_lower *L, tg_op *op) {
     if (tg_info(L, r)->kind == TG_V_DEAD) {
         return;
     }
-    product p = {.op = op, .a = tg_operand(op, 0), .b = tg_operand(op, 1), .result = r, .zero = is_zero(acc)};
+    product p = {.op = op,
+                 .a = tg_operand(op, 0),
+                 .b = tg_operand(op, 1),
+                 .result = r,
+                 .zero = is_zero(acc)};
     if (!p.zero) {
         tg_emit_copy(L, acc, r);
     }
     emit_product(L, &p);
 }
 
-/* ---- contracted loops ------------------------------------------------------------------------------------------ */
+/* ---- contracted loops
+ * ------------------------------------------------------------------------------------------ */
 
 /* Every element of v along matrix axis `k` must come from a load along `span`. */
-static bool follows_span(tg_lower *L, tg_value *v, const int8_t *map, int k, tg_op *loop, tg_value **span) {
+static bool follows_span(tg_lower *L, tg_value *v, const int8_t *map, int k, tg_op *loop,
+                         tg_value **span) {
     if (!tg_is_tile(v)) {
         return true;
     }
@@ -701,7 +746,8 @@ static bool follows_span(tg_lower *L, tg_value *v, const int8_t *map, int k, tg_
         for (int a = 0; a < from->type->rank; a++) {
             in[a] = map[a];
             if (op->code == TG_OP_BROADCAST) {
-                in[a] = from->type->shape[a] == v->type->shape[axes->list[a]] ? map[axes->list[a]] : -1;
+                in[a] =
+                    from->type->shape[a] == v->type->shape[axes->list[a]] ? map[axes->list[a]] : -1;
             }
         }
         if (op->code == TG_OP_PERMUTE) {
@@ -725,8 +771,9 @@ static bool spans_only(tg_op *loop) {
     }
     for (const tg_use *u = iv->uses; u != NULL; u = u->next) {
         const tg_op *s = u->user;
-        if (s->code != TG_OP_SPAN || tg_operand(s, 0) != iv || tg_operand(s, 1) != tg_operand(loop, 1) ||
-            s->results[0].type->shape[0] != step || s->parent != loop->regions[0]) {
+        if (s->code != TG_OP_SPAN || tg_operand(s, 0) != iv ||
+            tg_operand(s, 1) != tg_operand(loop, 1) || s->results[0].type->shape[0] != step ||
+            s->parent != loop->regions[0]) {
             return false;
         }
     }
@@ -750,7 +797,8 @@ static bool dot_contractible(tg_lower *L, tg_op *loop, int i) {
             map[a] = (int8_t)a;
         }
         span = NULL;
-        if (!follows_span(L, tg_operand(dot, side), map, batch + 1 - side, loop, &span) || span == NULL) {
+        if (!follows_span(L, tg_operand(dot, side), map, batch + 1 - side, loop, &span) ||
+            span == NULL) {
             return false;
         }
     }
@@ -782,7 +830,8 @@ bool tg_contractible(tg_lower *L, tg_op *loop) {
             dots++;
             continue;
         }
-        if (op->n_regions > 0 || (op->n_results == 0 && op->code != TG_OP_YIELD && op->code != TG_OP_ASSUME)) {
+        if (op->n_regions > 0 ||
+            (op->n_results == 0 && op->code != TG_OP_YIELD && op->code != TG_OP_ASSUME)) {
             return false;
         }
         for (int r = 0; r < op->n_results; r++) {
@@ -800,7 +849,8 @@ void tg_emit_contracted(tg_lower *L, tg_op *loop) {
     tg_region *body = loop->regions[0];
     tg_builder *b = &L->b;
     tg_value *lo = tg_scalar(L, tg_operand(loop, 0)), *hi = tg_scalar(L, tg_operand(loop, 1));
-    tg_value *len = tg_build_binary(b, TG_OP_MAX, tg_build_binary(b, TG_OP_SUB, hi, lo), tg_build_index(b, 0));
+    tg_value *len =
+        tg_build_binary(b, TG_OP_MAX, tg_build_binary(b, TG_OP_SUB, hi, lo), tg_build_index(b, 0));
     tg_info(L, body->args[0])->loop = lo;
     for (int i = 0; i < loop->n_results; i++) {
         if (!is_zero(tg_operand(loop, 3 + i)) && tg_info(L, body->args[1 + i])->kind != TG_V_DEAD) {
@@ -829,8 +879,13 @@ void tg_emit_contracted(tg_lower *L, tg_op *loop) {
         tg_value *span = NULL;
         int8_t map[TG_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
         (void)follows_span(L, tg_operand(dot, 0), map, batch + 1, loop, &span);
-        product p = {.op = dot, .a = tg_operand(dot, 0), .b = tg_operand(dot, 1), .result = &dot->results[0],
-                     .k_len = len, .k_span = span, .zero = is_zero(tg_operand(loop, 3 + i))};
+        product p = {.op = dot,
+                     .a = tg_operand(dot, 0),
+                     .b = tg_operand(dot, 1),
+                     .result = &dot->results[0],
+                     .k_len = len,
+                     .k_span = span,
+                     .zero = is_zero(tg_operand(loop, 3 + i))};
         emit_product(L, &p);
     }
 }

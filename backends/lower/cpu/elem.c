@@ -3,16 +3,17 @@
  * Element evaluation: code that gives `lanes` elements of a tile value at loop coordinates.
  *
  * A coordinate is affine in the lane (v + add + lane*l) or a vector of positions. Views (permute,
- * slice, reshape, broadcast) only change coordinates. Every result knows the loop level it depends on
- * and whether it differs between lanes; operations are placed at the deepest level of their inputs
- * and stay scalar while no input differs between lanes. Results are remembered until the loop that
- * holds them is closed, so a value used twice in one body is computed once.
+ * slice, reshape, broadcast) only change coordinates. Every result knows the loop level it depends
+ * on and whether it differs between lanes; operations are placed at the deepest level of their
+ * inputs and stay scalar while no input differs between lanes. Results are remembered until the
+ * loop that holds them is closed, so a value used twice in one body is computed once.
  */
 #include "backends/lower/cpu/lower.h"
 
 #include <string.h>
 
-/* ---- contexts ----------------------------------------------------------------------------------- */
+/* ---- contexts -----------------------------------------------------------------------------------
+ */
 
 tg_ctx tg_ctx_begin(tg_lower *L, int lanes) {
     tg_ctx x = {.L = L, .lanes = lanes};
@@ -45,7 +46,8 @@ void tg_ctx_close(tg_ctx *x, tg_op *loop, int n_carried, tg_value **carried) {
     x->memo.count = kept;
 }
 
-/* ---- coordinates --------------------------------------------------------------------------------- */
+/* ---- coordinates
+ * --------------------------------------------------------------------------------- */
 
 bool tg_coord_uniform(const tg_coord *c) { return c->vec == NULL && c->lane == 0; }
 
@@ -87,7 +89,8 @@ tg_value *tg_coord_vec(tg_ctx *x, const tg_coord *c) {
 }
 
 static bool coord_same(const tg_coord *a, const tg_coord *b) {
-    return a->vec == b->vec && (a->vec != NULL || (a->v == b->v && a->add == b->add && a->lane == b->lane));
+    return a->vec == b->vec &&
+           (a->vec != NULL || (a->v == b->v && a->add == b->add && a->lane == b->lane));
 }
 
 static tg_memo *memo_find(tg_ctx *x, const tg_value *v, const tg_coord *c) {
@@ -115,7 +118,8 @@ void tg_memo_put(tg_ctx *x, tg_value *v, const tg_coord *c, tg_ev ev) {
     TG_LIST_PUSH(x->L->arena, &x->memo, m);
 }
 
-/* ---- types and small values --------------------------------------------------------------------- */
+/* ---- types and small values ---------------------------------------------------------------------
+ */
 
 const tg_type *tg_loop_type(const tg_lower *L, tg_dtype t, int lanes) {
     tg_dtype c = tg_carrier(t);
@@ -148,7 +152,8 @@ tg_value *tg_loop_const(tg_lower *L, tg_builder *b, const tg_op *op) {
 
 static tg_ev uniform_ev(tg_value *v, int level) { return (tg_ev){.v = v, .level = level}; }
 
-/* ---- elementwise ops ------------------------------------------------------------------------------ */
+/* ---- elementwise ops
+ * ------------------------------------------------------------------------------ */
 
 /* Sign bit of a storage float's carrier. */
 static int64_t sign_bit(tg_dtype t) { return (int64_t)1 << (tg_dtype_bits(t) - 1); }
@@ -222,7 +227,8 @@ static tg_value *math_value(tg_builder *b, const tg_op *op, tg_value *v) {
 }
 
 /* Arithmetic of a storage type that the front end left in place: compute widened, round back. */
-static tg_value *storage_arith(tg_ctx *x, tg_builder *b, const tg_op *op, tg_dtype t, tg_value **a) {
+static tg_value *storage_arith(tg_ctx *x, tg_builder *b, const tg_op *op, tg_dtype t,
+                               tg_value **a) {
     if (op->code == TG_OP_NEG || op->code == TG_OP_ABS) {
         if (tg_dtype_is_float(t)) {
             return storage_unary(b, op->code, t, a[0]);
@@ -287,7 +293,8 @@ static tg_ev elementwise(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     return (tg_ev){.v = apply(x, &x->bl[level], op, a), .level = level, .vec = vec && x->lanes > 1};
 }
 
-/* ---- views and index ops --------------------------------------------------------------------------- */
+/* ---- views and index ops
+ * --------------------------------------------------------------------------- */
 
 static tg_ev iota_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     tg_dtype t = op->results[0].type->dtype;
@@ -319,7 +326,8 @@ static tg_ev below(tg_ctx *x, const tg_coord *c, tg_value *limit) {
         tg_value *n = tg_build_binary(b, TG_OP_SUB, limit, tg_coord_scalar(x, c));
         return (tg_ev){.v = tg_build_pmask(b, n, x->lanes), .level = c->level, .vec = true};
     }
-    tg_value *v = tg_build_cmp(b, TG_CMP_LT, tg_coord_vec(x, c), tg_build_splat(b, limit, x->lanes));
+    tg_value *v =
+        tg_build_cmp(b, TG_CMP_LT, tg_coord_vec(x, c), tg_build_splat(b, limit, x->lanes));
     return (tg_ev){.v = v, .level = c->level, .vec = true};
 }
 
@@ -405,7 +413,8 @@ static tg_ev slice_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
 }
 
 /* Joins by choosing the part a coordinate falls in: constant coordinates pick, others select. */
-static tg_ev concat_part(tg_ctx *x, const tg_op *op, const tg_coord *c, int axis, int part, int64_t base) {
+static tg_ev concat_part(tg_ctx *x, const tg_op *op, const tg_coord *c, int axis, int part,
+                         int64_t base) {
     tg_coord in[TG_MAX_RANK];
     tg_value *from = tg_operand(op, part);
     memcpy(in, c, sizeof(tg_coord) * from->type->rank);
@@ -446,7 +455,9 @@ static tg_ev concat_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         tg_value *inside = tg_build_binary(
             b, TG_OP_MAX, tg_build_binary(b, TG_OP_MIN, rel, same_int(b, rel, n - 1)),
             same_int(b, rel, 0));
-        in[axis] = (tg_coord){.v = vec ? NULL : inside, .vec = vec ? inside : NULL, .level = c[axis].level,
+        in[axis] = (tg_coord){.v = vec ? NULL : inside,
+                              .vec = vec ? inside : NULL,
+                              .level = c[axis].level,
                               .align = 1};
         tg_ev e = tg_elem(x, part, in);
         if (i == 0) {
@@ -456,10 +467,12 @@ static tg_ev concat_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
             level = c[axis].level > level ? c[axis].level : level;
             bool any = vec || r.vec || e.vec;
             tg_builder *bb = &x->bl[level];
-            tg_ev ge = {.v = tg_build_cmp(bb, TG_CMP_GE, pos, same_int(bb, pos, base)), .level = level,
+            tg_ev ge = {.v = tg_build_cmp(bb, TG_CMP_GE, pos, same_int(bb, pos, base)),
+                        .level = level,
                         .vec = vec};
-            tg_value *v = any ? tg_build_select(bb, tg_ev_vec(x, ge), tg_ev_vec(x, e), tg_ev_vec(x, r))
-                              : tg_build_select(bb, ge.v, e.v, r.v);
+            tg_value *v =
+                any ? tg_build_select(bb, tg_ev_vec(x, ge), tg_ev_vec(x, e), tg_ev_vec(x, r))
+                    : tg_build_select(bb, ge.v, e.v, r.v);
             r = (tg_ev){.v = v, .level = level, .vec = any && x->lanes > 1};
         }
         base += n;
@@ -475,15 +488,16 @@ static tg_ev local_gather_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     tg_builder *b = &x->bl[i.level];
     tg_value *v = tg_build_cast(b, i.v, TG_DT_I64);
     tg_value *zero = same_int(b, v, 0);
-    tg_value *ok = tg_build_binary(
-        b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, v, zero),
-        tg_build_cmp(b, TG_CMP_LT, v, same_int(b, v, from->type->shape[axis])));
+    tg_value *ok =
+        tg_build_binary(b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, v, zero),
+                        tg_build_cmp(b, TG_CMP_LT, v, same_int(b, v, from->type->shape[axis])));
     tg_value *safe = tg_build_select(b, ok, v, zero);
     tg_coord in[TG_MAX_RANK];
     for (int a = 0; a < from->type->rank; a++) {
         in[a] = a < axis ? c[a] : a > axis ? c[a + ir - 1] : (tg_coord){.align = 1};
     }
-    in[axis] = (tg_coord){.v = i.vec ? NULL : safe, .vec = i.vec ? safe : NULL, .level = i.level, .align = 1};
+    in[axis] = (tg_coord){
+        .v = i.vec ? NULL : safe, .vec = i.vec ? safe : NULL, .level = i.level, .align = 1};
     tg_ev e = tg_elem(x, from, in);
     int level = e.level > i.level ? e.level : i.level;
     tg_builder *bb = &x->bl[level];
@@ -494,7 +508,8 @@ static tg_ev local_gather_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     return (tg_ev){.v = r, .level = level, .vec = vec};
 }
 
-/* ---- reshape: groups of axes with equal products ----------------------------------------------------- */
+/* ---- reshape: groups of axes with equal products
+ * ----------------------------------------------------- */
 
 /* sum of c[i]*stride over a group, as one coordinate. */
 static tg_coord join(tg_ctx *x, const tg_type *t, const tg_coord *c, int lo, int hi) {
@@ -514,8 +529,9 @@ static tg_coord join(tg_ctx *x, const tg_type *t, const tg_coord *c, int lo, int
             vec = vec == NULL ? v : tg_build_binary(b, TG_OP_ADD, vec, v);
         } else {
             if (c[a].v != NULL) {
-                tg_value *v = stride == 1 ? c[a].v
-                                          : tg_build_binary(b, TG_OP_MUL, c[a].v, tg_build_index(b, stride));
+                tg_value *v =
+                    stride == 1 ? c[a].v
+                                : tg_build_binary(b, TG_OP_MUL, c[a].v, tg_build_index(b, stride));
                 r.v = r.v == NULL ? v : tg_build_binary(b, TG_OP_ADD, r.v, v);
                 r.v_align = tg_min_i64(r.v_align, c[a].v_align * stride);
             }
@@ -534,11 +550,13 @@ static tg_coord join(tg_ctx *x, const tg_type *t, const tg_coord *c, int lo, int
 static void split(tg_ctx *x, const tg_coord *c, int64_t n, tg_coord *q, tg_coord *r) {
     tg_builder *b = &x->bl[c->level];
     bool pow2 = (n & (n - 1)) == 0;
-    bool blocked = c->vec == NULL && (c->lane == 0 || (c->lane == 1 && n % x->lanes == 0 &&
-                                                       c->align % x->lanes == 0));
+    bool blocked =
+        c->vec == NULL &&
+        (c->lane == 0 || (c->lane == 1 && n % x->lanes == 0 && c->align % x->lanes == 0));
     if (c->vec == NULL && c->v == NULL && blocked) {
         *q = (tg_coord){.add = c->add / n, .align = 1, .level = c->level};
-        *r = (tg_coord){.add = c->add % n, .lane = c->lane, .align = c->lane ? x->lanes : 1, .level = c->level};
+        *r = (tg_coord){
+            .add = c->add % n, .lane = c->lane, .align = c->lane ? x->lanes : 1, .level = c->level};
         return;
     }
     tg_value *s = blocked ? tg_coord_scalar(x, c) : tg_coord_vec(x, c);
@@ -554,7 +572,8 @@ static void split(tg_ctx *x, const tg_coord *c, int64_t n, tg_coord *q, tg_coord
     if (blocked) {
         int64_t align = c->align < (n & -n) ? c->align : (n & -n);
         *q = (tg_coord){.v = qv, .level = c->level, .align = 1};
-        *r = (tg_coord){.v = rv, .lane = c->lane, .level = c->level, .align = align, .v_align = align};
+        *r = (tg_coord){
+            .v = rv, .lane = c->lane, .level = c->level, .align = align, .v_align = align};
     } else if (x->lanes == 1) {
         *q = (tg_coord){.v = qv, .level = c->level, .align = 1};
         *r = (tg_coord){.v = rv, .level = c->level, .align = 1};
@@ -564,7 +583,8 @@ static void split(tg_ctx *x, const tg_coord *c, int64_t n, tg_coord *q, tg_coord
     }
 }
 
-void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c, tg_coord *out) {
+void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c,
+                    tg_coord *out) {
     int i = 0, j = 0;
     while (i < from->rank || j < to->rank) {
         int i0 = i, j0 = j;
@@ -597,11 +617,12 @@ void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_
 }
 
 /*
- * The last result axis runs through short groups of the operand's last axis (a reshape of [.., n, 2]
- * to [.., 2n]): each place of the group is evaluated for all groups at once and the results are
+ * The last result axis runs through short groups of the operand's last axis (a reshape of [.., n,
+ * 2] to [.., 2n]): each place of the group is evaluated for all groups at once and the results are
  * interleaved, instead of computing positions lane by lane.
  */
-static bool interleaves(const tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c) {
+static bool interleaves(const tg_ctx *x, const tg_type *from, const tg_type *to,
+                        const tg_coord *c) {
     int f = from->rank - 1, t = to->rank - 1;
     if (f < 1 || x->lanes < 2 * from->shape[f]) {
         return false;
@@ -612,9 +633,9 @@ static bool interleaves(const tg_ctx *x, const tg_type *from, const tg_type *to,
             return false;
         }
     }
-    return (n == 2 || n == 4) && from->shape[f - 1] * n == to->shape[t] && f == t + 1 && c[t].vec == NULL &&
-           c[t].lane == 1 && x->lanes % n == 0 && c[t].align % n == 0 && c[t].v_align % n == 0 &&
-           c[t].v_align > 0 && c[t].add % n == 0;
+    return (n == 2 || n == 4) && from->shape[f - 1] * n == to->shape[t] && f == t + 1 &&
+           c[t].vec == NULL && c[t].lane == 1 && x->lanes % n == 0 && c[t].align % n == 0 &&
+           c[t].v_align % n == 0 && c[t].v_align > 0 && c[t].add % n == 0;
 }
 
 static tg_ev interleave(tg_ctx *x, tg_value *from, const tg_type *to, const tg_coord *c) {
@@ -628,8 +649,12 @@ static tg_ev interleave(tg_ctx *x, tg_value *from, const tg_type *to, const tg_c
     if (q != NULL) {
         q = tg_build_binary(b, TG_OP_SHR, q, same_int(b, q, n == 2 ? 1 : 2));
     }
-    in[f - 1] = (tg_coord){.v = q, .add = last->add / n, .lane = 1, .level = last->level,
-                           .align = last->align / n, .v_align = last->v_align / n};
+    in[f - 1] = (tg_coord){.v = q,
+                           .add = last->add / n,
+                           .lane = 1,
+                           .level = last->level,
+                           .align = last->align / n,
+                           .v_align = last->v_align / n};
     tg_ev part[4];
     int level = 0;
     x->lanes = lanes / n;
@@ -647,7 +672,9 @@ static tg_ev interleave(tg_ctx *x, tg_value *from, const tg_type *to, const tg_c
         map[l] = l / 2 + (l % 2) * half;
     }
     if (n == 2) {
-        return (tg_ev){.v = tg_build_shuffle(bb, part[0].v, part[1].v, lanes, map), .level = level, .vec = true};
+        return (tg_ev){.v = tg_build_shuffle(bb, part[0].v, part[1].v, lanes, map),
+                       .level = level,
+                       .vec = true};
     }
     tg_value *even = tg_build_shuffle(bb, part[0].v, part[2].v, 2 * half, map);
     tg_value *odd = tg_build_shuffle(bb, part[1].v, part[3].v, 2 * half, map);
@@ -679,7 +706,8 @@ bool tg_is_view(tg_opcode code) {
            code == TG_OP_SLICE;
 }
 
-/* ---- the evaluator ------------------------------------------------------------------------------------- */
+/* ---- the evaluator
+ * ------------------------------------------------------------------------------------- */
 
 tg_ev tg_eval_op(tg_ctx *x, tg_op *op, tg_value *v, const tg_coord *c) {
     (void)v;

@@ -13,14 +13,16 @@
 
 #include <string.h>
 
-/* ---- diagnostics ---------------------------------------------------------------------------------------- */
+/* ---- diagnostics
+ * ---------------------------------------------------------------------------------------- */
 
 void tg_unsupported(tg_lower *L, const tg_op *op, const char *what) {
     tg_error(L->sink, TG_D_BACKEND, op->span, "%s: %s", tg_op_info_get(op->code)->name, what);
     L->status = TG_E_UNSUPPORTED;
 }
 
-/* ---- slots and tensors ------------------------------------------------------------------------------------ */
+/* ---- slots and tensors
+ * ------------------------------------------------------------------------------------ */
 
 static tg_value *slot(tg_lower *L, int index, const tg_type *t) {
     tg_value *v = tg_build1(&L->entry, TG_OP_SLOT, t, 1, L->slots);
@@ -77,7 +79,8 @@ static tg_tensor *view_tensor(tg_lower *L, const tg_value *v) {
     t->dtype = v->type->dtype;
     t->rank = v->type->rank;
     t->elem_bytes = elem_bytes(v->type);
-    t->base = tg_build_gep(&L->entry, from->base, tg_build_index(&L->entry, tg_attr_int(op, TG_ATTR_BYTES, 0)), 1);
+    t->base = tg_build_gep(&L->entry, from->base,
+                           tg_build_index(&L->entry, tg_attr_int(op, TG_ATTR_BYTES, 0)), 1);
     for (int k = from->rank; k < t->rank; k++) {
         t->dims[k] = v->type->dims[k];
         t->dim[k] = tg_build_index(&L->entry, t->dims[k]->value);
@@ -95,7 +98,8 @@ tg_tensor *tg_tensor_of(tg_lower *L, tg_value *v) {
     return info->tensor;
 }
 
-/* ---- scalars --------------------------------------------------------------------------------------------- */
+/* ---- scalars
+ * --------------------------------------------------------------------------------------------- */
 
 tg_value *tg_scalar(tg_lower *L, tg_value *v) {
     tg_vinfo *info = tg_info(L, v);
@@ -172,7 +176,8 @@ tg_value *tg_trip(tg_lower *L, int64_t extent, const tg_need *need) {
     return s->len;
 }
 
-/* ---- control flow ------------------------------------------------------------------------------------------ */
+/* ---- control flow
+ * ------------------------------------------------------------------------------------------ */
 
 static tg_value *alias_copy(tg_lower *L, tg_value *from) {
     /* A private copy of a buffer's bytes in dynamic scratch, seen as a value of the same shape. */
@@ -185,7 +190,8 @@ static tg_value *alias_copy(tg_lower *L, tg_value *from) {
     tg_value *tmp = tg_scratch_take(&L->scratch, b, info->bytes);
     (void)tmp;
     info->offset = L->scratch.used - tg_round_up_i64(info->bytes, 64);
-    tg_value *ops[3] = {tg_buffer_ptr(L, b, v), tg_buffer_ptr(L, b, from), tg_build_index(b, info->bytes)};
+    tg_value *ops[3] = {tg_buffer_ptr(L, b, v), tg_buffer_ptr(L, b, from),
+                        tg_build_index(b, info->bytes)};
     tg_build_op(b, TG_OP_MEMCPY, 3, ops, 0, NULL, 0);
     return v;
 }
@@ -198,8 +204,9 @@ static void move_tiles(tg_lower *L, int n, tg_value **values, tg_value **dest) {
             bool later = tg_is_tile(values[k]) && tg_info(L, values[k])->kind == TG_V_BUFFER &&
                          tg_info(L, values[k])->offset == tg_info(L, dest[i])->offset &&
                          tg_info(L, values[k])->offset != tg_info(L, dest[k])->offset;
-            bool written = tg_is_tile(values[i]) && !(tg_info(L, values[i])->kind == TG_V_BUFFER &&
-                                                      tg_info(L, values[i])->offset == tg_info(L, dest[i])->offset);
+            bool written = tg_is_tile(values[i]) &&
+                           !(tg_info(L, values[i])->kind == TG_V_BUFFER &&
+                             tg_info(L, values[i])->offset == tg_info(L, dest[i])->offset);
             if (later && written) {
                 values[k] = alias_copy(L, values[k]);
             }
@@ -239,8 +246,10 @@ static void bind_scalars(tg_lower *L, int n, tg_value **v, tg_value **loop) {
 static void emit_for(tg_lower *L, tg_op *op) {
     int n = op->n_results;
     tg_arena *a = L->arena;
-    tg_value **init = TG_NEW_ARRAY(a, tg_value *, n + 1), **args = TG_NEW_ARRAY(a, tg_value *, n + 1);
-    tg_value **next = TG_NEW_ARRAY(a, tg_value *, n + 1), **results = TG_NEW_ARRAY(a, tg_value *, n + 1);
+    tg_value **init = TG_NEW_ARRAY(a, tg_value *, n + 1),
+             **args = TG_NEW_ARRAY(a, tg_value *, n + 1);
+    tg_value **next = TG_NEW_ARRAY(a, tg_value *, n + 1),
+             **results = TG_NEW_ARRAY(a, tg_value *, n + 1);
     tg_value **carried = TG_NEW_ARRAY(a, tg_value *, n + 1);
     for (int i = 0; i < n; i++) {
         init[i] = tg_operand(op, 3 + i);
@@ -265,7 +274,8 @@ static void emit_for(tg_lower *L, tg_op *op) {
 static void emit_if(tg_lower *L, tg_op *op) {
     int n = op->n_results;
     tg_arena *a = L->arena;
-    tg_value **next = TG_NEW_ARRAY(a, tg_value *, n + 1), **results = TG_NEW_ARRAY(a, tg_value *, n + 1);
+    tg_value **next = TG_NEW_ARRAY(a, tg_value *, n + 1),
+             **results = TG_NEW_ARRAY(a, tg_value *, n + 1);
     tg_value **loop = TG_NEW_ARRAY(a, tg_value *, n + 1);
     const tg_type **types = TG_NEW_ARRAY(a, const tg_type *, n + 1);
     int n_scalars = 0;
@@ -340,7 +350,9 @@ static void emit_while(tg_lower *L, tg_op *op) {
     bind_scalars(L, n, results, loop);
 }
 
-/* ---- regions ------------------------------------------------------------------------------------------------ */
+/* ---- regions
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool is_scalar_value_op(const tg_op *op) {
     return op->n_results == 1 && tg_type_is_scalar(op->results[0].type) && op->n_regions == 0;
@@ -403,7 +415,8 @@ void tg_emit_region(tg_lower *L, tg_region *r) {
     }
 }
 
-/* ---- entry functions ------------------------------------------------------------------------------------------ */
+/* ---- entry functions
+ * ------------------------------------------------------------------------------------------ */
 
 static void number_ops(tg_lower *L, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
@@ -427,9 +440,11 @@ static void forget_numbers(tg_region *r) {
     }
 }
 
-static tg_value *start_function(tg_lower *L, const char *role, int n_args, const tg_type *const *types) {
+static tg_value *start_function(tg_lower *L, const char *role, int n_args,
+                                const tg_type *const *types) {
     tg_arena *a = L->out->arena;
-    tg_func *f = tg_func_make(L->out, tg_arena_printf(a, "%s.%s", L->kernel->name, role), TG_LEVEL_LOOP);
+    tg_func *f =
+        tg_func_make(L->out, tg_arena_printf(a, "%s.%s", L->kernel->name, role), TG_LEVEL_LOOP);
     f->role = tg_intern(&L->out->strings, role, strlen(role));
     f->span = L->kernel->span;
     f->body = tg_region_make(f, NULL);
@@ -473,7 +488,8 @@ static void grid_blocks(tg_lower *L, tg_value **out, bool check) {
             tg_value *by = tg_build_index(b, k->grid_by[i]), *one = tg_build_index(b, 1);
             tg_value *q = tg_build_binary(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, e, one), by);
             tg_value *some = tg_build_cmp(b, TG_CMP_GT, e, tg_build_index(b, 0));
-            e = tg_build_select(b, some, tg_build_binary(b, TG_OP_ADD, q, one), tg_build_index(b, 0));
+            e = tg_build_select(b, some, tg_build_binary(b, TG_OP_ADD, q, one),
+                                tg_build_index(b, 0));
         }
         out[i] = e;
     }
@@ -512,7 +528,8 @@ static void emit_plan(tg_lower *L) {
     tg_value *plan = L->fn->body->args[1];
     const tg_type *i32 = tg_type_scalar(L->out, TG_DT_I32);
     store_plan(L, plan, (int64_t)offsetof(tg_cpu_plan, programs), total);
-    store_plan(L, plan, (int64_t)offsetof(tg_cpu_plan, scratch_bytes), tg_build_index(b, L->scratch.peak));
+    store_plan(L, plan, (int64_t)offsetof(tg_cpu_plan, scratch_bytes),
+               tg_build_index(b, L->scratch.peak));
     store_plan(L, plan, (int64_t)offsetof(tg_cpu_plan, shared_bytes), zero);
     store_plan(L, plan, (int64_t)offsetof(tg_cpu_plan, n_phases), tg_build_int(b, i32, 1));
     tg_build_op(b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
@@ -586,13 +603,16 @@ static void emit_phase(tg_lower *L) {
     }
 }
 
-/* ---- door -------------------------------------------------------------------------------------------------------- */
+/* ---- door
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *out, tg_sink *sink) {
     tg_lower *L = TG_NEW(out->arena, tg_lower);
     *L = (tg_lower){.kernel = kernel, .mc = machine, .out = out, .sink = sink, .arena = out->arena};
     if (kernel->level != TG_LEVEL_TILE || machine->class_ != TG_MACHINE_CPU) {
-        tg_error(sink, TG_D_BACKEND, kernel->span, "kernel %s cannot be lowered for %s", kernel->name, machine->name);
+        tg_error(sink, TG_D_BACKEND, kernel->span, "kernel %s cannot be lowered for %s",
+                 kernel->name, machine->name);
         return TG_E_INVALID;
     }
     L->lanes = machine->vector_bytes / 2;

@@ -19,7 +19,14 @@
 
 enum { TG_CPU_MAX_LEVEL = TG_MAX_RANK + 4, TG_CPU_ZERO_BYTES = 512 };
 
-typedef enum tg_vkind { TG_V_NONE, TG_V_SCALAR, TG_V_INLINE, TG_V_LAZY, TG_V_BUFFER, TG_V_DEAD } tg_vkind;
+typedef enum tg_vkind {
+    TG_V_NONE,
+    TG_V_SCALAR,
+    TG_V_INLINE,
+    TG_V_LAZY,
+    TG_V_BUFFER,
+    TG_V_DEAD
+} tg_vkind;
 
 /* Which positions of an axis matter to the consumers: none, those below a span's end, all. */
 typedef struct tg_need {
@@ -29,34 +36,34 @@ typedef struct tg_need {
 
 /* Memory a tensor value (parameter or view) stands for. */
 typedef struct tg_tensor {
-    tg_value *base;              /* ptr */
+    tg_value *base; /* ptr */
     tg_dtype dtype;
     int rank;
-    int64_t elem_bytes;          /* 0 for sub-byte */
+    int64_t elem_bytes;                /* 0 for sub-byte */
     int64_t const_stride[TG_MAX_RANK]; /* bytes, or -1: in `stride` */
     tg_value *stride[TG_MAX_RANK];
-    tg_value *dim[TG_MAX_RANK];  /* i64 extents */
+    tg_value *dim[TG_MAX_RANK]; /* i64 extents */
     const tg_dim *dims[TG_MAX_RANK];
-    const tg_value *root;        /* the parameter */
-    int slot;                    /* of the parameter's address */
-    tg_value *stream;            /* large and aligned enough for stores past the caches; or NULL */
+    const tg_value *root; /* the parameter */
+    int slot;             /* of the parameter's address */
+    tg_value *stream;     /* large and aligned enough for stores past the caches; or NULL */
 } tg_tensor;
 
 /* What is known and decided about one tile-level value. */
 typedef struct tg_vinfo {
     uint8_t kind;
-    bool repeated;      /* evaluated more than once per element if it were inline */
-    int first, last;    /* op positions between which the buffer lives */
+    bool repeated;   /* evaluated more than once per element if it were inline */
+    int first, last; /* op positions between which the buffer lives */
     tg_need need[TG_MAX_RANK];
-    tg_value *home;     /* carried argument or result whose buffer this value is written into */
+    tg_value *home; /* carried argument or result whose buffer this value is written into */
     int64_t offset, bytes;
     int64_t stride[TG_MAX_RANK]; /* elements */
-    int inner;          /* buffer axis with stride 1 */
+    int inner;                   /* buffer axis with stride 1 */
     /* filled while emitting */
-    tg_value *loop;     /* scalar value */
+    tg_value *loop;          /* scalar value */
     tg_value *lo, *hi, *len; /* span */
     tg_tensor *tensor;
-    tg_value *canon;    /* span: first equal one */
+    tg_value *canon; /* span: first equal one */
 } tg_vinfo;
 
 typedef struct tg_opinfo {
@@ -71,32 +78,33 @@ typedef struct tg_lower {
     tg_module *out;
     tg_sink *sink;
     tg_arena *arena;
-    tg_func *fn;             /* function being emitted */
-    tg_builder b;            /* main stream */
-    tg_builder entry;        /* before everything: slots, strides */
-    tg_vinfo *info;          /* by value id */
+    tg_func *fn;      /* function being emitted */
+    tg_builder b;     /* main stream */
+    tg_builder entry; /* before everything: slots, strides */
+    tg_vinfo *info;   /* by value id */
     size_t n_info;
     tg_value *scratch_base, *zeros; /* ptr */
     tg_value *slots, *report;
     tg_scratch scratch;
-    int64_t static_bytes;    /* scratch of buffers */
+    int64_t static_bytes; /* scratch of buffers */
     TG_LIST(tg_value *) spans;
     TG_LIST(tg_value *) buffers;
-    TG_LIST(tg_op *) ops;    /* by position */
+    TG_LIST(tg_op *) ops; /* by position */
     int first_dim_slot;
-    int lanes;               /* elements a nest handles at a time */
+    int lanes; /* elements a nest handles at a time */
     tg_status status;
 } tg_lower;
 
 /* A position along one axis for all lanes: v + add + lane*l, or the vector `vec`. */
 typedef struct tg_coord {
-    tg_value *v;    /* i64 or NULL */
+    tg_value *v; /* i64 or NULL */
     int64_t add, lane;
-    tg_value *vec;  /* i64 per lane; then the rest is unused */
+    tg_value *vec; /* i64 per lane; then the rest is unused */
     int level;
-    int64_t align;  /* v + add is a multiple of this */
+    int64_t align;   /* v + add is a multiple of this */
     int64_t v_align; /* v alone is a multiple of this (0: unknown); NULL v: anything */
-    int64_t end;    /* all lanes lie in [add, end) when v is NULL or runs inside one part; 0: unknown */
+    int64_t
+        end; /* all lanes lie in [add, end) when v is NULL or runs inside one part; 0: unknown */
     tg_value *bound; /* canonical span below whose end it stays, or NULL */
 } tg_coord;
 
@@ -117,26 +125,29 @@ typedef struct tg_memo {
 /* Where expressions are being evaluated. */
 typedef struct tg_ctx {
     tg_lower *L;
-    int depth;                          /* innermost open level */
+    int depth; /* innermost open level */
     tg_builder bl[TG_CPU_MAX_LEVEL];
     int lanes;
     TG_LIST(tg_memo) memo;
-    tg_value *valid;                    /* i64: leading lanes that exist (ragged ends of products), or NULL */
+    tg_value *valid; /* i64: leading lanes that exist (ragged ends of products), or NULL */
 } tg_ctx;
 
 static inline tg_vinfo *tg_info(const tg_lower *L, const tg_value *v) { return &L->info[v->id]; }
 static inline tg_opinfo *tg_opi(const tg_op *op) { return (tg_opinfo *)op->scratch; }
-static inline bool tg_is_tile(const tg_value *v) { return v->type->kind == TG_TY_TILE && v->type->rank > 0; }
+static inline bool tg_is_tile(const tg_value *v) {
+    return v->type->kind == TG_TY_TILE && v->type->rank > 0;
+}
 
-/* ---- analysis ---------------------------------------------------------------------------------- */
+/* ---- analysis ----------------------------------------------------------------------------------
+ */
 
-void tg_cpu_bounds(tg_lower *L);               /* fills need of every tile value */
-void tg_cpu_decide(tg_lower *L);                   /* fills kinds, homes, offsets */
+void tg_cpu_bounds(tg_lower *L); /* fills need of every tile value */
+void tg_cpu_decide(tg_lower *L); /* fills kinds, homes, offsets */
 bool tg_prove_nonneg(const tg_value *v);
 bool tg_prove_below(const tg_value *v, const tg_dim *dim);   /* v < dim */
 bool tg_prove_at_most(const tg_value *v, const tg_dim *dim); /* v <= dim */
-int64_t tg_known_multiple(const tg_value *v);    /* a power of two dividing v */
-bool tg_span_is_full(const tg_value *span);      /* all n positions present, always */
+int64_t tg_known_multiple(const tg_value *v);                /* a power of two dividing v */
+bool tg_span_is_full(const tg_value *span);                  /* all n positions present, always */
 /* The span whose prefix mask this is (span_mask, or a broadcast of it along `axis`), or NULL. */
 tg_value *tg_mask_span(const tg_lower *L, const tg_value *mask, int axis);
 /* Operand coordinates of view-like ops in terms of the result's: axis r of `v`'s operand. */
@@ -155,7 +166,8 @@ int tg_indices(const tg_op *op, tg_index out[TG_MAX_RANK], tg_value **out_mask);
 bool tg_index_proven(const tg_lower *L, const tg_op *op, int k, const tg_index *ix, bool bounded);
 tg_tensor *tg_tensor_of(tg_lower *L, tg_value *tensor);
 
-/* ---- evaluation --------------------------------------------------------------------------------- */
+/* ---- evaluation ---------------------------------------------------------------------------------
+ */
 
 tg_ev tg_elem(tg_ctx *x, tg_value *v, const tg_coord *c);
 tg_ev tg_eval_op(tg_ctx *x, tg_op *op, tg_value *v, const tg_coord *c);
@@ -170,7 +182,8 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c);
 void tg_tensor_write(tg_ctx *x, tg_op *store, const tg_coord *c, tg_ev e);
 tg_ev tg_atomic_at(tg_ctx *x, tg_op *op, const tg_coord *c);
 tg_value *tg_buffer_ptr(tg_lower *L, tg_builder *b, const tg_value *v);
-/* ptr to element c (lane 0) of a tensor access, and whether all of it lies inside (NULL: proven). */
+/* ptr to element c (lane 0) of a tensor access, and whether all of it lies inside (NULL: proven).
+ */
 const tg_type *tg_loop_type(const tg_lower *L, tg_dtype t, int lanes);
 tg_value *tg_loop_const(tg_lower *L, tg_builder *b, const tg_op *op);
 tg_value *tg_scalar(tg_lower *L, tg_value *v); /* loop value of an emitted scalar */
@@ -179,13 +192,15 @@ tg_value *tg_trip(tg_lower *L, int64_t extent, const tg_need *need); /* i64 at t
 /* ctx at the main stream (depth 0). Copy ctx->bl[0] back with tg_ctx_end. */
 tg_ctx tg_ctx_begin(tg_lower *L, int lanes);
 void tg_ctx_end(tg_ctx *x);
-/* Opens a loop at the current depth; carried are replaced by region args, and after close by results. */
+/* Opens a loop at the current depth; carried are replaced by region args, and after close by
+ * results. */
 tg_op *tg_ctx_open(tg_ctx *x, tg_value *lo, tg_value *hi, int64_t step, int n_carried,
                    tg_value **carried, tg_value **out_iv);
 void tg_ctx_close(tg_ctx *x, tg_op *loop, int n_carried, tg_value **carried);
 void tg_memo_put(tg_ctx *x, tg_value *v, const tg_coord *c, tg_ev ev);
 
-/* ---- emission ------------------------------------------------------------------------------------ */
+/* ---- emission
+ * ------------------------------------------------------------------------------------ */
 
 void tg_emit_region(tg_lower *L, tg_region *r);
 /* Writes v into its buffer (or `dest`'s). */
@@ -209,9 +224,12 @@ void tg_emit_contracted(tg_lower *L, tg_op *loop);
 void tg_emit_select_op(tg_lower *L, tg_op *op);
 bool tg_is_select_op(tg_opcode code);
 /* Coordinates of a reshape's operand from its result's. */
-void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c, tg_coord *out);
-/* Identity of a reduction over dtype t, in its working type (t's arithmetic type; i32 for counts). */
-tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);
+void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c,
+                    tg_coord *out);
+/* Identity of a reduction over dtype t, in its working type (t's arithmetic type; i32 for counts).
+ */
+tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t,
+                             int lanes);
 tg_value *tg_reduce_step(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, tg_value *acc,
                          tg_value *v);
 void tg_unsupported(tg_lower *L, const tg_op *op, const char *what);

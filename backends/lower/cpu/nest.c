@@ -11,8 +11,8 @@
  *
  * so RMS norm reads a row once for the sum of squares and the residual store, and again from the
  * first-level cache for the result. An op joins when everything it reads from the nest lies in the
- * same row; it shares a phase when it lies at the same element. A vector loop runs over whole vectors
- * and a scalar loop over the rest.
+ * same row; it shares a phase when it lies at the same element. A vector loop runs over whole
+ * vectors and a scalar loop over the rest.
  */
 #include "backends/lower/cpu/lower.h"
 
@@ -33,7 +33,7 @@ typedef struct action {
     tg_value *value; /* what is evaluated */
     tg_value *dest;  /* whose buffer is written; NULL for stores */
     int phase;
-    tg_value *acc;   /* running reduction */
+    tg_value *acc;       /* running reduction */
     tg_value *zero_mask; /* rank 1 along zero_axis: false makes the element 0 */
     int zero_axis;
     int n_reads;
@@ -54,7 +54,8 @@ typedef struct nest {
     tg_coord c[TG_MAX_RANK];
 } nest;
 
-/* ---- what an action reads ----------------------------------------------------------------------------- */
+/* ---- what an action reads
+ * ----------------------------------------------------------------------------- */
 
 static void add_read(action *a, const nest *n, const tg_value *v, tg_op *load, const int8_t *map) {
     if (a->n_reads == MAX_READS) {
@@ -127,7 +128,8 @@ static void walk(action *a, const nest *n, tg_value *v, const int8_t *map, bool 
         if (!tg_is_tile(from)) {
             continue;
         }
-        const tg_attr *axes = tg_attr_get(op, op->code == TG_OP_SLICE ? TG_ATTR_OFFSETS : TG_ATTR_AXES);
+        const tg_attr *axes =
+            tg_attr_get(op, op->code == TG_OP_SLICE ? TG_ATTR_OFFSETS : TG_ATTR_AXES);
         int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
         int ir = op->code == TG_OP_LOCAL_GATHER ? tg_operand(op, 1)->type->rank : 0;
         for (int b = 0; b < from->type->rank; b++) {
@@ -139,7 +141,10 @@ static void walk(action *a, const nest *n, tg_value *v, const int8_t *map, bool 
             } else if (op->code == TG_OP_CONCAT && b == axis) {
                 in[b] = -1;
             } else if (op->code == TG_OP_LOCAL_GATHER) {
-                in[b] = k == 1 ? map[axis + b] : b < axis ? map[b] : b == axis ? -1 : map[b + ir - 1];
+                in[b] = k == 1      ? map[axis + b]
+                        : b < axis  ? map[b]
+                        : b == axis ? -1
+                                    : map[b + ir - 1];
             }
         }
         if (op->code == TG_OP_PERMUTE) {
@@ -186,7 +191,8 @@ static void collect_reads(action *a, const nest *n) {
     }
 }
 
-/* ---- domains --------------------------------------------------------------------------------------------- */
+/* ---- domains
+ * --------------------------------------------------------------------------------------------- */
 
 static bool simple_reduce(const tg_op *op) {
     tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0);
@@ -217,7 +223,8 @@ static void store_needs(const tg_lower *L, const tg_op *op, tg_need *need) {
     }
     for (int k = 0; k < n; k++) {
         if (ix[k].v->type->kind == TG_TY_SPAN && !tg_span_is_full(ix[k].v)) {
-            need[ix[k].axes[0]] = (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
+            need[ix[k].axes[0]] =
+                (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
         }
     }
 }
@@ -272,7 +279,8 @@ static bool domain_of(tg_lower *L, tg_op *op, nest *n, action *a) {
             return false;
         }
         tg_value *mask = reduce_mask(op);
-        tg_value *span = mask == NULL ? NULL : tg_mask_span(L, mask, mask->type->rank == 1 ? 0 : axis);
+        tg_value *span =
+            mask == NULL ? NULL : tg_mask_span(L, mask, mask->type->rank == 1 ? 0 : axis);
         for (int k = 0; k < inner; k++) {
             n->need[k] = tg_info(L, a->dest)->need[k];
         }
@@ -301,11 +309,14 @@ static bool same_axis(const nest *a, const nest *b, int axis) {
            a->need[axis].span == b->need[axis].span;
 }
 
-/* ---- joining ------------------------------------------------------------------------------------------------ */
+/* ---- joining
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool same_buffer(tg_lower *L, const tg_value *a, const tg_value *b) {
-    return a != NULL && b != NULL && tg_is_tile(a) && tg_is_tile(b) && tg_info(L, a)->kind == TG_V_BUFFER &&
-           tg_info(L, b)->kind == TG_V_BUFFER && tg_info(L, a)->offset == tg_info(L, b)->offset;
+    return a != NULL && b != NULL && tg_is_tile(a) && tg_is_tile(b) &&
+           tg_info(L, a)->kind == TG_V_BUFFER && tg_info(L, b)->kind == TG_V_BUFFER &&
+           tg_info(L, a)->offset == tg_info(L, b)->offset;
 }
 
 static bool reads_conflict(tg_lower *L, const action *earlier, const action *later) {
@@ -338,7 +349,8 @@ static int joint_phase(const nest *n, const action *a) {
             return -1;
         }
         if (e->kind == ACT_RED && !tg_is_tile(e->dest)) {
-            return -1; /* a scalar is no buffer that readings show: what follows may use it anywhere */
+            return -1; /* a scalar is no buffer that readings show: what follows may use it anywhere
+                        */
         }
         if (e->kind == ACT_STORE && a->kind == ACT_STORE &&
             tg_may_overlap(L, tg_operand(e->op, 0), tg_operand(a->op, 0))) {
@@ -363,7 +375,8 @@ static int joint_phase(const nest *n, const action *a) {
         for (int i = 0; i < a->n_reads; i++) {
             const reading *r = &a->reads[i];
             if (e->kind == ACT_STORE) {
-                if (r->load != NULL && tg_may_overlap(L, tg_operand(r->load, 0), tg_operand(e->op, 0))) {
+                if (r->load != NULL &&
+                    tg_may_overlap(L, tg_operand(r->load, 0), tg_operand(e->op, 0))) {
                     return -1;
                 }
                 continue;
@@ -374,9 +387,10 @@ static int joint_phase(const nest *n, const action *a) {
             if (!r->rows) {
                 return -1;
             }
-            int after = e->kind == ACT_RED || (e->kind == ACT_MAT && (!r->inner || a->kind == ACT_ROW))
-                            ? e->phase + 1
-                            : e->phase;
+            int after =
+                e->kind == ACT_RED || (e->kind == ACT_MAT && (!r->inner || a->kind == ACT_ROW))
+                    ? e->phase + 1
+                    : e->phase;
             phase = after > phase ? after : phase;
         }
     }
@@ -449,7 +463,8 @@ static bool emits_nothing(const tg_lower *L, const tg_op *op) {
     const tg_value *r = &op->results[0];
     if (tg_is_tile(r)) {
         uint8_t kind = tg_info(L, r)->kind;
-        return kind == TG_V_INLINE || kind == TG_V_LAZY || (kind == TG_V_DEAD && op->code != TG_OP_ATOMIC);
+        return kind == TG_V_INLINE || kind == TG_V_LAZY ||
+               (kind == TG_V_DEAD && op->code != TG_OP_ATOMIC);
     }
     return op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT || op->code == TG_OP_SYM ||
            op->code == TG_OP_DIM || op->code == TG_OP_VIEW;
@@ -483,13 +498,15 @@ static void gather_members(nest *n) {
     }
 }
 
-/* ---- reductions -------------------------------------------------------------------------------------------- */
+/* ---- reductions
+ * -------------------------------------------------------------------------------------------- */
 
 static tg_dtype work_type(tg_reduce_kind kind, tg_dtype t) {
     return kind == TG_RED_COUNT ? TG_DT_I32 : tg_dtype_arith(t);
 }
 
-tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes) {
+tg_value *tg_reduce_identity(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dtype t,
+                             int lanes) {
     tg_dtype w = work_type(kind, t);
     const tg_type *type = tg_loop_type(L, w, lanes);
     bool low = kind == TG_RED_MAX;
@@ -515,8 +532,8 @@ tg_value *tg_reduce_step(tg_lower *L, tg_builder *b, tg_reduce_kind kind, tg_dty
     (void)L;
     (void)t;
     static const tg_opcode step[] = {
-        [TG_RED_SUM] = TG_OP_ADD, [TG_RED_PROD] = TG_OP_MUL, [TG_RED_MIN] = TG_OP_MIN,
-        [TG_RED_MAX] = TG_OP_MAX, [TG_RED_ANY] = TG_OP_OR,   [TG_RED_ALL] = TG_OP_AND,
+        [TG_RED_SUM] = TG_OP_ADD,  [TG_RED_PROD] = TG_OP_MUL, [TG_RED_MIN] = TG_OP_MIN,
+        [TG_RED_MAX] = TG_OP_MAX,  [TG_RED_ANY] = TG_OP_OR,   [TG_RED_ALL] = TG_OP_AND,
         [TG_RED_COUNT] = TG_OP_ADD};
     return tg_build_binary(b, step[kind], acc, v);
 }
@@ -553,7 +570,8 @@ static tg_value *reduce_finish(tg_ctx *x, tg_op *op, tg_value *acc) {
                    : tg_expand_convert(&x->bl[x->depth], x->L->mc, acc, w, to, TG_ROUND_RNE, false);
 }
 
-/* ---- emission of a nest ---------------------------------------------------------------------------------------- */
+/* ---- emission of a nest
+ * ---------------------------------------------------------------------------------------- */
 
 static void act_element(nest *n, action *a) {
     tg_ctx *x = &n->x;
@@ -578,7 +596,9 @@ static void act_element(nest *n, action *a) {
         int level = e.level > m.level ? e.level : m.level;
         tg_value *v = vec ? tg_ev_vec(x, e) : e.v, *on = vec ? tg_ev_vec(x, m) : m.v;
         tg_builder *b = &x->bl[level];
-        e = (tg_ev){.v = tg_build_select(b, on, v, tg_build_int(b, v->type, 0)), .level = level, .vec = vec};
+        e = (tg_ev){.v = tg_build_select(b, on, v, tg_build_int(b, v->type, 0)),
+                    .level = level,
+                    .vec = vec};
     }
     tg_buffer_write(x, a->dest, n->c, e);
     if (own) {
@@ -587,8 +607,8 @@ static void act_element(nest *n, action *a) {
 }
 
 /* Runs the element actions of a phase over [lo, hi) of the vector axis, `lanes` at a time. */
-static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value *lo, tg_value *hi, int lanes,
-                         bool once) {
+static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value *lo, tg_value *hi,
+                         int lanes, bool once) {
     tg_ctx *x = &n->x;
     int axis = n->order[n->rank - 1];
     int64_t align = lanes;
@@ -607,14 +627,15 @@ static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value
     while (base % lanes != 0 && lanes > 1 && base % align != 0) {
         align /= 2;
     }
-    n->c[axis] = (tg_coord){.v = iv,
-                            .add = base,
-                            .end = end,
-                            .lane = lanes > 1,
-                            .level = x->depth,
-                            .align = align,
-                            .v_align = lanes,
-                            .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
+    n->c[axis] =
+        (tg_coord){.v = iv,
+                   .add = base,
+                   .end = end,
+                   .lane = lanes > 1,
+                   .level = x->depth,
+                   .align = align,
+                   .v_align = lanes,
+                   .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
     int at = 0;
     for (int i = 0; i < n->n_actions; i++) {
         action *a = &n->actions[i];
@@ -676,7 +697,8 @@ static int vector_lanes(const tg_lower *L, int64_t n) {
 /* Where concatenations along the vector axis change from one part to the next, in order. */
 static int seams(const nest *n, const tg_value *v, int axis, int64_t *out, int count, int depth) {
     const tg_op *op = v->def;
-    if (!tg_is_tile(v) || op == NULL || depth > 24 || (depth > 0 && tg_info(n->L, v)->kind != TG_V_INLINE)) {
+    if (!tg_is_tile(v) || op == NULL || depth > 24 ||
+        (depth > 0 && tg_info(n->L, v)->kind != TG_V_INLINE)) {
         return count;
     }
     if (op->code == TG_OP_CONCAT && tg_attr_int(op, TG_ATTR_AXIS, 0) == axis) {
@@ -716,7 +738,8 @@ static void fixed_run(nest *n, int phase, int64_t base, int64_t end, int lanes) 
     if (whole < extent) {
         fold_lanes(n, phase);
         b = &n->x.bl[n->x.depth];
-        element_loop(n, phase, base, end, tg_build_index(b, whole), tg_build_index(b, extent), 1, false);
+        element_loop(n, phase, base, end, tg_build_index(b, whole), tg_build_index(b, extent), 1,
+                     false);
     }
 }
 
@@ -801,11 +824,13 @@ static void row_actions(nest *n, int phase) {
     }
 }
 
-/* ---- blocks that change direction --------------------------------------------------------------------------- */
+/* ---- blocks that change direction
+ * --------------------------------------------------------------------------- */
 
 /*
  * A single store or copy whose value is read along one axis and written along another: squares of
- * vectors are read, turned in registers and written. What is left at the edges goes the ordinary way.
+ * vectors are read, turned in registers and written. What is left at the edges goes the ordinary
+ * way.
  */
 enum { TURN = 8 };
 
@@ -831,20 +856,27 @@ static void turn(tg_builder *b, tg_value **v) {
 }
 
 static tg_coord axis_coord(const nest *n, int axis, tg_value *iv, int64_t add, int lane) {
-    return (tg_coord){.v = iv, .add = add, .lane = lane, .level = n->x.depth, .align = 1,
+    return (tg_coord){.v = iv,
+                      .add = add,
+                      .lane = lane,
+                      .level = n->x.depth,
+                      .align = 1,
                       .v_align = iv != NULL ? TURN : 0,
                       .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
 }
 
 /* One action over [lo, hi) of two axes, one element at a time. */
-static void single_elements(nest *n, int a, tg_value *a_lo, tg_value *a_hi, int b, tg_value *b_lo, tg_value *b_hi) {
+static void single_elements(nest *n, int a, tg_value *a_lo, tg_value *a_hi, int b, tg_value *b_lo,
+                            tg_value *b_hi) {
     tg_ctx *x = &n->x;
     tg_value *ia, *ib;
     x->lanes = 1;
     tg_op *la = tg_ctx_open(x, a_lo, a_hi, 1, 0, NULL, &ia);
-    n->c[a] = (tg_coord){.v = ia, .level = x->depth, .align = 1, .bound = axis_coord(n, a, ia, 0, 0).bound};
+    n->c[a] = (tg_coord){
+        .v = ia, .level = x->depth, .align = 1, .bound = axis_coord(n, a, ia, 0, 0).bound};
     tg_op *lb = tg_ctx_open(x, b_lo, b_hi, 1, 0, NULL, &ib);
-    n->c[b] = (tg_coord){.v = ib, .level = x->depth, .align = 1, .bound = axis_coord(n, b, ib, 0, 0).bound};
+    n->c[b] = (tg_coord){
+        .v = ib, .level = x->depth, .align = 1, .bound = axis_coord(n, b, ib, 0, 0).bound};
     act_element(n, &n->actions[0]);
     tg_ctx_close(x, lb, 0, NULL);
     tg_ctx_close(x, la, 0, NULL);
@@ -893,8 +925,9 @@ static void turning_loops(nest *n, int from, int to) {
 /* The axis a lone action reads along, when it is not the one it writes along; -1 otherwise. */
 static int turned_axis(const nest *n) {
     const action *a = &n->actions[0];
-    if (n->n_actions != 1 || n->rank < 2 || a->kind == ACT_RED || a->kind == ACT_ROW || a->zero_mask != NULL ||
-        tg_dtype_bits(a->value->type->dtype) < 8 || n->L->mc->vector_bytes < 16) {
+    if (n->n_actions != 1 || n->rank < 2 || a->kind == ACT_RED || a->kind == ACT_ROW ||
+        a->zero_mask != NULL || tg_dtype_bits(a->value->type->dtype) < 8 ||
+        n->L->mc->vector_bytes < 16) {
         return -1;
     }
     if (a->kind == ACT_STORE && tg_attr_int(a->op, TG_ATTR_MASKED, 0)) {
@@ -927,12 +960,17 @@ static void emit_nest(nest *n) {
             continue;
         }
         if (n->extent[axis] > 1) {
-            loops[k] = tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), n->trip[axis], 1, 0, NULL, &iv);
+            loops[k] =
+                tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), n->trip[axis], 1, 0, NULL, &iv);
         } else if (n->need[axis].kind == TG_NEED_SPAN) { /* one row, if present */
-            loops[k] = tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), n->trip[axis], 1, 0, NULL, &iv);
+            loops[k] =
+                tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), n->trip[axis], 1, 0, NULL, &iv);
         }
-        n->c[axis] = (tg_coord){.v = iv, .level = x->depth, .align = 1,
-                                .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
+        n->c[axis] =
+            (tg_coord){.v = iv,
+                       .level = x->depth,
+                       .align = 1,
+                       .bound = n->need[axis].kind == TG_NEED_SPAN ? n->need[axis].span : NULL};
     }
     if (from >= 0) {
         turning_loops(n, from, n->order[n->rank - 1]);
@@ -989,7 +1027,12 @@ void tg_emit_materialise(tg_lower *L, tg_value *v, tg_value *dest) {
 void tg_emit_masked_copy(tg_lower *L, tg_value *v, tg_value *dest, tg_value *mask, int axis) {
     nest n = {.L = L, .rank = v->type->rank, .n_actions = 1};
     action *a = TG_NEW(L->arena, action);
-    *a = (action){.kind = ACT_MAT, .op = v->def, .value = v, .dest = dest, .zero_mask = mask, .zero_axis = axis};
+    *a = (action){.kind = ACT_MAT,
+                  .op = v->def,
+                  .value = v,
+                  .dest = dest,
+                  .zero_mask = mask,
+                  .zero_axis = axis};
     n.actions = a;
     for (int k = 0; k < n.rank; k++) {
         n.extent[k] = v->type->shape[k];
@@ -1003,17 +1046,19 @@ void tg_emit_copy(tg_lower *L, tg_value *from, tg_value *to) {
     if (tg_info(L, to)->kind != TG_V_BUFFER || from == to) {
         return;
     }
-    if (tg_info(L, from)->kind == TG_V_BUFFER && tg_info(L, from)->offset == tg_info(L, to)->offset) {
+    if (tg_info(L, from)->kind == TG_V_BUFFER &&
+        tg_info(L, from)->offset == tg_info(L, to)->offset) {
         return;
     }
     tg_emit_materialise(L, from, to);
 }
 
-/* ---- reductions along another axis ------------------------------------------------------------------------------ */
+/* ---- reductions along another axis
+ * ------------------------------------------------------------------------------ */
 
 /*
- * Kept axes outside, the result's innermost one in vectors; the reduced axis runs inside each vector
- * with the accumulator in a register.
+ * Kept axes outside, the result's innermost one in vectors; the reduced axis runs inside each
+ * vector with the accumulator in a register.
  */
 static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
                          const tg_need *need, const tg_coord *out) {
@@ -1021,7 +1066,9 @@ static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *
     tg_dtype t = tg_operand(op, 0)->type->dtype, w = work_type(kind, t);
     tg_value *acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, t, x->lanes), *iv;
     tg_op *loop = tg_ctx_open(x, tg_build_index(&x->bl[x->depth], 0), trip, 1, 1, &acc, &iv);
-    c[axis] = (tg_coord){.v = iv, .level = x->depth, .align = 1,
+    c[axis] = (tg_coord){.v = iv,
+                         .level = x->depth,
+                         .align = 1,
                          .bound = need->kind == TG_NEED_SPAN ? need->span : NULL};
     tg_ev e = reduce_input(x, op, c, axis);
     acc = tg_reduce_step(x->L, &x->bl[x->depth], kind, w, acc, tg_ev_vec(x, e));
@@ -1034,7 +1081,8 @@ static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *
     }
 }
 
-static void column_body(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip, const tg_need *need) {
+static void column_body(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
+                        const tg_need *need) {
     tg_coord out[TG_MAX_RANK];
     for (int k = 0, at = 0; k < tg_operand(op, 0)->type->rank; k++) {
         if (k != axis) {
@@ -1076,8 +1124,11 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
     for (int i = 0; i < n; i++) {
         int k = order[i];
         tg_value *iv;
-        loops[i] = tg_ctx_open(&x, tg_build_index(&x.bl[x.depth], 0), kept_trip[k], 1, 0, NULL, &iv);
-        c[k] = (tg_coord){.v = iv, .level = x.depth, .align = 1,
+        loops[i] =
+            tg_ctx_open(&x, tg_build_index(&x.bl[x.depth], 0), kept_trip[k], 1, 0, NULL, &iv);
+        c[k] = (tg_coord){.v = iv,
+                          .level = x.depth,
+                          .align = 1,
                           .bound = kept_need[k]->kind == TG_NEED_SPAN ? kept_need[k]->span : NULL};
     }
     if (inner < 0) {
@@ -1098,7 +1149,10 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
                 break;
             }
             tg_op *loop = tg_ctx_open(&x, lo, end, x.lanes, 0, NULL, &iv);
-            c[inner] = (tg_coord){.v = iv, .lane = x.lanes > 1, .level = x.depth, .align = x.lanes,
+            c[inner] = (tg_coord){.v = iv,
+                                  .lane = x.lanes > 1,
+                                  .level = x.depth,
+                                  .align = x.lanes,
                                   .bound = fixed ? NULL : kept_need[inner]->span};
             column_body(&x, op, c, axis, trip, &need);
             tg_ctx_close(&x, loop, 0, NULL);

@@ -3,12 +3,13 @@
  * Decides for every tile value whether it is computed where it is used or kept in scratch, which
  * values share one buffer, and where in scratch each buffer lies.
  *
- * Values are visited from the last op to the first, so a value's users are decided before it. A value
- * whose inline evaluation would be repeated (several users, a use in a deeper loop, a broadcast along
- * an outer axis) and costs more than a few operations becomes a buffer. Results of reductions,
- * products, sorts and control flow are always buffers. A loop's carried tile owns one buffer: the
- * next value is written straight into it where nobody reads the old value later (its `home`), and is
- * copied at the end of the iteration otherwise. A product accumulates in its result's buffer.
+ * Values are visited from the last op to the first, so a value's users are decided before it. A
+ * value whose inline evaluation would be repeated (several users, a use in a deeper loop, a
+ * broadcast along an outer axis) and costs more than a few operations becomes a buffer. Results of
+ * reductions, products, sorts and control flow are always buffers. A loop's carried tile owns one
+ * buffer: the next value is written straight into it where nobody reads the old value later (its
+ * `home`), and is copied at the end of the iteration otherwise. A product accumulates in its
+ * result's buffer.
  */
 #include "backends/lower/cpu/lower.h"
 
@@ -19,7 +20,8 @@ typedef struct plan {
     int *last_eval;                /* by value id: last op position that evaluates it */
 } plan;
 
-/* ---- cost --------------------------------------------------------------------------------------------- */
+/* ---- cost
+ * --------------------------------------------------------------------------------------------- */
 
 enum { COST_CHEAP = 3, COST_CAP = 1000, DEEPER = 8 };
 
@@ -81,7 +83,8 @@ static int value_cost(const tg_value *v, int depth) {
     return cost;
 }
 
-/* ---- kinds -------------------------------------------------------------------------------------------- */
+/* ---- kinds
+ * -------------------------------------------------------------------------------------------- */
 
 /* How often a broadcast operand's element is evaluated per walk over the result: axes added outside
  * its innermost axis repeat it, inner ones do not (the value is invariant there). */
@@ -133,8 +136,8 @@ static bool transparent(tg_lower *L, const tg_op *user) {
         return false;
     }
     const tg_vinfo *i = tg_info(L, &user->results[0]);
-    return user->results[0].type->kind == TG_TY_TILE && (i->kind == TG_V_INLINE || i->kind == TG_V_LAZY) &&
-           tg_is_tile(&user->results[0]);
+    return user->results[0].type->kind == TG_TY_TILE &&
+           (i->kind == TG_V_INLINE || i->kind == TG_V_LAZY) && tg_is_tile(&user->results[0]);
 }
 
 /* Tile results only, and nobody needs any of them. */
@@ -177,7 +180,8 @@ static void count_uses(plan *p, tg_value *v) {
     p->last_eval[v->id] = last;
 }
 
-/* ---- lazy loads ---------------------------------------------------------------------------------------- */
+/* ---- lazy loads
+ * ---------------------------------------------------------------------------------------- */
 
 static const tg_value *root_of(const tg_value *tensor) {
     while (tensor->def != NULL && tensor->def->code == TG_OP_VIEW) {
@@ -192,7 +196,8 @@ static unsigned param_flags(const tg_lower *L, const tg_value *root) {
 
 bool tg_may_overlap(const tg_lower *L, const tg_value *a, const tg_value *b) {
     const tg_value *ra = root_of(a), *rb = root_of(b);
-    return ra == rb || ((param_flags(L, ra) & TG_PARAM_ALIAS) && (param_flags(L, rb) & TG_PARAM_ALIAS));
+    return ra == rb ||
+           ((param_flags(L, ra) & TG_PARAM_ALIAS) && (param_flags(L, rb) & TG_PARAM_ALIAS));
 }
 
 bool tg_same_place(const tg_op *load, const tg_op *store) {
@@ -250,7 +255,8 @@ static bool lazy_allowed(plan *p, const tg_op *load) {
 /* Feeds a product through views and elementwise ops. */
 static bool feeds_dot(tg_lower *L, const tg_value *v) {
     for (const tg_use *u = v->uses; u != NULL; u = u->next) {
-        if (u->user->code == TG_OP_DOT || (transparent(L, u->user) && feeds_dot(L, &u->user->results[0]))) {
+        if (u->user->code == TG_OP_DOT ||
+            (transparent(L, u->user) && feeds_dot(L, &u->user->results[0]))) {
             return true;
         }
     }
@@ -280,19 +286,20 @@ static bool wants_buffer(tg_lower *L, const tg_value *v) {
         if (u->user->code == TG_OP_YIELD || tg_is_select_op(u->user->code)) {
             return true;
         }
-        if (u->user->code == TG_OP_LOCAL_GATHER && u == &u->user->operands[0] &&
-            v->def != NULL && !always_inline(v->def->code)) {
+        if (u->user->code == TG_OP_LOCAL_GATHER && u == &u->user->operands[0] && v->def != NULL &&
+            !always_inline(v->def->code)) {
             return true;
         }
-        if (transparent(L, u->user) && tg_is_view(u->user->code) && wants_buffer(L, &u->user->results[0])) {
+        if (transparent(L, u->user) && tg_is_view(u->user->code) &&
+            wants_buffer(L, &u->user->results[0])) {
             return false; /* the view itself is materialised */
         }
     }
     return false;
 }
 
-/* Some index is a span over the surrounding loop's own range: the product may take the whole loop at
- * once, reading the rows in place. */
+/* Some index is a span over the surrounding loop's own range: the product may take the whole loop
+ * at once, reading the rows in place. */
 static bool along_loop_span(const tg_op *load) {
     const tg_op *loop = load->parent->parent;
     if (loop == NULL || loop->code != TG_OP_FOR) {
@@ -351,7 +358,8 @@ static tg_vkind decide(plan *p, tg_op *op, tg_value *v) {
     bool repeated = p->evals[v->id] > 1;
     if (op->code == TG_OP_LOAD) {
         bool dot = feeds_dot(L, v);
-        if (!lazy_allowed(p, op) || (repeated && cost > COST_CHEAP) || (dot && gathers(op) && loop_depth(op->parent) > 0 && !along_loop_span(op))) {
+        if (!lazy_allowed(p, op) || (repeated && cost > COST_CHEAP) ||
+            (dot && gathers(op) && loop_depth(op->parent) > 0 && !along_loop_span(op))) {
             return TG_V_BUFFER;
         }
         return TG_V_LAZY;
@@ -367,8 +375,9 @@ static void decide_kinds(plan *p) {
             for (int k = 0; k < op->regions[r]->n_args; k++) {
                 tg_value *arg = op->regions[r]->args[k];
                 tg_info(L, arg)->kind = !tg_is_tile(arg) ? TG_V_SCALAR
-                                        : tg_info(L, arg)->need[0].kind == TG_NEED_NONE ? TG_V_DEAD
-                                                                                        : TG_V_BUFFER;
+                                        : tg_info(L, arg)->need[0].kind == TG_NEED_NONE
+                                            ? TG_V_DEAD
+                                            : TG_V_BUFFER;
             }
         }
     }
@@ -394,7 +403,8 @@ static void decide_kinds(plan *p) {
     }
 }
 
-/* ---- homes --------------------------------------------------------------------------------------------- */
+/* ---- homes
+ * --------------------------------------------------------------------------------------------- */
 
 static tg_value *owner(tg_lower *L, tg_value *v) {
     while (tg_info(L, v)->home != NULL) {
@@ -450,7 +460,8 @@ static bool identity_path(tg_lower *L, const tg_value *top, const tg_value *leaf
 
 /* May `writer` replace the content of `old` (a region argument) while it runs? No later reader, and
  * if the writer reads it, element by element. */
-static bool may_overwrite(plan *p, const tg_value *old, const tg_op *writer, const tg_value *evaluated) {
+static bool may_overwrite(plan *p, const tg_value *old, const tg_op *writer,
+                          const tg_value *evaluated) {
     tg_lower *L = p->L;
     const tg_region *body = old->region;
     const tg_op *at = ancestor_in(writer, body);
@@ -577,7 +588,8 @@ static void decide_homes(plan *p) {
     }
 }
 
-/* ---- layout and addresses ------------------------------------------------------------------------------- */
+/* ---- layout and addresses
+ * ------------------------------------------------------------------------------- */
 
 /* Row-major with the innermost row padded to whole vectors; when the last axis is tiny the longest
  * axis lies innermost instead, so that vectors run along it. */
@@ -596,7 +608,8 @@ static void lay_out(tg_lower *L, tg_value *v) {
         }
     }
     info->inner = inner;
-    int64_t pitch = t->shape[inner] > 4 || dot ? tg_round_up_i64(t->shape[inner], L->lanes) : t->shape[inner];
+    int64_t pitch =
+        t->shape[inner] > 4 || dot ? tg_round_up_i64(t->shape[inner], L->lanes) : t->shape[inner];
     info->stride[inner] = 1;
     int64_t stride = pitch;
     for (int a = t->rank - 1; a >= 0; a--) {
@@ -611,7 +624,9 @@ static void lay_out(tg_lower *L, tg_value *v) {
 
 static void extend(plan *p, tg_value *v, tg_value *own) {
     tg_vinfo *o = tg_info(p->L, own);
-    int first = v->def != NULL ? tg_opi(v->def)->pos : v->region->parent != NULL ? tg_opi(v->region->parent)->pos : 0;
+    int first = v->def != NULL              ? tg_opi(v->def)->pos
+                : v->region->parent != NULL ? tg_opi(v->region->parent)->pos
+                                            : 0;
     int last = p->last_eval[v->id] > first ? p->last_eval[v->id] : first;
     if (v->def == NULL && v->region->parent != NULL) {
         int end = tg_opi(v->region->parent)->end;
@@ -660,7 +675,8 @@ static void assign_offsets(tg_lower *L) {
             moved = false;
             for (size_t j = 0; j < i; j++) {
                 const tg_vinfo *o = tg_info(L, L->buffers.data[j]);
-                if (overlap_in_time(v, o) && at < o->offset + o->bytes && o->offset < at + v->bytes) {
+                if (overlap_in_time(v, o) && at < o->offset + o->bytes &&
+                    o->offset < at + v->bytes) {
                     at = o->offset + o->bytes;
                     moved = true;
                 }
@@ -712,8 +728,7 @@ static void find_groups(plan *p) {
         if (!barrier) {
             const tg_op *op = L->ops.data[i];
             barrier = op->code == TG_OP_FOR || op->code == TG_OP_WHILE || op->code == TG_OP_IF ||
-                      op->code == TG_OP_DOT || op->code == TG_OP_YIELD ||
-                      tg_is_select_op(op->code);
+                      op->code == TG_OP_DOT || op->code == TG_OP_YIELD || tg_is_select_op(op->code);
         }
         if (barrier) {
             for (int k = start; k < i; k++) {

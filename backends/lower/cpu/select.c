@@ -5,28 +5,33 @@
  * (argmin, argmax, the user's). Scalar loops over the axis, one for every position of the others.
  *
  * Sorting works on keys: u64 integers whose order is the language's (NaN above +inf, -0 below +0;
- * complemented for descending order), moved together with i32 positions by a bottom-up merge, which is
- * stable. Absent elements are set aside first and appended behind.
+ * complemented for descending order), moved together with i32 positions by a bottom-up merge, which
+ * is stable. Absent elements are set aside first and appended behind.
  */
 #include "backends/lower/cpu/lower.h"
 
 bool tg_is_select_op(tg_opcode code) {
-    return code == TG_OP_SCAN || code == TG_OP_SORT || code == TG_OP_TOPK || code == TG_OP_RANK_BY_KEY ||
-           code == TG_OP_COMPRESS || code == TG_OP_HISTOGRAM || code == TG_OP_SCATTER_ADD ||
-           code == TG_OP_ATOMIC;
+    return code == TG_OP_SCAN || code == TG_OP_SORT || code == TG_OP_TOPK ||
+           code == TG_OP_RANK_BY_KEY || code == TG_OP_COMPRESS || code == TG_OP_HISTOGRAM ||
+           code == TG_OP_SCATTER_ADD || code == TG_OP_ATOMIC;
 }
 
-/* ---- small helpers ---------------------------------------------------------------------------------------- */
+/* ---- small helpers
+ * ---------------------------------------------------------------------------------------- */
 
 static tg_builder *at(tg_ctx *x) { return &x->bl[x->depth]; }
 
 static tg_value *ix(tg_ctx *x, int64_t v) { return tg_build_index(at(x), v); }
 
-static tg_value *add(tg_ctx *x, tg_value *a, tg_value *b) { return tg_build_binary(at(x), TG_OP_ADD, a, b); }
+static tg_value *add(tg_ctx *x, tg_value *a, tg_value *b) {
+    return tg_build_binary(at(x), TG_OP_ADD, a, b);
+}
 
 static const tg_type *scalar_type(tg_ctx *x, tg_dtype t) { return tg_loop_type(x->L, t, 1); }
 
-static tg_coord coord(tg_ctx *x, tg_value *v) { return (tg_coord){.v = v, .level = x->depth, .align = 1}; }
+static tg_coord coord(tg_ctx *x, tg_value *v) {
+    return (tg_coord){.v = v, .level = x->depth, .align = 1};
+}
 
 static tg_value *mask_operand(const tg_op *op) {
     return tg_attr_int(op, TG_ATTR_MASKED, 0) ? tg_operand(op, op->n_operands - 1) : NULL;
@@ -50,9 +55,10 @@ static tg_value *axis_trip(tg_lower *L, tg_value *mask, int axis, int64_t extent
     return tg_trip(L, extent, &need);
 }
 
-/* Opens loops over all axes but `axis`; c gets their coordinates. `first_trip` replaces the extent of
- * axis 0 when not NULL. */
-static int open_axes(tg_ctx *x, const tg_type *t, int axis, tg_value *first_trip, tg_coord *c, tg_op **loops) {
+/* Opens loops over all axes but `axis`; c gets their coordinates. `first_trip` replaces the extent
+ * of axis 0 when not NULL. */
+static int open_axes(tg_ctx *x, const tg_type *t, int axis, tg_value *first_trip, tg_coord *c,
+                     tg_op **loops) {
     int n = 0;
     for (int k = 0; k < t->rank; k++) {
         if (k != axis) {
@@ -103,12 +109,15 @@ static void end_when(tg_ctx *x, tg_op *branch) {
 
 /* Zeroes a whole buffer. */
 static void clear_buffer(tg_ctx *x, const tg_value *v) {
-    tg_value *ops[3] = {tg_buffer_ptr(x->L, at(x), v), tg_build_int(at(x), scalar_type(x, TG_DT_U8), 0),
+    tg_value *ops[3] = {tg_buffer_ptr(x->L, at(x), v),
+                        tg_build_int(at(x), scalar_type(x, TG_DT_U8), 0),
                         ix(x, tg_info(x->L, v)->bytes)};
     tg_build_op(at(x), TG_OP_MEMSET, 3, ops, 0, NULL, 0);
 }
 
-/* ---- scan ---------------------------------------------------------------------------------------------------- */
+/* ---- scan
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void emit_scan(tg_lower *L, tg_op *op) {
     tg_value *v = tg_operand(op, 0), *r = &op->results[0], *mask = mask_operand(op);
@@ -129,14 +138,17 @@ static void emit_scan(tg_lower *L, tg_op *op) {
         e = select(&x, present_at(&x, mask, c, axis), e, identity);
     }
     tg_value *next = tg_reduce_step(L, at(&x), kind, w, acc, e);
-    tg_value *out = tg_expand_convert(at(&x), L->mc, exclusive ? acc : next, w, r->type->dtype, TG_ROUND_RNE, false);
+    tg_value *out = tg_expand_convert(at(&x), L->mc, exclusive ? acc : next, w, r->type->dtype,
+                                      TG_ROUND_RNE, false);
     write_at(&x, r, c, out);
     tg_ctx_close(&x, loop, 1, &next);
     close_others(&x, n, loops);
     tg_ctx_end(&x);
 }
 
-/* ---- sorting --------------------------------------------------------------------------------------------------- */
+/* ---- sorting
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* u64 key of an element whose unsigned order is the language's ascending order. */
 static tg_value *sort_key(tg_ctx *x, tg_value *v, tg_dtype t, bool descending) {
@@ -153,7 +165,8 @@ static tg_value *sort_key(tg_ctx *x, tg_value *v, tg_dtype t, bool descending) {
         int64_t top = wide ? INT64_MIN : (int64_t)1 << 31;
         tg_value *sign = tg_build_int(b, bits->type, top);
         tg_value *negative = tg_build_cmp(b, TG_CMP_GE, bits, sign);
-        key = tg_build_select(b, negative, tg_build_unary(b, TG_OP_NOT, bits), tg_build_binary(b, TG_OP_OR, bits, sign));
+        key = tg_build_select(b, negative, tg_build_unary(b, TG_OP_NOT, bits),
+                              tg_build_binary(b, TG_OP_OR, bits, sign));
         key = tg_build_cast(b, key, TG_DT_U64);
         key = tg_build_select(b, nan, tg_build_int(b, u64, -1), key);
     } else {
@@ -192,7 +205,8 @@ static void collect_keys(tg_ctx *x, keyed *k, tg_value *v, tg_value *mask, tg_co
     c[axis] = coord(x, iv);
     tg_value *on = present_at(x, mask, c, axis);
     tg_value *key = sort_key(x, tg_elem(x, v, c).v, v->type->dtype, descending);
-    tg_value *absent_at = tg_build_binary(at(x), TG_OP_SUB, last, tg_build_binary(at(x), TG_OP_SUB, iv, count));
+    tg_value *absent_at =
+        tg_build_binary(at(x), TG_OP_SUB, last, tg_build_binary(at(x), TG_OP_SUB, iv, count));
     tg_value *place = mask == NULL ? iv : select(x, on, count, absent_at);
     store_at(x, k->keys[0], place, TG_DT_U64, key);
     store_at(x, k->index[0], place, TG_DT_I32, tg_build_cast(at(x), iv, TG_DT_I32));
@@ -225,8 +239,8 @@ static void merge_runs(tg_ctx *x, const keyed *k, tg_value *const *from, tg_valu
     tg_ctx_close(x, loop, 2, next);
 }
 
-/* Sorts k's first `count` entries; the result lies on side 0. Widths double; the number of passes is
- * fixed by the extent, so a static ping-pong ends on a known side. */
+/* Sorts k's first `count` entries; the result lies on side 0. Widths double; the number of passes
+ * is fixed by the extent, so a static ping-pong ends on a known side. */
 static void merge_sort(tg_ctx *x, keyed *k, int64_t extent) {
     int side = 0;
     for (int64_t width = 1; width < extent; width *= 2) {
@@ -234,7 +248,8 @@ static void merge_sort(tg_ctx *x, keyed *k, int64_t extent) {
     }
     if (side == 1) { /* odd number of passes: start from side 1 */
         for (int s = 0; s < 2; s++) {
-            tg_value *ops[3] = {s == 0 ? k->keys[1] : k->index[1], s == 0 ? k->keys[0] : k->index[0],
+            tg_value *ops[3] = {s == 0 ? k->keys[1] : k->index[1],
+                                s == 0 ? k->keys[0] : k->index[0],
                                 tg_build_binary(at(x), TG_OP_MUL, k->count, ix(x, s == 0 ? 8 : 4))};
             tg_build_op(at(x), TG_OP_MEMCPY, 3, ops, 0, NULL, 0);
         }
@@ -269,7 +284,8 @@ static void emit_sort(tg_lower *L, tg_op *op) {
     /* Present ones in order, then the absent ones (they were stored backwards). */
     tg_op *loop = tg_ctx_open(&x, ix(&x, 0), trip, 1, 0, NULL, &iv);
     tg_value *is_present = tg_build_cmp(at(&x), TG_CMP_LT, iv, k.count);
-    tg_value *back = tg_build_binary(at(&x), TG_OP_SUB, ix(&x, extent - 1), tg_build_binary(at(&x), TG_OP_SUB, iv, k.count));
+    tg_value *back = tg_build_binary(at(&x), TG_OP_SUB, ix(&x, extent - 1),
+                                     tg_build_binary(at(&x), TG_OP_SUB, iv, k.count));
     tg_value *place = mask == NULL ? iv : select(&x, is_present, iv, back);
     tg_value *src = tg_build_cast(at(&x), load_at(&x, k.index[0], place, TG_DT_I32), TG_DT_I64);
     tg_coord from[TG_MAX_RANK];
@@ -287,7 +303,8 @@ static void emit_sort(tg_lower *L, tg_op *op) {
     L->scratch.used = mark;
 }
 
-/* Small k: a sorted list of the best keys, each element inserted from below when it beats the last. */
+/* Small k: a sorted list of the best keys, each element inserted from below when it beats the last.
+ */
 static void insert_best(tg_ctx *x, keyed *k, int64_t want, tg_value *key, tg_value *index) {
     tg_value *worst = load_at(x, k->keys[0], ix(x, want - 1), TG_DT_U64);
     tg_op *branch = when(x, tg_build_cmp(at(x), TG_CMP_LT, key, worst));
@@ -309,10 +326,11 @@ static void insert_best(tg_ctx *x, keyed *k, int64_t want, tg_value *key, tg_val
     end_when(x, branch);
 }
 
-/* Keys are descending-order keys, so the best are the smallest; u64 all-ones marks a free entry, and
- * is itself the key of the worst value (-inf has a larger pattern than any number, never all ones). */
-static void best_by_insertion(tg_ctx *x, keyed *k, tg_value *v, tg_value *mask, tg_coord *c, int axis,
-                              tg_value *trip, int64_t want) {
+/* Keys are descending-order keys, so the best are the smallest; u64 all-ones marks a free entry,
+ * and is itself the key of the worst value (-inf has a larger pattern than any number, never all
+ * ones). */
+static void best_by_insertion(tg_ctx *x, keyed *k, tg_value *v, tg_value *mask, tg_coord *c,
+                              int axis, tg_value *trip, int64_t want) {
     tg_value *iv, *count = ix(x, 0);
     tg_op *fill = tg_ctx_open(x, ix(x, 0), ix(x, want), 1, 0, NULL, &iv);
     store_at(x, k->keys[0], iv, TG_DT_U64, tg_build_int(at(x), scalar_type(x, TG_DT_U64), -1));
@@ -336,7 +354,8 @@ static bool key_may_be_all_ones(tg_dtype t) { return !tg_dtype_is_float(t); }
 static void emit_topk(tg_lower *L, tg_op *op) {
     tg_value *v = tg_operand(op, 0), *mask = mask_operand(op);
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
-    int64_t want = tg_attr_int(op, TG_ATTR_K, 1), extent = v->type->shape[axis], mark = L->scratch.used;
+    int64_t want = tg_attr_int(op, TG_ATTR_K, 1), extent = v->type->shape[axis],
+            mark = L->scratch.used;
     keyed k = take_keyed(L, tg_max_i64(extent, want));
     tg_ctx x = tg_ctx_begin(L, 1);
     tg_coord c[TG_MAX_RANK];
@@ -371,7 +390,8 @@ static void emit_topk(tg_lower *L, tg_op *op) {
     L->scratch.used = mark;
 }
 
-/* ---- counting and moving --------------------------------------------------------------------------------------------- */
+/* ---- counting and moving
+ * --------------------------------------------------------------------------------------------- */
 
 /* 0 <= i < n as a bool; *safe: i or 0. */
 static tg_value *in_range(tg_ctx *x, tg_value *i, int64_t n, tg_value **safe) {
@@ -384,7 +404,8 @@ static tg_value *in_range(tg_ctx *x, tg_value *i, int64_t n, tg_value **safe) {
 
 static tg_value *index_value(tg_ctx *x, tg_value *v, const tg_coord *c) {
     tg_dtype t = v->type->dtype;
-    return tg_expand_convert(at(x), x->L->mc, tg_elem(x, v, c).v, t, TG_DT_I64, TG_ROUND_RNE, false);
+    return tg_expand_convert(at(x), x->L->mc, tg_elem(x, v, c).v, t, TG_DT_I64, TG_ROUND_RNE,
+                             false);
 }
 
 static void emit_rank(tg_lower *L, tg_op *op) {
@@ -452,7 +473,8 @@ static void emit_histogram(tg_lower *L, tg_op *op) {
     tg_coord to = coord(&x, safe);
     tg_dtype t = r->type->dtype;
     tg_value *w = weight == NULL ? tg_build_int(at(&x), scalar_type(&x, t), 1)
-                                 : tg_expand_convert(at(&x), L->mc, tg_elem(&x, weight, c).v, weight->type->dtype, t, TG_ROUND_RNE, false);
+                                 : tg_expand_convert(at(&x), L->mc, tg_elem(&x, weight, c).v,
+                                                     weight->type->dtype, t, TG_ROUND_RNE, false);
     tg_op *branch = when(&x, ok);
     tg_value *p = tg_build_gep(at(&x), tg_buffer_ptr(L, at(&x), r), to.v, tg_scratch_elem_bytes(t));
     tg_value *old = tg_build_loadm(at(&x), scalar_type(&x, t), p, 0);
@@ -480,12 +502,15 @@ static void emit_scatter_add(tg_lower *L, tg_op *op) {
     tg_value *e = tg_elem(&x, v, c).v;
     tg_dtype dt = r->type->dtype;
     tg_op *branch = when(&x, ok);
-    tg_value *p = tg_build_gep(at(&x), tg_buffer_ptr(L, at(&x), r), safe, tg_scratch_elem_bytes(dt));
+    tg_value *p =
+        tg_build_gep(at(&x), tg_buffer_ptr(L, at(&x), r), safe, tg_scratch_elem_bytes(dt));
     tg_value *old = tg_build_loadm(at(&x), scalar_type(&x, dt), p, 0);
     tg_dtype w = tg_dtype_arith(dt);
-    tg_value *sum = add(&x, tg_expand_convert(at(&x), L->mc, old, dt, w, TG_ROUND_RNE, false),
-                        tg_expand_convert(at(&x), L->mc, e, v->type->dtype, w, TG_ROUND_RNE, false));
-    tg_build_storem(at(&x), p, tg_expand_convert(at(&x), L->mc, sum, w, dt, TG_ROUND_RNE, false), 0);
+    tg_value *sum =
+        add(&x, tg_expand_convert(at(&x), L->mc, old, dt, w, TG_ROUND_RNE, false),
+            tg_expand_convert(at(&x), L->mc, e, v->type->dtype, w, TG_ROUND_RNE, false));
+    tg_build_storem(at(&x), p, tg_expand_convert(at(&x), L->mc, sum, w, dt, TG_ROUND_RNE, false),
+                    0);
     end_when(&x, branch);
     close_others(&x, n, loops);
     tg_ctx_end(&x);
@@ -507,7 +532,8 @@ static void emit_atomic(tg_lower *L, tg_op *op) {
     tg_ctx_end(&x);
 }
 
-/* ---- reductions with more state -------------------------------------------------------------------------------------- */
+/* ---- reductions with more state
+ * -------------------------------------------------------------------------------------- */
 
 static void arg_step(tg_ctx *x, tg_op *op, const tg_coord *c, int axis, tg_value **state) {
     bool most = tg_attr_int(op, TG_ATTR_RED, 0) == TG_RED_ARGMAX;
@@ -531,12 +557,14 @@ static void arg_step(tg_ctx *x, tg_op *op, const tg_coord *c, int axis, tg_value
     state[1] = select(x, better, i, state[1]);
 }
 
-static void user_step(tg_ctx *x, tg_op *op, const tg_coord *c, int axis, int n_acc, tg_value **state) {
+static void user_step(tg_ctx *x, tg_op *op, const tg_coord *c, int axis, int n_acc,
+                      tg_value **state) {
     tg_lower *L = x->L;
     tg_region *r = op->regions[0];
     tg_value *mask = mask_operand(op);
     for (int i = 0; i < r->n_args; i++) {
-        tg_info(L, r->args[i])->loop = i < n_acc ? state[i] : tg_elem(x, tg_operand(op, i - n_acc), c).v;
+        tg_info(L, r->args[i])->loop =
+            i < n_acc ? state[i] : tg_elem(x, tg_operand(op, i - n_acc), c).v;
     }
     tg_value *on = mask == NULL ? NULL : present_at(x, mask, c, axis);
     L->b = *at(x);
@@ -602,8 +630,9 @@ void tg_emit_scalar_reduce_loop(tg_lower *L, tg_op *op) {
 void tg_emit_select_op(tg_lower *L, tg_op *op) {
     bool needed = op->code == TG_OP_ATOMIC;
     for (int r = 0; r < op->n_results; r++) {
-        needed = needed || tg_info(L, &op->results[r])->kind == TG_V_BUFFER ||
-                 (tg_info(L, &op->results[r])->kind == TG_V_SCALAR && tg_value_is_used(&op->results[r]));
+        needed =
+            needed || tg_info(L, &op->results[r])->kind == TG_V_BUFFER ||
+            (tg_info(L, &op->results[r])->kind == TG_V_SCALAR && tg_value_is_used(&op->results[r]));
     }
     if (!needed) {
         return;
