@@ -463,8 +463,10 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     bool packed = tg_dtype_bits(v->type->dtype) < 8,
          direct = !packed && plain_memory(L, v, &p, k_span);
     if (batch == 0 && (mask != NULL || (direct && p.ok != NULL))) {
-        tg_value *use = !direct ? NULL : p.ok;
-        if (direct && mask != NULL) {
+        /* Memory behind a cast below a permute is of another type than the copy: no choice then. */
+        bool same = direct && p.dtype == v->type->dtype;
+        tg_value *use = same ? p.ok : NULL;
+        if (same && mask != NULL) {
             use = use == NULL ? km->all : tg_build_binary(&L->b, TG_OP_AND, use, km->all);
         }
         bool contracted =
