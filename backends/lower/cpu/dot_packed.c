@@ -71,7 +71,8 @@ static packed plan_packed(dot_gen *g) {
     p.clamp_cols = n > g->acc_x_elems;
     p.panels = tg_scratch_take(g->scratch, g->b, p.nc * p.kcw * wb);
     p.ends = tg_scratch_take(g->scratch, g->b, (int64_t)g->vl * g->vl * wb);
-    if (!dot_is_direct(g, &g->x)) {
+    /* Rows side by side in memory put every k on a line of its own: read once, not once a panel. */
+    if (!dot_is_direct(g, &g->x) || !g->x.k_unit) {
         int64_t rows = g->x.k_unit ? p.mr : tg_round_up_i64(p.mr, g->vl);
         p.stage_pitch = g->x.k_unit ? p.kcw + 64 / wb : rows;
         int64_t lines = g->x.k_unit ? p.mr : p.kcw;
