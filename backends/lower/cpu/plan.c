@@ -477,8 +477,10 @@ static bool may_overwrite(plan *p, const tg_value *old, const tg_op *writer,
     return true;
 }
 
+/* A dead home has no room: what is yielded for it may be wanted elsewhere. */
 static void set_home(plan *p, tg_value *v, tg_value *home) {
-    if (owner(p->L, home) != v && tg_info(p->L, v)->home == NULL) {
+    if (tg_info(p->L, home)->kind == TG_V_BUFFER && owner(p->L, home) != v &&
+        tg_info(p->L, v)->home == NULL) {
         tg_info(p->L, v)->home = home;
     }
 }
@@ -523,6 +525,9 @@ static void home_of_yield(plan *p, tg_value *y, tg_value *arg) {
             }
         }
         return;
+    }
+    if (op->code == TG_OP_WHILE) {
+        return; /* its results live with what it carries itself */
     }
     if (evaluated == y) {
         /* y itself is materialised: look below it */
@@ -718,17 +723,20 @@ static void each_value(plan *p, void (*fn)(plan *, tg_value *)) {
 
 static void share_fn(plan *p, tg_value *v) { share_owner_layout(p->L, v); }
 
-/* Ops between two control-flow, product or selection ops may be emitted as one nest, so their
- * buffers count as alive together. */
+bool tg_ends_nest(const tg_op *op) {
+    return op->code == TG_OP_FOR || op->code == TG_OP_WHILE || op->code == TG_OP_IF ||
+           op->code == TG_OP_DOT || op->code == TG_OP_YIELD || tg_is_select_op(op->code);
+}
+
+/* Ops between two that end a nest may be emitted as one, so their buffers count as alive together.
+ */
 static void find_groups(plan *p) {
     tg_lower *L = p->L;
     int n = (int)L->ops.count, start = 0;
     for (int i = 0; i <= n; i++) {
         bool barrier = i == n;
         if (!barrier) {
-            const tg_op *op = L->ops.data[i];
-            barrier = op->code == TG_OP_FOR || op->code == TG_OP_WHILE || op->code == TG_OP_IF ||
-                      op->code == TG_OP_DOT || op->code == TG_OP_YIELD || tg_is_select_op(op->code);
+            barrier = tg_ends_nest(L->ops.data[i]);
         }
         if (barrier) {
             for (int k = start; k < i; k++) {
