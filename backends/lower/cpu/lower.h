@@ -211,6 +211,9 @@ void tg_emit_masked_copy(tg_lower *L, tg_value *v, tg_value *dest, tg_value *mas
 /* Emits a run of nest ops starting at op; marks the others done. */
 void tg_emit_nests(tg_lower *L, tg_op *op);
 bool tg_is_nest_op(const tg_lower *L, const tg_op *op);
+/* Control flow, products, selections: no nest reaches past one, dead or not. Buffers of values on
+ * its two sides may share their place. */
+bool tg_ends_nest(const tg_op *op);
 void tg_emit_column_reduce(tg_lower *L, tg_op *op);
 void tg_emit_scalar_reduce_loop(tg_lower *L, tg_op *op); /* user, argmin, argmax: any layout */
 void tg_emit_dot_op(tg_lower *L, tg_op *op);

@@ -478,7 +478,7 @@ static bool pure_scalar(const tg_op *op) {
 static void gather_members(nest *n) {
     tg_lower *L = n->L;
     tg_op *first = n->actions[0].op;
-    for (tg_op *op = first->next; op != NULL; op = op->next) {
+    for (tg_op *op = first->next; op != NULL && !tg_ends_nest(op); op = op->next) {
         if (emits_nothing(L, op) || tg_opi(op)->done) {
             continue;
         }
