@@ -36,7 +36,12 @@ bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
     }
     if (a->count < 0 || total < 0 || total > INT64_MAX / 4 ||
         (a->block = malloc((size_t)total + 2 * TOOL_GUARD + ALIGN)) == NULL) {
-        tool_error(t, TG_D_TOOL, "argument %s: no memory for its %lld elements", a->name, (long long)a->count);
+        if (a->count < 0 || total < 0) {
+            tool_error(t, TG_D_TOOL, "argument %s: its extents are too large", a->name);
+        } else {
+            tool_error(t, TG_D_TOOL, "argument %s: no memory for its %lld elements", a->name,
+                       (long long)a->count);
+        }
         return false;
     }
     a->bytes = (size_t)total;

@@ -54,6 +54,10 @@ static bool set_scalar(tool *t, tool_kernel *k, tool_array *a) {
         tool_array_set(a, 0, v);
     } else {
         tool_array_set_int(a, 0, i);
+        if (tool_array_get_int(a, 0) != i) {
+            tool_error(t, TG_D_TOOL, "%s=%s does not fit %s", a->name, text, tg_dtype_name(a->dtype));
+            return false;
+        }
     }
     return true;
 }

@@ -56,6 +56,12 @@ id=$("$tegula" check wrong.tg 2>&1 | grep -oE 'E[0-9]{4}' | head -1)
 expect 0 "$id" "$tegula" explain "$id"
 expect 1 "no diagnostic" "$tegula" explain E9999
 expect 1 "N" "$tegula" run ok.tg --kernel twice --set T=f32
+expect 1 "too large" "$tegula" run ok.tg --kernel twice --set T=f32 --set N=9000000000000000000
+cat >scalars.tg <<'TG'
+kernel shift(n: i8, b: bool, out y: i64[1]) { y[0:1] = full i64[1] = where(b, n as i64, 0) }
+TG
+expect 0 "= -128" "$tegula" run scalars.tg --kernel shift --set n=-128 --set b=1
+expect 1 "n=128 does not fit i8" "$tegula" run scalars.tg --kernel shift --set n=128 --set b=1
 
 # arrays: 1..5 as float32 through an .npy file
 printf '\x93NUMPY\x01\x00\x76\x00' >x.npy
