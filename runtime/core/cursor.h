@@ -16,8 +16,8 @@ typedef struct tgr_cursor {
 } tgr_cursor;
 
 static inline tgr_cursor tgr_cursor_make(const void *bytes, size_t n) {
-    const uint8_t *p = bytes;
-    return (tgr_cursor){.begin = p, .next = p, .end = p + n, .bad = false};
+    const uint8_t *p = bytes; /* NULL for an empty section: no arithmetic on it then */
+    return (tgr_cursor){.begin = p, .next = p, .end = n > 0 ? p + n : p, .bad = false};
 }
 
 static inline size_t tgr_cursor_left(const tgr_cursor *c) { return (size_t)(c->end - c->next); }
