@@ -6,8 +6,8 @@
  *            ─ tg_blob_from_object ─▶ position-independent blob ─▶ package ─▶ runtime
  *
  * Loop functions of the CPU convention (abi.h): body args of role "plan" are (ptr slots, ptr plan);
- * of role "phaseN" (ptr slots, i64 begin, i64 end, ptr scratch, ptr shared, ptr report). They return
- * 0 at their end and a trap code through `trap`.
+ * of role "phaseN" (ptr slots, i64 begin, i64 end, ptr scratch, ptr shared, ptr report). They
+ * return 0 at their end and a trap code through `trap`.
  */
 #ifndef TG_BACKEND_H
 #define TG_BACKEND_H
@@ -17,18 +17,20 @@
 
 /* Lowers one tile-level kernel for a CPU machine into `out`: adds loop-level functions named
  * KERNEL.plan, KERNEL.phase0, ... The tile function is not changed. */
-tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *out, tg_sink *sink) TG_MUST_USE;
+tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *out,
+                       tg_sink *sink) TG_MUST_USE;
 
 typedef struct tg_llvm_options {
-    int opt_level;          /* codegen level 0..3; default 2 */
-    bool debug_lines;       /* DWARF line tables from spans */
+    int opt_level;    /* codegen level 0..3; default 2 */
+    bool debug_lines; /* DWARF line tables from spans */
     enum { TG_LLVM_OBJECT, TG_LLVM_ASM, TG_LLVM_IR } emit;
 } tg_llvm_options;
 
 /* Compiles every loop function of the module. Output bytes in the arena. LLVM's failures become
  * diagnostics (TG_E_UNSUPPORTED / TG_E_INTERNAL); the process survives. Thread-safe. */
 tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm_options *options,
-                       tg_arena *a, tg_sink *sink, const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
+                       tg_arena *a, tg_sink *sink, const unsigned char **out,
+                       size_t *out_bytes) TG_MUST_USE;
 
 /* Runtime imports a blob may call, in table order (abi: an array of pointers patched by the loader
  * at blob offset imports_offset). */
@@ -39,7 +41,8 @@ typedef struct tg_blob_symbol {
     uint64_t offset;
 } tg_blob_symbol;
 
-/* Position-independent code image: text first (page aligned when loaded), constants, import slots. */
+/* Position-independent code image: text first (page aligned when loaded), constants, import slots.
+ */
 typedef struct tg_blob {
     const unsigned char *bytes;
     size_t n_bytes;
@@ -48,8 +51,8 @@ typedef struct tg_blob {
     size_t n_symbols;
 } tg_blob;
 
-/* Lays out an ELF relocatable object and applies its internal relocations (x86-64, AArch64, RISC-V);
- * anything else is refused by name. */
+/* Lays out an ELF relocatable object and applies its internal relocations (x86-64, AArch64,
+ * RISC-V); anything else is refused by name. */
 tg_status tg_blob_from_object(const unsigned char *obj, size_t n_bytes, tg_arena *a, tg_sink *sink,
                               tg_blob *out) TG_MUST_USE;
 

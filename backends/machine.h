@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine is data: class, vector units, register files, memory levels, features. The CPU rows here
- * are instruction-set levels; one package may hold code for several and the runtime picks at load.
+ * A machine is data: class, vector units, register files, memory levels, features. The CPU rows
+ * here are instruction-set levels; one package may hold code for several and the runtime picks at
+ * load.
  */
 #ifndef TG_MACHINE_H
 #define TG_MACHINE_H
@@ -13,29 +14,29 @@ typedef enum tg_machine_class { TG_MACHINE_CPU, TG_MACHINE_SIMT, TG_MACHINE_DMA 
 /* CPU features the lowering asks for; a bit set. */
 typedef enum tg_cpu_feature {
     TG_CPU_FMA = 1,
-    TG_CPU_F16C = 2,        /* vector f16 <-> f32 */
-    TG_CPU_MASKED = 4,      /* masked loads and stores of 32- and 64-bit lanes */
+    TG_CPU_F16C = 2,   /* vector f16 <-> f32 */
+    TG_CPU_MASKED = 4, /* masked loads and stores of 32- and 64-bit lanes */
     TG_CPU_AVX512 = 8,
     TG_CPU_AVX512_BF16 = 16,
     TG_CPU_AVX512_VNNI = 32,
-    TG_CPU_GATHER = 64,     /* profitable vector gathers */
-    TG_CPU_PSHUFB = 128,    /* byte table lookup in registers (x86.avx2.pshuf.b) */
-    TG_CPU_MADDUBS = 256    /* u8 x i8 pair products (x86.avx2.pmadd.ub.sw) */
+    TG_CPU_GATHER = 64,  /* profitable vector gathers */
+    TG_CPU_PSHUFB = 128, /* byte table lookup in registers (x86.avx2.pshuf.b) */
+    TG_CPU_MADDUBS = 256 /* u8 x i8 pair products (x86.avx2.pmadd.ub.sw) */
 } tg_cpu_feature;
 
 typedef struct tg_machine {
-    const char *name;       /* "x86-64-v3" */
-    const char *vendor;     /* "cpu" */
-    const char *label;      /* executed, emulated, assembled, ... (design.md 6) */
+    const char *name;   /* "x86-64-v3" */
+    const char *vendor; /* "cpu" */
+    const char *label;  /* executed, emulated, assembled, ... (design.md 6) */
     tg_machine_class class_;
-    const char *triple;     /* LLVM target triple */
-    const char *llvm_cpu;   /* tuning model */
+    const char *triple;   /* LLVM target triple */
+    const char *llvm_cpu; /* tuning model */
     const char *llvm_features;
-    int isa_id;             /* package code: tg_isa in package format */
-    int vector_bytes;       /* widest useful vector */
+    int isa_id;       /* package code: tg_isa in package format */
+    int vector_bytes; /* widest useful vector */
     int vector_regs;
     int fma_pipes;
-    unsigned features;      /* tg_cpu_feature */
+    unsigned features;                    /* tg_cpu_feature */
     int64_t l1_bytes, l2_bytes, l3_bytes; /* per core, per core, shared: planning figures */
 } tg_machine;
 
@@ -43,7 +44,8 @@ typedef struct tg_machine {
 size_t tg_machine_count(void);
 const tg_machine *tg_machine_at(size_t i);
 const tg_machine *tg_machine_find(const char *name); /* NULL if unknown */
-/* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows. */
+/* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows.
+ */
 const tg_machine *tg_machine_host(void);
 
 #endif

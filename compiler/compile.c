@@ -161,7 +161,7 @@ static const stage_doc docs[] = {
 /* A pass that runs again has a number. tests/compiler holds this list against tg_tile_pipeline. */
 static const char *const stage_names[] = {
     "load",           "specialise", "canonicalise", "cse",   "dce",     "index", "licm", "bounds",
-    "canonicalise.2", "cse.2",      "dce.2",        "lower", "codegen", "blob", "pack",   NULL};
+    "canonicalise.2", "cse.2",      "dce.2",        "lower", "codegen", "blob",  "pack", NULL};
 
 const char *const *tgc_pipeline(void) { return stage_names; }
 

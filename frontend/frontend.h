@@ -4,7 +4,8 @@
  *
  *   load (lex, parse, imports) ─▶ check ─▶ specialise one kernel for given bindings ─▶ tg_func
  *
- * Everything lives in the caller's arena; the sink collects diagnostics. Not thread-safe per program.
+ * Everything lives in the caller's arena; the sink collects diagnostics. Not thread-safe per
+ * program.
  */
 #ifndef TG_FRONTEND_H
 #define TG_FRONTEND_H
@@ -13,20 +14,23 @@
 
 typedef struct tg_program tg_program;
 
-/* Reads an imported module's text: path as written in `import`, relative to `from`. Returns NULL when
- * it does not exist. The `std` module is built in and never asked for. */
-typedef const tg_source *(*tg_import_fn)(void *user, tg_arena *a, const char *path, const tg_source *from);
+/* Reads an imported module's text: path as written in `import`, relative to `from`. Returns NULL
+ * when it does not exist. The `std` module is built in and never asked for. */
+typedef const tg_source *(*tg_import_fn)(void *user, tg_arena *a, const char *path,
+                                         const tg_source *from);
 
-/* Parses a source and its imports. TG_E_SOURCE when there were errors; *out is still usable for fmt. */
+/* Parses a source and its imports. TG_E_SOURCE when there were errors; *out is still usable for
+ * fmt. */
 tg_status tg_program_load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_import_fn import,
                           void *import_user, tg_program **out) TG_MUST_USE;
 
 /* Checks every kernel, fn, op, record, case, bench, schedule of the main file: each kernel is
- * specialised for its instantiate/case/bench lines (and, without any, for its type alternatives with
- * probe values for undeduced compile-time dims). TG_E_SOURCE when anything is wrong. */
+ * specialised for its instantiate/case/bench lines (and, without any, for its type alternatives
+ * with probe values for undeduced compile-time dims). TG_E_SOURCE when anything is wrong. */
 tg_status tg_program_check(tg_program *p) TG_MUST_USE;
 
-/* name=value settings: compile-time parameters, tunes, dims, scalars. Values are literals as text. */
+/* name=value settings: compile-time parameters, tunes, dims, scalars. Values are literals as text.
+ */
 typedef struct tg_setting {
     const char *name, *value;
 } tg_setting;
@@ -43,7 +47,15 @@ typedef struct tg_case {
     const char *kernel;
     tg_setting *settings;
     int n_settings;
-    enum { TG_TOL_NONE, TG_TOL_EXACT, TG_TOL_ABS_REL, TG_TOL_CALC_DIFF, TG_TOL_ULP, TG_TOL_NMSE, TG_TOL_GATE } tol;
+    enum {
+        TG_TOL_NONE,
+        TG_TOL_EXACT,
+        TG_TOL_ABS_REL,
+        TG_TOL_CALC_DIFF,
+        TG_TOL_ULP,
+        TG_TOL_NMSE,
+        TG_TOL_GATE
+    } tol;
     double tol_a, tol_b; /* ABS_REL: abs, rel; others: the bound (GATE: cos, max/rms) */
     tg_span span;
 } tg_case;
@@ -65,19 +77,19 @@ int tg_program_n_instances(const tg_program *p);
 const tg_case *tg_program_instance(const tg_program *p, int i);
 
 /*
- * Specialises a kernel (or op: then all kernels it launches are added, and a tg_hostop) into module m
- * at the tile level. Settings bind compile-time names; a compile-time dim that also appears as a
- * tensor extent becomes a constant. Runtime dims given in settings stay symbolic. Schedules matching
- * `target` bind tunes; of several `when` guards the ones that hold for the settings apply, in order.
- * The function is verified. *out is the kernel's func (NULL for an op).
+ * Specialises a kernel (or op: then all kernels it launches are added, and a tg_hostop) into module
+ * m at the tile level. Settings bind compile-time names; a compile-time dim that also appears as a
+ * tensor extent becomes a constant. Runtime dims given in settings stay symbolic. Schedules
+ * matching `target` bind tunes; of several `when` guards the ones that hold for the settings apply,
+ * in order. The function is verified. *out is the kernel's func (NULL for an op).
  */
 tg_status tg_program_specialise(tg_program *p, const char *kernel, const tg_setting *settings,
                                 int n_settings, const tg_target_query *target, tg_module *m,
                                 tg_func **out) TG_MUST_USE;
 
 /* Alternatives by `schedule ... when` guards over runtime dims: number of variants (>= 1), and the
- * guard of variant v as a dim expression over the func's syms; variant n-1 has no guard. Guards over
- * compile-time values are decided in specialise. */
+ * guard of variant v as a dim expression over the func's syms; variant n-1 has no guard. Guards
+ * over compile-time values are decided in specialise. */
 typedef struct tg_variant {
     tg_func *func;
     const tg_dim *guard; /* NULL: always */
@@ -86,8 +98,10 @@ tg_status tg_program_specialise_all(tg_program *p, const char *kernel, const tg_
                                     int n_settings, const tg_target_query *target, tg_module *m,
                                     tg_variant **out, int *out_n) TG_MUST_USE;
 
-/* Formats source text: idempotent, comments kept, meaning unchanged. TG_E_SOURCE on syntax errors. */
-tg_status tg_format_source(tg_arena *a, tg_sink *sink, const tg_source *src, tg_sb *out) TG_MUST_USE;
+/* Formats source text: idempotent, comments kept, meaning unchanged. TG_E_SOURCE on syntax errors.
+ */
+tg_status tg_format_source(tg_arena *a, tg_sink *sink, const tg_source *src,
+                           tg_sb *out) TG_MUST_USE;
 
 /* Appends the AST as text (`--emit ast`). */
 void tg_program_print_ast(const tg_program *p, tg_sb *out);

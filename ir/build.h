@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Builders: append one op at an insertion point and return its result. Result types are inferred
- * where the op decides them. Operand rules are those of ops.def; builders do not check, the verifier
- * does. Trivial folding (constants, x+0, x*1, select on constants, casts to the same type) is done on
- * the way, so hand-written lowering need not.
+ * where the op decides them. Operand rules are those of ops.def; builders do not check, the
+ * verifier does. Trivial folding (constants, x+0, x*1, select on constants, casts to the same type)
+ * is done on the way, so hand-written lowering need not.
  */
 #ifndef TG_BUILD_H
 #define TG_BUILD_H
@@ -26,11 +26,12 @@ tg_op *tg_build_op(tg_builder *b, tg_opcode code, int n_operands, tg_value *cons
 /* One result. */
 tg_value *tg_build1(tg_builder *b, tg_opcode code, const tg_type *type, int n_operands, ...);
 
-tg_value *tg_build_int(tg_builder *b, const tg_type *t, int64_t v); /* tile, scalar or vec constant */
+tg_value *tg_build_int(tg_builder *b, const tg_type *t,
+                       int64_t v); /* tile, scalar or vec constant */
 tg_value *tg_build_float(tg_builder *b, const tg_type *t, double v);
-tg_value *tg_build_index(tg_builder *b, int64_t v);                 /* i64 scalar */
+tg_value *tg_build_index(tg_builder *b, int64_t v); /* i64 scalar */
 tg_value *tg_build_bool(tg_builder *b, bool v);
-bool tg_value_const_int(const tg_value *v, int64_t *out);   /* is a CONST_INT */
+bool tg_value_const_int(const tg_value *v, int64_t *out); /* is a CONST_INT */
 bool tg_value_const_float(const tg_value *v, double *out);
 
 tg_value *tg_build_binary(tg_builder *b, tg_opcode code, tg_value *x, tg_value *y);
@@ -43,8 +44,9 @@ tg_value *tg_build_cast(tg_builder *b, tg_value *x, tg_dtype to); /* RNE, defaul
 tg_value *tg_build_cast_as(tg_builder *b, tg_value *x, tg_dtype to, tg_round r, bool sat);
 tg_value *tg_build_bitcast(tg_builder *b, tg_value *x, tg_dtype to);
 
-/* Loop-building: *out_iv and carried[i] are the region's arguments; b moves into the region. End with
- * tg_build_end_for, which appends the yield, moves b behind the loop and overwrites carried with results. */
+/* Loop-building: *out_iv and carried[i] are the region's arguments; b moves into the region. End
+ * with tg_build_end_for, which appends the yield, moves b behind the loop and overwrites carried
+ * with results. */
 tg_op *tg_build_for(tg_builder *b, tg_value *lo, tg_value *hi, tg_value *step, int n_carried,
                     tg_value **carried, tg_value **out_iv);
 void tg_build_end_for(tg_builder *b, tg_op *loop, int n_carried, tg_value **carried);
@@ -69,13 +71,15 @@ tg_value *tg_build_permute(tg_builder *b, tg_value *x, const int64_t *axes);
 tg_value *tg_build_slice(tg_builder *b, tg_value *x, const int64_t *offsets, const int64_t *shape);
 tg_value *tg_build_concat(tg_builder *b, int n, tg_value *const *xs, int axis);
 tg_value *tg_build_local_gather(tg_builder *b, tg_value *x, tg_value *i, int axis);
-/* n_axes entries of axes, concatenated over the indices; shape is the result's. mask may be NULL. */
+/* n_axes entries of axes, concatenated over the indices; shape is the result's. mask may be NULL.
+ */
 tg_value *tg_build_load(tg_builder *b, tg_value *tensor, int n_index, tg_value *const *index,
                         int rank, const int64_t *shape, int n_axes, const int64_t *axes,
                         tg_value *mask);
 tg_op *tg_build_store(tg_builder *b, tg_value *tensor, tg_value *value, int n_index,
                       tg_value *const *index, int n_axes, const int64_t *axes, tg_value *mask);
-tg_value *tg_build_reduce(tg_builder *b, tg_reduce_kind kind, tg_value *x, int axis, tg_value *mask);
+tg_value *tg_build_reduce(tg_builder *b, tg_reduce_kind kind, tg_value *x, int axis,
+                          tg_value *mask);
 tg_value *tg_build_dot(tg_builder *b, tg_value *a, tg_value *c, tg_value *acc, int batch,
                        tg_dot_numeric numeric, tg_value *kmask);
 
@@ -86,7 +90,8 @@ tg_op *tg_build_storem(tg_builder *b, tg_value *ptr, tg_value *v, int64_t align)
 tg_value *tg_build_splat(tg_builder *b, tg_value *scalar, int64_t lanes);
 tg_value *tg_build_extract(tg_builder *b, tg_value *vec, int64_t lane);
 tg_value *tg_build_insert(tg_builder *b, tg_value *vec, tg_value *scalar, int64_t lane);
-tg_value *tg_build_shuffle(tg_builder *b, tg_value *x, tg_value *y, int64_t lanes, const int64_t *mask);
+tg_value *tg_build_shuffle(tg_builder *b, tg_value *x, tg_value *y, int64_t lanes,
+                           const int64_t *mask);
 tg_value *tg_build_reducev(tg_builder *b, tg_reduce_kind kind, tg_value *vec);
 tg_value *tg_build_pmask(tg_builder *b, tg_value *n, int64_t lanes);
 

@@ -5,8 +5,8 @@
  * binade, the code of |v| is ((biased e) - 1) * 2^M + round(|v| / quantum), and a carry out of the
  * mantissa is the next binade by itself.
  *
- * NaNs keep their sign and the upper payload bits where the format has room, so that decode followed
- * by encode is the identity on every code; `cast` makes them quiet first.
+ * NaNs keep their sign and the upper payload bits where the format has room, so that decode
+ * followed by encode is the identity on every code; `cast` makes them quiet first.
  */
 #include "ir/dtype.h"
 
@@ -182,10 +182,14 @@ static uint64_t round_shift(uint64_t m, int drop, tg_round round, bool negative)
     uint64_t whole = m >> drop, rest = m & ((UINT64_C(1) << drop) - 1);
     uint64_t half = UINT64_C(1) << (drop - 1);
     switch (round) {
-    case TG_ROUND_RNE: return whole + (rest > half || (rest == half && (whole & 1)));
-    case TG_ROUND_RTZ: return whole;
-    case TG_ROUND_UP: return whole + (rest != 0 && !negative);
-    case TG_ROUND_DOWN: return whole + (rest != 0 && negative);
+    case TG_ROUND_RNE:
+        return whole + (rest > half || (rest == half && (whole & 1)));
+    case TG_ROUND_RTZ:
+        return whole;
+    case TG_ROUND_UP:
+        return whole + (rest != 0 && !negative);
+    case TG_ROUND_DOWN:
+        return whole + (rest != 0 && negative);
     }
     return whole;
 }
@@ -193,10 +197,14 @@ static uint64_t round_shift(uint64_t m, int drop, tg_round round, bool negative)
 /* True when overflow of a finite value gives infinity under this rounding. */
 static bool overflows_to_inf(tg_round round, bool negative) {
     switch (round) {
-    case TG_ROUND_RNE: return true;
-    case TG_ROUND_RTZ: return false;
-    case TG_ROUND_UP: return !negative;
-    case TG_ROUND_DOWN: return negative;
+    case TG_ROUND_RNE:
+        return true;
+    case TG_ROUND_RTZ:
+        return false;
+    case TG_ROUND_UP:
+        return !negative;
+    case TG_ROUND_DOWN:
+        return negative;
     }
     return true;
 }
@@ -258,8 +266,10 @@ uint64_t tg_float_encode(tg_dtype t, double v, tg_round round, bool saturate) {
 uint64_t tg_bits_load(const void *row, tg_dtype t, size_t i) {
     const unsigned char *p = row;
     switch (tg_dtype_bits(t)) {
-    case 4: return p[i / 2] >> (i % 2 * 4) & 0xFu;
-    case 8: return p[i];
+    case 4:
+        return p[i / 2] >> (i % 2 * 4) & 0xFu;
+    case 8:
+        return p[i];
     case 16: {
         uint16_t v;
         memcpy(&v, p + i * sizeof v, sizeof v);
@@ -275,7 +285,8 @@ uint64_t tg_bits_load(const void *row, tg_dtype t, size_t i) {
         memcpy(&v, p + i * sizeof v, sizeof v);
         return v;
     }
-    default: return 0;
+    default:
+        return 0;
     }
 }
 
@@ -287,7 +298,9 @@ void tg_bits_store(void *row, tg_dtype t, size_t i, uint64_t bits) {
         p[i / 2] = (unsigned char)((p[i / 2] & ~(0xFu << shift)) | (bits & 0xF) << shift);
         break;
     }
-    case 8: p[i] = (unsigned char)bits; break;
+    case 8:
+        p[i] = (unsigned char)bits;
+        break;
     case 16: {
         uint16_t v = (uint16_t)bits;
         memcpy(p + i * sizeof v, &v, sizeof v);
@@ -298,8 +311,11 @@ void tg_bits_store(void *row, tg_dtype t, size_t i, uint64_t bits) {
         memcpy(p + i * sizeof v, &v, sizeof v);
         break;
     }
-    case 64: memcpy(p + i * sizeof bits, &bits, sizeof bits); break;
-    default: break;
+    case 64:
+        memcpy(p + i * sizeof bits, &bits, sizeof bits);
+        break;
+    default:
+        break;
     }
 }
 

@@ -29,9 +29,9 @@ double tg_float_decode(tg_dtype t, uint64_t bits);
 /*
  * Bits of v rounded to t. Saturating types (f8e4m3, f8e4m3fnuz, f4e2m1) always clamp finite values
  * and infinities to the largest finite value; f8e5m2, f16, bf16, f32 overflow to infinity unless
- * saturate. f4e2m1 of NaN is 0 (it has no NaN). f8e8m0 takes ceil-power-of-two under TG_ROUND_UP and
- * round-to-nearest-even exponent otherwise; NaN, and values <= 0, give 0xFF and 0x00.
- * Rounds v once from double: callers round to f32 first where the language does.
+ * saturate. f4e2m1 of NaN is 0 (it has no NaN). f8e8m0 takes ceil-power-of-two under TG_ROUND_UP
+ * and round-to-nearest-even exponent otherwise; NaN, and values <= 0, give 0xFF and 0x00. Rounds v
+ * once from double: callers round to f32 first where the language does.
  */
 uint64_t tg_float_encode(tg_dtype t, double v, tg_round round, bool saturate);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Constant evaluation of elementwise operations, one element at a time, exactly as ops.def says.
- * Shared by the builder and the canonicaliser. Integers are passed as int64 in the canonical form of
- * their type: sign-extended, zero-extended or 0/1. Each function returns false when it declines.
+ * Shared by the builder and the canonicaliser. Integers are passed as int64 in the canonical form
+ * of their type: sign-extended, zero-extended or 0/1. Each function returns false when it declines.
  */
 #ifndef TG_FOLD_H
 #define TG_FOLD_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reference interpreter of the tile level: the meaning of a kernel. Runs all programs of the grid
- * one after the other (or in a seeded random order) and checks what no target checks.
+ * The reference interpreter of the tile level: the meaning of a kernel. Runs all programs of the
+ * grid one after the other (or in a seeded random order) and checks what no target checks.
  */
 #ifndef TG_INTERP_H
 #define TG_INTERP_H
@@ -24,7 +24,8 @@ typedef struct tg_interp_arg {
 
 typedef struct tg_interp_options {
     tg_interp_mode mode;
-    bool check_races;     /* writes of one program read or written by another; duplicates in a scatter */
+    bool
+        check_races; /* writes of one program read or written by another; duplicates in a scatter */
     bool check_facts;     /* sorted, unique, range, requires, assume */
     bool check_nan_birth; /* a NaN result from non-NaN operands is reported (warning) */
     uint64_t order_seed;  /* 0: in order */
@@ -34,10 +35,12 @@ typedef struct tg_interp_options {
 
 /* Runs a kernel. TG_E_SOURCE when the program misbehaved (diagnostics E07xx with source spans). */
 tg_status tg_interp_run(tg_func *kernel, const tg_interp_arg *args, const int64_t *syms,
-                        const tg_interp_options *options, tg_arena *scratch, tg_sink *sink) TG_MUST_USE;
+                        const tg_interp_options *options, tg_arena *scratch,
+                        tg_sink *sink) TG_MUST_USE;
 
 /* Solves dimension symbols from tensor extents and checks all relations and `require`s.
  * syms has func->n_syms entries. */
-tg_status tg_interp_bind(tg_func *kernel, const tg_interp_arg *args, int64_t *out_syms, tg_sink *sink) TG_MUST_USE;
+tg_status tg_interp_bind(tg_func *kernel, const tg_interp_arg *args, int64_t *out_syms,
+                         tg_sink *sink) TG_MUST_USE;
 
 #endif

@@ -4,10 +4,10 @@
  *
  *   module ─ funcs ─ body region ─ ops ─ operands/results (values), attributes, nested regions
  *
- * SSA: a value is defined once, by an op or as a region argument. A region is one block; control flow
- * is structured (for, while, if with regions). Types, dimension expressions and strings are interned
- * per module: equal means pointer-equal. All memory belongs to the module's arena.
- * Not thread-safe; a module belongs to one thread at a time.
+ * SSA: a value is defined once, by an op or as a region argument. A region is one block; control
+ * flow is structured (for, while, if with regions). Types, dimension expressions and strings are
+ * interned per module: equal means pointer-equal. All memory belongs to the module's arena. Not
+ * thread-safe; a module belongs to one thread at a time.
  */
 #ifndef TG_IR_H
 #define TG_IR_H
@@ -25,11 +25,12 @@ typedef struct tg_dim tg_dim;
 
 /* ---- dimension expressions ------------------------------------------------------------------ */
 
-/* Interned. Constants are folded and commutative operands ordered, so equal sums are pointer-equal. */
+/* Interned. Constants are folded and commutative operands ordered, so equal sums are pointer-equal.
+ */
 struct tg_dim {
     tg_dim_code code;
-    int64_t value;          /* CONST; SYM: index into func->syms */
-    const tg_dim *a, *b;    /* operands of the rest */
+    int64_t value;       /* CONST; SYM: index into func->syms */
+    const tg_dim *a, *b; /* operands of the rest */
     const tg_dim *next_hash;
 };
 
@@ -37,7 +38,8 @@ struct tg_dim {
 
 typedef enum tg_type_kind {
     TG_TY_TILE,   /* dtype[shape], static extents; rank 0 = scalar. dtype is never RECORD */
-    TG_TY_TENSOR, /* view of memory: dtype (or RECORD with elem_bytes), symbolic dims, runtime strides */
+    TG_TY_TENSOR, /* view of memory: dtype (or RECORD with elem_bytes), symbolic dims, runtime
+                     strides */
     TG_TY_SPAN,   /* span<n>: positions lo .. min(hi, lo+n); shape[0] = n */
     TG_TY_VEC,    /* loop IR: short vector, shape[0] lanes */
     TG_TY_PTR     /* loop IR: byte address */
@@ -47,10 +49,10 @@ struct tg_type {
     tg_type_kind kind;
     tg_dtype dtype;
     uint8_t rank;
-    bool strided;                      /* TENSOR: innermost stride is free */
-    int64_t elem_bytes;                /* TENSOR of RECORD: bytes of one record */
-    int64_t shape[TG_MAX_RANK];        /* TILE extents, SPAN n, VEC lanes */
-    const tg_dim *dims[TG_MAX_RANK];   /* TENSOR extents in elements */
+    bool strided;                    /* TENSOR: innermost stride is free */
+    int64_t elem_bytes;              /* TENSOR of RECORD: bytes of one record */
+    int64_t shape[TG_MAX_RANK];      /* TILE extents, SPAN n, VEC lanes */
+    const tg_dim *dims[TG_MAX_RANK]; /* TENSOR extents in elements */
     const tg_type *next_hash;
 };
 
@@ -91,9 +93,9 @@ typedef enum tg_attr_key {
 
 typedef struct tg_attr {
     tg_attr_key key;
-    int64_t i;              /* i, b, e */
+    int64_t i; /* i, b, e */
     double f;
-    const char *s;          /* interned */
+    const char *s; /* interned */
     const tg_type *type;
     const int64_t *list;
     size_t n_list;
@@ -127,7 +129,7 @@ typedef struct tg_op_info {
     int min_operands, max_operands, n_results, n_regions;
     unsigned flags;
     const char *doc;
-    int n_required, n_attrs; /* n_attrs counts the TG_ATTR_OPTIONAL marker too */
+    int n_required, n_attrs;            /* n_attrs counts the TG_ATTR_OPTIONAL marker too */
     tg_attr_key attrs[TG_OP_MAX_ATTRS]; /* required first; optional ones follow TG_ATTR_OPTIONAL */
 } tg_op_info;
 
@@ -143,11 +145,11 @@ typedef struct tg_use {
 
 struct tg_value {
     const tg_type *type;
-    tg_op *def;         /* NULL for a region argument */
-    tg_region *region;  /* the region whose argument it is, else NULL */
-    int index;          /* result or argument number */
-    uint32_t id;        /* unique in the function; printing renumbers */
-    const char *name;   /* hint for printing, or NULL */
+    tg_op *def;        /* NULL for a region argument */
+    tg_region *region; /* the region whose argument it is, else NULL */
+    int index;         /* result or argument number */
+    uint32_t id;       /* unique in the function; printing renumbers */
+    const char *name;  /* hint for printing, or NULL */
     tg_use *uses;
 };
 
@@ -180,11 +182,11 @@ struct tg_region {
 
 typedef struct tg_param {
     const char *name;
-    const tg_type *type; /* TENSOR or rank-0 TILE */
-    unsigned flags;      /* tg_param_flag */
+    const tg_type *type;               /* TENSOR or rank-0 TILE */
+    unsigned flags;                    /* tg_param_flag */
     const tg_dim *range_lo, *range_hi; /* TG_PARAM_RANGE */
-    double init;         /* TG_PARAM_INIT */
-    int64_t align_bytes; /* required base alignment; 0: that of the element */
+    double init;                       /* TG_PARAM_INIT */
+    int64_t align_bytes;               /* required base alignment; 0: that of the element */
     tg_span span;
 } tg_param;
 
@@ -200,9 +202,9 @@ typedef struct tg_binding {
 } tg_binding;
 
 /*
- * A kernel at one level. `grid` (args = params) computes and yields one i64 extent per grid axis, in
- * elements; `body` (args = params, then one i64 block number per grid axis) is one program. Axis a
- * has cdiv(extent, by[a]) blocks. Loop level: no grid region; body args are the entry's own.
+ * A kernel at one level. `grid` (args = params) computes and yields one i64 extent per grid axis,
+ * in elements; `body` (args = params, then one i64 block number per grid axis) is one program. Axis
+ * a has cdiv(extent, by[a]) blocks. Loop level: no grid region; body args are the entry's own.
  */
 struct tg_func {
     tg_module *module;
@@ -288,15 +290,16 @@ tg_value *tg_region_add_arg(tg_region *r, const tg_type *type, const char *name)
 tg_op *tg_op_make(tg_func *f, tg_opcode code, tg_span span, int n_operands,
                   tg_value *const *operands, int n_results, const tg_type *const *types,
                   int n_regions);
-void tg_op_append(tg_region *r, tg_op *op);             /* at the end */
+void tg_op_append(tg_region *r, tg_op *op); /* at the end */
 void tg_op_insert_before(tg_op *at, tg_op *op);
-void tg_op_unlink(tg_op *op);                            /* keeps it usable */
-void tg_op_erase(tg_op *op);                             /* unlinks, drops its uses; results must be unused */
+void tg_op_unlink(tg_op *op); /* keeps it usable */
+void tg_op_erase(tg_op *op);  /* unlinks, drops its uses; results must be unused */
 tg_value *tg_operand(const tg_op *op, int i);
 void tg_set_operand(tg_op *op, int i, tg_value *v);
 void tg_replace_all_uses(tg_value *of, tg_value *with);
 bool tg_value_is_used(const tg_value *v);
-/* Deep copy of an op into `into` (appended), mapping operands through map (values without an entry stay). */
+/* Deep copy of an op into `into` (appended), mapping operands through map (values without an entry
+ * stay). */
 typedef struct tg_value_map tg_value_map;
 tg_value_map *tg_value_map_make(tg_arena *a);
 void tg_value_map_put(tg_value_map *map, const tg_value *from, tg_value *to);
@@ -321,16 +324,48 @@ void tg_op_set_type(tg_op *op, tg_attr_key key, const tg_type *t);
 /* ---- enumerations used as attributes -------------------------------------------------------- */
 
 /* TG_ENUM lists per key live in ir/enums.def; names are the printed form. */
-typedef enum tg_cmp_pred { TG_CMP_EQ, TG_CMP_NE, TG_CMP_LT, TG_CMP_LE, TG_CMP_GT, TG_CMP_GE } tg_cmp_pred;
+typedef enum tg_cmp_pred {
+    TG_CMP_EQ,
+    TG_CMP_NE,
+    TG_CMP_LT,
+    TG_CMP_LE,
+    TG_CMP_GT,
+    TG_CMP_GE
+} tg_cmp_pred;
 typedef enum tg_reduce_kind {
-    TG_RED_SUM, TG_RED_PROD, TG_RED_MIN, TG_RED_MAX, TG_RED_ANY, TG_RED_ALL, TG_RED_ARGMIN,
-    TG_RED_ARGMAX, TG_RED_COUNT, TG_RED_USER
+    TG_RED_SUM,
+    TG_RED_PROD,
+    TG_RED_MIN,
+    TG_RED_MAX,
+    TG_RED_ANY,
+    TG_RED_ALL,
+    TG_RED_ARGMIN,
+    TG_RED_ARGMAX,
+    TG_RED_COUNT,
+    TG_RED_USER
 } tg_reduce_kind;
-typedef enum tg_atomic_kind { TG_ATOMIC_ADD, TG_ATOMIC_MIN, TG_ATOMIC_MAX, TG_ATOMIC_CAS } tg_atomic_kind;
+typedef enum tg_atomic_kind {
+    TG_ATOMIC_ADD,
+    TG_ATOMIC_MIN,
+    TG_ATOMIC_MAX,
+    TG_ATOMIC_CAS
+} tg_atomic_kind;
 typedef enum tg_math_fn {
-    TG_MATH_EXP2, TG_MATH_EXP, TG_MATH_LOG, TG_MATH_LOG2, TG_MATH_SQRT, TG_MATH_RSQRT, TG_MATH_SIN,
-    TG_MATH_COS, TG_MATH_TANH, TG_MATH_SIGMOID, TG_MATH_ERF, TG_MATH_FLOOR, TG_MATH_CEIL,
-    TG_MATH_ROUND, TG_MATH_COUNT
+    TG_MATH_EXP2,
+    TG_MATH_EXP,
+    TG_MATH_LOG,
+    TG_MATH_LOG2,
+    TG_MATH_SQRT,
+    TG_MATH_RSQRT,
+    TG_MATH_SIN,
+    TG_MATH_COS,
+    TG_MATH_TANH,
+    TG_MATH_SIGMOID,
+    TG_MATH_ERF,
+    TG_MATH_FLOOR,
+    TG_MATH_CEIL,
+    TG_MATH_ROUND,
+    TG_MATH_COUNT
 } tg_math_fn;
 typedef enum tg_dot_numeric { TG_DOT_EXACT, TG_DOT_FAST, TG_DOT_TF32 } tg_dot_numeric;
 /* Printed name of value v of an enum attribute, or NULL; and back. */
@@ -346,8 +381,10 @@ void tg_func_print(tg_sb *sb, const tg_func *f);
 void tg_type_print(tg_sb *sb, const tg_type *t, const tg_func *f);
 void tg_dim_print(tg_sb *sb, const tg_dim *d, const tg_func *f);
 /* Parses IR text; any bytes. TG_E_SOURCE with diagnostics in sink when malformed. */
-tg_status tg_module_parse(const tg_source *src, tg_arena *a, tg_sink *sink, tg_module **out) TG_MUST_USE;
-/* Checks every invariant of every op; TG_E_INTERNAL or TG_E_SOURCE with diagnostics. Never crashes. */
+tg_status tg_module_parse(const tg_source *src, tg_arena *a, tg_sink *sink,
+                          tg_module **out) TG_MUST_USE;
+/* Checks every invariant of every op; TG_E_INTERNAL or TG_E_SOURCE with diagnostics. Never crashes.
+ */
 tg_status tg_module_verify(tg_module *m, tg_sink *sink) TG_MUST_USE;
 tg_status tg_func_verify(tg_func *f, tg_sink *sink) TG_MUST_USE;
 

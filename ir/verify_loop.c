@@ -26,7 +26,8 @@ bool tg_verify_SLOT(tg_verifier *v, const tg_op *op) {
     const tg_type *r = op->results[0].type;
     TG_CHECK(is_ptr(tg_operand_type(op, 0)), "takes the slots' address");
     TG_CHECK(tg_attr_int(op, TG_ATTR_VALUE_I, -1) >= 0, "the slot number is not negative");
-    TG_CHECK(is_ptr(r) || tg_type_is_scalar(r), "gives a scalar or ptr, not %s", tg_verify_type(v, r));
+    TG_CHECK(is_ptr(r) || tg_type_is_scalar(r), "gives a scalar or ptr, not %s",
+             tg_verify_type(v, r));
     return true;
 }
 

@@ -73,8 +73,9 @@ double tgk_f32(const unsigned char *p) {
 }
 
 static const tgk_reference *const families[] = {
-    tgk_elementwise_references, tgk_norm_references, tgk_rope_references,      tgk_select_references,
-    tgk_gemm_references,        tgk_mla_references,  tgk_attention_references,
+    tgk_elementwise_references, tgk_norm_references, tgk_rope_references,
+    tgk_select_references,      tgk_gemm_references, tgk_mla_references,
+    tgk_attention_references,
 };
 
 const tgk_reference *tgk_reference_find(const char *kernel) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Plain C references of the stock kernels, in double precision, written from the specification and
- * apart from the kernels: the witness that a kernel is right. They see decoded arguments by position
- * and know nothing of the compiler.
+ * apart from the kernels: the witness that a kernel is right. They see decoded arguments by
+ * position and know nothing of the compiler.
  *
- * A reference reads the inputs (already rounded to their storage types and decoded exactly) and fills
- * the outputs' `f` or `i` in double or int64; it does not round them. Row-major, dense.
+ * A reference reads the inputs (already rounded to their storage types and decoded exactly) and
+ * fills the outputs' `f` or `i` in double or int64; it does not round them. Row-major, dense.
  */
 #ifndef TG_KERNELS_REFERENCE_H
 #define TG_KERNELS_REFERENCE_H
@@ -41,15 +41,17 @@ typedef struct tgk_random {
     uint64_t state;
     double spare;
     bool has_spare;
-    bool exact; /* every value the kernel computes must be exact in f32 (references with exact_inputs) */
-    bool full; /* for measuring: greatest lengths, no window, no soft cap, no empty request */
+    bool exact; /* every value the kernel computes must be exact in f32 (references with
+                   exact_inputs) */
+    bool full;  /* for measuring: greatest lengths, no window, no soft cap, no empty request */
 } tgk_random;
 TGK_API uint64_t tgk_random_u64(tgk_random *r);
 TGK_API double tgk_random_uniform(tgk_random *r); /* [0, 1) */
 TGK_API double tgk_random_normal(tgk_random *r);  /* N(0, 1) */
 TGK_API int64_t tgk_random_below(tgk_random *r, int64_t n);
 
-/* How outputs are judged when the case line itself has no `tol`. Derivations: docs/tolerances.md. */
+/* How outputs are judged when the case line itself has no `tol`. Derivations: docs/tolerances.md.
+ */
 typedef enum tgk_tolerance {
     TGK_TOL_EXACT,    /* integers, movement: equal */
     TGK_TOL_ULP,      /* |err| <= bound units in the last place of the output type, plus `abs` */
@@ -70,12 +72,14 @@ typedef struct tgk_output_rule {
 
 typedef struct tgk_reference {
     const char *kernel;
-    /* Fills every output. Returns false when the arguments do not fit (never for a valid launch). */
+    /* Fills every output. Returns false when the arguments do not fit (never for a valid launch).
+     */
     bool (*run)(tgk_arg *args, int n_args);
     /* Replaces the default inputs (N(0,1); integers by their facts) where the kernel needs meaning:
      * page tables, lengths, valid and invalid indices. May be NULL. */
     void (*inputs)(tgk_arg *args, int n_args, tgk_random *r);
-    bool exact_inputs; /* inputs() honours r->exact for float tensors, too; else they become small integers */
+    bool exact_inputs; /* inputs() honours r->exact for float tensors, too; else they become small
+                          integers */
     tgk_output_rule outputs[TGK_MAX_OUTPUTS];
 } tgk_reference;
 

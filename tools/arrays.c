@@ -16,7 +16,8 @@ static int64_t dense_row_bytes(const tool_array *a) {
 }
 
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
-    int64_t bits = tg_dtype_bits(a->dtype), elem = a->dtype == TG_DT_RECORD ? a->elem_bytes : (bits + 7) / 8;
+    int64_t bits = tg_dtype_bits(a->dtype),
+            elem = a->dtype == TG_DT_RECORD ? a->elem_bytes : (bits + 7) / 8;
     a->row_bytes = dense_row_bytes(a);
     int64_t pitch = a->row_bytes + pad_row_bytes;
     a->count = 1;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bench: every `bench` line of the stock kernels, as ratios. One interleaved run: in each round the
- * limits are measured again, then each row runs Tegula and its peers side by side, best of many calls.
- * Arguments of a row rotate over enough copies that weights come from memory, not from cache.
+ * limits are measured again, then each row runs Tegula and its peers side by side, best of many
+ * calls. Arguments of a row rotate over enough copies that weights come from memory, not from
+ * cache.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -38,24 +39,44 @@ typedef struct bench {
 } bench;
 
 static bool parse(int argc, char **argv, bench *b) {
-    static const struct option options[] = {
-        {"filter", required_argument, NULL, 'f'},  {"threads", required_argument, NULL, 't'},
-        {"rounds", required_argument, NULL, 'r'},  {"peers", required_argument, NULL, 'p'},
-        {"kernels", required_argument, NULL, 'k'}, {"json", required_argument, NULL, 'j'},
-        {"html", required_argument, NULL, 'h'},    {"no-schedule", no_argument, NULL, 'n'},
-        {0}};
+    static const struct option options[] = {{"filter", required_argument, NULL, 'f'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"peers", required_argument, NULL, 'p'},
+                                            {"kernels", required_argument, NULL, 'k'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {0}};
     int o;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
-        case 'f': b->filter = optarg; break;
-        case 't': b->threads = atoi(optarg); break;
-        case 'r': b->rounds = atoi(optarg); break;
-        case 'p': b->peers = optarg; break;
-        case 'k': b->dir = optarg; break;
-        case 'j': b->json = optarg; break;
-        case 'h': b->html = optarg; break;
-        case 'n': b->no_schedule = true; break;
-        default: return false;
+        case 'f':
+            b->filter = optarg;
+            break;
+        case 't':
+            b->threads = atoi(optarg);
+            break;
+        case 'r':
+            b->rounds = atoi(optarg);
+            break;
+        case 'p':
+            b->peers = optarg;
+            break;
+        case 'k':
+            b->dir = optarg;
+            break;
+        case 'j':
+            b->json = optarg;
+            break;
+        case 'h':
+            b->html = optarg;
+            break;
+        case 'n':
+            b->no_schedule = true;
+            break;
+        default:
+            return false;
         }
     }
     return optind == argc;
@@ -74,7 +95,8 @@ static const char *shape_text(tool *t, const tg_case *c) {
 static bool add_set(tool *t, bench *b, bench_row *r, tg_program *p) {
     static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
     tool_kernel *k = &r->sets[r->n_sets];
-    if (!tool_kernel_make(t, p, r->line->kernel, r->line->settings, r->line->n_settings, b->no_schedule ? NULL : &cpu, k) ||
+    if (!tool_kernel_make(t, p, r->line->kernel, r->line->settings, r->line->n_settings,
+                          b->no_schedule ? NULL : &cpu, k) ||
         !tool_kernel_allocate(t, k, 0)) {
         return false;
     }
@@ -96,7 +118,8 @@ static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg
     double bytes = r->work.read_bytes + r->work.written_bytes;
     while (r->n_sets < MAX_COPIES && bytes * r->n_sets < ROTATE_BYTES && add_set(t, b, r, p)) {
     }
-    r->code = tool_device_compile(t, b->dev, path, line->kernel, line->settings, line->n_settings, &options, &r->row.compile_ms);
+    r->code = tool_device_compile(t, b->dev, path, line->kernel, line->settings, line->n_settings,
+                                  &options, &r->row.compile_ms);
     tool_flush_diagnostics(t);
     if (r->code != NULL) {
         TG_LIST_PUSH(&t->arena, &b->rows, r);
@@ -139,7 +162,8 @@ static void round_of(tool *t, bench *b, tool_peers *peers) {
             tool_flush_diagnostics(t);
             continue;
         }
-        if (peers != NULL && tool_peers_prepare(peers, r->line->kernel, r->line->settings, r->line->n_settings)) {
+        if (peers != NULL &&
+            tool_peers_prepare(peers, r->line->kernel, r->line->settings, r->line->n_settings)) {
             const char *name = NULL;
             double took = tool_peers_run(t, peers, TURN_SECONDS, &name);
             if (took > 0 && (r->peer_best == 0 || took < r->peer_best)) {
@@ -160,9 +184,11 @@ static void finish_row(tool *t, bench *b, bench_row *r, tool_report *report) {
     r->row.unit = r->row.unit != NULL ? r->row.unit : "GB/s";
     r->row.peer = r->peer;
     r->row.peer_share = r->peer_best > 0 ? least / r->peer_best : 0;
-    (void)printf("%-18s %-44s %10.1f us %8.1f %-7s %5.1f %%", r->row.name, r->row.shape, r->row.best_us, r->row.rate, r->row.unit, 100 * r->row.share);
+    (void)printf("%-18s %-44s %10.1f us %8.1f %-7s %5.1f %%", r->row.name, r->row.shape,
+                 r->row.best_us, r->row.rate, r->row.unit, 100 * r->row.share);
     if (r->peer != NULL) {
-        (void)printf("   %s %.1f %% (x%.2f)", r->peer, 100 * r->row.peer_share, r->peer_best / r->best);
+        (void)printf("   %s %.1f %% (x%.2f)", r->peer, 100 * r->row.peer_share,
+                     r->peer_best / r->best);
     }
     (void)printf("   compile %.0f ms\n", r->row.compile_ms);
     tool_report_add(t, report, &r->row);
@@ -193,8 +219,11 @@ int cmd_bench(tool *t, int argc, char **argv) {
     tool_processor_name(processor, sizeof processor);
     tool_report report;
     tool_report_init(&report, "Benchmark", processor);
-    report.preamble = tg_arena_printf(&t->arena, "%s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, %.1f GB/s copy; %s; best of %d rounds",
-                                      processor, b.threads, b.limits.instructions, b.limits.fma_gflops, b.limits.read_gbs, b.limits.copy_gbs,
+    report.preamble = tg_arena_printf(&t->arena,
+                                      "%s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, "
+                                      "%.1f GB/s copy; %s; best of %d rounds",
+                                      processor, b.threads, b.limits.instructions,
+                                      b.limits.fma_gflops, b.limits.read_gbs, b.limits.copy_gbs,
                                       b.no_schedule ? "no schedules" : "with schedules", b.rounds);
     (void)printf("%s\n", report.preamble);
     for (size_t i = 0; i < b.rows.count; i++) {

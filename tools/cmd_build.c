@@ -18,7 +18,8 @@ typedef struct build {
 } build;
 
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
-    static const char *const names[] = {"package", "ast", "tile", "loop", "llvm", "asm", "obj", "header"};
+    static const char *const names[] = {"package", "ast", "tile", "loop",
+                                        "llvm",    "asm", "obj",  "header"};
     for (uint32_t i = 0; i < TG_COUNT_OF(names); i++) {
         if (strcmp(name, names[i]) == 0) {
             *out = i;
@@ -40,21 +41,32 @@ static void split_targets(tool *t, build *b, const char *list) {
 }
 
 static bool parse(tool *t, int argc, char **argv, build *b) {
-    static const struct option options[] = {
-        {"kernel", required_argument, NULL, 'k'},     {"target", required_argument, NULL, 't'},
-        {"set", required_argument, NULL, 's'},        {"emit", required_argument, NULL, 'e'},
-        {"no-schedule", no_argument, NULL, 'n'},      {"remarks", no_argument, NULL, 'r'},
-        {"json", no_argument, NULL, 'j'},             {"dump-after", required_argument, NULL, 'D'},
-        {"stop-after", required_argument, NULL, 'A'}, {"start-from", required_argument, NULL, 'F'},
-        {"print-pipeline", no_argument, NULL, 'P'},   {"debug", no_argument, NULL, 'g'},
-        {0}};
+    static const struct option options[] = {{"kernel", required_argument, NULL, 'k'},
+                                            {"target", required_argument, NULL, 't'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"emit", required_argument, NULL, 'e'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {"remarks", no_argument, NULL, 'r'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"dump-after", required_argument, NULL, 'D'},
+                                            {"stop-after", required_argument, NULL, 'A'},
+                                            {"start-from", required_argument, NULL, 'F'},
+                                            {"print-pipeline", no_argument, NULL, 'P'},
+                                            {"debug", no_argument, NULL, 'g'},
+                                            {0}};
     tg_setting s;
     int c;
     while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
         switch (c) {
-        case 'o': b->out = optarg; break;
-        case 'k': TG_LIST_PUSH(&t->arena, &b->instances, (tgc_instance){.kernel = optarg}); break;
-        case 't': split_targets(t, b, optarg); break;
+        case 'o':
+            b->out = optarg;
+            break;
+        case 'k':
+            TG_LIST_PUSH(&t->arena, &b->instances, (tgc_instance){.kernel = optarg});
+            break;
+        case 't':
+            split_targets(t, b, optarg);
+            break;
         case 's':
             if (!tool_parse_setting(t, optarg, &s)) {
                 return false;
@@ -66,15 +78,32 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
                 return false;
             }
             break;
-        case 'n': b->options.no_schedule = 1; break;
-        case 'r': b->options.remarks = 1; break;
-        case 'j': t->json = true; break;
-        case 'g': b->options.debug_lines = 1; break;
-        case 'D': b->options.dump_after = optarg; break;
-        case 'A': b->options.stop_after = optarg; break;
-        case 'F': b->options.start_from = optarg; break;
-        case 'P': b->print_pipeline = true; break;
-        default: return false;
+        case 'n':
+            b->options.no_schedule = 1;
+            break;
+        case 'r':
+            b->options.remarks = 1;
+            break;
+        case 'j':
+            t->json = true;
+            break;
+        case 'g':
+            b->options.debug_lines = 1;
+            break;
+        case 'D':
+            b->options.dump_after = optarg;
+            break;
+        case 'A':
+            b->options.stop_after = optarg;
+            break;
+        case 'F':
+            b->options.start_from = optarg;
+            break;
+        case 'P':
+            b->print_pipeline = true;
+            break;
+        default:
+            return false;
         }
     }
     return true;
@@ -85,7 +114,8 @@ static void dump(void *user, const char *pass, const char *kernel, const char *t
     (void)printf("// %s after %s\n%s\n", kernel, pass, text);
 }
 
-static int import(void *user, const char *path, const char *from, const char **out_text, size_t *out_bytes) {
+static int import(void *user, const char *path, const char *from, const char **out_text,
+                  size_t *out_bytes) {
     tool *t = user;
     tg_source importer = {.name = from};
     const tg_source *src = tool_import(t, &t->arena, path, &importer);
@@ -126,7 +156,9 @@ static int compile(tool *t, build *b, const tg_source *src) {
         tool_error(t, TG_D_TOOL, "%s: %s", src->name, tgr_status_sentence(s));
     }
     tgc_result_fini(&result);
-    return ok ? TOOL_OK : s == TGR_E_UNSUPPORTED || s == TGR_E_NOT_FOUND ? TOOL_NO_DEVICE : TOOL_FAILED;
+    return ok                                               ? TOOL_OK
+           : s == TGR_E_UNSUPPORTED || s == TGR_E_NOT_FOUND ? TOOL_NO_DEVICE
+                                                            : TOOL_FAILED;
 }
 
 int cmd_build(tool *t, int argc, char **argv) {
@@ -150,7 +182,8 @@ int cmd_build(tool *t, int argc, char **argv) {
             known = strcmp(info.name, b.targets.data[i]) == 0;
         }
         if (!known) {
-            tool_error(t, TG_D_TOOL, "there is no target '%s'; `tegula targets` lists them", b.targets.data[i]);
+            tool_error(t, TG_D_TOOL, "there is no target '%s'; `tegula targets` lists them",
+                       b.targets.data[i]);
             return TOOL_NO_DEVICE;
         }
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conform: every case of every stock kernel on a device. A case runs twice, dense and with padded rows
- * whose gaps hold NaN; the outputs must meet the tolerance, repeat bit for bit and leave the memory
- * around every buffer alone. --exact: inputs for which every value is exact, and the device must equal
- * the interpreter bit for bit.
+ * conform: every case of every stock kernel on a device. A case runs twice, dense and with padded
+ * rows whose gaps hold NaN; the outputs must meet the tolerance, repeat bit for bit and leave the
+ * memory around every buffer alone. --exact: inputs for which every value is exact, and the device
+ * must equal the interpreter bit for bit.
  */
 #include <dirent.h>
 #include <fnmatch.h>
@@ -26,30 +26,57 @@ typedef struct conform {
 } conform;
 
 static bool parse(int argc, char **argv, conform *c) {
-    static const struct option options[] = {
-        {"device", required_argument, NULL, 'd'},  {"filter", required_argument, NULL, 'f'},
-        {"kernels", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'}, {"exact", no_argument, NULL, 'e'},
-        {"level", required_argument, NULL, 'l'},   {"resume", no_argument, NULL, 'r'},
-        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
-        {"junit", required_argument, NULL, 'J'},   {"no-schedule", no_argument, NULL, 'n'},
-        {0}};
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+                                            {"filter", required_argument, NULL, 'f'},
+                                            {"kernels", required_argument, NULL, 'k'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"exact", no_argument, NULL, 'e'},
+                                            {"level", required_argument, NULL, 'l'},
+                                            {"resume", no_argument, NULL, 'r'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"junit", required_argument, NULL, 'J'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {0}};
     int o;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
-        case 'd': c->device = optarg; break;
-        case 'f': c->filter = optarg; break;
-        case 'k': c->dir = optarg; break;
-        case 's': c->seed = strtoull(optarg, NULL, 0); break;
-        case 't': c->threads = atoi(optarg); break;
-        case 'e': c->exact = true; break;
-        case 'n': c->no_schedule = true; break;
-        case 'j': c->json = optarg; break;
-        case 'h': c->html = optarg; break;
-        case 'J': c->junit = optarg; break;
+        case 'd':
+            c->device = optarg;
+            break;
+        case 'f':
+            c->filter = optarg;
+            break;
+        case 'k':
+            c->dir = optarg;
+            break;
+        case 's':
+            c->seed = strtoull(optarg, NULL, 0);
+            break;
+        case 't':
+            c->threads = atoi(optarg);
+            break;
+        case 'e':
+            c->exact = true;
+            break;
+        case 'n':
+            c->no_schedule = true;
+            break;
+        case 'j':
+            c->json = optarg;
+            break;
+        case 'h':
+            c->html = optarg;
+            break;
+        case 'J':
+            c->junit = optarg;
+            break;
         case 'l':
-        case 'r': break; /* one level so far, and it is short */
-        default: return false;
+        case 'r':
+            break; /* one level so far, and it is short */
+        default:
+            return false;
         }
     }
     return optind == argc;
@@ -65,7 +92,9 @@ static const char *describe(tool *t, const tg_case *c) {
     return sb.data;
 }
 
-static bool is_output(const tool_array *a) { return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0; }
+static bool is_output(const tool_array *a) {
+    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+}
 
 static tool_array *copy_args(tool *t, const tool_kernel *k) {
     tool_array *copy = TG_NEW_ARRAY(&t->arena, tool_array, k->n_args + 1);
@@ -92,8 +121,8 @@ static const char *first_broken_guard(const tool_kernel *k) {
 }
 
 /* Judges all outputs of k against the reference; fills row. */
-static void judge(tool *t, const tool_kernel *k, const tgk_reference *ref, const tgk_arg *want, const tg_case *cs,
-                  tool_row *row) {
+static void judge(tool *t, const tool_kernel *k, const tgk_reference *ref, const tgk_arg *want,
+                  const tg_case *cs, tool_row *row) {
     row->status = "PASS";
     for (int i = 0; i < k->n_args; i++) {
         const tgk_output_rule *rule = NULL;
@@ -105,21 +134,24 @@ static void judge(tool *t, const tool_kernel *k, const tgk_reference *ref, const
                 rule = &ref->outputs[r];
             }
         }
-        tool_verdict v = tool_compare(t, &k->args[i], &want[i], cs->tol != TG_TOL_NONE ? cs : NULL, rule);
+        tool_verdict v =
+            tool_compare(t, &k->args[i], &want[i], cs->tol != TG_TOL_NONE ? cs : NULL, rule);
         row->max_ulp = fmax(row->max_ulp, v.max_ulp);
         row->max_rel = fmax(row->max_rel, v.max_rel);
         row->metric = fmax(row->metric, v.metric);
         if (!v.pass) {
             row->status = "FAIL_NUMERIC";
-            row->detail = tg_arena_printf(&t->arena, "%s: %s (first bad index %lld, max ulp %.3g)", k->args[i].name, v.why,
-                                          (long long)v.first_bad, v.max_ulp);
+            row->detail =
+                tg_arena_printf(&t->arena, "%s: %s (first bad index %lld, max ulp %.3g)",
+                                k->args[i].name, v.why, (long long)v.first_bad, v.max_ulp);
             return;
         }
     }
 }
 
 /* Runs again on fresh copies: the bits must be the same. */
-static void judge_repeat(tool *t, conform *c, tool_code *code, tool_kernel *k, tool_array *before, tool_row *row) {
+static void judge_repeat(tool *t, conform *c, tool_code *code, tool_kernel *k, tool_array *before,
+                         tool_row *row) {
     tool_kernel again = *k;
     again.args = before;
     if (!launch(t, c, code, &again)) {
@@ -129,9 +161,12 @@ static void judge_repeat(tool *t, conform *c, tool_code *code, tool_kernel *k, t
     }
     for (int i = 0; i < k->n_args; i++) {
         int64_t first;
-        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD && tool_compare_bits(&k->args[i], &before[i], &first) != 0) {
+        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD &&
+            tool_compare_bits(&k->args[i], &before[i], &first) != 0) {
             row->status = "FAIL_NONDET";
-            row->detail = tg_arena_printf(&t->arena, "%s differs between two launches at index %lld", k->args[i].name, (long long)first);
+            row->detail =
+                tg_arena_printf(&t->arena, "%s differs between two launches at index %lld",
+                                k->args[i].name, (long long)first);
             return;
         }
     }
@@ -145,16 +180,20 @@ static void judge_exact(tool *t, conform *c, tool_code *code, tool_kernel *k, to
     row->status = "PASS";
     if (oracle.args == NULL || !tool_kernel_interpret(t, &oracle, &exact)) {
         row->status = "SKIP";
-        row->detail = t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : "not exact";
+        row->detail =
+            t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : "not exact";
         tg_sink_init(&t->sink, &t->arena);
     } else if (!launch(t, c, code, k)) {
         row->status = "COMPILE_FAIL";
     }
     for (int i = 0; i < k->n_args && strcmp(row->status, "PASS") == 0; i++) {
         int64_t first;
-        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD && tool_compare_bits(&k->args[i], &oracle.args[i], &first) != 0) {
+        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD &&
+            tool_compare_bits(&k->args[i], &oracle.args[i], &first) != 0) {
             row->status = "FAIL_NUMERIC";
-            row->detail = tg_arena_printf(&t->arena, "%s differs from the interpreter at index %lld", k->args[i].name, (long long)first);
+            row->detail =
+                tg_arena_printf(&t->arena, "%s differs from the interpreter at index %lld",
+                                k->args[i].name, (long long)first);
         }
     }
     for (int i = 0; oracle.args != NULL && i < k->n_args; i++) {
@@ -162,8 +201,8 @@ static void judge_exact(tool *t, conform *c, tool_code *code, tool_kernel *k, to
     }
 }
 
-static void run_layout(tool *t, conform *c, tool_code *code, tool_kernel *k, const tgk_reference *ref, const tg_case *cs,
-                       int64_t pad, tool_row *row) {
+static void run_layout(tool *t, conform *c, tool_code *code, tool_kernel *k,
+                       const tgk_reference *ref, const tg_case *cs, int64_t pad, tool_row *row) {
     for (int i = 0; i < k->n_args; i++) {
         k->args[i].data = NULL;
         k->args[i].block = NULL;
@@ -182,7 +221,8 @@ static void run_layout(tool *t, conform *c, tool_code *code, tool_kernel *k, con
         tool_array *before = copy_args(t, k);
         if (before == NULL || !tool_kernel_reference(t, k, ref, want) || !launch(t, c, code, k)) {
             row->status = "FAIL_NUMERIC";
-            row->detail = t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : "the launch failed";
+            row->detail = t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text)
+                                                : "the launch failed";
         } else {
             judge(t, k, ref, want, cs, row);
             if (strcmp(row->status, "PASS") == 0) {
@@ -208,14 +248,18 @@ static void run_case(tool *t, conform *c, tg_program *p, const char *path, const
     const tgk_reference *ref = tgk_reference_find(cs->kernel);
     tool_kernel k = {0};
     tool_code *code = NULL;
-    tool_compile_options options = {.no_schedule = c->no_schedule, .no_cache = false, .checked = true};
+    tool_compile_options options = {
+        .no_schedule = c->no_schedule, .no_cache = false, .checked = true};
     double begin = tool_now();
     if (ref == NULL) {
         row.status = "UNSUPPORTED";
         row.detail = "the kernel has no reference";
-    } else if (!tool_kernel_make(t, p, cs->kernel, cs->settings, cs->n_settings, c->no_schedule ? NULL : &cpu, &k)) {
+    } else if (!tool_kernel_make(t, p, cs->kernel, cs->settings, cs->n_settings,
+                                 c->no_schedule ? NULL : &cpu, &k)) {
         row.status = "COMPILE_FAIL";
-    } else if (c->dev != NULL && (code = tool_device_compile(t, c->dev, path, cs->kernel, cs->settings, cs->n_settings, &options, NULL)) == NULL) {
+    } else if (c->dev != NULL &&
+               (code = tool_device_compile(t, c->dev, path, cs->kernel, cs->settings,
+                                           cs->n_settings, &options, NULL)) == NULL) {
         row.status = "COMPILE_FAIL";
     } else {
         run_layout(t, c, code, &k, ref, cs, 0, &row);
@@ -230,7 +274,8 @@ static void run_case(tool *t, conform *c, tg_program *p, const char *path, const
     c->passed += pass;
     c->skipped += skip;
     c->failed += !pass && !skip;
-    (void)printf("%-13s %s%s%s\n", row.status, row.name, row.detail[0] != '\0' ? ": " : "", row.detail);
+    (void)printf("%-13s %s%s%s\n", row.status, row.name, row.detail[0] != '\0' ? ": " : "",
+                 row.detail);
     (void)fflush(stdout);
     tool_report_add(t, &c->report, &row);
 }
@@ -249,7 +294,8 @@ static void run_file(tool *t, conform *c, const char *path) {
     }
 }
 
-int tool_each_kernel_file(tool *t, const char *dir, void (*fn)(tool *t, void *user, const char *path), void *user) {
+int tool_each_kernel_file(tool *t, const char *dir,
+                          void (*fn)(tool *t, void *user, const char *path), void *user) {
     struct dirent **names;
     int n = scandir(dir, &names, NULL, alphasort), found = 0;
     for (int i = 0; i < n; i++) {

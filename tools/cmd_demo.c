@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * demo: the main job in one command. Compiles the stock kernels for this processor, runs them at the
- * shapes of DeepSeek-V2-Lite and V3, checks each against its reference in double precision on sampled
- * rows, columns or heads, checks whole products by Freivalds' method, and prints speed as a share of
- * limits measured in the same run. Writes one HTML page.
+ * demo: the main job in one command. Compiles the stock kernels for this processor, runs them at
+ * the shapes of DeepSeek-V2-Lite and V3, checks each against its reference in double precision on
+ * sampled rows, columns or heads, checks whole products by Freivalds' method, and prints speed as a
+ * share of limits measured in the same run. Writes one HTML page.
  */
 #include <getopt.h>
 #include <math.h>
@@ -17,7 +17,8 @@
 typedef struct demo_item {
     const char *file, *kernel;
     const char *settings; /* NAME=VALUE separated by blanks */
-    const char *sample;   /* NAME:COUNT of dims to check a random part of; equal names share indices */
+    const char
+        *sample; /* NAME:COUNT of dims to check a random part of; equal names share indices */
     const char *model;
 } demo_item;
 
@@ -30,8 +31,10 @@ static const demo_item items[] = {
     {"elementwise/elementwise.tg", "row_reduce", "T=f32 M=4096 N=7168", "M:64", "V3"},
     {"norm/norm.tg", "rmsnorm", "T=bf16 M=4096 D=7168 eps=1e-6", "M:64", "V3"},
     {"norm/norm.tg", "rmsnorm_residual", "T=bf16 D=7168 M=4096 eps=1e-6", "M:64", "V3"},
-    {"rope/rope.tg", "rope_interleaved_first", "T=bf16 D=64 R=32 N=2048 H=128 P=4096", "N:64", "V3 q_pe"},
-    {"rope/rope.tg", "rope_half_first", "T=bf16 D=128 R=32 N=4096 H=64 P=4096", "N:64", "V3.2 indexer"},
+    {"rope/rope.tg", "rope_interleaved_first", "T=bf16 D=64 R=32 N=2048 H=128 P=4096", "N:64",
+     "V3 q_pe"},
+    {"rope/rope.tg", "rope_half_first", "T=bf16 D=128 R=32 N=4096 H=64 P=4096", "N:64",
+     "V3.2 indexer"},
     {"select/select.tg", "topk_select", "T=f32 R=8 N=65536 KTOP=2048", "", "V3.2 indexer"},
     {"gemm/gemm.tg", "matmul", "T=f32 M=1024 N=1024 K=1024", "M:64 N:64", "any"},
     {"gemm/gemm.tg", "linear", "T=bf16 M=1 N=2112 K=7168", "N:64", "V3 q_a and kv_a, decode"},
@@ -40,11 +43,14 @@ static const demo_item items[] = {
     {"gemm/gemm.tg", "linear_silu", "T=f32 M=128 N=1408 K=2048", "M:64 N:64", "V2-Lite expert"},
     {"gemm/gemm.tg", "linear_i8", "T=f32 M=16 N=4096 K=4096", "N:64", "int8 weights"},
     {"gemm/gemm.tg", "gemm_fp8", "T=bf16 B=128 M=128 N=2112 K=7168", "", "V3 fp8, block 128"},
-    {"attention/attention.tg", "flash_attention", "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1", "H:2 HK:2", "V2-Lite prefill"},
-    {"attention/attention.tg", "gqa_decode", "T=bf16 H=32 HK=4 D=128 E=128 BS=64 B=4 P=256 NB=32", "", "GQA decode"},
+    {"attention/attention.tg", "flash_attention",
+     "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1", "H:2 HK:2", "V2-Lite prefill"},
+    {"attention/attention.tg", "gqa_decode", "T=bf16 H=32 HK=4 D=128 E=128 BS=64 B=4 P=256 NB=32",
+     "", "GQA decode"},
     {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=16 P=64 NB=32 W=2", "", "V2-Lite decode"},
     {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=128 P=64 NB=16 W=4", "", "V3 decode"},
-    {"mla/mla.tg", "mla_decode_fp8", "BS=64 B=1 H=128 P=64 NB=16 W=4", "", "V3.2 decode, 656-byte rows"},
+    {"mla/mla.tg", "mla_decode_fp8", "BS=64 B=1 H=128 P=64 NB=16 W=4", "",
+     "V3.2 decode, 656-byte rows"},
     {"mla/mla.tg", "mla_combine", "T=bf16 D=512 B=16 H=128 W=64", "", "V3 decode"},
 };
 
@@ -84,7 +90,8 @@ static int64_t sym_value(const tool_kernel *k, const char *name) {
 static sampling choose(tool *t, const tool_kernel *k, const char *text) {
     sampling s = {0};
     char *copy = tg_arena_strdup(&t->arena, text);
-    for (char *word = strtok(copy, " "); word != NULL && s.n < MAX_SAMPLED; word = strtok(NULL, " ")) {
+    for (char *word = strtok(copy, " "); word != NULL && s.n < MAX_SAMPLED;
+         word = strtok(NULL, " ")) {
         char *colon = strchr(word, ':');
         *colon = '\0';
         int64_t extent = sym_value(k, word), want = atoll(colon + 1);
@@ -115,7 +122,8 @@ static int sampled_axis(const tool_kernel *k, const sampling *s, const tool_arra
 }
 
 /* The part of an argument that is checked, as an array of its own. */
-static bool take_part(tool *t, const tool_kernel *k, const sampling *s, const tool_array *a, tool_array *out) {
+static bool take_part(tool *t, const tool_kernel *k, const sampling *s, const tool_array *a,
+                      tool_array *out) {
     *out = *a;
     out->block = NULL;
     out->data = NULL;
@@ -172,7 +180,8 @@ static const char *freivalds(tool *t, const tool_kernel *k) {
         return NULL;
     }
     int64_t m = a->extent[0], depth = a->extent[1], n = c->extent[1];
-    double *sign = TG_NEW_ARRAY(&t->arena, double, n + 1), *br = TG_NEW_ARRAY(&t->arena, double, depth + 1);
+    double *sign = TG_NEW_ARRAY(&t->arena, double, n + 1),
+           *br = TG_NEW_ARRAY(&t->arena, double, depth + 1);
     double *mag = TG_NEW_ARRAY(&t->arena, double, depth + 1);
     tgk_random r = {.state = 11};
     for (int64_t j = 0; j < n; j++) {
@@ -205,7 +214,8 @@ static const char *freivalds(tool *t, const tool_kernel *k) {
 }
 
 /* Compares the sampled outputs with the reference; fills status, detail, error. */
-static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_reference *ref, const tgk_arg *want, tool_row *row) {
+static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_reference *ref,
+                  const tgk_arg *want, tool_row *row) {
     const char *broken = freivalds(t, k);
     for (int i = 0; broken == NULL && i < k->n_args; i++) {
         const tgk_output_rule *rule = NULL;
@@ -223,7 +233,10 @@ static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_re
         tool_verdict v = tool_compare(t, &part, &want[i], NULL, rule);
         row->max_rel = fmax(row->max_rel, rule != NULL && rule->tol == TGK_TOL_ULP ? v.max_ulp : 0);
         row->metric = fmax(row->metric, v.metric);
-        broken = v.pass ? NULL : tg_arena_printf(&t->arena, "%s: %s at index %lld (max ulp %.3g, metric %.3g)", k->args[i].name, v.why, (long long)v.first_bad, v.max_ulp, v.metric);
+        broken = v.pass ? NULL
+                        : tg_arena_printf(
+                              &t->arena, "%s: %s at index %lld (max ulp %.3g, metric %.3g)",
+                              k->args[i].name, v.why, (long long)v.first_bad, v.max_ulp, v.metric);
         if (!tool_array_guards_ok(&k->args[i])) {
             broken = tg_arena_printf(&t->arena, "memory around %s was written", k->args[i].name);
         }
@@ -247,7 +260,8 @@ static bool measure(tool *t, tool_code *code, tool_kernel *k, double *out_best) 
     return true;
 }
 
-static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const char *dir, const demo_item *item, tool_row *row) {
+static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const char *dir,
+                     const demo_item *item, tool_row *row) {
     static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
     const char *path = tg_arena_printf(&t->arena, "%s/%s", dir, item->file);
     const tgk_reference *ref = tgk_reference_find(item->kernel);
@@ -258,8 +272,10 @@ static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const
     tool_compile_options options = {.no_cache = true};
     row->status = "COMPILE_FAIL";
     tool_code *code = NULL;
-    if (p == NULL || ref == NULL || !tool_kernel_make(t, p, item->kernel, settings, n, &cpu, &k) || !tool_kernel_allocate(t, &k, 0) ||
-        (code = tool_device_compile(t, dev, path, item->kernel, settings, n, &options, &row->compile_ms)) == NULL) {
+    if (p == NULL || ref == NULL || !tool_kernel_make(t, p, item->kernel, settings, n, &cpu, &k) ||
+        !tool_kernel_allocate(t, &k, 0) ||
+        (code = tool_device_compile(t, dev, path, item->kernel, settings, n, &options,
+                                    &row->compile_ms)) == NULL) {
         tool_kernel_free(&k);
         return;
     }
@@ -268,7 +284,8 @@ static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const
     tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k.n_args + 1);
     double best = 0;
     row->status = "FAIL";
-    if (take_parts(t, &k, &s, &part) && tool_kernel_reference(t, &part, ref, want) && tool_code_launch(t, code, &k)) {
+    if (take_parts(t, &k, &s, &part) && tool_kernel_reference(t, &part, ref, want) &&
+        tool_code_launch(t, code, &k)) {
         judge(t, &k, &s, ref, want, row);
         if (measure(t, code, &k, &best)) {
             tool_work w = tool_work_of(&k);
@@ -284,16 +301,25 @@ static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const
 }
 
 int cmd_demo(tool *t, int argc, char **argv) {
-    static const struct option options[] = {
-        {"kernels", required_argument, NULL, 'k'}, {"html", required_argument, NULL, 'h'}, {"threads", required_argument, NULL, 't'}, {0}};
+    static const struct option options[] = {{"kernels", required_argument, NULL, 'k'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {0}};
     const char *dir = TEGULA_KERNELS_DIR, *html = "build/demo.html";
     int threads = tool_processors(), o, failed = 0;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
-        case 'k': dir = optarg; break;
-        case 'h': html = optarg; break;
-        case 't': threads = atoi(optarg); break;
-        default: return TOOL_USAGE;
+        case 'k':
+            dir = optarg;
+            break;
+        case 'h':
+            html = optarg;
+            break;
+        case 't':
+            threads = atoi(optarg);
+            break;
+        default:
+            return TOOL_USAGE;
         }
     }
     tool_device *dev = tool_device_open(t, "cpu", threads);
@@ -308,22 +334,31 @@ int cmd_demo(tool *t, int argc, char **argv) {
     (void)fflush(stdout);
     tool_limits_measure(&limits, threads);
     tool_report_init(&report, "Demo", processor);
-    report.preamble = tg_arena_printf(&t->arena, "%s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, %.1f GB/s copy", processor, threads,
-                                      limits.instructions, limits.fma_gflops, limits.read_gbs, limits.copy_gbs);
-    (void)printf("%s\n%-24s %-52s %-9s %10s %11s %18s %s\n", report.preamble, "kernel", "shape", "check", "compile ms", "best us", "rate", "of the limit");
+    report.preamble = tg_arena_printf(
+        &t->arena, "%s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, %.1f GB/s copy",
+        processor, threads, limits.instructions, limits.fma_gflops, limits.read_gbs,
+        limits.copy_gbs);
+    (void)printf("%s\n%-24s %-52s %-9s %10s %11s %18s %s\n", report.preamble, "kernel", "shape",
+                 "check", "compile ms", "best us", "rate", "of the limit");
     for (size_t i = 0; i < TG_COUNT_OF(items); i++) {
-        tool_row row = {.name = items[i].kernel, .unit = "GB/s", .detail = "",
-                        .shape = tg_arena_printf(&t->arena, "%s (%s)", items[i].settings, items[i].model)};
+        tool_row row = {
+            .name = items[i].kernel,
+            .unit = "GB/s",
+            .detail = "",
+            .shape = tg_arena_printf(&t->arena, "%s (%s)", items[i].settings, items[i].model)};
         run_item(t, dev, &limits, dir, &items[i], &row);
         failed += strcmp(row.status, "PASS") != 0;
-        (void)printf("%-24s %-52s %-9s %10.1f %11.1f %10.1f %-7s %5.1f %%%s%s\n", row.name, items[i].settings, row.status, row.compile_ms, row.best_us,
-                     row.rate, row.unit, 100 * row.share, row.detail != NULL && row.detail[0] != '\0' ? "  " : "", row.detail != NULL ? row.detail : "");
+        (void)printf("%-24s %-52s %-9s %10.1f %11.1f %10.1f %-7s %5.1f %%%s%s\n", row.name,
+                     items[i].settings, row.status, row.compile_ms, row.best_us, row.rate, row.unit,
+                     100 * row.share, row.detail != NULL && row.detail[0] != '\0' ? "  " : "",
+                     row.detail != NULL ? row.detail : "");
         (void)fflush(stdout);
         tool_flush_diagnostics(t);
         tool_report_add(t, &report, &row);
     }
     tool_device_close(dev);
     bool written = tool_report_html(t, &report, html);
-    (void)printf("%d kernels run and checked, %d failed; report: %s\n", (int)TG_COUNT_OF(items), failed, written ? html : "not written");
+    (void)printf("%d kernels run and checked, %d failed; report: %s\n", (int)TG_COUNT_OF(items),
+                 failed, written ? html : "not written");
     return failed == 0 && written ? TOOL_OK : TOOL_FAILED;
 }

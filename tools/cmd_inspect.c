@@ -19,10 +19,12 @@ int cmd_targets(tool *t, int argc, char **argv) {
     }
     tgc_target_info info;
     for (int32_t i = 0; tgc_target(i, &info) == TGR_OK; i++) {
-        (void)printf(t->json ? "{\"target\": \"%s\", \"vendor\": \"%s\", \"label\": \"%s\", \"triple\": \"%s\", \"host\": %s}\n"
+        (void)printf(t->json ? "{\"target\": \"%s\", \"vendor\": \"%s\", \"label\": \"%s\", "
+                               "\"triple\": \"%s\", \"host\": %s}\n"
                              : "%-22s %-6s %-12s %-26s %s\n",
                      info.name, info.vendor, info.label, info.triple,
-                     t->json ? (info.is_host ? "true" : "false") : (info.is_host ? "runs here" : ""));
+                     t->json ? (info.is_host ? "true" : "false")
+                             : (info.is_host ? "runs here" : ""));
     }
     tgr_context *context = NULL;
     if (tgr_context_create(NULL, &context) != TGR_OK) {
@@ -31,18 +33,22 @@ int cmd_targets(tool *t, int argc, char **argv) {
     for (int32_t i = 0; i < tgr_device_count(context); i++) {
         tgr_device_info d;
         if (tgr_device_describe(context, i, &d) == TGR_OK) {
-            (void)printf(t->json ? "{\"device\": \"%s\", \"name\": \"%s\", \"isa\": \"%s\", \"threads\": %d}\n"
-                                 : "device %-15s %s %s, %d threads\n",
-                         d.driver, d.name, d.isa, d.max_threads);
+            (void)printf(
+                t->json
+                    ? "{\"device\": \"%s\", \"name\": \"%s\", \"isa\": \"%s\", \"threads\": %d}\n"
+                    : "device %-15s %s %s, %d threads\n",
+                d.driver, d.name, d.isa, d.max_threads);
         }
     }
     tgr_context_release(context);
-    (void)printf(t->json ? "{\"device\": \"interp\", \"name\": \"reference interpreter\", \"isa\": \"\", \"threads\": 1}\n"
+    (void)printf(t->json ? "{\"device\": \"interp\", \"name\": \"reference interpreter\", \"isa\": "
+                           "\"\", \"threads\": 1}\n"
                          : "device interp          the reference interpreter\n");
     return TOOL_OK;
 }
 
-/* ---- cache ------------------------------------------------------------------------------------ */
+/* ---- cache ------------------------------------------------------------------------------------
+ */
 
 typedef struct listing {
     int64_t entries, bytes, bad;
@@ -53,7 +59,8 @@ static int list_entry(void *user, const tgr_cache_entry *e) {
     for (int i = 0; i < 16; i++) {
         (void)printf("%02x", e->key[i]);
     }
-    (void)printf("  %10llu bytes%s\n", (unsigned long long)e->bytes, e->valid ? "" : "  damaged, removed");
+    (void)printf("  %10llu bytes%s\n", (unsigned long long)e->bytes,
+                 e->valid ? "" : "  damaged, removed");
     l->entries++;
     l->bytes += (int64_t)e->bytes;
     l->bad += !e->valid;
@@ -63,10 +70,12 @@ static int list_entry(void *user, const tgr_cache_entry *e) {
 int cmd_cache(tool *t, int argc, char **argv) {
     tgr_context *context = NULL;
     tgr_cache *cache = NULL;
-    if (argc != 2 || (strcmp(argv[1], "ls") != 0 && strcmp(argv[1], "verify") != 0 && strcmp(argv[1], "clear") != 0)) {
+    if (argc != 2 || (strcmp(argv[1], "ls") != 0 && strcmp(argv[1], "verify") != 0 &&
+                      strcmp(argv[1], "clear") != 0)) {
         return TOOL_USAGE;
     }
-    if (tgr_context_create(NULL, &context) != TGR_OK || tgr_cache_open(context, NULL, 0, &cache) != TGR_OK) {
+    if (tgr_context_create(NULL, &context) != TGR_OK ||
+        tgr_cache_open(context, NULL, 0, &cache) != TGR_OK) {
         tool_error(t, TG_D_TOOL, "the cache cannot be opened");
         tgr_context_release(context);
         return TOOL_FAILED;
@@ -81,8 +90,11 @@ int cmd_cache(tool *t, int argc, char **argv) {
         (void)printf("%s: %lld entries removed\n", dir, (long long)removed);
     } else {
         listing l = {0};
-        rc = tgr_cache_list(cache, strcmp(argv[1], "verify") == 0, list_entry, &l) == TGR_OK ? TOOL_OK : TOOL_FAILED;
-        (void)printf("%s: %lld entries, %lld bytes, %lld damaged\n", dir, (long long)l.entries, (long long)l.bytes, (long long)l.bad);
+        rc = tgr_cache_list(cache, strcmp(argv[1], "verify") == 0, list_entry, &l) == TGR_OK
+                 ? TOOL_OK
+                 : TOOL_FAILED;
+        (void)printf("%s: %lld entries, %lld bytes, %lld damaged\n", dir, (long long)l.entries,
+                     (long long)l.bytes, (long long)l.bad);
         rc = l.bad > 0 ? TOOL_FAILED : rc;
     }
     tgr_cache_release(cache);
@@ -90,7 +102,8 @@ int cmd_cache(tool *t, int argc, char **argv) {
     return rc;
 }
 
-/* ---- packages --------------------------------------------------------------------------------- */
+/* ---- packages ---------------------------------------------------------------------------------
+ */
 
 static tgr_package *open_package(tool *t, tgr_context *context, const char *path) {
     size_t bytes;
@@ -121,7 +134,10 @@ static void print_signature(tg_sb *sb, const tgr_kernel *k) {
         if (tgr_kernel_get_param(k, i, &p) != TGR_OK) {
             continue;
         }
-        tg_sb_addf(sb, "%s%s%s: %s", i == 0 ? "" : ", ", (p.flags & TG_PARAM_OUT) != 0 ? "out " : (p.flags & TG_PARAM_INOUT) != 0 ? "inout " : "",
+        tg_sb_addf(sb, "%s%s%s: %s", i == 0 ? "" : ", ",
+                   (p.flags & TG_PARAM_OUT) != 0     ? "out "
+                   : (p.flags & TG_PARAM_INOUT) != 0 ? "inout "
+                                                     : "",
                    p.name, p.dtype == TG_DT_RECORD ? "record" : tgr_dtype_name(p.dtype));
         for (int32_t a = 0; a < p.rank; a++) {
             char text[128];
@@ -136,7 +152,8 @@ static void print_package(tg_sb *sb, const tgr_package *p) {
     for (int32_t i = 0; i < tgr_package_section_count(p); i++) {
         tgr_section_info s;
         if (tgr_package_section(p, i, &s) == TGR_OK) {
-            tg_sb_addf(sb, "section %-10s %8llu bytes, %llu stored\n", s.name, (unsigned long long)s.raw_bytes, (unsigned long long)s.stored_bytes);
+            tg_sb_addf(sb, "section %-10s %8llu bytes, %llu stored\n", s.name,
+                       (unsigned long long)s.raw_bytes, (unsigned long long)s.stored_bytes);
         }
     }
     for (int32_t i = 0; i < tgr_package_kernel_count(p); i++) {
@@ -147,7 +164,8 @@ static void print_package(tg_sb *sb, const tgr_package *p) {
         for (int32_t v = 0; v < info.n_variants; v++) {
             char guard[256];
             (void)tgr_kernel_guard_text(k, v, guard, sizeof guard);
-            tg_sb_addf(sb, "  variant %d when %s  schedule {%s}  code:", v, guard, tgr_kernel_schedule(k, v));
+            tg_sb_addf(sb, "  variant %d when %s  schedule {%s}  code:", v, guard,
+                       tgr_kernel_schedule(k, v));
             for (int32_t c = 0; c < tgr_kernel_code_count(k, v); c++) {
                 tgr_code_info code;
                 if (tgr_kernel_code(k, v, c, &code) == TGR_OK) {
@@ -160,7 +178,8 @@ static void print_package(tg_sb *sb, const tgr_package *p) {
 }
 
 int cmd_pack(tool *t, int argc, char **argv) {
-    bool diff = argc == 4 && strcmp(argv[1], "diff") == 0, ls = argc == 3 && strcmp(argv[1], "ls") == 0;
+    bool diff = argc == 4 && strcmp(argv[1], "diff") == 0,
+         ls = argc == 3 && strcmp(argv[1], "ls") == 0;
     if (!diff && !ls && !(argc == 3 && strcmp(argv[1], "verify") == 0)) {
         return TOOL_USAGE;
     }
@@ -168,7 +187,8 @@ int cmd_pack(tool *t, int argc, char **argv) {
     if (tgr_context_create(NULL, &context) != TGR_OK) {
         return TOOL_FAILED;
     }
-    tgr_package *a = open_package(t, context, argv[2]), *b = diff ? open_package(t, context, argv[3]) : NULL;
+    tgr_package *a = open_package(t, context, argv[2]),
+                *b = diff ? open_package(t, context, argv[3]) : NULL;
     int rc = a == NULL || (diff && b == NULL) ? TOOL_FAILED : TOOL_OK;
     tg_sb x, y;
     tg_sb_init(&x, &t->arena);
@@ -179,7 +199,8 @@ int cmd_pack(tool *t, int argc, char **argv) {
     if (rc == TOOL_OK && diff) {
         print_package(&y, b);
         rc = strcmp(x.data, y.data) == 0 ? TOOL_OK : TOOL_FAILED;
-        (void)printf(rc == TOOL_OK ? "the packages list alike\n" : "--- %s\n%s+++ %s\n%s", argv[2], x.data, argv[3], y.data);
+        (void)printf(rc == TOOL_OK ? "the packages list alike\n" : "--- %s\n%s+++ %s\n%s", argv[2],
+                     x.data, argv[3], y.data);
     } else if (rc == TOOL_OK && ls) {
         (void)fputs(x.data, stdout);
     } else if (rc == TOOL_OK) {

@@ -44,34 +44,66 @@ static bool parse_mode(const char *text, tg_interp_options *o) {
 }
 
 static bool parse_options(tool *t, int argc, char **argv, run_options *o) {
-    static const struct option options[] = {
-        {"kernel", required_argument, NULL, 'k'}, {"device", required_argument, NULL, 'd'},
-        {"set", required_argument, NULL, 's'},    {"in", required_argument, NULL, 'i'},
-        {"out", required_argument, NULL, 'o'},    {"seed", required_argument, NULL, 'S'},
-        {"repeat", required_argument, NULL, 'r'}, {"threads", required_argument, NULL, 't'},
-        {"check", no_argument, NULL, 'c'},        {"no-schedule", no_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'j'},         {"mode", required_argument, NULL, 'm'},
-        {"order", required_argument, NULL, 'O'},  {"checked", no_argument, NULL, 'C'},
-        {0}};
+    static const struct option options[] = {{"kernel", required_argument, NULL, 'k'},
+                                            {"device", required_argument, NULL, 'd'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"in", required_argument, NULL, 'i'},
+                                            {"out", required_argument, NULL, 'o'},
+                                            {"seed", required_argument, NULL, 'S'},
+                                            {"repeat", required_argument, NULL, 'r'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"check", no_argument, NULL, 'c'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"order", required_argument, NULL, 'O'},
+                                            {"checked", no_argument, NULL, 'C'},
+                                            {0}};
     int c;
     bool ok = true;
     while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 'k': o->kernel = optarg; break;
-        case 'd': o->device = optarg; break;
+        case 'k':
+            o->kernel = optarg;
+            break;
+        case 'd':
+            o->device = optarg;
+            break;
         case 's':
         case 'i':
-        case 'o': ok = add_setting(t, o, c, optarg); break;
-        case 'S': o->seed = strtoull(optarg, NULL, 0); break;
-        case 'r': o->repeat = atoi(optarg); break;
-        case 't': o->threads = atoi(optarg); break;
-        case 'c': o->check = true; break;
-        case 'n': o->no_schedule = true; break;
-        case 'C': o->checked = true; break;
-        case 'j': t->json = true; break;
-        case 'm': ok = parse_mode(optarg, &o->interp); break;
-        case 'O': o->interp.order_seed = strtoull(optarg, NULL, 0); break;
-        default: ok = false; break;
+        case 'o':
+            ok = add_setting(t, o, c, optarg);
+            break;
+        case 'S':
+            o->seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            o->repeat = atoi(optarg);
+            break;
+        case 't':
+            o->threads = atoi(optarg);
+            break;
+        case 'c':
+            o->check = true;
+            break;
+        case 'n':
+            o->no_schedule = true;
+            break;
+        case 'C':
+            o->checked = true;
+            break;
+        case 'j':
+            t->json = true;
+            break;
+        case 'm':
+            ok = parse_mode(optarg, &o->interp);
+            break;
+        case 'O':
+            o->interp.order_seed = strtoull(optarg, NULL, 0);
+            break;
+        default:
+            ok = false;
+            break;
         }
     }
     o->file = optind + 1 == argc ? argv[optind] : NULL;
@@ -88,8 +120,8 @@ static tool_array *find_array(tool *t, tool_kernel *k, const char *name) {
     return NULL;
 }
 
-/* Storage types that NumPy lacks travel as unsigned integers of their width, sub-byte rows as bytes,
- * records as bytes with one more axis. */
+/* Storage types that NumPy lacks travel as unsigned integers of their width, sub-byte rows as
+ * bytes, records as bytes with one more axis. */
 static bool npy_fits(const tool_array *a, const tool_npy *n) {
     int bits = tg_dtype_bits(a->dtype);
     if (a->dtype == TG_DT_RECORD) {
@@ -109,8 +141,8 @@ static bool read_input(tool *t, tool_kernel *k, const tg_setting *in) {
         return false;
     }
     if (!npy_fits(a, &n)) {
-        tool_error(t, TG_D_TOOL, "%s does not hold a %s[rank %d] for %s", in->value, tg_dtype_name(a->dtype),
-                   a->rank, in->name);
+        tool_error(t, TG_D_TOOL, "%s does not hold a %s[rank %d] for %s", in->value,
+                   tg_dtype_name(a->dtype), a->rank, in->name);
         return false;
     }
     if (a->rank == 0) {
@@ -135,8 +167,11 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
         return false;
     }
     int bits = tg_dtype_bits(a->dtype);
-    tool_npy n = {.kind = 'u', .item_bytes = a->dtype == TG_DT_RECORD || bits < 8 ? 1 : bits / 8,
-                  .rank = a->rank, .data = a->data, .bytes = a->bytes};
+    tool_npy n = {.kind = 'u',
+                  .item_bytes = a->dtype == TG_DT_RECORD || bits < 8 ? 1 : bits / 8,
+                  .rank = a->rank,
+                  .data = a->data,
+                  .bytes = a->bytes};
     if (a->dtype == TG_DT_F16 || a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64) {
         n.kind = 'f';
     } else if (tg_dtype_is_int(a->dtype) && tg_dtype_is_signed(a->dtype) && bits >= 8) {
@@ -170,7 +205,8 @@ static bool prepare(tool *t, const run_options *o, tool_kernel *k) {
     for (int i = 0; i < k->n_args; i++) {
         scalars[i] = k->args[i].scalar;
         if (k->args[i].data != NULL) {
-            given[i] = (unsigned char *)tg_arena_strndup(&t->arena, (const char *)k->args[i].data, k->args[i].bytes);
+            given[i] = (unsigned char *)tg_arena_strndup(&t->arena, (const char *)k->args[i].data,
+                                                         k->args[i].bytes);
         }
     }
     if (!tool_kernel_allocate(t, k, 0)) {
@@ -202,8 +238,9 @@ static bool interpret_copy(tool *t, const tool_kernel *k, const run_options *o, 
     return tool_kernel_interpret(t, out, &o->interp);
 }
 
-/* Without a tolerance in the source: integers equal, floats within 1e-5 by calc_diff and 2 ulp or 1e-5
- * of the largest magnitude elementwise (interpreter and device differ in summation order only). */
+/* Without a tolerance in the source: integers equal, floats within 1e-5 by calc_diff and 2 ulp or
+ * 1e-5 of the largest magnitude elementwise (interpreter and device differ in summation order
+ * only). */
 static bool compare_outputs(tool *t, const tool_kernel *k, const tool_kernel *want) {
     bool pass = true;
     for (int i = 0; i < k->n_args; i++) {
@@ -215,16 +252,21 @@ static bool compare_outputs(tool *t, const tool_kernel *k, const tool_kernel *wa
         double largest = 0;
         for (int64_t e = 0; expect.f != NULL && e < a->count; e++) {
             expect.f[e] = tool_array_get(w, e);
-            largest = isfinite(expect.f[e]) && fabs(expect.f[e]) > largest ? fabs(expect.f[e]) : largest;
+            largest =
+                isfinite(expect.f[e]) && fabs(expect.f[e]) > largest ? fabs(expect.f[e]) : largest;
         }
-        tgk_output_rule rule = {.name = a->name, .tol = tg_dtype_is_float(a->dtype) ? TGK_TOL_ULP : TGK_TOL_EXACT,
-                                .bound = 2, .abs = 1e-5 * largest};
+        tgk_output_rule rule = {.name = a->name,
+                                .tol = tg_dtype_is_float(a->dtype) ? TGK_TOL_ULP : TGK_TOL_EXACT,
+                                .bound = 2,
+                                .abs = 1e-5 * largest};
         tool_verdict v = tool_compare(t, a, &expect, NULL, &rule);
         free(expect.f);
-        (void)printf(t->json ? "{\"output\": \"%s\", \"pass\": %s, \"max_ulp\": %.3g, \"max_rel\": %.3g, \"first_bad\": %lld}\n"
-                             : "%s: %s  max ulp %.3g  max relative error %.3g  first bad index %lld\n",
-                     a->name, t->json ? (v.pass ? "true" : "false") : (v.pass ? "ok" : v.why), v.max_ulp, v.max_rel,
-                     (long long)v.first_bad);
+        (void)printf(t->json
+                         ? "{\"output\": \"%s\", \"pass\": %s, \"max_ulp\": %.3g, \"max_rel\": "
+                           "%.3g, \"first_bad\": %lld}\n"
+                         : "%s: %s  max ulp %.3g  max relative error %.3g  first bad index %lld\n",
+                     a->name, t->json ? (v.pass ? "true" : "false") : (v.pass ? "ok" : v.why),
+                     v.max_ulp, v.max_rel, (long long)v.first_bad);
         pass = pass && v.pass;
     }
     return pass;
@@ -236,7 +278,8 @@ static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, double 
         return false;
     }
     tool_compile_options options = {.no_schedule = o->no_schedule, .checked = o->checked};
-    tool_code *code = tool_device_compile(t, d, o->file, o->kernel, o->settings.data, (int)o->settings.count, &options, NULL);
+    tool_code *code = tool_device_compile(t, d, o->file, o->kernel, o->settings.data,
+                                          (int)o->settings.count, &options, NULL);
     bool ok = code != NULL;
     for (int r = 0; ok && r < (o->repeat > 0 ? o->repeat : 1); r++) {
         double begin = tool_now();
@@ -286,14 +329,17 @@ static int finish(tool *t, const run_options *o, tool_kernel *k, bool ok) {
 }
 
 static int run(tool *t, int argc, char **argv, const char *default_device) {
-    run_options o = {.device = default_device, .seed = 1,
-                     .interp = {.check_races = true, .check_facts = true, .check_nan_birth = false}};
+    run_options o = {
+        .device = default_device,
+        .seed = 1,
+        .interp = {.check_races = true, .check_facts = true, .check_nan_birth = false}};
     if (!parse_options(t, argc, argv, &o)) {
         return TOOL_USAGE;
     }
     bool on_interp = strcmp(o.device, "interp") == 0;
     if (!on_interp && strcmp(o.device, "cpu") != 0 && strcmp(o.device, "null") != 0) {
-        tool_error(t, TG_D_TOOL, "there is no device '%s' here; `tegula targets` lists them", o.device);
+        tool_error(t, TG_D_TOOL, "there is no device '%s' here; `tegula targets` lists them",
+                   o.device);
         return TOOL_NO_DEVICE;
     }
     tool_kernel k = {0}, want = {0};
@@ -304,10 +350,12 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
     bool checked = ok && o.check && !on_interp;
     ok = ok && (!checked || interpret_copy(t, &k, &o, &want));
     double best = 0;
-    ok = ok && (on_interp ? tool_kernel_interpret(t, &k, &o.interp) : run_on_device(t, &o, &k, &best));
+    ok = ok &&
+         (on_interp ? tool_kernel_interpret(t, &k, &o.interp) : run_on_device(t, &o, &k, &best));
     (void)fputs(printed.data, stdout);
     if (ok && !on_interp && o.repeat > 0) {
-        (void)printf(t->json ? "{\"kernel\": \"%s\", \"best_us\": %.3f}\n" : "%s: %.3f us\n", o.kernel, best * 1e6);
+        (void)printf(t->json ? "{\"kernel\": \"%s\", \"best_us\": %.3f}\n" : "%s: %.3f us\n",
+                     o.kernel, best * 1e6);
     }
     int rc = finish(t, &o, &k, ok && (!checked || compare_outputs(t, &k, &want)));
     tool_kernel_free(&k);

@@ -24,7 +24,8 @@ int cmd_check(tool *t, int argc, char **argv) {
         failed += !ok;
         tool_flush_diagnostics(t);
         if (ok && !t->json) {
-            (void)printf("%s: %d kernels, %d cases, fine\n", argv[optind], tg_program_n_kernels(p), tg_program_n_cases(p));
+            (void)printf("%s: %d kernels, %d cases, fine\n", argv[optind], tg_program_n_kernels(p),
+                         tg_program_n_cases(p));
         }
     }
     return failed != 0 ? TOOL_FAILED : TOOL_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is an output right? Each tolerance is derived from the arithmetic (kernels/ *_ref.c, docs/tolerances.md)
- * and evaluated in double here. NaN is right exactly where the reference has NaN; an output that is one
- * constant while the reference is not fails whatever the tolerance says.
+ * Is an output right? Each tolerance is derived from the arithmetic (kernels/ *_ref.c,
+ * docs/tolerances.md) and evaluated in double here. NaN is right exactly where the reference has
+ * NaN; an output that is one constant while the reference is not fails whatever the tolerance says.
  */
 #include "tools/tool.h"
 
@@ -13,9 +13,9 @@ static double ulp_of(tg_dtype t, double v) {
     static const struct {
         tg_dtype dtype;
         int mantissa, min_exponent;
-    } formats[] = {{TG_DT_F64, 52, -1022},   {TG_DT_F32, 23, -126},      {TG_DT_F16, 10, -14},
-                   {TG_DT_BF16, 7, -126},    {TG_DT_F8E4M3, 3, -6},      {TG_DT_F8E5M2, 2, -14},
-                   {TG_DT_F4E2M1, 1, 0},     {TG_DT_F8E4M3FNUZ, 3, -7}};
+    } formats[] = {{TG_DT_F64, 52, -1022}, {TG_DT_F32, 23, -126},    {TG_DT_F16, 10, -14},
+                   {TG_DT_BF16, 7, -126},  {TG_DT_F8E4M3, 3, -6},    {TG_DT_F8E5M2, 2, -14},
+                   {TG_DT_F4E2M1, 1, 0},   {TG_DT_F8E4M3FNUZ, 3, -7}};
     int mantissa = 23, least = -126, e = 0;
     for (size_t i = 0; i < TG_COUNT_OF(formats); i++) {
         if (formats[i].dtype == t) {
@@ -30,7 +30,8 @@ static double ulp_of(tg_dtype t, double v) {
 
 typedef struct sums {
     double xx, yy, xy;
-    double row_yy, row_err, worst_row; /* of the current row of the innermost axis; max of err / rms */
+    double row_yy, row_err,
+        worst_row; /* of the current row of the innermost axis; max of err / rms */
     bool constant, want_constant;
 } sums;
 
@@ -45,14 +46,15 @@ static void end_row(sums *s, int64_t inner) {
     s->row_err = 0;
 }
 
-static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance kind, double bound, double abs_bound,
-                   double rel_bound, tool_verdict *v) {
+static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance kind, double bound,
+                   double abs_bound, double rel_bound, tool_verdict *v) {
     if (isnan(want) || isnan(got)) {
         return isnan(want) && isnan(got);
     }
     if (isinf(want) || isinf(got)) {
         /* An infinite result of a narrow type is right when the reference overflows it. */
-        double limit = tg_float_decode(a->dtype, tg_float_encode(a->dtype, want, TG_ROUND_RNE, false));
+        double limit =
+            tg_float_decode(a->dtype, tg_float_encode(a->dtype, want, TG_ROUND_RNE, false));
         return got == want || got == limit;
     }
     double err = fabs(got - want), ulp = ulp_of(a->dtype, want);
@@ -60,34 +62,48 @@ static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance k
     v->max_ulp = fmax(v->max_ulp, err / ulp);
     v->max_rel = fmax(v->max_rel, want != 0 ? err / fabs(want) : 0);
     switch (kind) {
-    case TGK_TOL_EXACT: return got == want;
-    case TGK_TOL_ULP: return err <= bound * ulp + abs_bound + rel_bound * fabs(want);
-    case TGK_TOL_LSE: return err <= 1e-5 + 1.2e-4 * fabs(want);
+    case TGK_TOL_EXACT:
+        return got == want;
+    case TGK_TOL_ULP:
+        return err <= bound * ulp + abs_bound + rel_bound * fabs(want);
+    case TGK_TOL_LSE:
+        return err <= 1e-5 + 1.2e-4 * fabs(want);
     case TGK_TOL_DOT:
     case TGK_TOL_GATE:
-    case TGK_TOL_CALC_DIFF: return true;
+    case TGK_TOL_CALC_DIFF:
+        return true;
     }
     return false;
 }
 
 /* The case's own `tol`, in the terms of an output rule. */
-static tgk_output_rule effective_rule(const tg_case *tol, const tgk_output_rule *rule, double *out_rel) {
+static tgk_output_rule effective_rule(const tg_case *tol, const tgk_output_rule *rule,
+                                      double *out_rel) {
     tgk_output_rule r = rule != NULL ? *rule : (tgk_output_rule){.tol = TGK_TOL_EXACT};
     *out_rel = 0;
     if (tol == NULL) {
         return r;
     }
     switch (tol->tol) {
-    case TG_TOL_NONE: break;
-    case TG_TOL_EXACT: r.tol = TGK_TOL_EXACT; break;
-    case TG_TOL_ULP: r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = tol->tol_a}; break;
+    case TG_TOL_NONE:
+        break;
+    case TG_TOL_EXACT:
+        r.tol = TGK_TOL_EXACT;
+        break;
+    case TG_TOL_ULP:
+        r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = tol->tol_a};
+        break;
     case TG_TOL_ABS_REL:
         r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = 1, .abs = tol->tol_a};
         *out_rel = tol->tol_b;
         break;
     case TG_TOL_CALC_DIFF:
-    case TG_TOL_NMSE: r = (tgk_output_rule){.tol = TGK_TOL_CALC_DIFF, .bound = tol->tol_a}; break;
-    case TG_TOL_GATE: r.tol = TGK_TOL_GATE; break;
+    case TG_TOL_NMSE:
+        r = (tgk_output_rule){.tol = TGK_TOL_CALC_DIFF, .bound = tol->tol_a};
+        break;
+    case TG_TOL_GATE:
+        r.tol = TGK_TOL_GATE;
+        break;
     }
     return r;
 }
@@ -129,7 +145,9 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
         if (!one_ok(a, got, ref, r.tol, r.bound, r.abs, rel, &v) && v.first_bad < 0) {
             v.pass = false;
             v.first_bad = e;
-            v.why = isnan(got) != isnan(ref) ? "NaN where the reference has a number, or the reverse" : "outside the tolerance";
+            v.why = isnan(got) != isnan(ref)
+                        ? "NaN where the reference has a number, or the reverse"
+                        : "outside the tolerance";
         }
         if (isfinite(got) && isfinite(ref)) {
             s.xx += got * got;

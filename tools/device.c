@@ -67,7 +67,8 @@ void tool_device_close(tool_device *d) {
     *d = (tool_device){0};
 }
 
-static int find_import(void *user, const char *path, const char *from, const char **out_text, size_t *out_bytes) {
+static int find_import(void *user, const char *path, const char *from, const char **out_text,
+                       size_t *out_bytes) {
     tool *t = user;
     tg_source importer = {.name = from};
     const tg_source *src = tool_import(t, &t->arena, path, &importer);
@@ -88,13 +89,15 @@ static const tgr_setting *runtime_settings(tool *t, const tg_setting *settings, 
 }
 
 tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const char *kernel,
-                               const tg_setting *settings, int n_settings, const tool_compile_options *options,
-                               double *out_compile_ms) {
+                               const tg_setting *settings, int n_settings,
+                               const tool_compile_options *options, double *out_compile_ms) {
     const tg_source *src = tool_read_source(t, path);
     if (src == NULL) {
         return NULL;
     }
-    tgc_instance instance = {.kernel = kernel, .settings = runtime_settings(t, settings, n_settings), .n_settings = n_settings};
+    tgc_instance instance = {.kernel = kernel,
+                             .settings = runtime_settings(t, settings, n_settings),
+                             .n_settings = n_settings};
     tgc_options c = TGR_INIT(tgc_options);
     c.source_name = src->name;
     c.source = src->text;
@@ -111,7 +114,8 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     *code = (tool_code){.device = d, .checked = options->checked};
     char *diagnostics = NULL;
     double begin = tool_now();
-    tgr_status s = tgr_module_from_source(d->device, &c, options->no_cache ? NULL : d->cache, &load, &code->module, &diagnostics);
+    tgr_status s = tgr_module_from_source(d->device, &c, options->no_cache ? NULL : d->cache, &load,
+                                          &code->module, &diagnostics);
     if (out_compile_ms != NULL) {
         *out_compile_ms = 1e3 * (tool_now() - begin);
     }
@@ -149,7 +153,8 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
         args[i] = a->rank == 0 ? tgr_arg_bits(a->dtype, a->scalar)
-                               : tgr_arg_tensor_strided(a->data, a->dtype, a->rank, a->extent, a->stride_bytes);
+                               : tgr_arg_tensor_strided(a->data, a->dtype, a->rank, a->extent,
+                                                        a->stride_bytes);
     }
     for (int i = 0; i < k->func->n_syms; i++) {
         dims[i] = (tgr_dim_value){.name = k->func->syms[i].name, .value = k->syms[i]};

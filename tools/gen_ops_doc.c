@@ -111,17 +111,20 @@ static void print_section(const char *title, const char *levels) {
 }
 
 int main(void) {
-    printf("# Operations\n\n"
-           "Generated from `ir/ops.def` by `tools/gen_ops_doc.c`; do not edit. The text form is\n"
-           "described in [ir.md](ir.md).\n\n"
-           "Tiles have static extents and every element always holds a value; a scalar is a tile of\n"
-           "rank 0. Presence is explicit: masks are bool tiles, passed to the operations that skip\n"
-           "absent elements as their last operand and announced by the attribute `masked`. What an\n"
-           "absent element holds matters to nobody.\n\n"
-           "Integer arithmetic wraps. x/0 = 0, x%%0 = x, MIN/-1 wraps, MIN%%-1 = 0; shift counts are\n"
-           "taken modulo the width. f32 and f64 arithmetic is IEEE 754, round to nearest even,\n"
-           "subnormals kept, never contracted; smaller floats are storage and are cast first. min and\n"
-           "max propagate NaN and order -0 below +0; comparisons with NaN are false, `ne` is true.\n\n");
+    printf(
+        "# Operations\n\n"
+        "Generated from `ir/ops.def` by `tools/gen_ops_doc.c`; do not edit. The text form is\n"
+        "described in [ir.md](ir.md).\n\n"
+        "Tiles have static extents and every element always holds a value; a scalar is a tile of\n"
+        "rank 0. Presence is explicit: masks are bool tiles, passed to the operations that skip\n"
+        "absent elements as their last operand and announced by the attribute `masked`. What an\n"
+        "absent element holds matters to nobody.\n\n"
+        "Integer arithmetic wraps. x/0 = 0, x%%0 = x, MIN/-1 wraps, MIN%%-1 = 0; shift counts are\n"
+        "taken modulo the width. f32 and f64 arithmetic is IEEE 754, round to nearest even,\n"
+        "subnormals kept, never contracted; smaller floats are storage and are cast first. min "
+        "and\n"
+        "max propagate NaN and order -0 below +0; comparisons with NaN are false, `ne` is "
+        "true.\n\n");
     print_section("Both levels", "tl");
     print_section("Tile level", "t");
     print_section("Loop level", "l");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the command: whole-file reads, atomic writes, imports, .npy arrays' carrier functions. */
+/* Files of the command: whole-file reads, atomic writes, imports, .npy arrays' carrier functions.
+ */
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ bool tool_write_file(tool *t, const char *path, const void *data, size_t bytes) 
     /* Devices and pipes are written in place: renaming over them would replace them. */
     struct stat st;
     bool in_place = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-    const char *target = in_place ? path : tg_arena_printf(&t->arena, "%s.tmp%ld", path, (long)getpid());
+    const char *target =
+        in_place ? path : tg_arena_printf(&t->arena, "%s.tmp%ld", path, (long)getpid());
     FILE *f = fopen(target, "wb");
     bool ok = f != NULL && fwrite(data, 1, bytes, f) == bytes;
     ok = f != NULL && fclose(f) == 0 && ok;
@@ -79,6 +81,7 @@ const tg_source *tool_import(void *user, tg_arena *a, const char *path, const tg
     int dir = slash == NULL ? 0 : (int)(slash - from->name) + 1;
     size_t n = strlen(path);
     bool has_suffix = n > 3 && strcmp(path + n - 3, ".tg") == 0;
-    const char *full = tg_arena_printf(a, "%.*s%s%s", dir, from->name, path, has_suffix ? "" : ".tg");
+    const char *full =
+        tg_arena_printf(a, "%.*s%s%s", dir, from->name, path, has_suffix ? "" : ".tg");
     return access(full, R_OK) == 0 ? tool_read_source(t, full) : NULL;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A kernel made ready to launch: loaded, specialised, dims bound, arguments allocated and filled. */
+/* A kernel made ready to launch: loaded, specialised, dims bound, arguments allocated and filled.
+ */
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -55,18 +56,20 @@ static bool set_scalar(tool *t, tool_kernel *k, tool_array *a) {
     } else {
         tool_array_set_int(a, 0, i);
         if (tool_array_get_int(a, 0) != i) {
-            tool_error(t, TG_D_TOOL, "%s=%s does not fit %s", a->name, text, tg_dtype_name(a->dtype));
+            tool_error(t, TG_D_TOOL, "%s=%s does not fit %s", a->name, text,
+                       tg_dtype_name(a->dtype));
             return false;
         }
     }
     return true;
 }
 
-bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
-                      const tg_target_query *target, tool_kernel *out) {
+bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setting *settings,
+                      int n_settings, const tg_target_query *target, tool_kernel *out) {
     *out = (tool_kernel){.program = p, .settings = settings, .n_settings = n_settings};
     out->module = tg_module_make(&t->arena);
-    if (tg_program_specialise(p, kernel, settings, n_settings, target, out->module, &out->func) != TG_OK) {
+    if (tg_program_specialise(p, kernel, settings, n_settings, target, out->module, &out->func) !=
+        TG_OK) {
         return false;
     }
     if (out->func == NULL) {
@@ -88,8 +91,12 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
     for (int i = 0; i < f->n_params; i++) {
         const tg_param *param = &f->params[i];
         tool_array *a = &out->args[i];
-        *a = (tool_array){.param = param, .name = param->name, .dtype = param->type->dtype,
-                          .elem_bytes = param->type->elem_bytes, .rank = param->type->rank, .count = 1};
+        *a = (tool_array){.param = param,
+                          .name = param->name,
+                          .dtype = param->type->dtype,
+                          .elem_bytes = param->type->elem_bytes,
+                          .rank = param->type->rank,
+                          .count = 1};
         if (a->rank == 0 && !set_scalar(t, out, a)) {
             return false;
         }
@@ -146,11 +153,10 @@ void tool_kernel_free(tool_kernel *k) {
     }
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------- */
+/* ---- inputs -----------------------------------------------------------------------------------
+ */
 
-static bool is_input(const tool_array *a) {
-    return (a->param->flags & TG_PARAM_OUT) == 0;
-}
+static bool is_input(const tool_array *a) { return (a->param->flags & TG_PARAM_OUT) == 0; }
 
 static int ascending(const void *x, const void *y) {
     const int64_t *a = x, *b = y;
@@ -191,7 +197,8 @@ static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
             fill_integers(k, a, r);
         } else {
             for (int64_t e = 0; e < a->count; e++) {
-                tool_array_set(a, e, exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
+                tool_array_set(a, e,
+                               exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
             }
         }
     }
@@ -199,8 +206,12 @@ static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
 
 /* Decoded copy of an argument for the references; arena memory. */
 static void decode_arg(tool *t, const tool_array *a, tgk_arg *out) {
-    *out = (tgk_arg){.name = a->name, .dtype = a->dtype, .rank = a->rank, .elem_bytes = a->elem_bytes,
-                     .count = a->count, .is_out = (a->param->flags & TG_PARAM_OUT) != 0};
+    *out = (tgk_arg){.name = a->name,
+                     .dtype = a->dtype,
+                     .rank = a->rank,
+                     .elem_bytes = a->elem_bytes,
+                     .count = a->count,
+                     .is_out = (a->param->flags & TG_PARAM_OUT) != 0};
     memcpy(out->extent, a->extent, sizeof out->extent);
     if (a->dtype == TG_DT_RECORD) {
         out->bytes = malloc(a->bytes + 1);
@@ -252,7 +263,8 @@ static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a)
     }
 }
 
-static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact, bool full) {
+static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact,
+                 bool full) {
     tgk_random r = {.state = seed, .full = full, .exact = exact};
     fill_defaults(k, &r, exact);
     if (ref == NULL || ref->inputs == NULL) {
@@ -265,7 +277,8 @@ static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t see
     if (t->sink.errors == 0) {
         ref->inputs(args, k->n_args, &r);
         for (int i = 0; i < k->n_args; i++) {
-            bool keep = exact && !ref->exact_inputs && tg_dtype_is_float(k->args[i].dtype) && k->args[i].rank > 0;
+            bool keep = exact && !ref->exact_inputs && tg_dtype_is_float(k->args[i].dtype) &&
+                        k->args[i].rank > 0;
             if (!keep) {
                 encode_arg(k, &args[i], &k->args[i]);
             }
@@ -286,7 +299,8 @@ void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, u
     fill(t, k, ref, seed, true, false);
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------
+ */
 
 bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options) {
     tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
@@ -305,7 +319,8 @@ bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *opt
            tg_interp_run(k->func, args, syms, options, &t->arena, &t->sink) == TG_OK;
 }
 
-bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref, tgk_arg *out_args) {
+bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,
+                           tgk_arg *out_args) {
     int before = t->sink.errors;
     for (int i = 0; i < k->n_args; i++) {
         decode_arg(t, &k->args[i], &out_args[i]);

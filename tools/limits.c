@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Measured limits. The FMA loop keeps 12 independent vector accumulators; the read loops sum 1 to 8
- * streams with and without software prefetch (plain sequential reads under-report DRAM); the copy uses
- * non-temporal stores. Threads start together on a barrier and the slowest one counts.
+ * streams with and without software prefetch (plain sequential reads under-report DRAM); the copy
+ * uses non-temporal stores. Threads start together on a barrier and the slowest one counts.
  */
 #include "tools/limits.h"
 
@@ -84,8 +84,10 @@ __attribute__((target("avx2"))) static double read_avx2(job *j) {
                 _mm_prefetch((const char *)p + 1024, _MM_HINT_T0);
                 _mm_prefetch((const char *)p + 1088, _MM_HINT_T0);
             }
-            __m256 u = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)p), _mm256_load_ps((const float *)(const void *)(p + 32)));
-            __m256 v = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)(p + 64)), _mm256_load_ps((const float *)(const void *)(p + 96)));
+            __m256 u = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)p),
+                                     _mm256_load_ps((const float *)(const void *)(p + 32)));
+            __m256 v = _mm256_add_ps(_mm256_load_ps((const float *)(const void *)(p + 64)),
+                                     _mm256_load_ps((const float *)(const void *)(p + 96)));
             sum[s] = _mm256_add_ps(sum[s], _mm256_add_ps(u, v));
         }
     }
@@ -162,7 +164,8 @@ static void *worker(void *arg) {
 }
 
 /* Rate of all threads together, in units of work a second. */
-static double together(int threads, double (*run)(job *), unsigned char *from, unsigned char *to, int streams, int prefetch) {
+static double together(int threads, double (*run)(job *), unsigned char *from, unsigned char *to,
+                       int streams, int prefetch) {
     pthread_barrier_t start;
     pthread_t ids[MAX_THREADS];
     job jobs[MAX_THREADS];
@@ -170,7 +173,8 @@ static double together(int threads, double (*run)(job *), unsigned char *from, u
     (void)pthread_barrier_init(&start, NULL, (unsigned)threads);
     for (int i = 0; i < threads; i++) {
         size_t each = STREAM_BYTES / (size_t)threads / 4096 * 4096;
-        jobs[i] = (job){.start = &start, .run = run, .bytes = each, .streams = streams, .prefetch = prefetch};
+        jobs[i] = (job){
+            .start = &start, .run = run, .bytes = each, .streams = streams, .prefetch = prefetch};
         if (from != NULL) {
             jobs[i].from = from + (size_t)i * each;
             jobs[i].to = to + (size_t)i * each;
@@ -220,9 +224,12 @@ void tool_limits_measure(tool_limits *limits, int threads) {
     static const int streams[] = {1, 2, 4, 8};
     for (int r = 0; r < 3; r++) {
         for (int s = 0; s < 8; s++) {
-            keep(&limits->read_gbs, together(limits->threads, rd, block, block + STREAM_BYTES, streams[s / 2], s & 1) / 1e9);
+            keep(&limits->read_gbs,
+                 together(limits->threads, rd, block, block + STREAM_BYTES, streams[s / 2], s & 1) /
+                     1e9);
         }
-        keep(&limits->copy_gbs, together(limits->threads, cp, block, block + STREAM_BYTES, 1, 0) / 1e9);
+        keep(&limits->copy_gbs,
+             together(limits->threads, cp, block, block + STREAM_BYTES, 1, 0) / 1e9);
     }
     free(block);
 }

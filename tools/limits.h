@@ -5,13 +5,14 @@
 
 typedef struct tool_limits {
     int threads;
-    double fma_gflops;  /* f32 FMA peak, dependency-free register loop */
-    double read_gbs;    /* DRAM read: best of several stream counts, with and without prefetch */
-    double copy_gbs;    /* DRAM copy, non-temporal stores; bytes read + written */
+    double fma_gflops; /* f32 FMA peak, dependency-free register loop */
+    double read_gbs;   /* DRAM read: best of several stream counts, with and without prefetch */
+    double copy_gbs;   /* DRAM copy, non-temporal stores; bytes read + written */
     const char *instructions; /* what the loops used: "avx2+fma", "avx512f", ... */
 } tool_limits;
 
-/* Keeps the best of this and earlier calls with the same struct, so interleaved rounds sharpen it. */
+/* Keeps the best of this and earlier calls with the same struct, so interleaved rounds sharpen it.
+ */
 void tool_limits_measure(tool_limits *limits, int threads);
 
 /* Processor model as the system names it. */

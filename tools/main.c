@@ -16,12 +16,14 @@ static const command commands[] = {
 };
 
 static void print_help(FILE *to) {
-    (void)fputs("tegula compiles tile programs (.tg) and runs them.\n\nusage: tegula COMMAND ...\n\n", to);
+    (void)fputs(
+        "tegula compiles tile programs (.tg) and runs them.\n\nusage: tegula COMMAND ...\n\n", to);
     for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
         (void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
     }
     (void)fputs("\n`tegula COMMAND --help` shows a command's options.\n"
-                "Exit status: 0 fine, 1 the program or check failed, 2 wrong command line, 3 no such device or target.\n",
+                "Exit status: 0 fine, 1 the program or check failed, 2 wrong command line, 3 no "
+                "such device or target.\n",
                 to);
 }
 
@@ -31,8 +33,10 @@ static int print_completion(void) {
     for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
         (void)printf("%s%s", i == 0 ? "" : " ", commands[i].name);
     }
-    (void)printf("\"\n  if [ $COMP_CWORD = 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[1]}\"));\n"
-                 "  elif [[ ${COMP_WORDS[COMP_CWORD]} == -* ]]; then\n    case ${COMP_WORDS[1]} in\n");
+    (void)printf(
+        "\"\n  if [ $COMP_CWORD = 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- "
+        "\"${COMP_WORDS[1]}\"));\n"
+        "  elif [[ ${COMP_WORDS[COMP_CWORD]} == -* ]]; then\n    case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
         (void)printf("    %s) COMPREPLY=($(compgen -W \"", commands[i].name);
         for (const char *p = strstr(commands[i].usage, "--"); p != NULL; p = strstr(p + 2, "--")) {
@@ -40,19 +44,23 @@ static int print_completion(void) {
         }
         (void)printf("\" -- \"${COMP_WORDS[COMP_CWORD]}\"));;\n");
     }
-    (void)printf("    esac\n  else COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")); fi\n}\n"
-                 "complete -o filenames -F _tegula tegula\n");
+    (void)printf(
+        "    esac\n  else COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")); fi\n}\n"
+        "complete -o filenames -F _tegula tegula\n");
     return TOOL_OK;
 }
 
 /* `tegula --man`: a manual page from the same table. */
 static int print_man(void) {
-    (void)printf(".TH TEGULA 1\n.SH NAME\ntegula \\- portable kernel compiler\n.SH SYNOPSIS\n.B tegula\n"
-                 ".I command\n[options]\n.SH COMMANDS\n");
+    (void)printf(
+        ".TH TEGULA 1\n.SH NAME\ntegula \\- portable kernel compiler\n.SH SYNOPSIS\n.B tegula\n"
+        ".I command\n[options]\n.SH COMMANDS\n");
     for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
-        (void)printf(".TP\n.B %s\n%s\n.nf\n%s\n.fi\n", commands[i].name, commands[i].summary, commands[i].usage);
+        (void)printf(".TP\n.B %s\n%s\n.nf\n%s\n.fi\n", commands[i].name, commands[i].summary,
+                     commands[i].usage);
     }
-    (void)printf(".SH EXIT STATUS\n0 fine, 1 the program or check failed, 2 wrong command line, 3 no such device or "
+    (void)printf(".SH EXIT STATUS\n0 fine, 1 the program or check failed, 2 wrong command line, 3 "
+                 "no such device or "
                  "target.\n");
     return TOOL_OK;
 }

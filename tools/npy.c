@@ -54,13 +54,15 @@ bool tool_npy_read(tool *t, const char *path, tool_npy *out) {
         return false;
     }
     header_bytes = length_bytes == 2 ? (size_t)u[8] | (size_t)u[9] << 8
-                                     : (size_t)u[8] | (size_t)u[9] << 8 | (size_t)u[10] << 16 | (size_t)u[11] << 24;
+                                     : (size_t)u[8] | (size_t)u[9] << 8 | (size_t)u[10] << 16 |
+                                           (size_t)u[11] << 24;
     if (header_bytes > bytes - start) {
         tool_error(t, TG_D_TOOL, "%s: the header runs past the end of the file", path);
         return false;
     }
     const char *header = tg_arena_strndup(&t->arena, file + start, header_bytes);
-    const char *descr = header_value(header, "descr"), *order = header_value(header, "fortran_order");
+    const char *descr = header_value(header, "descr"),
+               *order = header_value(header, "fortran_order");
     if (descr == NULL || order == NULL || strncmp(order, "False", 5) != 0 ||
         (descr[0] != '<' && descr[0] != '|') || strchr("fiub", descr[1]) == NULL ||
         !parse_shape(header_value(header, "shape"), out)) {
@@ -89,8 +91,8 @@ bool tool_npy_read(tool *t, const char *path, tool_npy *out) {
 bool tool_npy_write(tool *t, const char *path, const tool_npy *array) {
     tg_sb h;
     tg_sb_init(&h, &t->arena);
-    tg_sb_addf(&h, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (", array->item_bytes == 1 ? '|' : '<',
-               array->kind, array->item_bytes);
+    tg_sb_addf(&h, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
+               array->item_bytes == 1 ? '|' : '<', array->kind, array->item_bytes);
     for (int i = 0; i < array->rank; i++) {
         tg_sb_addf(&h, "%s%lld%s", i == 0 ? "" : " ", (long long)array->extent[i], ",");
     }

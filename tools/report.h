@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Results as rows, and the files made of them: JSON lines, JUnit XML, one self-contained HTML page. */
+/* Results as rows, and the files made of them: JSON lines, JUnit XML, one self-contained HTML page.
+ */
 #ifndef TG_TOOL_REPORT_H
 #define TG_TOOL_REPORT_H
 
@@ -7,14 +8,14 @@
 
 typedef struct tool_row {
     const char *name, *status, *detail;
-    const char *shape;       /* demo, bench */
+    const char *shape; /* demo, bench */
     double max_ulp, max_rel, metric;
-    double seconds;          /* of the row's whole work */
+    double seconds; /* of the row's whole work */
     double compile_ms, best_us;
-    double rate;             /* GFLOP/s or GB/s, see unit */
+    double rate; /* GFLOP/s or GB/s, see unit */
     const char *unit;
-    double share;            /* of the limit, 0..1; 0: not measured */
-    double peer_share;       /* best peer's; 0: none */
+    double share;      /* of the limit, 0..1; 0: not measured */
+    double peer_share; /* best peer's; 0: none */
     const char *peer;
 } tool_row;
 
@@ -31,6 +32,7 @@ bool tool_report_junit(tool *t, const tool_report *r, const char *path);
 bool tool_report_html(tool *t, const tool_report *r, const char *path);
 
 /* Calls fn for every .tg file below dir, in order; returns how many there were. */
-int tool_each_kernel_file(tool *t, const char *dir, void (*fn)(tool *t, void *user, const char *path), void *user);
+int tool_each_kernel_file(tool *t, const char *dir,
+                          void (*fn)(tool *t, void *user, const char *path), void *user);
 
 #endif

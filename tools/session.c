@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A command's session: memory with an exit for the time it runs out, diagnostics and their printing. */
+/* A command's session: memory with an exit for the time it runs out, diagnostics and their
+ * printing. */
 #include "tools/tool.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the sub-commands of `tegula` share: options, files, arrays, kernels made ready to launch,
- * comparison. Exit status of the command: 0 fine, 1 the program or check failed, 2 the command line is
- * wrong, 3 the device or target is not there.
+ * comparison. Exit status of the command: 0 fine, 1 the program or check failed, 2 the command line
+ * is wrong, 3 the device or target is not there.
  */
 #ifndef TG_TOOL_H
 #define TG_TOOL_H
@@ -24,14 +24,16 @@ typedef struct tool {
     bool json; /* diagnostics and results as JSON lines */
 } tool;
 
-/* Runs fn with an initialised session; frees it. Out of memory becomes a message and TOOL_FAILED. */
+/* Runs fn with an initialised session; frees it. Out of memory becomes a message and TOOL_FAILED.
+ */
 int tool_with_session(int (*fn)(tool *t, int argc, char **argv), int argc, char **argv);
 /* Prints and forgets the collected diagnostics: text on stderr, or JSON lines on stdout. */
 void tool_flush_diagnostics(tool *t);
 /* Reports a command-line or file problem (E08xx) to the sink. */
 void tool_error(tool *t, tg_diag_id id, const char *fmt, ...) TG_PRINTF(3, 4);
 
-/* ---- files (io.c, npy.c) ---------------------------------------------------------------------- */
+/* ---- files (io.c, npy.c) ----------------------------------------------------------------------
+ */
 
 /* Reads a whole file ("-": standard input). NULL after reporting. */
 const char *tool_read_file(tool *t, const char *path, size_t *out_bytes);
@@ -52,11 +54,12 @@ typedef struct tool_npy {
 bool tool_npy_read(tool *t, const char *path, tool_npy *out);
 bool tool_npy_write(tool *t, const char *path, const tool_npy *array);
 
-/* ---- arrays (arrays.c) ------------------------------------------------------------------------ */
+/* ---- arrays (arrays.c) ------------------------------------------------------------------------
+ */
 
 /*
- * One argument of a launch. Tensors are row-major and dense unless made strided; each allocation has
- * canaries of TOOL_GUARD bytes on both sides.
+ * One argument of a launch. Tensors are row-major and dense unless made strided; each allocation
+ * has canaries of TOOL_GUARD bytes on both sides.
  */
 enum { TOOL_GUARD = 256 };
 typedef struct tool_array {
@@ -67,27 +70,30 @@ typedef struct tool_array {
     int rank;           /* 0: scalar */
     int64_t extent[TG_MAX_RANK];
     int64_t stride_bytes[TG_MAX_RANK];
-    int64_t row_bytes;   /* of the innermost axis, dense */
+    int64_t row_bytes; /* of the innermost axis, dense */
     int64_t count;
-    void *block;         /* malloc'd, with guards */
+    void *block; /* malloc'd, with guards */
     unsigned char *data;
-    size_t bytes;        /* between the guards */
+    size_t bytes; /* between the guards */
     uint64_t scalar;
 } tool_array;
 
-/* Row pitch padded by pad_rows_bytes when strided (gap bytes poisoned with 0xFF: NaN in every float). */
+/* Row pitch padded by pad_rows_bytes when strided (gap bytes poisoned with 0xFF: NaN in every
+ * float). */
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes);
 void tool_array_free(tool_array *a);
 bool tool_array_guards_ok(const tool_array *a);
 /* Address of the row holding linear element e and its position in it. */
 unsigned char *tool_array_row(const tool_array *a, int64_t e, size_t *out_in_row);
-double tool_array_get(const tool_array *a, int64_t e);   /* floats and integers as double */
+double tool_array_get(const tool_array *a, int64_t e); /* floats and integers as double */
 int64_t tool_array_get_int(const tool_array *a, int64_t e);
 void tool_array_set(const tool_array *a, int64_t e, double v);
 void tool_array_set_int(const tool_array *a, int64_t e, int64_t v);
-bool tool_array_copy(tool *t, const tool_array *from, tool_array *to); /* deep copy, guards included */
+bool tool_array_copy(tool *t, const tool_array *from,
+                     tool_array *to); /* deep copy, guards included */
 
-/* ---- kernels made ready (kernel.c) ------------------------------------------------------------ */
+/* ---- kernels made ready (kernel.c) ------------------------------------------------------------
+ */
 
 typedef struct tool_kernel {
     tg_program *program;
@@ -102,9 +108,10 @@ typedef struct tool_kernel {
 
 /* Loads and parses a file and its imports. */
 tg_program *tool_load_program(tool *t, const char *path);
-/* Specialises for a target (NULL: no schedule) and binds dims from settings and from given extents. */
-bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setting *settings, int n_settings,
-                      const tg_target_query *target, tool_kernel *out);
+/* Specialises for a target (NULL: no schedule) and binds dims from settings and from given extents.
+ */
+bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setting *settings,
+                      int n_settings, const tg_target_query *target, tool_kernel *out);
 /* Allocates the arguments not given yet; missing dims are an error that names them. */
 bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes);
 void tool_kernel_free(tool_kernel *k);
@@ -117,10 +124,12 @@ void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, u
 bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options);
 /* The reference on decoded copies of all arguments (k->n_args entries; free with tool_args_free).
  * Call before the launch when there are inout arguments. */
-bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref, tgk_arg *out_args);
+bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,
+                           tgk_arg *out_args);
 void tool_args_free(tgk_arg *args, int n);
 
-/* ---- devices through the runtime (device.c) --------------------------------------------------- */
+/* ---- devices through the runtime (device.c) ---------------------------------------------------
+ */
 
 typedef struct tool_device tool_device;
 /* "cpu", "null"; NULL after reporting. threads 0: all. */
@@ -130,17 +139,18 @@ typedef struct tool_code tool_code;
 typedef struct tool_compile_options {
     bool no_schedule;
     bool no_cache;
-    bool checked;          /* verify data facts in every launch */
+    bool checked; /* verify data facts in every launch */
 } tool_compile_options;
 /* Compiles one kernel of a file for the device. NULL after reporting; compile_ms may be NULL. */
 tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const char *kernel,
-                               const tg_setting *settings, int n_settings, const tool_compile_options *options,
-                               double *out_compile_ms);
+                               const tg_setting *settings, int n_settings,
+                               const tool_compile_options *options, double *out_compile_ms);
 void tool_code_free(tool_code *c);
 /* Launches on k's arguments (dims that no tensor tells come from its syms) and waits. */
 bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k);
 
-/* ---- comparison (compare.c) ------------------------------------------------------------------- */
+/* ---- comparison (compare.c) -------------------------------------------------------------------
+ */
 
 typedef struct tool_verdict {
     bool pass;
@@ -155,9 +165,10 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
 /* Bit for bit (any NaN equals any NaN); counts differing elements. */
 int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first);
 
-/* ---- measurement (clock.c, limits.c) ---------------------------------------------------------- */
+/* ---- measurement (clock.c, limits.c) ----------------------------------------------------------
+ */
 
-double tool_now(void); /* seconds, monotonic */
+double tool_now(void);     /* seconds, monotonic */
 int tool_processors(void); /* that this process may use */
 
 /* Parses NAME=VALUE ... lists. */

@@ -38,7 +38,8 @@ static double mla_flops(const tool_kernel *k) {
     const tool_array *q = arg(k, "q"), *work = arg(k, "work");
     double tokens = 0;
     for (int64_t w = 0; w < work->extent[0]; w++) {
-        tokens += (double)(tool_array_get_int(work, 4 * w + 2) - tool_array_get_int(work, 4 * w + 1));
+        tokens +=
+            (double)(tool_array_get_int(work, 4 * w + 2) - tool_array_get_int(work, 4 * w + 1));
     }
     return 2.0 * tokens * (double)q->extent[1] * 1088.0;
 }
@@ -56,16 +57,18 @@ static const struct {
     const char *kernel;
     double (*flops)(const tool_kernel *k);
 } formulas[] = {
-    {"matmul", gemm_flops},       {"linear", gemm_flops},          {"linear_silu", gemm_flops},
-    {"linear_residual", gemm_flops}, {"matmul_i8", gemm_flops},    {"linear_i8", gemm_flops},
-    {"gemm_fp8", gemm_flops},     {"flash_attention", flash_flops}, {"gqa_decode", gqa_flops},
-    {"mla_decode", mla_flops},    {"mla_decode_fp8", mla_flops},
+    {"matmul", gemm_flops},          {"linear", gemm_flops},           {"linear_silu", gemm_flops},
+    {"linear_residual", gemm_flops}, {"matmul_i8", gemm_flops},        {"linear_i8", gemm_flops},
+    {"gemm_fp8", gemm_flops},        {"flash_attention", flash_flops}, {"gqa_decode", gqa_flops},
+    {"mla_decode", mla_flops},       {"mla_decode_fp8", mla_flops},
 };
 
 /* Share of a paged cache that the launch touches: pages are drawn with repetition. */
 static double touched(const tool_kernel *k, const tool_array *a) {
     const tool_array *len = arg(k, "len");
-    bool paged = len != NULL && a->rank >= 2 && (strcmp(a->name, "cache") == 0 || strcmp(a->name, "kc") == 0 || strcmp(a->name, "vc") == 0);
+    bool paged =
+        len != NULL && a->rank >= 2 &&
+        (strcmp(a->name, "cache") == 0 || strcmp(a->name, "kc") == 0 || strcmp(a->name, "vc") == 0);
     if (!paged) {
         return 1;
     }
@@ -105,7 +108,8 @@ double tool_work_limit(const tool_work *w, const tool_limits *l) {
     return compute > memory ? compute : memory;
 }
 
-double tool_work_rate(const tool_work *w, const tool_limits *l, double seconds, const char **out_unit) {
+double tool_work_rate(const tool_work *w, const tool_limits *l, double seconds,
+                      const char **out_unit) {
     bool compute = tool_work_limit(w, l) <= w->flops / (l->fma_gflops * 1e9) && w->flops > 0;
     *out_unit = compute ? "GFLOP/s" : "GB/s";
     return (compute ? w->flops : w->read_bytes + w->written_bytes) / seconds / 1e9;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arithmetic and the bytes that a launch of a stock kernel must do, for ratios to the limits. */
+/* The arithmetic and the bytes that a launch of a stock kernel must do, for ratios to the limits.
+ */
 #ifndef TG_TOOL_WORK_H
 #define TG_TOOL_WORK_H
 
@@ -13,9 +14,11 @@ typedef struct tool_work {
 
 /* From the launch's arguments: bytes once each, FLOP by the formulas of the specifications. */
 tool_work tool_work_of(const tool_kernel *k);
-/* Least seconds the limits allow: the larger of FLOP over the FMA peak and bytes over the bandwidth. */
+/* Least seconds the limits allow: the larger of FLOP over the FMA peak and bytes over the
+ * bandwidth. */
 double tool_work_limit(const tool_work *w, const tool_limits *l);
 /* Rate and unit to print: GFLOP/s when arithmetic bounds it, else GB/s. */
-double tool_work_rate(const tool_work *w, const tool_limits *l, double seconds, const char **out_unit);
+double tool_work_rate(const tool_work *w, const tool_limits *l, double seconds,
+                      const char **out_unit);
 
 #endif

@@ -34,9 +34,7 @@ typedef struct tg_arena_block {
 
 enum { ARENA_ALIGN = 16, ARENA_FIRST_BYTES = 16 << 10, ARENA_MAX_BYTES = 1 << 20 };
 
-static size_t align_up(size_t n) {
-    return (n + (ARENA_ALIGN - 1)) & ~(size_t)(ARENA_ALIGN - 1);
-}
+static size_t align_up(size_t n) { return (n + (ARENA_ALIGN - 1)) & ~(size_t)(ARENA_ALIGN - 1); }
 
 void tg_arena_init(tg_arena *a, tg_env *env) { *a = (tg_arena){.env = env}; }
 
@@ -50,9 +48,7 @@ void tg_arena_fini(tg_arena *a) {
     *a = (tg_arena){.env = a->env};
 }
 
-static void out_of_memory(tg_env *env) {
-    longjmp(*env->oom, 1);
-}
+static void out_of_memory(tg_env *env) { longjmp(*env->oom, 1); }
 
 /* Adds a block with room for `bytes` more; the rest of the old block is given up. */
 static void arena_grow(tg_arena *a, size_t bytes) {

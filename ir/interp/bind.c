@@ -2,16 +2,17 @@
 /*
  * Launch checks: dimension names from extents, relations, overlap of arguments, data facts.
  *
- * A name takes its value from the first tensor that has it as a whole axis; a name that never stands
- * alone from the first axis of the form name + c, c + name, name - c or name * c (c known). Then every
- * axis and every `require` is evaluated and compared.
+ * A name takes its value from the first tensor that has it as a whole axis; a name that never
+ * stands alone from the first axis of the form name + c, c + name, name - c or name * c (c known).
+ * Then every axis and every `require` is evaluated and compared.
  */
 #include <math.h>
 #include <string.h>
 
 #include "ir/interp/internal.h"
 
-/* ---- dimension names -------------------------------------------------------------------------- */
+/* ---- dimension names --------------------------------------------------------------------------
+ */
 
 /* Value of d when all its names are known. */
 static bool known(const tg_dim *d, const bool *have) {
@@ -25,8 +26,8 @@ static bool known(const tg_dim *d, const bool *have) {
 }
 
 /* Solves d == extent for its only unknown name, if d is one of the forms above. */
-static bool solve(const tg_dim *d, int64_t extent, const int64_t *syms, const bool *have, int *out_sym,
-                  int64_t *out_value) {
+static bool solve(const tg_dim *d, int64_t extent, const int64_t *syms, const bool *have,
+                  int *out_sym, int64_t *out_value) {
     if (d->code == TG_DIM_SYM) {
         *out_sym = (int)d->value;
         *out_value = extent;
@@ -50,7 +51,8 @@ static bool solve(const tg_dim *d, int64_t extent, const int64_t *syms, const bo
 }
 
 /* One pass over all axes; bare: only names that stand alone. True when it found something. */
-static bool solve_pass(const tg_func *f, const tg_interp_arg *args, bool bare, int64_t *syms, bool *have) {
+static bool solve_pass(const tg_func *f, const tg_interp_arg *args, bool bare, int64_t *syms,
+                       bool *have) {
     bool found = false;
     for (int p = 0; p < f->n_params; p++) {
         const tg_type *t = f->params[p].type;
@@ -68,15 +70,17 @@ static bool solve_pass(const tg_func *f, const tg_interp_arg *args, bool bare, i
     return found;
 }
 
-static bool check_axes(const tg_func *f, const tg_interp_arg *args, const int64_t *syms, tg_sink *sink) {
+static bool check_axes(const tg_func *f, const tg_interp_arg *args, const int64_t *syms,
+                       tg_sink *sink) {
     bool ok = true;
     for (int p = 0; p < f->n_params; p++) {
         const tg_param *param = &f->params[p];
         for (int a = 0; param->type->kind == TG_TY_TENSOR && a < param->type->rank; a++) {
             int64_t want = tg_dim_eval(param->type->dims[a], syms), got = args[p].extent[a];
             if (got > TG_MAX_EXTENT) {
-                tg_error(sink, TG_D_INTERP_DIM, param->span, "axis %d of %s has %lld elements; the limit is 2^48",
-                         a, param->name, (long long)got);
+                tg_error(sink, TG_D_INTERP_DIM, param->span,
+                         "axis %d of %s has %lld elements; the limit is 2^48", a, param->name,
+                         (long long)got);
                 ok = false;
             } else if (got != want || got < 0) {
                 tg_error(sink, TG_D_INTERP_DIM, param->span,
@@ -92,7 +96,8 @@ static bool check_axes(const tg_func *f, const tg_interp_arg *args, const int64_
 /* At most this many names; a kernel has a handful. */
 enum { MAX_SYMS = 256 };
 
-tg_status tg_interp_bind(tg_func *kernel, const tg_interp_arg *args, int64_t *out_syms, tg_sink *sink) {
+tg_status tg_interp_bind(tg_func *kernel, const tg_interp_arg *args, int64_t *out_syms,
+                         tg_sink *sink) {
     bool have[MAX_SYMS] = {false}, ok = true;
     if (kernel->n_syms > MAX_SYMS) {
         tg_error(sink, TG_D_INTERP_DIM, kernel->span, "%s has more than %d dimension names",
@@ -122,7 +127,8 @@ tg_status tg_interp_bind(tg_func *kernel, const tg_interp_arg *args, int64_t *ou
     return ok ? TG_OK : TG_E_SOURCE;
 }
 
-/* ---- overlap ------------------------------------------------------------------------------------ */
+/* ---- overlap ------------------------------------------------------------------------------------
+ */
 
 typedef struct byte_range {
     uint64_t lo, hi; /* empty when equal */
@@ -162,8 +168,8 @@ static bool check_overlap(const tg_func *f, const tg_interp_arg *args, tg_sink *
             }
             byte_range x = range_of(a, &args[p]), y = range_of(b, &args[q]);
             if (x.lo < y.hi && y.lo < x.hi) {
-                tg_error(sink, TG_D_INTERP_ALIAS, b->span, "the arguments %s and %s overlap in memory",
-                         a->name, b->name);
+                tg_error(sink, TG_D_INTERP_ALIAS, b->span,
+                         "the arguments %s and %s overlap in memory", a->name, b->name);
                 ok = false;
             }
         }
@@ -171,7 +177,8 @@ static bool check_overlap(const tg_func *f, const tg_interp_arg *args, tg_sink *
     return ok;
 }
 
-/* ---- data facts ----------------------------------------------------------------------------------- */
+/* ---- data facts
+ * ----------------------------------------------------------------------------------- */
 
 typedef struct fact_check {
     const tg_param *param;
@@ -213,7 +220,8 @@ static void check_row(fact_check *c, const char *row) {
     tg_cell before = {.i = 0};
     for (int64_t i = 0; i < n; i++) {
         const char *p = packed || c->t.rank == 0 ? row : row + i * c->t.stride[last];
-        tg_cell v = tg_num_decode(NULL, c->t.dtype, tg_bits_load(p, c->t.dtype, packed ? (size_t)i : 0));
+        tg_cell v =
+            tg_num_decode(NULL, c->t.dtype, tg_bits_load(p, c->t.dtype, packed ? (size_t)i : 0));
         if ((c->param->flags & TG_PARAM_SORTED) && i > 0 && below(c->t.dtype, v, before)) {
             fact_fails(c, "sorted");
         }
@@ -283,7 +291,8 @@ static bool check_facts(const tg_param *p, const tg_interp_arg *arg, const int64
         c.seen = TG_NEW_ARRAY(scratch, tg_cell, total);
     }
     check_rows(&c, 0, c.t.base);
-    if (c.seen != NULL && has_twins(t->dtype, c.seen, TG_NEW_ARRAY(scratch, tg_cell, total), total)) {
+    if (c.seen != NULL &&
+        has_twins(t->dtype, c.seen, TG_NEW_ARRAY(scratch, tg_cell, total), total)) {
         fact_fails(&c, "unique");
     }
     return c.ok;
@@ -299,7 +308,8 @@ bool tg_interp_check_args(const tg_func *f, const tg_interp_arg *args, const int
             empty = args[p].extent[a] <= 0;
         }
         if (!empty && args[p].data == NULL) {
-            tg_error(sink, TG_D_INTERP_DIM, param->span, "the argument %s has no memory", param->name);
+            tg_error(sink, TG_D_INTERP_DIM, param->span, "the argument %s has no memory",
+                     param->name);
             ok = false;
         }
     }

@@ -6,7 +6,8 @@
 
 /* ---- loops ---------------------------------------------------------------------------------- */
 
-/* Two sets of buffers for carried values: the region reads one while its yield is copied to the other. */
+/* Two sets of buffers for carried values: the region reads one while its yield is copied to the
+ * other. */
 typedef struct carried {
     int n;
     void **now, **next;
@@ -134,7 +135,8 @@ void tg_eval_YIELD(tg_interp *in, tg_op *op) {
     (void)op;
 }
 
-/* ---- constants and index ---------------------------------------------------------------------- */
+/* ---- constants and index ----------------------------------------------------------------------
+ */
 
 static void fill(tg_interp *in, const tg_op *op, tg_cell v) {
     tg_cell *r = tg_iv_result(in, op, 0);
@@ -206,7 +208,8 @@ void tg_eval_PRESENT(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- other ------------------------------------------------------------------------------------ */
+/* ---- other ------------------------------------------------------------------------------------
+ */
 
 static void print_cell(tg_sb *sb, tg_dtype t, tg_cell c) {
     if (tg_dtype_is_float(t)) {
@@ -268,7 +271,8 @@ void tg_eval_ASSERT(tg_interp *in, tg_op *op) {
 
 void tg_eval_ASSUME(tg_interp *in, tg_op *op) {
     if (in->opt->check_facts && tg_iv_cells(in, op, 0)[0].i == 0) {
-        tg_interp_fatal(in, op, TG_D_INTERP_ASSUME, "the assumption does not hold: %s", text_of(op));
+        tg_interp_fatal(in, op, TG_D_INTERP_ASSUME, "the assumption does not hold: %s",
+                        text_of(op));
     }
 }
 
@@ -278,12 +282,14 @@ void tg_eval_EXTERN(tg_interp *in, tg_op *op) {
                     name != NULL && name->s != NULL ? name->s : "?");
 }
 
-/* ---- loop level: never reached, tg_interp_run takes tile-level kernels only ------------------- */
+/* ---- loop level: never reached, tg_interp_run takes tile-level kernels only -------------------
+ */
 
 #define LOOP_LEVEL_OPS(X)                                                                          \
-    X(SLOT) X(ALLOCA) X(GEP) X(LOADM) X(STOREM) X(GATHERM) X(SCATTERM) X(PREFETCH) X(MEMSET)       \
-    X(MEMCPY) X(SPLAT) X(EXTRACT) X(INSERT) X(SHUFFLE) X(LANES) X(REDUCEV) X(INTRINSIC) X(PMASK)   \
-    X(ATOMICM) X(TRAP)
+    X(SLOT)                                                                                        \
+    X(ALLOCA) X(GEP) X(LOADM) X(STOREM) X(GATHERM) X(SCATTERM) X(PREFETCH) X(MEMSET) X(MEMCPY)     \
+        X(SPLAT) X(EXTRACT) X(INSERT) X(SHUFFLE) X(LANES) X(REDUCEV) X(INTRINSIC) X(PMASK)         \
+            X(ATOMICM) X(TRAP)
 
 #define X(ident)                                                                                   \
     void tg_eval_##ident(tg_interp *in, tg_op *op) {                                               \

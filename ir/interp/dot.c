@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evaluator of dot. Floats: products and sums in double, one rounding at the end (the meaning of `@`
- * is an error bound, order is free). Integers wrap in 64 bits, then to the accumulator's type. Exact
- * mode proves for each element that no order of the sum can round: the sum of all |a*b| and |acc|
- * stays below 2^24 units of the lowest bit that occurs.
+ * Evaluator of dot. Floats: products and sums in double, one rounding at the end (the meaning of
+ * `@` is an error bound, order is free). Integers wrap in 64 bits, then to the accumulator's type.
+ * Exact mode proves for each element that no order of the sum can round: the sum of all |a*b| and
+ * |acc| stays below 2^24 units of the lowest bit that occurs.
  */
 #include <limits.h>
 #include <math.h>
@@ -60,7 +60,8 @@ static void dot_int(const dot_args *d, tg_dtype t, uint64_t *row) {
 }
 
 /* Greatest magnitude and lowest bit of a whole operand: a quick sufficient test. */
-static void survey(const tg_cell *x, int64_t count, double *out_most, int *out_lsb, bool *out_special) {
+static void survey(const tg_cell *x, int64_t count, double *out_most, int *out_lsb,
+                   bool *out_special) {
     tg_exactness e;
     *out_most = 0;
     *out_lsb = INT_MAX;

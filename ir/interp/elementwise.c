@@ -24,7 +24,8 @@ static inline int64_t apply_wrap(wrap w, uint64_t v) {
     return w.sign ? (int64_t)v >> w.shift : (int64_t)(v >> w.shift);
 }
 
-/* ---- arithmetic ------------------------------------------------------------------------------- */
+/* ---- arithmetic -------------------------------------------------------------------------------
+ */
 
 /* float_expr over x, y (float or double), int_expr over x, y (uint64_t) and the dtype t. */
 #define ARITHMETIC(ident, float_expr, int_expr)                                                    \
@@ -86,7 +87,7 @@ static uint64_t greater(tg_dtype t, uint64_t x, uint64_t y) {
 
 ARITHMETIC(ADD, x + y, x + y)
 ARITHMETIC(SUB, x - y, x - y)
-ARITHMETIC(MUL, x * y, x * y)
+ARITHMETIC(MUL, x *y, x *y)
 ARITHMETIC(DIV, x / y, divide(t, x, y))
 ARITHMETIC(REM, fmod((double)x, (double)y), remainder_of(t, x, y)) /* fmod is exact */
 ARITHMETIC(MIN, tg_num_min((double)x, (double)y), lesser(t, x, y))
@@ -99,7 +100,8 @@ void tg_eval_FMA(tg_interp *in, tg_op *op) {
     tg_dtype t = op->results[0].type->dtype;
     for (int64_t i = 0, n = count(op); i < n; i++) {
         if (!tg_dtype_is_float(t)) {
-            r[i].i = tg_num_wrap(t, (int64_t)((uint64_t)a[i].i * (uint64_t)b[i].i + (uint64_t)c[i].i));
+            r[i].i =
+                tg_num_wrap(t, (int64_t)((uint64_t)a[i].i * (uint64_t)b[i].i + (uint64_t)c[i].i));
         } else if (tg_num_wide(in, t)) {
             r[i].f = fma(a[i].f, b[i].f, c[i].f);
         } else {
@@ -136,7 +138,8 @@ void tg_eval_ABS(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- bits ------------------------------------------------------------------------------------- */
+/* ---- bits -------------------------------------------------------------------------------------
+ */
 
 #define BITWISE(ident, expr)                                                                       \
     void tg_eval_##ident(tg_interp *in, tg_op *op) {                                               \
@@ -151,7 +154,7 @@ void tg_eval_ABS(tg_interp *in, tg_op *op) {
         }                                                                                          \
     }
 
-BITWISE(AND, x & y)
+BITWISE(AND, x &y)
 BITWISE(OR, x | y)
 BITWISE(XOR, x ^ y)
 BITWISE(SHL, x << (y & mask))
@@ -175,16 +178,23 @@ void tg_eval_POPCOUNT(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- comparison and choice ---------------------------------------------------------------------- */
+/* ---- comparison and choice ----------------------------------------------------------------------
+ */
 
 static bool holds(tg_cmp_pred p, bool less, bool equal) {
     switch (p) {
-    case TG_CMP_EQ: return equal;
-    case TG_CMP_NE: return !equal;
-    case TG_CMP_LT: return less;
-    case TG_CMP_LE: return less || equal;
-    case TG_CMP_GT: return !less && !equal;
-    case TG_CMP_GE: return !less;
+    case TG_CMP_EQ:
+        return equal;
+    case TG_CMP_NE:
+        return !equal;
+    case TG_CMP_LT:
+        return less;
+    case TG_CMP_LE:
+        return less || equal;
+    case TG_CMP_GT:
+        return !less && !equal;
+    case TG_CMP_GE:
+        return !less;
     }
     return false;
 }
@@ -216,7 +226,8 @@ void tg_eval_SELECT(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- functions and conversions ------------------------------------------------------------------ */
+/* ---- functions and conversions ------------------------------------------------------------------
+ */
 
 void tg_eval_MATH(tg_interp *in, tg_op *op) {
     const tg_cell *a = tg_iv_cells(in, op, 0);

@@ -51,7 +51,8 @@ void *tg_stack_alloc(tg_cell_stack *s, size_t bytes); /* not cleared */
 tg_stack_mark tg_stack_get_mark(const tg_cell_stack *s);
 void tg_stack_release(tg_cell_stack *s, tg_stack_mark m);
 
-/* ---- race detection (shadow.c) ---------------------------------------------------------------- */
+/* ---- race detection (shadow.c) ----------------------------------------------------------------
+ */
 
 typedef enum tg_access { TG_ACCESS_READ, TG_ACCESS_WRITE, TG_ACCESS_ATOMIC } tg_access;
 typedef enum tg_race { TG_RACE_NONE, TG_RACE_WRITES, TG_RACE_READ, TG_RACE_TWICE } tg_race;
@@ -61,14 +62,15 @@ typedef struct tg_shadow tg_shadow;
 tg_shadow *tg_shadow_make(tg_arena *a, const tg_func *f, const tg_iv_tensor *const *tensors,
                           const bool *written);
 /*
- * Records an access of `program` to the element at addr (nibble: upper half, for sub-byte elements).
- * store_id numbers the executed stores. *out_other: the program in conflict.
+ * Records an access of `program` to the element at addr (nibble: upper half, for sub-byte
+ * elements). store_id numbers the executed stores. *out_other: the program in conflict.
  */
 tg_race tg_shadow_touch(tg_shadow *s, const tg_iv_tensor *t, const char *addr, bool nibble,
                         tg_access access, int64_t program, uint32_t store_id, int64_t *out_other);
 bool tg_shadow_watches(const tg_shadow *s, int param);
 
-/* ---- the machine ------------------------------------------------------------------------------ */
+/* ---- the machine ------------------------------------------------------------------------------
+ */
 
 typedef struct tg_interp {
     tg_func *func;
@@ -83,10 +85,10 @@ typedef struct tg_interp {
     int64_t program;
     int64_t steps;
     uint32_t store_id;
-    tg_op no_yield;                /* stands for the yield that a region without results may omit */
-    bool stop;                     /* give up: reported */
-    TG_LIST(const tg_op *) told;   /* ops with a report already */
-    TG_LIST(tg_op *) births;       /* ops of this program that made a NaN */
+    tg_op no_yield;              /* stands for the yield that a region without results may omit */
+    bool stop;                   /* give up: reported */
+    TG_LIST(const tg_op *) told; /* ops with a report already */
+    TG_LIST(tg_op *) births;     /* ops of this program that made a NaN */
 } tg_interp;
 
 typedef void tg_eval_fn(tg_interp *in, tg_op *op);
@@ -131,7 +133,8 @@ void tg_interp_tell_births(tg_interp *in);
 bool tg_interp_check_args(const tg_func *f, const tg_interp_arg *args, const int64_t *syms,
                           bool facts, tg_arena *scratch, tg_sink *sink);
 
-/* ---- numbers (numbers.c) ------------------------------------------------------------------------ */
+/* ---- numbers (numbers.c) ------------------------------------------------------------------------
+ */
 
 /* f32 arithmetic of this type is done in double (f64, or the F64 mode). */
 static inline bool tg_num_wide(const tg_interp *in, tg_dtype t) {

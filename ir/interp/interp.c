@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interpreter's driver: launch checks, programs in order, regions and control flow, dispatch and
- * reports. The evaluators are in the files beside it, one group of ops.def each.
+ * The interpreter's driver: launch checks, programs in order, regions and control flow, dispatch
+ * and reports. The evaluators are in the files beside it, one group of ops.def each.
  */
 #include <fenv.h>
 #include <math.h>
@@ -86,11 +86,14 @@ void tg_interp_tell_births(tg_interp *in) {
 
 size_t tg_iv_bytes(const tg_type *t) {
     switch (t->kind) {
-    case TG_TY_TENSOR: return sizeof(tg_iv_tensor);
-    case TG_TY_SPAN: return 2 * sizeof(tg_cell);
+    case TG_TY_TENSOR:
+        return sizeof(tg_iv_tensor);
+    case TG_TY_SPAN:
+        return 2 * sizeof(tg_cell);
     case TG_TY_TILE:
     case TG_TY_VEC:
-    case TG_TY_PTR: break;
+    case TG_TY_PTR:
+        break;
     }
     size_t bytes = 0;
     return tg_mul_size((size_t)tg_type_count(t), sizeof(tg_cell), &bytes) ? bytes : SIZE_MAX;
@@ -208,7 +211,7 @@ tg_op *tg_interp_region(tg_interp *in, tg_region *r) {
 /* ---- programs ------------------------------------------------------------------------------- */
 
 typedef struct launch {
-    tg_iv_tensor *tensors;       /* by parameter; rank-0 params use cells */
+    tg_iv_tensor *tensors; /* by parameter; rank-0 params use cells */
     tg_cell *scalars;
     int64_t blocks[TG_MAX_RANK]; /* per grid axis */
     int64_t programs;
@@ -216,8 +219,9 @@ typedef struct launch {
 
 static void bind_params(tg_interp *in, const launch *l, const tg_region *r) {
     for (int p = 0; p < in->func->n_params; p++) {
-        const void *v = in->func->params[p].type->kind == TG_TY_TENSOR ? (const void *)&l->tensors[p]
-                                                                       : (const void *)&l->scalars[p];
+        const void *v = in->func->params[p].type->kind == TG_TY_TENSOR
+                            ? (const void *)&l->tensors[p]
+                            : (const void *)&l->scalars[p];
         tg_iv_set(in, r->args[p], v);
     }
 }
@@ -262,7 +266,8 @@ static bool grid_extents(tg_interp *in, launch *l) {
         empty |= l->blocks[a] == 0;
     }
     for (int a = 0; a < f->n_grid && !empty; a++) {
-        if (!tg_mul_i64(l->programs, l->blocks[a], &l->programs) || l->programs > INT64_C(1) << 62) {
+        if (!tg_mul_i64(l->programs, l->blocks[a], &l->programs) || l->programs > INT64_C(1)
+                                                                                      << 62) {
             tg_interp_fatal(in, NULL, TG_D_INTERP_GRID, "the grid has more than 2^62 programs");
             return false;
         }
@@ -403,7 +408,8 @@ static void fill_outputs(tg_interp *in, const launch *l) {
 tg_status tg_interp_run(tg_func *kernel, const tg_interp_arg *args, const int64_t *syms,
                         const tg_interp_options *options, tg_arena *scratch, tg_sink *sink) {
     if (kernel->level != TG_LEVEL_TILE || kernel->body == NULL || kernel->n_grid > TG_MAX_RANK) {
-        tg_error(sink, TG_D_INTERP_LEVEL, kernel->span, "%s is not a tile-level kernel", kernel->name);
+        tg_error(sink, TG_D_INTERP_LEVEL, kernel->span, "%s is not a tile-level kernel",
+                 kernel->name);
         return TG_E_INVALID;
     }
     int errors = sink->errors;

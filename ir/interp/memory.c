@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Evaluators of the memory group. Every index becomes an array of positions (-1 where it is absent)
- * with one stride per result axis, then one walk over the result's elements serves loads, stores and
- * atomics. An address is formed only from positions inside the extents.
+ * with one stride per result axis, then one walk over the result's elements serves loads, stores
+ * and atomics. An address is formed only from positions inside the extents.
  */
 #include <math.h>
 #include <string.h>
@@ -28,7 +28,8 @@ typedef struct access {
     tg_access kind;
 } access;
 
-/* ---- indices ---------------------------------------------------------------------------------- */
+/* ---- indices ----------------------------------------------------------------------------------
+ */
 
 static const int64_t *span_positions(tg_interp *in, const tg_cell *span, int64_t n) {
     int64_t *at = tg_stack_alloc(&in->stack, (size_t)n * sizeof *at);
@@ -73,7 +74,8 @@ static void prepare(access *a, tg_interp *in, tg_op *op, int first_index, const 
     }
 }
 
-/* ---- elements --------------------------------------------------------------------------------- */
+/* ---- elements ---------------------------------------------------------------------------------
+ */
 
 /* Address of the element at offsets[axis] into the position arrays; NULL when absent. */
 static char *locate(const access *a, const int64_t *offsets, int64_t *out_packed) {
@@ -105,10 +107,11 @@ static void report_race(access *a, tg_race race, int64_t other) {
         memcpy(who, sb.data, sb.len < sizeof who ? sb.len + 1 : sizeof who);
     }
     switch (race) {
-    case TG_RACE_NONE: break;
+    case TG_RACE_NONE:
+        break;
     case TG_RACE_WRITES:
-        tg_interp_error(a->in, a->op, TG_D_INTERP_RACE, "an element of %s is also written by %s", name,
-                        who);
+        tg_interp_error(a->in, a->op, TG_D_INTERP_RACE, "an element of %s is also written by %s",
+                        name, who);
         break;
     case TG_RACE_READ:
         tg_interp_error(a->in, a->op, TG_D_INTERP_RACE,
@@ -166,7 +169,8 @@ static void walk_all(access *a, visit_fn *visit, void *user) {
     walk(a, 0, 0, offsets, visit, user);
 }
 
-/* ---- load ------------------------------------------------------------------------------------- */
+/* ---- load -------------------------------------------------------------------------------------
+ */
 
 static void visit_load(access *a, void *user, int64_t element, char *p, int64_t packed) {
     tg_cell *r = user;
@@ -246,7 +250,8 @@ void tg_eval_LOAD(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- store ------------------------------------------------------------------------------------ */
+/* ---- store ------------------------------------------------------------------------------------
+ */
 
 static void visit_store(access *a, void *user, int64_t element, char *p, int64_t packed) {
     const tg_cell *v = user;
@@ -268,7 +273,8 @@ void tg_eval_STORE(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- atomic ----------------------------------------------------------------------------------- */
+/* ---- atomic -----------------------------------------------------------------------------------
+ */
 
 typedef struct atomic_state {
     tg_atomic_kind kind;
@@ -299,9 +305,15 @@ static void visit_atomic(access *a, void *user, int64_t element, char *p, int64_
     }
     tg_cell old = tg_num_load(a->in, a->tensor, p, packed), v = s->value[element], fresh = old;
     switch (s->kind) {
-    case TG_ATOMIC_ADD: fresh = atomic_add(a->in, t, old, v); break;
-    case TG_ATOMIC_MIN: fresh = atomic_extreme(t, old, v, false); break;
-    case TG_ATOMIC_MAX: fresh = atomic_extreme(t, old, v, true); break;
+    case TG_ATOMIC_ADD:
+        fresh = atomic_add(a->in, t, old, v);
+        break;
+    case TG_ATOMIC_MIN:
+        fresh = atomic_extreme(t, old, v, false);
+        break;
+    case TG_ATOMIC_MAX:
+        fresh = atomic_extreme(t, old, v, true);
+        break;
     case TG_ATOMIC_CAS:
         fresh = tg_num_encode(t, old) == tg_num_encode(t, s->expected[element]) ? v : old;
         break;
@@ -326,7 +338,8 @@ void tg_eval_ATOMIC(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- view ------------------------------------------------------------------------------------- */
+/* ---- view -------------------------------------------------------------------------------------
+ */
 
 void tg_eval_VIEW(tg_interp *in, tg_op *op) {
     const tg_iv_tensor *from = tg_iv_get(in, tg_operand(op, 0));

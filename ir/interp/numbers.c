@@ -91,7 +91,8 @@ int tg_num_order(tg_dtype t, tg_cell a, tg_cell b) {
 
 /* ---- casts ---------------------------------------------------------------------------------- */
 
-/* v with at least 55 leading bits kept and the rest folded into the lowest: rounds later as v would. */
+/* v with at least 55 leading bits kept and the rest folded into the lowest: rounds later as v
+ * would. */
 static double sticky_double(uint64_t magnitude, bool negative) {
     int drop = 0;
     while (magnitude >> drop >= UINT64_C(1) << 53) {
@@ -128,7 +129,8 @@ static tg_cell float_to_int(tg_dtype to, double v) {
         if (v >= limit) {
             return (tg_cell){.i = (int64_t)((UINT64_C(1) << (bits - 1)) - 1)};
         }
-        return (tg_cell){.i = v < -limit ? tg_int_decode(to, UINT64_C(1) << (bits - 1)) : (int64_t)v};
+        return (tg_cell){.i = v < -limit ? tg_int_decode(to, UINT64_C(1) << (bits - 1))
+                                         : (int64_t)v};
     }
     if (v >= ldexp(1.0, bits)) {
         return (tg_cell){.i = (int64_t)(UINT64_MAX >> (64 - bits))};
@@ -191,25 +193,52 @@ static bool is_power(double x, int every) {
 double tg_num_math(tg_math_fn fn, double x, bool *out_exact) {
     bool plain = isnan(x) || isinf(x), zero = x == 0.0;
     switch (fn) {
-    case TG_MATH_EXP2: *out_exact = plain || x == floor(x); return exp2(x);
-    case TG_MATH_EXP: *out_exact = plain || zero; return exp(x);
-    case TG_MATH_LOG: *out_exact = plain || x <= 0 || x == 1.0; return log(x);
-    case TG_MATH_LOG2: *out_exact = plain || x <= 0 || is_power(x, 1); return log2(x);
+    case TG_MATH_EXP2:
+        *out_exact = plain || x == floor(x);
+        return exp2(x);
+    case TG_MATH_EXP:
+        *out_exact = plain || zero;
+        return exp(x);
+    case TG_MATH_LOG:
+        *out_exact = plain || x <= 0 || x == 1.0;
+        return log(x);
+    case TG_MATH_LOG2:
+        *out_exact = plain || x <= 0 || is_power(x, 1);
+        return log2(x);
     case TG_MATH_SQRT: {
         double r = sqrt(x);
         *out_exact = plain || x < 0 || fma(r, r, -x) == 0.0;
         return r;
     }
-    case TG_MATH_RSQRT: *out_exact = plain || x <= 0 || is_power(x, 2); return 1.0 / sqrt(x);
-    case TG_MATH_SIN: *out_exact = plain || zero; return sin(x);
-    case TG_MATH_COS: *out_exact = plain || zero; return cos(x);
-    case TG_MATH_TANH: *out_exact = plain || zero; return tanh(x);
-    case TG_MATH_SIGMOID: *out_exact = plain || zero; return 1.0 / (1.0 + exp(-x));
-    case TG_MATH_ERF: *out_exact = plain || zero; return erf(x);
-    case TG_MATH_FLOOR: *out_exact = true; return floor(x);
-    case TG_MATH_CEIL: *out_exact = true; return ceil(x);
-    case TG_MATH_ROUND: *out_exact = true; return rint(x);
-    case TG_MATH_COUNT: break;
+    case TG_MATH_RSQRT:
+        *out_exact = plain || x <= 0 || is_power(x, 2);
+        return 1.0 / sqrt(x);
+    case TG_MATH_SIN:
+        *out_exact = plain || zero;
+        return sin(x);
+    case TG_MATH_COS:
+        *out_exact = plain || zero;
+        return cos(x);
+    case TG_MATH_TANH:
+        *out_exact = plain || zero;
+        return tanh(x);
+    case TG_MATH_SIGMOID:
+        *out_exact = plain || zero;
+        return 1.0 / (1.0 + exp(-x));
+    case TG_MATH_ERF:
+        *out_exact = plain || zero;
+        return erf(x);
+    case TG_MATH_FLOOR:
+        *out_exact = true;
+        return floor(x);
+    case TG_MATH_CEIL:
+        *out_exact = true;
+        return ceil(x);
+    case TG_MATH_ROUND:
+        *out_exact = true;
+        return rint(x);
+    case TG_MATH_COUNT:
+        break;
     }
     *out_exact = false;
     return NAN;

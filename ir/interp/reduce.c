@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Evaluators of reduce and scan. Float sums and products are accumulated in double and rounded once:
- * their order is free, so the meaning is an error bound. Exact mode reports a sum that could be
- * rounded in some order.
+ * Evaluators of reduce and scan. Float sums and products are accumulated in double and rounded
+ * once: their order is free, so the meaning is an error bound. Exact mode reports a sum that could
+ * be rounded in some order.
  */
 #include <float.h>
 #include <math.h>
@@ -71,7 +71,8 @@ static tg_cell extreme(const tg_interp *in, tg_dtype t, bool greatest) {
     return (tg_cell){.i = tg_int_decode(t, greatest ? top - 1 : top)};
 }
 
-/* ---- running combination ------------------------------------------------------------------------ */
+/* ---- running combination ------------------------------------------------------------------------
+ */
 
 typedef struct running {
     const tg_interp *in;
@@ -88,21 +89,32 @@ static running running_make(const tg_interp *in, tg_reduce_kind kind, tg_dtype t
     r.exact_wanted = in->opt->mode == TG_INTERP_EXACT && r.is_float;
     tg_exactness_init(&r.sum);
     switch (kind) {
-    case TG_RED_PROD: r.acc = r.is_float ? (tg_cell){.f = 1.0} : (tg_cell){.i = 1}; break;
-    case TG_RED_MIN: r.acc = extreme(in, t, true); break;
-    case TG_RED_MAX: r.acc = extreme(in, t, false); break;
-    case TG_RED_ALL: r.acc.i = 1; break;
+    case TG_RED_PROD:
+        r.acc = r.is_float ? (tg_cell){.f = 1.0} : (tg_cell){.i = 1};
+        break;
+    case TG_RED_MIN:
+        r.acc = extreme(in, t, true);
+        break;
+    case TG_RED_MAX:
+        r.acc = extreme(in, t, false);
+        break;
+    case TG_RED_ALL:
+        r.acc.i = 1;
+        break;
     case TG_RED_SUM:
     case TG_RED_ANY:
     case TG_RED_ARGMIN:
     case TG_RED_ARGMAX:
     case TG_RED_COUNT:
-    case TG_RED_USER: break; /* zero, integer and float */
+    case TG_RED_USER:
+        break; /* zero, integer and float */
     }
     return r;
 }
 
-static double odd_part(double v) { return v == 0.0 || !isfinite(v) ? 1.0 : fabs(v) / ldexp(1.0, tg_double_lsb(v)); }
+static double odd_part(double v) {
+    return v == 0.0 || !isfinite(v) ? 1.0 : fabs(v) / ldexp(1.0, tg_double_lsb(v));
+}
 
 static void running_add(running *r, tg_cell v) {
     if (!r->is_float) {
@@ -128,22 +140,34 @@ static void running_multiply(running *r, tg_cell v) {
 
 static void running_take(running *r, tg_cell v) {
     switch (r->kind) {
-    case TG_RED_SUM: running_add(r, v); break;
-    case TG_RED_PROD: running_multiply(r, v); break;
+    case TG_RED_SUM:
+        running_add(r, v);
+        break;
+    case TG_RED_PROD:
+        running_multiply(r, v);
+        break;
     case TG_RED_MIN:
     case TG_RED_MAX:
         if (r->is_float) {
-            r->acc.f = r->kind == TG_RED_MIN ? tg_num_min(r->acc.f, v.f) : tg_num_max(r->acc.f, v.f);
+            r->acc.f =
+                r->kind == TG_RED_MIN ? tg_num_min(r->acc.f, v.f) : tg_num_max(r->acc.f, v.f);
         } else if ((tg_num_order(r->t, v, r->acc) > 0) == (r->kind == TG_RED_MAX)) {
             r->acc = v;
         }
         break;
-    case TG_RED_ANY: r->acc.i |= v.i != 0; break;
-    case TG_RED_ALL: r->acc.i &= v.i != 0; break;
-    case TG_RED_COUNT: r->acc.i += v.i != 0; break;
+    case TG_RED_ANY:
+        r->acc.i |= v.i != 0;
+        break;
+    case TG_RED_ALL:
+        r->acc.i &= v.i != 0;
+        break;
+    case TG_RED_COUNT:
+        r->acc.i += v.i != 0;
+        break;
     case TG_RED_ARGMIN:
     case TG_RED_ARGMAX:
-    case TG_RED_USER: break;
+    case TG_RED_USER:
+        break;
     }
 }
 
@@ -156,11 +180,11 @@ static tg_cell running_value(const running *r) {
 
 static bool running_exact(const running *r) {
     int digits = r->t == TG_DT_F64 ? DBL_MANT_DIG : FLT_MANT_DIG;
-    return !r->exact_wanted ||
-           (tg_exactness_holds(&r->sum, r->t) && r->odd <= ldexp(1.0, digits));
+    return !r->exact_wanted || (tg_exactness_holds(&r->sum, r->t) && r->odd <= ldexp(1.0, digits));
 }
 
-/* ---- reduce ----------------------------------------------------------------------------------- */
+/* ---- reduce -----------------------------------------------------------------------------------
+ */
 
 /* Does v take the place of best (an earlier element)? The first NaN stays. */
 static bool beats(tg_dtype t, tg_cell v, tg_cell best, bool greatest) {
@@ -185,7 +209,8 @@ static int64_t arg_of(const line *l, tg_dtype t, bool greatest) {
     return best;
 }
 
-static tg_cell reduce_line(tg_interp *in, tg_op *op, const line *l, tg_reduce_kind kind, tg_dtype t) {
+static tg_cell reduce_line(tg_interp *in, tg_op *op, const line *l, tg_reduce_kind kind,
+                           tg_dtype t) {
     if (kind == TG_RED_ARGMIN || kind == TG_RED_ARGMAX) {
         return (tg_cell){.i = arg_of(l, t, kind == TG_RED_ARGMAX)};
     }
@@ -202,7 +227,8 @@ static tg_cell reduce_line(tg_interp *in, tg_op *op, const line *l, tg_reduce_ki
 }
 
 /* kind user: folds the region over one line; operands are x... (n), init... (n). */
-static bool fold_line(tg_interp *in, tg_op *op, const lines *l, int64_t o, int64_t i, tg_cell *acc) {
+static bool fold_line(tg_interp *in, tg_op *op, const lines *l, int64_t o, int64_t i,
+                      tg_cell *acc) {
     tg_region *body = op->regions[0];
     int n = op->n_results;
     tg_cell x[TG_MAX_RANK * 2];
@@ -276,7 +302,8 @@ void tg_eval_REDUCE(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- scan ------------------------------------------------------------------------------------- */
+/* ---- scan -------------------------------------------------------------------------------------
+ */
 
 static void scan_line(tg_interp *in, tg_op *op, const line *l, tg_cell *r, bool exclusive) {
     running run = running_make(in, (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0),

@@ -4,7 +4,8 @@
 
 #include "ir/interp/internal.h"
 
-/* ---- stable order of one line ------------------------------------------------------------------- */
+/* ---- stable order of one line -------------------------------------------------------------------
+ */
 
 typedef struct order {
     const tg_cell *x, *mask;
@@ -118,7 +119,8 @@ void tg_eval_TOPK(tg_interp *in, tg_op *op) {
     }
 }
 
-/* ---- keys, bins, packing ------------------------------------------------------------------------ */
+/* ---- keys, bins, packing ------------------------------------------------------------------------
+ */
 
 void tg_eval_RANK_BY_KEY(tg_interp *in, tg_op *op) {
     const tg_cell *key = tg_iv_cells(in, op, 0), *mask = tg_iv_mask(in, op);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Race detection: for every element of a written parameter, which program wrote it and which read it.
- * Elements live in pages found by a hash table, so only what is touched costs memory. Parameters that
- * may share memory (`alias`) share one key space, in units of one byte; the others count elements.
+ * Race detection: for every element of a written parameter, which program wrote it and which read
+ * it. Elements live in pages found by a hash table, so only what is touched costs memory.
+ * Parameters that may share memory (`alias`) share one key space, in units of one byte; the others
+ * count elements.
  */
 #include <string.h>
 
@@ -10,7 +11,8 @@
 
 enum { PAGE_LOG2 = 9, PAGE_SLOTS = 1 << PAGE_LOG2 };
 
-/* Programs are stored as index + 1; 0 none. MANY: several readers, or atomics of several programs. */
+/* Programs are stored as index + 1; 0 none. MANY: several readers, or atomics of several programs.
+ */
 #define MANY INT64_MAX
 
 typedef struct slot {
@@ -88,7 +90,8 @@ static page *find_page(tg_shadow *s, uint64_t key, int sp) {
     if (s->last != NULL && s->last->key == key && s->last->space == sp) {
         return s->last;
     }
-    for (size_t i = page_hash(key, sp) & (s->cap - 1); s->table[i] != NULL; i = (i + 1) & (s->cap - 1)) {
+    for (size_t i = page_hash(key, sp) & (s->cap - 1); s->table[i] != NULL;
+         i = (i + 1) & (s->cap - 1)) {
         if (s->table[i]->key == key && s->table[i]->space == sp) {
             return s->last = s->table[i];
         }
@@ -122,7 +125,8 @@ static tg_race touch_read(slot *e, int64_t me, int64_t *out_other) {
     return TG_RACE_NONE;
 }
 
-static tg_race touch_write(slot *e, bool atomic, int64_t me, uint32_t store_id, int64_t *out_other) {
+static tg_race touch_write(slot *e, bool atomic, int64_t me, uint32_t store_id,
+                           int64_t *out_other) {
     bool both_atomic = atomic && (e->atomic || e->writer == 0);
     tg_race race = TG_RACE_NONE;
     if (others(e->writer, me) && !both_atomic) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * References: flash attention forward (attention.md K1, K2) and paged GQA decode, by the conventions of
- * its section 1: logits times scale, natural-log LSE without the sink, causal bottom-right aligned,
- * an empty row gives out 0 and lse +inf, the sink adds exp(s) to the denominator only.
+ * References: flash attention forward (attention.md K1, K2) and paged GQA decode, by the
+ * conventions of its section 1: logits times scale, natural-log LSE without the sink, causal
+ * bottom-right aligned, an empty row gives out 0 and lse +inf, the sink adds exp(s) to the
+ * denominator only.
  */
 #include "kernels/reference.h"
 
@@ -53,17 +54,18 @@ static double dot(const double *a, const double *b, int64_t n) {
 }
 
 /*
- * flash_attention(q: [TQ, H, D], k: [TK, HK, D], v: [TK, HK, E], cq: i32[B+1], ck: i32[B+1], sink: f32[H],
- *   scale: f32, softcap: f32, window: i32, maxq: i32, out o: [TQ, H, E], out lse: f32[H, TQ])
- * Causal; window < 0: none, else keys with i + sk - sq - window < j are visible (window keys including
- * self); softcap > 0: logits become cap * tanh(logit / cap).
+ * flash_attention(q: [TQ, H, D], k: [TK, HK, D], v: [TK, HK, E], cq: i32[B+1], ck: i32[B+1], sink:
+ * f32[H], scale: f32, softcap: f32, window: i32, maxq: i32, out o: [TQ, H, E], out lse: f32[H, TQ])
+ * Causal; window < 0: none, else keys with i + sk - sq - window < j are visible (window keys
+ * including self); softcap > 0: logits become cap * tanh(logit / cap).
  */
 static bool flash_attention(tgk_arg *args, int n) {
     if (n != 12) {
         return false;
     }
     const tgk_arg *q = &args[0], *k = &args[1], *v = &args[2];
-    int64_t total = q->extent[0], heads = q->extent[1], d = q->extent[2], kv_heads = k->extent[1], e = v->extent[2];
+    int64_t total = q->extent[0], heads = q->extent[1], d = q->extent[2], kv_heads = k->extent[1],
+            e = v->extent[2];
     double scale = tgk_float(&args[6]), cap = tgk_float(&args[7]);
     int64_t window = tgk_int(&args[8]);
     row_state s = {.acc = calloc((size_t)e + 1, sizeof(double)), .dim = e};
@@ -87,7 +89,8 @@ static bool flash_attention(tgk_arg *args, int n) {
                     double x = dot(q->f + (i * heads + h) * d, k->f + key * d, d) * scale;
                     row_key(&s, cap > 0 ? cap * tanh(x / cap) : x, v->f + key * e);
                 }
-                row_end(&s, args[5].f[h], args[10].f + (i * heads + h) * e, args[11].f + h * total + i);
+                row_end(&s, args[5].f[h], args[10].f + (i * heads + h) * e,
+                        args[11].f + h * total + i);
             }
         }
     }
@@ -95,7 +98,8 @@ static bool flash_attention(tgk_arg *args, int n) {
     return true;
 }
 
-/* Cumulative lengths from 0 to total: random cuts, an empty request among them when there are three. */
+/* Cumulative lengths from 0 to total: random cuts, an empty request among them when there are
+ * three. */
 static void cumulative(tgk_arg *a, int64_t total, tgk_random *r) {
     int64_t parts = a->extent[0] - 1;
     a->i[0] = 0;
@@ -134,15 +138,17 @@ static void inputs_flash(tgk_arg *args, int n, tgk_random *r) {
 }
 
 /*
- * gqa_decode(q: [B, H, D], kc: [P, BS, HK, D], vc: [P, BS, HK, E], table: i32[B, NB], len: i32[B], sink: f32[H],
- *   scale: f32, out o: [B, H, E], out lse: f32[B, H]); token t of request b lies in page table[b, t / BS].
+ * gqa_decode(q: [B, H, D], kc: [P, BS, HK, D], vc: [P, BS, HK, E], table: i32[B, NB], len: i32[B],
+ * sink: f32[H], scale: f32, out o: [B, H, E], out lse: f32[B, H]); token t of request b lies in
+ * page table[b, t / BS].
  */
 static bool gqa_decode(tgk_arg *args, int n) {
     if (n != 9) {
         return false;
     }
     const tgk_arg *q = &args[0], *kc = &args[1], *vc = &args[2];
-    int64_t heads = q->extent[1], d = q->extent[2], bs = kc->extent[1], kv_heads = kc->extent[2], e = vc->extent[3];
+    int64_t heads = q->extent[1], d = q->extent[2], bs = kc->extent[1], kv_heads = kc->extent[2],
+            e = vc->extent[3];
     row_state s = {.acc = calloc((size_t)e + 1, sizeof(double)), .dim = e};
     if (s.acc == NULL) {
         return false;
@@ -156,7 +162,9 @@ static bool gqa_decode(tgk_arg *args, int n) {
                     continue;
                 }
                 int64_t row = (page * bs + t % bs) * kv_heads + h / (heads / kv_heads);
-                row_key(&s, dot(q->f + (b * heads + h) * d, kc->f + row * d, d) * tgk_float(&args[6]), vc->f + row * e);
+                row_key(&s,
+                        dot(q->f + (b * heads + h) * d, kc->f + row * d, d) * tgk_float(&args[6]),
+                        vc->f + row * e);
             }
             row_end(&s, args[5].f[h], args[7].f + (b * heads + h) * e, args[8].f + b * heads + h);
         }
@@ -170,7 +178,9 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     int64_t bs = args[1].extent[1], pages = args[1].extent[0], columns = args[3].extent[1];
     for (int64_t b = 0; b < args[4].count; b++) {
-        args[4].i[b] = r->full || b == 0 ? columns * bs : b == 1 ? 0 : tgk_random_below(r, columns * bs + 1);
+        args[4].i[b] = r->full || b == 0 ? columns * bs
+                       : b == 1          ? 0
+                                         : tgk_random_below(r, columns * bs + 1);
         for (int64_t c = 0; c < columns; c++) {
             bool used = c * bs < args[4].i[b];
             args[3].i[b * columns + c] = used ? tgk_random_below(r, pages) : 2147480000;
@@ -181,7 +191,15 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
 }
 
 const tgk_reference tgk_attention_references[] = {
-    {"flash_attention", flash_attention, inputs_flash, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
-    {"gqa_decode", gqa_decode, inputs_gqa, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"flash_attention",
+     flash_attention,
+     inputs_flash,
+     false,
+     {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"gqa_decode",
+     gqa_decode,
+     inputs_gqa,
+     false,
+     {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
     {0},
 };

@@ -67,7 +67,8 @@ static bool transpose(tgk_arg *args, int n) {
     return true;
 }
 
-/* row_reduce(x: [M, N], out total: [M], out largest: [M]); an empty row has sum 0 and maximum -inf */
+/* row_reduce(x: [M, N], out total: [M], out largest: [M]); an empty row has sum 0 and maximum -inf
+ */
 static bool row_reduce(tgk_arg *args, int n) {
     if (n != 3) {
         return false;
@@ -86,8 +87,9 @@ static bool row_reduce(tgk_arg *args, int n) {
     return true;
 }
 
-/* Exact: zeros and -inf, the number of zeros a power of two where N is one. (Zeros, because beyond the
- * row's end the interpreter sees a zero, too, and would call exp of another difference inexact.) */
+/* Exact: zeros and -inf, the number of zeros a power of two where N is one. (Zeros, because beyond
+ * the row's end the interpreter sees a zero, too, and would call exp of another difference
+ * inexact.) */
 static void softmax_inputs(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     for (int64_t i = 0; i < args[0].count && r->exact; i++) {
@@ -97,16 +99,21 @@ static void softmax_inputs(tgk_arg *args, int n, tgk_random *r) {
 
 /*
  * Bounds. add: one rounding of f32, then one of T: 1 ulp. silu*mul: exp within 2 ulp, 1 + e, one
- * division, one product in f32 and the final rounding: below 4 ulp of T. softmax: relative error of the
- * f32 sum of N terms is at most N * 2^-24 by any order, plus exp: judged absolutely at 1e-6 (values <= 1).
- * row sums: N * 2^-24 * sum|x| at most; the cases keep N <= 4097, N(0,1): 4097^2 * 2^-24 < 1.1 worst,
- * and pairwise lanes bring the true error below 1e-3, so calc_diff 1e-10 is both safe and sharp.
+ * division, one product in f32 and the final rounding: below 4 ulp of T. softmax: relative error of
+ * the f32 sum of N terms is at most N * 2^-24 by any order, plus exp: judged absolutely at 1e-6
+ * (values <= 1). row sums: N * 2^-24 * sum|x| at most; the cases keep N <= 4097, N(0,1): 4097^2 *
+ * 2^-24 < 1.1 worst, and pairwise lanes bring the true error below 1e-3, so calc_diff 1e-10 is both
+ * safe and sharp.
  */
 const tgk_reference tgk_elementwise_references[] = {
     {"add", add, NULL, false, {{"c", TGK_TOL_ULP, 1, 0}}},
     {"silu_mul", silu_mul, NULL, false, {{"y", TGK_TOL_ULP, 4, 1e-30}}},
     {"softmax", softmax, softmax_inputs, true, {{"y", TGK_TOL_ULP, 1, 1e-6}}},
     {"transpose", transpose, NULL, false, {{"y", TGK_TOL_EXACT, 0, 0}}},
-    {"row_reduce", row_reduce, NULL, false, {{"total", TGK_TOL_CALC_DIFF, 1e-10, 0}, {"largest", TGK_TOL_EXACT, 0, 0}}},
+    {"row_reduce",
+     row_reduce,
+     NULL,
+     false,
+     {{"total", TGK_TOL_CALC_DIFF, 1e-10, 0}, {"largest", TGK_TOL_EXACT, 0, 0}}},
     {0},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References: matrix products (moe.md section 3): plain, transposed weights, epilogues, int8, fp8 blocks. */
+/* References: matrix products (moe.md section 3): plain, transposed weights, epilogues, int8, fp8
+ * blocks. */
 #include "kernels/reference.h"
 
 #include <math.h>
@@ -128,7 +129,8 @@ static void inputs_i8(tgk_arg *args, int n, tgk_random *r) {
 
 /*
  * gemm_fp8(a: e4m3[M, K], sa: f32[M, cdiv(K,B)], b: e4m3[N, K], sb: f32[cdiv(N,B), cdiv(K,B)],
- * out c: [M, N]): every B of K is scaled by sa[i, k/B] * sb[j/B, k/B]. Against dequantised operands.
+ * out c: [M, N]): every B of K is scaled by sa[i, k/B] * sb[j/B, k/B]. Against dequantised
+ * operands.
  */
 static bool gemm_fp8(tgk_arg *args, int n) {
     if (n != 5) {
@@ -136,8 +138,8 @@ static bool gemm_fp8(tgk_arg *args, int n) {
     }
     const tgk_arg *a = &args[0], *sa = &args[1], *b = &args[2], *sb = &args[3];
     int64_t rows = a->extent[0], depth = a->extent[1], cols = b->extent[0], blocks = sa->extent[1];
-    /* The smallest power of two for which both scale tensors cover their operands; a larger one that
-     * gives the same scale shapes indexes them alike. */
+    /* The smallest power of two for which both scale tensors cover their operands; a larger one
+     * that gives the same scale shapes indexes them alike. */
     int64_t block = 16;
     while (block * blocks < depth || block * sb->extent[0] < cols) {
         block *= 2;
@@ -146,7 +148,8 @@ static bool gemm_fp8(tgk_arg *args, int n) {
         for (int64_t j = 0; j < cols; j++) {
             double sum = 0;
             for (int64_t k = 0; k < depth; k++) {
-                double scale = sa->f[i * blocks + k / block] * sb->f[j / block * blocks + k / block];
+                double scale =
+                    sa->f[i * blocks + k / block] * sb->f[j / block * blocks + k / block];
                 sum += a->f[i * depth + k] * b->f[j * depth + k] * scale;
             }
             args[4].f[i * cols + j] = sum;
@@ -172,9 +175,9 @@ static void inputs_fp8(tgk_arg *args, int n, tgk_random *r) {
 }
 
 /*
- * Output rounding dominates: half an ulp of the output type relative per element gives calc_diff of at
- * most (2^-9)^2 = 3.8e-6 for bf16 (1.4e-6 measured in moe.md 14.3), far less for the rest; the f32
- * accumulation itself is below 1e-11 at these depths. moe.md section 3: 1e-5.
+ * Output rounding dominates: half an ulp of the output type relative per element gives calc_diff of
+ * at most (2^-9)^2 = 3.8e-6 for bf16 (1.4e-6 measured in moe.md 14.3), far less for the rest; the
+ * f32 accumulation itself is below 1e-11 at these depths. moe.md section 3: 1e-5.
  */
 #define RULE(out, bound) {{out, TGK_TOL_CALC_DIFF, bound, 0}}
 const tgk_reference tgk_gemm_references[] = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * References: absorbed, paged MLA decode with split-KV (attention.md K4, K5) and its combine. Keys are
- * the 576 columns of a cache row (512 latent, 64 rotary), values its first 512. Partial results keep
- * the natural-log LSE of their split; an empty split has LSE -inf there and output 0.
+ * References: absorbed, paged MLA decode with split-KV (attention.md K4, K5) and its combine. Keys
+ * are the 576 columns of a cache row (512 latent, 64 rotary), values its first 512. Partial results
+ * keep the natural-log LSE of their split; an empty split has LSE -inf there and output 0.
  */
 #include "kernels/reference.h"
 
@@ -41,8 +41,9 @@ static void read_fp8(const tgk_arg *cache, int64_t page, int64_t slot, double *o
 }
 
 /*
- * mla_decode_*(q: [B, H, 576], cache: [P, BS, 576] or records [P, BS], table: i32[B, NB], len: i32[B],
- *   work: i32[W, 4] = (request, first token, end token, slot), scale, out po: f32[W, H, 512], out pl: f32[W, H])
+ * mla_decode_*(q: [B, H, 576], cache: [P, BS, 576] or records [P, BS], table: i32[B, NB], len:
+ * i32[B], work: i32[W, 4] = (request, first token, end token, slot), scale, out po: f32[W, H, 512],
+ * out pl: f32[W, H])
  */
 static bool decode(tgk_arg *args, int n, read_row read) {
     if (n != 8) {
@@ -73,7 +74,8 @@ static bool decode(tgk_arg *args, int n, read_row read) {
                     x += qh[c] * row[c];
                 }
                 x *= tgk_float(&args[5]);
-                double top = x > m[h] ? x : m[h], keep = m[h] == -INFINITY ? 0 : exp(m[h] - top), p = exp(x - top);
+                double top = x > m[h] ? x : m[h], keep = m[h] == -INFINITY ? 0 : exp(m[h] - top),
+                       p = exp(x - top);
                 pl[h] = pl[h] * keep + p;
                 for (int c = 0; c < LATENT; c++) {
                     po[h * LATENT + c] = po[h * LATENT + c] * keep + p * row[c];
@@ -96,8 +98,9 @@ static bool mla_decode(tgk_arg *args, int n) { return decode(args, n, read_bf16)
 static bool mla_decode_fp8(tgk_arg *args, int n) { return decode(args, n, read_fp8); }
 
 /*
- * mla_combine(po: f32[W, H, 512], pl: f32[W, H], first: i32[B+1], sink: f32[H], out o: [B, H, 512], out lse: f32[B, H]):
- * o = sum 2^(L_i - g) O_i over the splits [first[b], first[b+1]); sink as in attention.md section 1.
+ * mla_combine(po: f32[W, H, 512], pl: f32[W, H], first: i32[B+1], sink: f32[H], out o: [B, H, 512],
+ * out lse: f32[B, H]): o = sum 2^(L_i - g) O_i over the splits [first[b], first[b+1]); sink as in
+ * attention.md section 1.
  */
 static bool mla_combine(tgk_arg *args, int n) {
     if (n != 6) {
@@ -135,15 +138,20 @@ static void encode_f32(unsigned char *p, double v) {
     memcpy(p, &f, sizeof f); /* both sides are little endian, as the record is */
 }
 
-/* Requests with lengths from 0 up, split into work items in order; pages random; junk table tails. */
+/* Requests with lengths from 0 up, split into work items in order; pages random; junk table tails.
+ */
 static void inputs_decode(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     tgk_arg *cache = &args[1], *table = &args[2], *len = &args[3], *work = &args[4];
-    int64_t bs = cache->extent[1], columns = table->extent[1], requests = len->count, items = work->extent[0];
+    int64_t bs = cache->extent[1], columns = table->extent[1], requests = len->count,
+            items = work->extent[0];
     for (int64_t b = 0; b < requests; b++) {
-        len->i[b] = r->full || b == 0 ? columns * bs : b == 1 ? 0 : tgk_random_below(r, columns * bs + 1);
+        len->i[b] = r->full || b == 0 ? columns * bs
+                    : b == 1          ? 0
+                                      : tgk_random_below(r, columns * bs + 1);
         for (int64_t c = 0; c < columns; c++) {
-            table->i[b * columns + c] = c * bs < len->i[b] ? tgk_random_below(r, cache->extent[0]) : 2147480000;
+            table->i[b * columns + c] =
+                c * bs < len->i[b] ? tgk_random_below(r, cache->extent[0]) : 2147480000;
         }
     }
     for (int64_t w = 0; w < items; w++) {
@@ -152,14 +160,16 @@ static void inputs_decode(tgk_arg *args, int n, tgk_random *r) {
         int64_t step = (len->i[b] + parts - 1) / parts;
         work->i[4 * w] = b;
         work->i[4 * w + 1] = (w - first) * step;
-        work->i[4 * w + 2] = (w - first + 1) * step < len->i[b] ? (w - first + 1) * step : len->i[b];
+        work->i[4 * w + 2] =
+            (w - first + 1) * step < len->i[b] ? (w - first + 1) * step : len->i[b];
         work->i[4 * w + 3] = w;
     }
     args[5].f[0] = (double)(float)(1 / sqrt(192.0));
     for (int64_t i = 0; i < cache->count && cache->bytes != NULL; i++) {
         unsigned char *p = cache->bytes + i * RECORD_BYTES;
         for (int c = 0; c < LATENT; c++) {
-            p[c] = (unsigned char)(tgk_random_u64(r) & 0xbf); /* below 2 in magnitude: no NaN code */
+            p[c] =
+                (unsigned char)(tgk_random_u64(r) & 0xbf); /* below 2 in magnitude: no NaN code */
         }
         for (int s = 0; s < 4; s++) {
             encode_f32(p + LATENT + 4 * s, exp2((double)tgk_random_below(r, 5) - 2));
@@ -191,8 +201,20 @@ static void inputs_combine(tgk_arg *args, int n, tgk_random *r) {
 }
 
 const tgk_reference tgk_mla_references[] = {
-    {"mla_decode", mla_decode, inputs_decode, false, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
-    {"mla_decode_fp8", mla_decode_fp8, inputs_decode, false, {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
-    {"mla_combine", mla_combine, inputs_combine, false, {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
+    {"mla_decode",
+     mla_decode,
+     inputs_decode,
+     false,
+     {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
+    {"mla_decode_fp8",
+     mla_decode_fp8,
+     inputs_decode,
+     false,
+     {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}},
+    {"mla_combine",
+     mla_combine,
+     inputs_combine,
+     false,
+     {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}},
     {0},
 };

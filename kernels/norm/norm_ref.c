@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References: RMSNorm, with and without the residual (moe.md section 7; the weight is applied before
- * the final cast, as DeepSeek does). */
+/* References: RMSNorm, with and without the residual (moe.md section 7; the weight is applied
+ * before the final cast, as DeepSeek does). */
 #include "kernels/reference.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static bool rmsnorm_residual(tgk_arg *args, int n) {
     return true;
 }
 
-/* Exact: magnitudes of 2 (1 + 1 with the residual), so that the mean of squares is 4 and rsqrt(4) is 1/2. */
+/* Exact: magnitudes of 2 (1 + 1 with the residual), so that the mean of squares is 4 and rsqrt(4)
+ * is 1/2. */
 static void inputs(tgk_arg *args, int n, tgk_random *r) {
     for (int a = 0; a < n && r->exact; a++) {
         for (int64_t i = 0; args[a].rank > 0 && i < args[a].count; i++) {
@@ -54,11 +55,15 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
     }
 }
 
-/* f32: the sum of squares has relative error below D*2^-24 only in the worst case; with vector lanes it
- * stays under 16 * 2^-24, halved by the square root; two products and rsqrt add 3: 12 ulp of f32, and
- * 1 ulp of a 16-bit type (moe.md section 13). */
+/* f32: the sum of squares has relative error below D*2^-24 only in the worst case; with vector
+ * lanes it stays under 16 * 2^-24, halved by the square root; two products and rsqrt add 3: 12 ulp
+ * of f32, and 1 ulp of a 16-bit type (moe.md section 13). */
 const tgk_reference tgk_norm_references[] = {
     {"rmsnorm", rmsnorm, inputs, true, {{"y", TGK_TOL_ULP, 1, 1e-6}}},
-    {"rmsnorm_residual", rmsnorm_residual, inputs, true, {{"res", TGK_TOL_ULP, 1, 0}, {"y", TGK_TOL_ULP, 1, 1e-6}}},
+    {"rmsnorm_residual",
+     rmsnorm_residual,
+     inputs,
+     true,
+     {{"res", TGK_TOL_ULP, 1, 0}, {"y", TGK_TOL_ULP, 1, 1e-6}}},
     {0},
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * References: rotary position embedding by table input (attention.md section 4). `cos_sin` row p holds
- * R cosines, then R sines, for R rotated pairs. The rotated pairs lie in dimensions
- * [start, start + 2R) of the head; the rest passes through.
- *   interleaved: pairs (2i, 2i+1)      half: pairs (i, i + R)      conjugate: -sin
+ * References: rotary position embedding by table input (attention.md section 4). `cos_sin` row p
+ * holds R cosines, then R sines, for R rotated pairs. The rotated pairs lie in dimensions [start,
+ * start + 2R) of the head; the rest passes through. interleaved: pairs (2i, 2i+1)      half: pairs
+ * (i, i + R)      conjugate: -sin
  */
 #include "kernels/reference.h"
 
@@ -50,8 +50,9 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
     args[3].f[0] = tgk_random_below(r, 2) == 0 ? 1 : -1;
 }
 
-/* Two products and one addition in f32 and the final rounding; cancellation makes the bound absolute:
- * 3 * 2^-24 * (|a| + |b|) < 2e-6 for N(0,1) data (attention.md section 9), 1 ulp for 16-bit types. */
+/* Two products and one addition in f32 and the final rounding; cancellation makes the bound
+ * absolute: 3 * 2^-24 * (|a| + |b|) < 2e-6 for N(0,1) data (attention.md section 9), 1 ulp for
+ * 16-bit types. */
 #define RULE {{"y", TGK_TOL_ULP, 1, 2e-6}}
 const tgk_reference tgk_rope_references[] = {
     {"rope_interleaved_first", rope_interleaved_first, inputs, false, RULE},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reference: top-k of the first end[r] elements of each row (attention.md K7), any k, any N. Order:
- * largest first, ties to the smaller index, NaN above +inf; -1 fills what is missing. -0 equals +0 for
- * the tie rule's purposes only by value: the language orders -0 before +0, so +0 is the larger.
+ * largest first, ties to the smaller index, NaN above +inf; -1 fills what is missing. -0 equals +0
+ * for the tie rule's purposes only by value: the language orders -0 before +0, so +0 is the larger.
  */
 #include "kernels/reference.h"
 
@@ -38,7 +38,8 @@ static int by_index(const void *x, const void *y) {
     return *a < *b ? -1 : *a > *b;
 }
 
-/* topk_select(x: [R, N], end: i32[R], out idx: i32[R, KTOP]): the set of indices, ascending, then -1. */
+/* topk_select(x: [R, N], end: i32[R], out idx: i32[R, KTOP]): the set of indices, ascending, then
+ * -1. */
 static bool topk_select(tgk_arg *args, int n) {
     if (n != 3) {
         return false;
@@ -70,12 +71,24 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
     tgk_arg *x = &args[0];
     for (int64_t i = 0; i < x->count; i++) {
         switch (tgk_random_below(r, 16)) {
-        case 0: x->f[i] = 0.0; break;
-        case 1: x->f[i] = -0.0; break;
-        case 2: x->f[i] = tgk_random_below(r, 8) == 0 ? INFINITY : 1.0; break;
-        case 3: x->f[i] = tgk_random_below(r, 8) == 0 ? -INFINITY : -1.0; break;
-        case 4: x->f[i] = tgk_random_below(r, 64) == 0 ? NAN : 0.5; break;
-        default: x->f[i] = tgk_random_normal(r); break;
+        case 0:
+            x->f[i] = 0.0;
+            break;
+        case 1:
+            x->f[i] = -0.0;
+            break;
+        case 2:
+            x->f[i] = tgk_random_below(r, 8) == 0 ? INFINITY : 1.0;
+            break;
+        case 3:
+            x->f[i] = tgk_random_below(r, 8) == 0 ? -INFINITY : -1.0;
+            break;
+        case 4:
+            x->f[i] = tgk_random_below(r, 64) == 0 ? NAN : 0.5;
+            break;
+        default:
+            x->f[i] = tgk_random_normal(r);
+            break;
         }
     }
     for (int64_t i = 0; i < args[1].count; i++) {

@@ -262,7 +262,8 @@ void tgr_package_fini(tgr_package *package) {
     tgr_zone_fini(&package->zone);
 }
 
-/* Bytes unpacked, or 0 when it cannot be done. A runtime built without zstd has no IR text to show. */
+/* Bytes unpacked, or 0 when it cannot be done. A runtime built without zstd has no IR text to show.
+ */
 static size_t unpack(char *to, size_t n, const tgr_section *s) {
     if (!(s->flags & TG_PACK_ZSTD)) {
         memcpy(to, s->bytes, n);

@@ -2,7 +2,8 @@
 /*
  * Times the matrix product's code alone on one thread, tile by tile over a whole problem, against
  * limits measured in the same rounds: the machine's multiply-add rate and a plain read of B.
- * Usage: bench_dot [name part]; BENCH_DUMP=file keeps the last code image. Not a test: numbers go to the reader.
+ * Usage: bench_dot [name part]; BENCH_DUMP=file keeps the last code image. Not a test: numbers go
+ * to the reader.
  */
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -15,53 +16,85 @@
 
 typedef struct bench {
     const char *name;
-    int64_t m, n, k;           /* the problem */
+    int64_t m, n, k; /* the problem */
     int64_t tile_m, tile_n;
-    int64_t tile_k;            /* 0: all of k in one product */
+    int64_t tile_k; /* 0: all of k in one product */
     tg_dtype a, b, compute;
     bool b_by_k;
-    bool dynamic;              /* lengths from slots */
-    int64_t static_m;          /* static rows of the tile when more than tile_m */
-    int copies;                /* of B, walked in turn */
+    bool dynamic;     /* lengths from slots */
+    int64_t static_m; /* static rows of the tile when more than tile_m */
+    int copies;       /* of B, walked in turn */
 } bench;
 
 static const bench benches[] = {
-    {"gemm f32 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 256x256 k all", 1024, 1024, 1024, 256, 256, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 256x128 k all", 1024, 1024, 1024, 256, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 512x256 k all", 1024, 1024, 1024, 512, 256, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 192x512 k all", 1024, 1024, 1024, 192, 512, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 256x512 k all", 1024, 1024, 1024, 256, 512, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 512x512 k all", 1024, 1024, 1024, 512, 512, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 64x64 k all", 1024, 1024, 1024, 64, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 tile 128x128 k 64", 1024, 1024, 1024, 128, 128, 64, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 0, 1},
-    {"gemm f32 1024 NT tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 0, 1},
-    {"gemm bf16 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_BF16, TG_DT_BF16, TG_DT_F32, false, true, 0, 1},
-    {"gemm i8 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_I8, TG_DT_I8, TG_DT_I32, false, true, 0, 1},
-    {"gemm f64 512 tile 128x128 k all", 512, 512, 512, 128, 128, 0, TG_DT_F64, TG_DT_F64, TG_DT_F64, false, true, 0, 1},
+    {"gemm f32 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 256x256 k all", 1024, 1024, 1024, 256, 256, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 256x128 k all", 1024, 1024, 1024, 256, 128, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 512x256 k all", 1024, 1024, 1024, 512, 256, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 192x512 k all", 1024, 1024, 1024, 192, 512, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 256x512 k all", 1024, 1024, 1024, 256, 512, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 512x512 k all", 1024, 1024, 1024, 512, 512, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 tile 64x64 k all", 1024, 1024, 1024, 64, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32,
+     false, true, 0, 1},
+    {"gemm f32 1024 tile 128x128 k 64", 1024, 1024, 1024, 128, 128, 64, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm f32 1024 NT tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_F32, TG_DT_F32,
+     TG_DT_F32, true, true, 0, 1},
+    {"gemm bf16 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_BF16, TG_DT_BF16,
+     TG_DT_F32, false, true, 0, 1},
+    {"gemm i8 1024 tile 128x128 k all", 1024, 1024, 1024, 128, 128, 0, TG_DT_I8, TG_DT_I8,
+     TG_DT_I32, false, true, 0, 1},
+    {"gemm f64 512 tile 128x128 k all", 512, 512, 512, 128, 128, 0, TG_DT_F64, TG_DT_F64, TG_DT_F64,
+     false, true, 0, 1},
     {"qk 64x64x128", 64, 64, 128, 64, 64, 128, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, false, 0, 1},
     {"pv 64x128x64", 64, 128, 64, 64, 128, 64, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, false, 0, 1},
-    {"qk 64x64x128 bf16", 64, 64, 128, 64, 64, 128, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, false, 0, 1},
-    {"qk 128x64x576 bf16", 128, 64, 576, 128, 64, 576, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, false, 0, 1},
-    {"pv 128x512x64 bf16", 128, 512, 64, 128, 512, 64, TG_DT_F32, TG_DT_BF16, TG_DT_F32, false, false, 0, 1},
+    {"qk 64x64x128 bf16", 64, 64, 128, 64, 64, 128, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, false,
+     0, 1},
+    {"qk 128x64x576 bf16", 128, 64, 576, 128, 64, 576, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true,
+     false, 0, 1},
+    {"pv 128x512x64 bf16", 128, 512, 64, 128, 512, 64, TG_DT_F32, TG_DT_BF16, TG_DT_F32, false,
+     false, 0, 1},
     {"qk 16x64x576", 16, 64, 576, 16, 64, 576, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, false, 0, 1},
-    {"qk 16x64x576 bf16", 16, 64, 576, 16, 64, 576, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, false, 0, 1},
-    {"pv 16x512x64 bf16", 16, 512, 64, 16, 512, 64, TG_DT_F32, TG_DT_BF16, TG_DT_F32, false, false, 0, 1},
+    {"qk 16x64x576 bf16", 16, 64, 576, 16, 64, 576, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, false,
+     0, 1},
+    {"pv 16x512x64 bf16", 16, 512, 64, 16, 512, 64, TG_DT_F32, TG_DT_BF16, TG_DT_F32, false, false,
+     0, 1},
     {"small 32x32x32", 32, 32, 32, 32, 32, 32, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, false, 0, 1},
-    {"linear bf16 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true, 64, 6},
-    {"linear bf16 NK m 4", 4, 4096, 4096, 4, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true, 64, 6},
-    {"linear bf16 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true, 64, 6},
-    {"linear bf16 NK m 128", 128, 4096, 4096, 128, 128, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true, 128, 3},
-    {"linear f32 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 64, 3},
-    {"linear f32 NK m 4", 4, 4096, 4096, 4, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 64, 3},
-    {"linear f32 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 64, 3},
-    {"linear f32 NK m 128", 128, 4096, 4096, 128, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 128, 3},
-    {"linear f32 KN m 1 n 128", 1, 4096, 4096, 1, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 64, 3},
-    {"linear f32 KN m 1 n 1024", 1, 4096, 4096, 1, 1024, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 64, 3},
-    {"linear f32 KN m 4 n 512", 4, 4096, 4096, 4, 512, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 64, 3},
-    {"linear f32 KN m 16", 16, 4096, 4096, 16, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true, 64, 3},
-    {"linear i8 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_I8, TG_DT_I8, TG_DT_I32, true, true, 64, 12},
-    {"linear i8 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_I8, TG_DT_I8, TG_DT_I32, true, true, 64, 12},
+    {"linear bf16 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true,
+     64, 6},
+    {"linear bf16 NK m 4", 4, 4096, 4096, 4, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true,
+     64, 6},
+    {"linear bf16 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true, true,
+     64, 6},
+    {"linear bf16 NK m 128", 128, 4096, 4096, 128, 128, 0, TG_DT_F32, TG_DT_BF16, TG_DT_F32, true,
+     true, 128, 3},
+    {"linear f32 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 64,
+     3},
+    {"linear f32 NK m 4", 4, 4096, 4096, 4, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true, 64,
+     3},
+    {"linear f32 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true, true,
+     64, 3},
+    {"linear f32 NK m 128", 128, 4096, 4096, 128, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, true,
+     true, 128, 3},
+    {"linear f32 KN m 1 n 128", 1, 4096, 4096, 1, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false,
+     true, 64, 3},
+    {"linear f32 KN m 1 n 1024", 1, 4096, 4096, 1, 1024, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false,
+     true, 64, 3},
+    {"linear f32 KN m 4 n 512", 4, 4096, 4096, 4, 512, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false,
+     true, 64, 3},
+    {"linear f32 KN m 16", 16, 4096, 4096, 16, 128, 0, TG_DT_F32, TG_DT_F32, TG_DT_F32, false, true,
+     64, 3},
+    {"linear i8 NK m 1", 1, 4096, 4096, 1, 64, 0, TG_DT_I8, TG_DT_I8, TG_DT_I32, true, true, 64,
+     12},
+    {"linear i8 NK m 16", 16, 4096, 4096, 16, 64, 0, TG_DT_I8, TG_DT_I8, TG_DT_I32, true, true, 64,
+     12},
 };
 
 static double clock_s(clockid_t id) {
@@ -73,14 +106,16 @@ static double clock_s(clockid_t id) {
 /* Time of this thread alone: others may run on the machine. */
 static double now(void) { return clock_s(CLOCK_THREAD_CPUTIME_ID); }
 
-/* ---- limits ---------------------------------------------------------------------------------------- */
+/* ---- limits
+ * ---------------------------------------------------------------------------------------- */
 
 typedef float v8 __attribute__((vector_size(32)));
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"), optimize("fp-contract=fast"), noinline))
 #endif
-static double fma_rate(void) {
+static double
+fma_rate(void) {
     v8 s[12] = {0};
     v8 x = {1, 1, 1, 1, 1, 1, 1, 1}, y = x;
     enum { TURNS = 100000 };
@@ -99,7 +134,8 @@ static double fma_rate(void) {
 #if defined(__x86_64__)
 __attribute__((target("avx2"), noinline))
 #endif
-static double read_rate(const char *p, size_t bytes) {
+static double
+read_rate(const char *p, size_t bytes) {
     typedef long long v4 __attribute__((vector_size(32)));
     v4 s[8] = {0};
     size_t line = bytes / 8 / 32;
@@ -117,10 +153,12 @@ static double read_rate(const char *p, size_t bytes) {
     return (double)bytes / t;
 }
 
-/* ---- a peer ----------------------------------------------------------------------------------------- */
+/* ---- a peer
+ * ----------------------------------------------------------------------------------------- */
 
-typedef void (*sgemm_fn)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a,
-                         int lda, const float *b, int ldb, float beta, float *c, int ldc);
+typedef void (*sgemm_fn)(int order, int ta, int tb, int m, int n, int k, float alpha,
+                         const float *a, int lda, const float *b, int ldb, float beta, float *c,
+                         int ldc);
 
 /* OpenBLAS on one thread when installed, else NULL. */
 static sgemm_fn peer_sgemm(void) {
@@ -138,15 +176,17 @@ static sgemm_fn peer_sgemm(void) {
     return fn;
 }
 
-/* ---- one problem ------------------------------------------------------------------------------------ */
+/* ---- one problem
+ * ------------------------------------------------------------------------------------ */
 
 static void *filled(size_t bytes, tg_dtype t) {
     unsigned char *p = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     size_t eb = (size_t)tg_dtype_bits(t) / 8;
     for (size_t i = 0; p && i < bytes / eb; i++) {
-        uint64_t bits = tg_dtype_is_float(t)
-                            ? tg_float_encode(t, (double)((int)(i * 7 % 17) - 8) / 8, TG_ROUND_RNE, 0)
-                            : i * 7 % 17;
+        uint64_t bits =
+            tg_dtype_is_float(t)
+                ? tg_float_encode(t, (double)((int)(i * 7 % 17) - 8) / 8, TG_ROUND_RNE, 0)
+                : i * 7 % 17;
         memcpy(p + i * eb, &bits, eb);
     }
     return p;
@@ -162,7 +202,8 @@ typedef struct run_state {
     double *best; /* of every call of the code */
 } run_state;
 
-/* Keeps the best time of every call: their sum is the problem's time on a machine that others share. */
+/* Keeps the best time of every call: their sum is the problem's time on a machine that others
+ * share. */
 static void run_once(run_state *r, int copy) {
     const bench *q = r->q;
     int64_t eb = tg_dtype_bits(q->compute) / 8, k_step = q->tile_k ? q->tile_k : q->k;
@@ -182,7 +223,8 @@ static void run_once(run_state *r, int copy) {
                                     0};
                 r->code.run(slots, 0, 1, r->scratch, NULL, &report);
             }
-            for (int64_t row = 0; q->m > q->tile_m && row < tg_min_i64(q->tile_m, q->m - i); row++) {
+            for (int64_t row = 0; q->m > q->tile_m && row < tg_min_i64(q->tile_m, q->m - i);
+                 row++) {
                 memcpy(r->out + ((i + row) * q->n + j) * eb, r->acc + row * r->l.acc_pitch * eb,
                        (size_t)(q->tile_n * eb));
             }
@@ -198,11 +240,23 @@ static void measure(const bench *q, tg_arena *arena) {
     tg_sink_init(&sink, arena);
     run_state r = {.q = q};
     const tg_machine *mc = tg_machine_host();
-    r.c = (dot_case){.m = q->static_m ? q->static_m : q->tile_m, .n = q->tile_n, .k = q->tile_k,
-                     .m_len = q->tile_m, .n_len = q->tile_n, .k_len = q->tile_k ? q->tile_k : q->k,
-                     .fixed = !q->dynamic, .a_type = q->a, .b_type = q->b, .compute = q->compute,
-                     .a_by_k = true, .b_by_k = q->b_by_k, .a_base = true, .b_base = true,
-                     .a_ld = q->k, .b_ld = q->b_by_k ? q->k : q->n, .acc_zero = q->tile_k == 0};
+    r.c = (dot_case){.m = q->static_m ? q->static_m : q->tile_m,
+                     .n = q->tile_n,
+                     .k = q->tile_k,
+                     .m_len = q->tile_m,
+                     .n_len = q->tile_n,
+                     .k_len = q->tile_k ? q->tile_k : q->k,
+                     .fixed = !q->dynamic,
+                     .a_type = q->a,
+                     .b_type = q->b,
+                     .compute = q->compute,
+                     .a_by_k = true,
+                     .b_by_k = q->b_by_k,
+                     .a_base = true,
+                     .b_base = true,
+                     .a_ld = q->k,
+                     .b_ld = q->b_by_k ? q->k : q->n,
+                     .acc_zero = q->tile_k == 0};
     double t = clock_s(CLOCK_PROCESS_CPUTIME_ID); /* the compiler has its own thread */
     if (!dot_case_compile(&r.c, mc, arena, &sink, &r.code)) {
         printf("%s: %s\n", q->name, sink.first ? sink.first->text : "?");

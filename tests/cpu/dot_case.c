@@ -30,15 +30,15 @@ static tg_value *one_element(const matrix *x, tg_builder *b, tg_value *i, tg_val
     tg_op *op = tg_build_if(b, in, 1, &t);
     tg_value *v = tg_build_loadm(b, t, element_ptr(x, b, i, j), elem_bytes(x->dtype));
     tg_build_else(b, op, 1, &v);
-    tg_value *zero = tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0)
-                                                 : tg_build_int(b, t, 0);
+    tg_value *zero =
+        tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0) : tg_build_int(b, t, 0);
     tg_build_end_if(b, op, 1, &zero);
     return &op->results[0];
 }
 
 static tg_value *masked_load(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *valid) {
-    tg_value *zero = tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0)
-                                                 : tg_build_int(b, t, 0);
+    tg_value *zero =
+        tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0) : tg_build_int(b, t, 0);
     tg_value *args[3] = {ptr, tg_build_pmask(b, valid, t->shape[0]), zero};
     tg_op *op = tg_build_op(b, TG_OP_LOADM, 3, args, 1, &t, 0);
     tg_op_set_int(op, TG_ATTR_MASKED, 1);
@@ -120,12 +120,20 @@ static tg_status build(const dot_case *c, const tg_machine *mc, tg_module *m, tg
     tg_region_add_arg(f->body, ptr, "report");
     tg_builder b = tg_builder_at_end(f->body);
     dot_layout l = dot_case_layout(c, mc);
-    matrix xa = {.mc = mc, .base = slot(&b, slots, 0, ptr), .row_bytes = tg_build_index(&b, l.a_row),
+    matrix xa = {.mc = mc,
+                 .base = slot(&b, slots, 0, ptr),
+                 .row_bytes = tg_build_index(&b, l.a_row),
                  .col_bytes = tg_build_index(&b, l.a_k)};
-    matrix xb = {.mc = mc, .base = slot(&b, slots, 1, ptr), .row_bytes = tg_build_index(&b, l.b_k),
+    matrix xb = {.mc = mc,
+                 .base = slot(&b, slots, 1, ptr),
+                 .row_bytes = tg_build_index(&b, l.b_k),
                  .col_bytes = tg_build_index(&b, l.b_row)};
-    tg_dot_desc d = {.m = c->m, .n = c->n, .k = c->k, .compute = c->compute,
-                     .acc = slot(&b, slots, 2, ptr), .acc_pitch = l.acc_pitch,
+    tg_dot_desc d = {.m = c->m,
+                     .n = c->n,
+                     .k = c->k,
+                     .compute = c->compute,
+                     .acc = slot(&b, slots, 2, ptr),
+                     .acc_pitch = l.acc_pitch,
                      .acc_zero = c->acc_zero};
     d.m_len = c->fixed ? tg_build_index(&b, c->m_len) : slot(&b, slots, 3, i64);
     d.n_len = c->fixed ? tg_build_index(&b, c->n_len) : slot(&b, slots, 4, i64);
@@ -140,14 +148,15 @@ static tg_status build(const dot_case *c, const tg_machine *mc, tg_module *m, tg
     return status;
 }
 
-static bool map_code(const unsigned char *obj, size_t n, tg_arena *a, tg_sink *sink, dot_code *out) {
+static bool map_code(const unsigned char *obj, size_t n, tg_arena *a, tg_sink *sink,
+                     dot_code *out) {
     tg_blob blob;
     if (tg_blob_from_object(obj, n, a, sink, &blob) != TG_OK || blob.n_symbols == 0) {
         return false;
     }
     out->image_bytes = (blob.n_bytes + 4095) / 4096 * 4096;
-    out->image = mmap(NULL, out->image_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    out->image =
+        mmap(NULL, out->image_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (out->image == MAP_FAILED) {
         return false;
     }

@@ -13,16 +13,16 @@
 #include "backends/lower/cpu/cpu.h"
 
 typedef struct dot_case {
-    int64_t m, n, k;         /* static extents; k 0: unbounded */
+    int64_t m, n, k; /* static extents; k 0: unbounded */
     int64_t m_len, n_len, k_len;
-    bool fixed;              /* lengths are constants of the code, else slots */
+    bool fixed; /* lengths are constants of the code, else slots */
     tg_dtype a_type, b_type, compute;
-    bool a_by_k, b_by_k;     /* memory runs along k */
-    bool a_base, b_base;     /* plain memory is offered, else only the callback */
-    bool strided;            /* rows are farther apart than their length */
+    bool a_by_k, b_by_k; /* memory runs along k */
+    bool a_base, b_base; /* plain memory is offered, else only the callback */
+    bool strided;        /* rows are farther apart than their length */
     bool kmask, acc_zero;
-    int64_t acc_pad;         /* elements added to the row pitch (a multiple of the vector) */
-    int64_t a_ld, b_ld;      /* elements between lines of memory; 0: as tight as `strided` says */
+    int64_t acc_pad;    /* elements added to the row pitch (a multiple of the vector) */
+    int64_t a_ld, b_ld; /* elements between lines of memory; 0: as tight as `strided` says */
 } dot_case;
 
 /* Distance of rows and of k in bytes, row pitch of acc in elements. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Matrix products against a plain reference. Data are small integers, so every order of summation is
- * exact and results must be equal. Operands end at a guard page; what a product must not read
+ * Matrix products against a plain reference. Data are small integers, so every order of summation
+ * is exact and results must be equal. Operands end at a guard page; what a product must not read
  * (skipped k) holds NaN or garbage.
  */
 #include <setjmp.h>
@@ -17,7 +17,8 @@
 
 #include "tests/cpu/dot_case.h"
 
-/* ---- data --------------------------------------------------------------------------------------- */
+/* ---- data ---------------------------------------------------------------------------------------
+ */
 
 enum { PAGE = 4096 };
 
@@ -78,7 +79,8 @@ static double get(const char *p, tg_dtype t) {
     return tg_dtype_is_float(t) ? tg_float_decode(t, bits) : (double)tg_int_decode(t, bits);
 }
 
-/* ---- one case ------------------------------------------------------------------------------------- */
+/* ---- one case
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct problem {
     const dot_case *c;
@@ -88,14 +90,13 @@ typedef struct problem {
     unsigned char *kmask;
 } problem;
 
-static double *fill(const dot_case *c, guarded *g, bool is_a, const dot_layout *l, const unsigned char *skip,
-                    uint64_t *state) {
+static double *fill(const dot_case *c, guarded *g, bool is_a, const dot_layout *l,
+                    const unsigned char *skip, uint64_t *state) {
     int64_t rows = is_a ? c->m_len : c->n_len, k_len = c->k_len;
     int64_t row_b = is_a ? l->a_row : l->b_row, k_b = is_a ? l->a_k : l->b_k;
     tg_dtype t = is_a ? c->a_type : c->b_type;
-    int64_t end = rows > 0 && k_len > 0
-                      ? (rows - 1) * row_b + (k_len - 1) * k_b + tg_dtype_bits(t) / 8
-                      : 0;
+    int64_t end =
+        rows > 0 && k_len > 0 ? (rows - 1) * row_b + (k_len - 1) * k_b + tg_dtype_bits(t) / 8 : 0;
     *g = guarded_make((size_t)end);
     double *v = calloc((size_t)(rows * k_len + 1), sizeof *v);
     assert_non_null(v);
@@ -174,8 +175,12 @@ static bool run_code(const dot_case *c, const tg_machine *mc, const dot_code *co
     void *scratch = aligned_alloc(64, (size_t)code->scratch_bytes + 64);
     assert_non_null(scratch);
     memset(scratch, 0xFF, (size_t)code->scratch_bytes + 64);
-    int64_t slots[7] = {(int64_t)(intptr_t)p.a.data, (int64_t)(intptr_t)p.b.data,
-                        (int64_t)(intptr_t)p.acc.data, c->m_len, c->n_len, c->k_len,
+    int64_t slots[7] = {(int64_t)(intptr_t)p.a.data,
+                        (int64_t)(intptr_t)p.b.data,
+                        (int64_t)(intptr_t)p.acc.data,
+                        c->m_len,
+                        c->n_len,
+                        c->k_len,
                         (int64_t)(intptr_t)p.kmask};
     struct tg_cpu_report report = {0};
     assert_int_equal(code->run(slots, 0, 1, scratch, NULL, &report), 0);
@@ -235,25 +240,35 @@ static bool guarded_run(const dot_case *c, const int64_t (*lens)[3]) {
 }
 
 /* Compiles c and runs it with each set of lengths (ends with m -1); c's own when NULL. */
-static void check_lens(dot_case c, const int64_t (*lens)[3]) {
-    assert_true(guarded_run(&c, lens));
-}
+static void check_lens(dot_case c, const int64_t (*lens)[3]) { assert_true(guarded_run(&c, lens)); }
 
 static void check(dot_case c) { check_lens(c, NULL); }
 
 static dot_case f32_case(int64_t m, int64_t n, int64_t k) {
-    return (dot_case){.m = m, .n = n, .k = k, .m_len = m, .n_len = n, .k_len = k, .fixed = true,
-                      .a_type = TG_DT_F32, .b_type = TG_DT_F32, .compute = TG_DT_F32,
-                      .a_by_k = true, .a_base = true, .b_base = true, .acc_zero = true};
+    return (dot_case){.m = m,
+                      .n = n,
+                      .k = k,
+                      .m_len = m,
+                      .n_len = n,
+                      .k_len = k,
+                      .fixed = true,
+                      .a_type = TG_DT_F32,
+                      .b_type = TG_DT_F32,
+                      .compute = TG_DT_F32,
+                      .a_by_k = true,
+                      .a_base = true,
+                      .b_base = true,
+                      .acc_zero = true};
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ----------------------------------------------------------------------------------------- */
 
 static void fixed_shapes(void **state) {
     (void)state;
-    static const int64_t shapes[][3] = {{1, 1, 1},    {6, 16, 8},   {7, 17, 5},   {13, 31, 29},
-                                        {64, 64, 64}, {5, 3, 100},  {3, 40, 33},  {16, 24, 70},
-                                        {31, 2, 19},  {12, 61, 97}, {33, 8, 40},  {2, 100, 3}};
+    static const int64_t shapes[][3] = {{1, 1, 1},    {6, 16, 8},   {7, 17, 5},  {13, 31, 29},
+                                        {64, 64, 64}, {5, 3, 100},  {3, 40, 33}, {16, 24, 70},
+                                        {31, 2, 19},  {12, 61, 97}, {33, 8, 40}, {2, 100, 3}};
     for (size_t i = 0; i < TG_COUNT_OF(shapes); i++) {
         for (int way = 0; way < 4; way++) {
             dot_case c = f32_case(shapes[i][0], shapes[i][1], shapes[i][2]);
@@ -278,10 +293,9 @@ static void through_callbacks_only(void **state) {
     }
 }
 
-static const int64_t lens_of_20_40_30[][3] = {{20, 40, 30}, {0, 40, 30}, {20, 0, 30}, {20, 40, 0},
-                                              {1, 40, 30},  {1, 1, 1},   {2, 39, 29}, {4, 17, 8},
-                                              {5, 16, 7},   {6, 15, 16}, {7, 9, 9},   {13, 33, 17},
-                                              {19, 40, 1},  {-1, 0, 0}};
+static const int64_t lens_of_20_40_30[][3] = {
+    {20, 40, 30}, {0, 40, 30}, {20, 0, 30}, {20, 40, 0}, {1, 40, 30},  {1, 1, 1},   {2, 39, 29},
+    {4, 17, 8},   {5, 16, 7},  {6, 15, 16}, {7, 9, 9},   {13, 33, 17}, {19, 40, 1}, {-1, 0, 0}};
 
 static void dynamic_lengths(void **state) {
     (void)state;
@@ -298,9 +312,9 @@ static void dynamic_lengths(void **state) {
 
 static void long_and_unbounded_k(void **state) {
     (void)state;
-    static const int64_t lens[][3] = {{40, 50, 1500}, {1, 50, 1500}, {3, 49, 1403}, {20, 47, 2100},
-                                      {40, 50, 0},    {1, 50, 0},    {40, 1, 5000}, {4, 3, 4999},
-                                      {-1, 0, 0}};
+    static const int64_t lens[][3] = {{40, 50, 1500}, {1, 50, 1500}, {3, 49, 1403},
+                                      {20, 47, 2100}, {40, 50, 0},   {1, 50, 0},
+                                      {40, 1, 5000},  {4, 3, 4999},  {-1, 0, 0}};
     for (int way = 0; way < 8; way++) {
         dot_case c = f32_case(40, 50, 0);
         c.fixed = false;
@@ -344,14 +358,14 @@ static void element_types(void **state) {
     (void)state;
     static const struct {
         tg_dtype a, b, compute;
-    } types[] = {{TG_DT_F64, TG_DT_F64, TG_DT_F64},   {TG_DT_BF16, TG_DT_BF16, TG_DT_F32},
-                 {TG_DT_F16, TG_DT_F16, TG_DT_F32},   {TG_DT_F32, TG_DT_BF16, TG_DT_F32},
+    } types[] = {{TG_DT_F64, TG_DT_F64, TG_DT_F64},       {TG_DT_BF16, TG_DT_BF16, TG_DT_F32},
+                 {TG_DT_F16, TG_DT_F16, TG_DT_F32},       {TG_DT_F32, TG_DT_BF16, TG_DT_F32},
                  {TG_DT_F8E4M3, TG_DT_F8E5M2, TG_DT_F32}, {TG_DT_I8, TG_DT_I8, TG_DT_I32},
-                 {TG_DT_U8, TG_DT_I8, TG_DT_I32},     {TG_DT_I8, TG_DT_U8, TG_DT_I32},
-                 {TG_DT_I32, TG_DT_I32, TG_DT_I32},   {TG_DT_I64, TG_DT_I64, TG_DT_I64},
-                 {TG_DT_I16, TG_DT_I16, TG_DT_I32},
-                 {TG_DT_I16, TG_DT_I16, TG_DT_I16},   {TG_DT_U16, TG_DT_U16, TG_DT_U16},
-                 {TG_DT_U32, TG_DT_U32, TG_DT_U32},   {TG_DT_U64, TG_DT_U64, TG_DT_U64}};
+                 {TG_DT_U8, TG_DT_I8, TG_DT_I32},         {TG_DT_I8, TG_DT_U8, TG_DT_I32},
+                 {TG_DT_I32, TG_DT_I32, TG_DT_I32},       {TG_DT_I64, TG_DT_I64, TG_DT_I64},
+                 {TG_DT_I16, TG_DT_I16, TG_DT_I32},       {TG_DT_I16, TG_DT_I16, TG_DT_I16},
+                 {TG_DT_U16, TG_DT_U16, TG_DT_U16},       {TG_DT_U32, TG_DT_U32, TG_DT_U32},
+                 {TG_DT_U64, TG_DT_U64, TG_DT_U64}};
     for (size_t t = 0; t < TG_COUNT_OF(types); t++) {
         for (int way = 0; way < 4; way++) {
             dot_case c = f32_case(20, 40, 30);
@@ -364,10 +378,20 @@ static void element_types(void **state) {
             c.acc_zero = t & 1;
             check_lens(c, lens_of_20_40_30);
             if (way == 0 || way == 3) { /* lengths known: whole vectors only, or an odd end */
-                c = (dot_case){.m = 1, .n = 33, .k = 67, .m_len = 1, .n_len = 33, .k_len = 67,
-                               .fixed = true, .a_type = c.a_type, .b_type = c.b_type,
-                               .compute = c.compute, .a_by_k = c.a_by_k, .b_by_k = c.b_by_k,
-                               .a_base = true, .b_base = true};
+                c = (dot_case){.m = 1,
+                               .n = 33,
+                               .k = 67,
+                               .m_len = 1,
+                               .n_len = 33,
+                               .k_len = 67,
+                               .fixed = true,
+                               .a_type = c.a_type,
+                               .b_type = c.b_type,
+                               .compute = c.compute,
+                               .a_by_k = c.a_by_k,
+                               .b_by_k = c.b_by_k,
+                               .a_base = true,
+                               .b_base = true};
                 check(c);
             }
         }
@@ -438,8 +462,7 @@ int main(void) {
         cmocka_unit_test(dynamic_lengths), cmocka_unit_test(long_and_unbounded_k),
         cmocka_unit_test(wide_columns),    cmocka_unit_test(element_types),
         cmocka_unit_test(masked_k),        cmocka_unit_test(acc_pitch),
-        cmocka_unit_test(masked_short_k),
-        cmocka_unit_test(few_columns),
+        cmocka_unit_test(masked_short_k),  cmocka_unit_test(few_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,8 @@ bool bench_told(const bench *b, tg_diag_id id) {
     return false;
 }
 
-/* ---- one operation ------------------------------------------------------------------------------ */
+/* ---- one operation ------------------------------------------------------------------------------
+ */
 
 typedef struct shape_text {
     char dtype[16];
@@ -141,7 +142,8 @@ static shape_text parse_shape(const char *s) {
 }
 
 /* A scalar lives in a tensor of one element. */
-static void add_param(tg_sb *sb, const char *prefix, int i, const shape_text *t, const char *flags) {
+static void add_param(tg_sb *sb, const char *prefix, int i, const shape_text *t,
+                      const char *flags) {
     tg_sb_addf(sb, "  param %s%d: tensor<%s[", prefix, i, t->dtype);
     for (int d = 0; d < t->rank; d++) {
         tg_sb_addf(sb, "%s%lld", d > 0 ? ", " : "", (long long)t->extent[d]);
@@ -162,9 +164,10 @@ static void add_type(tg_sb *sb, const shape_text *t, bool tensor) {
 /* Spans over all axes, as operands and as the axes attribute. */
 static void add_spans(tg_sb *sb, const char *prefix, int i, const shape_text *t) {
     for (int d = 0; d < t->rank; d++) {
-        tg_sb_addf(sb, "    %%%sn%d_%d = const {i = %lld} : i64\n", prefix, i, d, (long long)t->extent[d]);
-        tg_sb_addf(sb, "    %%%ss%d_%d = span %%zero, %%%sn%d_%d : span<%lld>\n", prefix, i, d, prefix, i,
-                   d, (long long)t->extent[d]);
+        tg_sb_addf(sb, "    %%%sn%d_%d = const {i = %lld} : i64\n", prefix, i, d,
+                   (long long)t->extent[d]);
+        tg_sb_addf(sb, "    %%%ss%d_%d = span %%zero, %%%sn%d_%d : span<%lld>\n", prefix, i, d,
+                   prefix, i, d, (long long)t->extent[d]);
     }
 }
 

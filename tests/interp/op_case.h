@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Test bench of the interpreter: runs one operation, or a whole kernel in IR text, on values given as
- * doubles. Everything is owned by the bench and freed with it.
+ * Test bench of the interpreter: runs one operation, or a whole kernel in IR text, on values given
+ * as doubles. Everything is owned by the bench and freed with it.
  */
 #ifndef TG_TEST_OP_CASE_H
 #define TG_TEST_OP_CASE_H
@@ -27,7 +27,8 @@ void bench_init(bench *b);
 void bench_fini(bench *b);
 /* Parses and verifies the text; its first kernel becomes b->func. Fails the test when it cannot. */
 void bench_load(bench *b, const char *text);
-/* Parameter p becomes a fresh contiguous tensor of these extents, filled from values (NULL: zeros). */
+/* Parameter p becomes a fresh contiguous tensor of these extents, filled from values (NULL: zeros).
+ */
 void bench_tensor(bench *b, int p, int rank, const int64_t *extents, const double *values);
 void bench_scalar(bench *b, int p, double value);
 tg_status bench_run(bench *b);

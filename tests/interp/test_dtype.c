@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Element conversions against independent slow methods: every code of every 8- and 16-bit format is
- * decoded by a formula written from the standards, and every rounding case (each code, each midpoint,
- * the neighbours of each midpoint) is checked against a search over all codes. f16 is checked against
- * the compiler's _Float16 as well, and MXFP4/FP8 blocks against published bytes.
+ * decoded by a formula written from the standards, and every rounding case (each code, each
+ * midpoint, the neighbours of each midpoint) is checked against a search over all codes. f16 is
+ * checked against the compiler's _Float16 as well, and MXFP4/FP8 blocks against published bytes.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -22,8 +22,8 @@ typedef struct format {
 } format;
 
 static const format formats[] = {
-    {TG_DT_F16, 5, 10, 15},      {TG_DT_BF16, 8, 7, 127},   {TG_DT_F8E4M3, 4, 3, 7},
-    {TG_DT_F8E4M3FNUZ, 4, 3, 8}, {TG_DT_F8E5M2, 5, 2, 15},  {TG_DT_F4E2M1, 2, 1, 1},
+    {TG_DT_F16, 5, 10, 15},      {TG_DT_BF16, 8, 7, 127},  {TG_DT_F8E4M3, 4, 3, 7},
+    {TG_DT_F8E4M3FNUZ, 4, 3, 8}, {TG_DT_F8E5M2, 5, 2, 15}, {TG_DT_F4E2M1, 2, 1, 1},
 };
 
 static unsigned code_count(tg_dtype t) { return 1u << tg_dtype_bits(t); }
@@ -75,7 +75,8 @@ static void every_code_survives(void **state) {
     for (size_t i = 0; i < TG_COUNT_OF(all); i++) {
         for (unsigned c = 0; c < code_count(all[i]); c++) {
             for (int r = TG_ROUND_RNE; r <= TG_ROUND_DOWN; r++) {
-                uint64_t back = tg_float_encode(all[i], tg_float_decode(all[i], c), (tg_round)r, false);
+                uint64_t back =
+                    tg_float_encode(all[i], tg_float_decode(all[i], c), (tg_round)r, false);
                 assert_int_equal(back, c);
             }
         }
@@ -108,7 +109,7 @@ static unsigned slow_encode(const ladder *l, const format *f, double v, tg_round
     int lo = 0, hi = l->n - 1;
     if (v > l->value[hi]) {
         double step = l->value[hi] - l->value[hi - 1];
-        bool away = round == TG_ROUND_RNE  ? v >= l->value[hi] + step / 2 /* the last code is odd */
+        bool away = round == TG_ROUND_RNE ? v >= l->value[hi] + step / 2 /* the last code is odd */
                     : round == TG_ROUND_RTZ ? false
                     : round == TG_ROUND_UP  ? !negative
                                             : negative;
@@ -135,10 +136,17 @@ static unsigned slow_encode(const ladder *l, const format *f, double v, tg_round
     bool up = false;
     double below = v - l->value[lo], above = l->value[hi] - v;
     switch (round) {
-    case TG_ROUND_RNE: up = above < below || (above == below && (l->code[lo] & 1)); break;
-    case TG_ROUND_RTZ: break;
-    case TG_ROUND_UP: up = !negative; break;
-    case TG_ROUND_DOWN: up = negative; break;
+    case TG_ROUND_RNE:
+        up = above < below || (above == below && (l->code[lo] & 1));
+        break;
+    case TG_ROUND_RTZ:
+        break;
+    case TG_ROUND_UP:
+        up = !negative;
+        break;
+    case TG_ROUND_DOWN:
+        up = negative;
+        break;
     }
     return l->code[up ? hi : lo];
 }
@@ -176,9 +184,18 @@ static void every_rounding_case(void **state) {
             check_rounding(&l, &formats[i], nextafter(l.value[k], INFINITY));
         }
         double top = l.value[l.n - 1], step = top - l.value[l.n - 2];
-        const double beyond[] = {top,       nextafter(top, INFINITY), top + step / 4, top + step / 2,
-                                 nextafter(top + step / 2, 0), nextafter(top + step / 2, INFINITY),
-                                 top + step, top * 4, 1e300, INFINITY, 5e-324, 1e-310};
+        const double beyond[] = {top,
+                                 nextafter(top, INFINITY),
+                                 top + step / 4,
+                                 top + step / 2,
+                                 nextafter(top + step / 2, 0),
+                                 nextafter(top + step / 2, INFINITY),
+                                 top + step,
+                                 top * 4,
+                                 1e300,
+                                 INFINITY,
+                                 5e-324,
+                                 1e-310};
         for (size_t k = 0; k < TG_COUNT_OF(beyond); k++) {
             check_rounding(&l, &formats[i], beyond[k]);
         }
@@ -260,7 +277,8 @@ static void e8m0_rounds_up_by_the_bit_rule(void **state) {
 
 static int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
-/* x_i = bf16((i - 15.5) * 0.37): one MXFP4 block and one FP8 block with a ceil-power-of-two scale. */
+/* x_i = bf16((i - 15.5) * 0.37): one MXFP4 block and one FP8 block with a ceil-power-of-two scale.
+ */
 static void golden_blocks(void **state) {
     (void)state;
     static const char fp4[] = "ffeeeedecdbcab891032435465666677";
@@ -268,7 +286,8 @@ static void golden_blocks(void **state) {
     double x[32], amax = 0;
     for (int i = 0; i < 32; i++) {
         float f = (float)((i - 15.5) * 0.37);
-        x[i] = tg_float_decode(TG_DT_BF16, tg_float_encode(TG_DT_BF16, (double)f, TG_ROUND_RNE, false));
+        x[i] = tg_float_decode(TG_DT_BF16,
+                               tg_float_encode(TG_DT_BF16, (double)f, TG_ROUND_RNE, false));
         amax = fmax(amax, fabs(x[i]));
     }
     assert_true(amax == 5.75);
@@ -279,7 +298,8 @@ static void golden_blocks(void **state) {
     unsigned char packed[16] = {0};
     for (size_t i = 0; i < 32; i++) {
         double s4 = tg_float_decode(TG_DT_F8E8M0, e4), s8 = tg_float_decode(TG_DT_F8E8M0, e8);
-        tg_bits_store(packed, TG_DT_F4E2M1, i, tg_float_encode(TG_DT_F4E2M1, x[i] / s4, TG_ROUND_RNE, true));
+        tg_bits_store(packed, TG_DT_F4E2M1, i,
+                      tg_float_encode(TG_DT_F4E2M1, x[i] / s4, TG_ROUND_RNE, true));
         int want = hex_digit(fp8[2 * i]) * 16 + hex_digit(fp8[2 * i + 1]);
         assert_int_equal(tg_float_encode(TG_DT_F8E4M3, x[i] / s8, TG_ROUND_RNE, true), want);
     }
@@ -299,7 +319,8 @@ static void integers_and_names(void **state) {
     unsigned char row[8] = {0};
     for (int t = TG_DT_BOOL; t < TG_DT_RECORD; t++) {
         tg_dtype back;
-        assert_true(tg_dtype_from_name(tg_dtype_name((tg_dtype)t), strlen(tg_dtype_name((tg_dtype)t)), &back));
+        assert_true(tg_dtype_from_name(tg_dtype_name((tg_dtype)t),
+                                       strlen(tg_dtype_name((tg_dtype)t)), &back));
         assert_int_equal(back, t);
         memset(row, 0, sizeof row);
         int bits = tg_dtype_bits((tg_dtype)t);
@@ -312,10 +333,10 @@ static void integers_and_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decode_matches_formula),  cmocka_unit_test(every_code_survives),
-        cmocka_unit_test(every_rounding_case),     cmocka_unit_test(f32_and_f16_match_the_compiler),
-        cmocka_unit_test(nan_and_infinity),        cmocka_unit_test(e8m0_rounds_up_by_the_bit_rule),
-        cmocka_unit_test(golden_blocks),           cmocka_unit_test(integers_and_names),
+        cmocka_unit_test(decode_matches_formula), cmocka_unit_test(every_code_survives),
+        cmocka_unit_test(every_rounding_case),    cmocka_unit_test(f32_and_f16_match_the_compiler),
+        cmocka_unit_test(nan_and_infinity),       cmocka_unit_test(e8m0_rounds_up_by_the_bit_rule),
+        cmocka_unit_test(golden_blocks),          cmocka_unit_test(integers_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

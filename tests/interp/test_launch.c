@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole kernels in IR text: ragged spans, gathers and scatters, loops, atomics, views of records, and
- * every misbehaviour that the interpreter must catch.
+ * Whole kernels in IR text: ragged spans, gathers and scatters, loops, atomics, views of records,
+ * and every misbehaviour that the interpreter must catch.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -20,8 +20,10 @@
 
 /* y[i] = x[i] + 1 over blocks of 4, N of any size. */
 static const char ragged[] =
-    "tegula-ir 1\nkernel tile k {\n syms N\n param x: tensor<f32[N]>\n param y: tensor<f32[N]> out\n"
-    " axis i by 4\n grid (%gx: tensor<f32[N]>, %gy: tensor<f32[N]>) {\n  %e = dim %gx {axis = 0} : i64\n"
+    "tegula-ir 1\nkernel tile k {\n syms N\n param x: tensor<f32[N]>\n param y: tensor<f32[N]> "
+    "out\n"
+    " axis i by 4\n grid (%gx: tensor<f32[N]>, %gy: tensor<f32[N]>) {\n  %e = dim %gx {axis = 0} : "
+    "i64\n"
     "  yield %e\n }\n body (%x: tensor<f32[N]>, %y: tensor<f32[N]>, %b: i64) {\n"
     "  %four = const {i = 4} : i64\n  %lo = mul %b, %four : i64\n  %n = sym {sym = 0} : i64\n"
     "  %s = span %lo, %n : span<4>\n  %v = load %x, %s {axes = [0]} : f32[4]\n"
@@ -51,8 +53,10 @@ static void ragged_span(void **state) {
 
 /* y[j, :] = x[idx[j], :]; rows with a bad index become 0; strided rows. */
 static const char gather[] =
-    "tegula-ir 1\nkernel tile k {\n syms N, M, D\n param x: tensor<bf16[N, D]>\n param idx: tensor<i32[M]>\n"
-    " param y: tensor<bf16[M, D]> out\n grid (%gx: tensor<bf16[N, D]>, %gi: tensor<i32[M]>, %gy: tensor<bf16[M, D]>) {\n"
+    "tegula-ir 1\nkernel tile k {\n syms N, M, D\n param x: tensor<bf16[N, D]>\n param idx: "
+    "tensor<i32[M]>\n"
+    " param y: tensor<bf16[M, D]> out\n grid (%gx: tensor<bf16[N, D]>, %gi: tensor<i32[M]>, %gy: "
+    "tensor<bf16[M, D]>) {\n"
     "  yield\n }\n body (%x: tensor<bf16[N, D]>, %idx: tensor<i32[M]>, %y: tensor<bf16[M, D]>) {\n"
     "  %z = const {i = 0} : i64\n  %m = sym {sym = 1} : i64\n  %d = sym {sym = 2} : i64\n"
     "  %sm = span %z, %m : span<5>\n  %sd = span %z, %d : span<3>\n"
@@ -78,8 +82,10 @@ static void gather_rows(void **state) {
 
 /* y[idx[j]] = x[j], one program. */
 static const char scatter[] =
-    "tegula-ir 1\nkernel tile k {\n syms N, M\n param x: tensor<f32[N]>\n param idx: tensor<i32[N]>\n"
-    " param y: tensor<f32[M]> inout\n grid (%gx: tensor<f32[N]>, %gi: tensor<i32[N]>, %gy: tensor<f32[M]>) {\n"
+    "tegula-ir 1\nkernel tile k {\n syms N, M\n param x: tensor<f32[N]>\n param idx: "
+    "tensor<i32[N]>\n"
+    " param y: tensor<f32[M]> inout\n grid (%gx: tensor<f32[N]>, %gi: tensor<i32[N]>, %gy: "
+    "tensor<f32[M]>) {\n"
     "  yield\n }\n body (%x: tensor<f32[N]>, %idx: tensor<i32[N]>, %y: tensor<f32[M]>) {\n"
     "  %z = const {i = 0} : i64\n  %n = sym {sym = 0} : i64\n  %s = span %z, %n : span<4>\n"
     "  %i = load %idx, %s {axes = [0]} : i32[4]\n  %v = load %x, %s {axes = [0]} : f32[4]\n"
@@ -98,7 +104,8 @@ static void scatter_drops_and_tells_twins(void **state) {
         assert_int_equal(bench_run(&b), twins ? TG_E_SOURCE : TG_OK);
         assert_int_equal(bench_told(&b, TG_D_INTERP_TWICE), twins);
         if (!twins) {
-            assert_true(bench_get(&b, 2, 0) == 30 && bench_get(&b, 2, 1) == 2 && bench_get(&b, 2, 2) == 10);
+            assert_true(bench_get(&b, 2, 0) == 30 && bench_get(&b, 2, 1) == 2 &&
+                        bench_get(&b, 2, 2) == 10);
         }
         bench_fini(&b);
     }
@@ -111,7 +118,8 @@ static const char nibbles[] =
     " body (%x: tensor<i4[2, 3]>, %y: tensor<i4[3, 2]>) {\n  %z = const {i = 0} : i64\n"
     "  %n2 = const {i = 2} : i64\n  %n3 = const {i = 3} : i64\n  %a = span %z, %n2 : span<2>\n"
     "  %c = span %z, %n3 : span<3>\n  %v = load %x, %a, %c {axes = [0, 1]} : i4[2, 3]\n"
-    "  %t = permute %v {axes = [1, 0]} : i4[3, 2]\n  store %y, %t, %c, %a {axes = [0, 1]}\n  yield\n }\n}\n";
+    "  %t = permute %v {axes = [1, 0]} : i4[3, 2]\n  store %y, %t, %c, %a {axes = [0, 1]}\n  "
+    "yield\n }\n}\n";
 
 static void packed_rows(void **state) {
     (void)state;
@@ -130,7 +138,8 @@ static void packed_rows(void **state) {
 
 /* record { a: u8[2]  b: i16 }: field views with byte offsets. */
 static const char records[] =
-    "tegula-ir 1\nkernel tile k {\n syms N\n param r: tensor<record(4)[N]>\n param y: tensor<i32[N]> out\n"
+    "tegula-ir 1\nkernel tile k {\n syms N\n param r: tensor<record(4)[N]>\n param y: "
+    "tensor<i32[N]> out\n"
     " grid (%gr: tensor<record(4)[N]>, %gy: tensor<i32[N]>) {\n  yield\n }\n"
     " body (%r: tensor<record(4)[N]>, %y: tensor<i32[N]>) {\n  %z = const {i = 0} : i64\n"
     "  %one = const {i = 1} : i64\n  %n = sym {sym = 0} : i64\n  %s = span %z, %n : span<4>\n"
@@ -150,11 +159,13 @@ static void record_fields(void **state) {
     const unsigned char bytes[] = {1, 2, 0xFF, 0xFF, 3, 4, 0, 1, 5, 6, 7, 0};
     memcpy(b.args[0].data, bytes, sizeof bytes);
     assert_int_equal(bench_run(&b), TG_OK);
-    assert_true(bench_get(&b, 1, 0) == 1 && bench_get(&b, 1, 1) == 260 && bench_get(&b, 1, 2) == 13);
+    assert_true(bench_get(&b, 1, 0) == 1 && bench_get(&b, 1, 1) == 260 &&
+                bench_get(&b, 1, 2) == 13);
     bench_fini(&b);
 }
 
-/* ---- control ------------------------------------------------------------------------------------ */
+/* ---- control ------------------------------------------------------------------------------------
+ */
 
 /* y[0] = sum over a while loop: n, n-1, ... 1; at most 10 trips. if picks the sign. */
 static const char loops[] =
@@ -206,20 +217,23 @@ static void limits(void **state) {
     bench_fini(&b);
 }
 
-/* ---- races ---------------------------------------------------------------------------------------- */
+/* ---- races
+ * ---------------------------------------------------------------------------------------- */
 
 /* Program b stores 1 at y[b / div] (or adds it atomically), then reads y[b * back]. */
 static void race_kernel(bench *b, int div, bool atomic, bool read) {
     tg_sb sb;
     tg_sb_init(&sb, &b->arena);
-    tg_sb_add(&sb, "tegula-ir 1\nkernel tile k {\n syms N\n param y: tensor<i32[N]> inout\n axis i by 1\n"
-                   " grid (%gy: tensor<i32[N]>) {\n  %n = sym {sym = 0} : i64\n  yield %n\n }\n"
-                   " body (%y: tensor<i32[N]>, %b: i64) {\n  %one = const {i = 1} : i32\n");
+    tg_sb_add(
+        &sb, "tegula-ir 1\nkernel tile k {\n syms N\n param y: tensor<i32[N]> inout\n axis i by 1\n"
+             " grid (%gy: tensor<i32[N]>) {\n  %n = sym {sym = 0} : i64\n  yield %n\n }\n"
+             " body (%y: tensor<i32[N]>, %b: i64) {\n  %one = const {i = 1} : i32\n");
     tg_sb_addf(&sb, "  %%d = const {i = %d} : i64\n  %%at = div %%b, %%d : i64\n", div);
     tg_sb_add(&sb, atomic ? "  %old = atomic %y, %one, %at {do = add, axes = []} : i32\n"
                           : "  store %y, %one, %at {axes = []}\n");
     if (read) {
-        tg_sb_add(&sb, "  %z = const {i = 0} : i64\n  %v = load %y, %z {axes = []} : i32\n  print %v {text = \"v\"}\n");
+        tg_sb_add(&sb, "  %z = const {i = 0} : i64\n  %v = load %y, %z {axes = []} : i32\n  print "
+                       "%v {text = \"v\"}\n");
     }
     tg_sb_add(&sb, "  yield\n }\n}\n");
     bench_load(b, sb.data);
@@ -251,10 +265,12 @@ static void races(void **state) {
     }
 }
 
-/* ---- launch checks ------------------------------------------------------------------------------- */
+/* ---- launch checks
+ * ------------------------------------------------------------------------------- */
 
 static const char facts[] =
-    "tegula-ir 1\nkernel tile k {\n syms N, H\n param a: tensor<i32[N + 1]> sorted range(0, N * 10)\n"
+    "tegula-ir 1\nkernel tile k {\n syms N, H\n param a: tensor<i32[N + 1]> sorted range(0, N * "
+    "10)\n"
     " param b: tensor<i32[H * 2]> unique\n require N % 2 == 0\n"
     " grid (%ga: tensor<i32[N + 1]>, %gb: tensor<i32[H * 2]>) {\n  yield\n }\n"
     " body (%a: tensor<i32[N + 1]>, %b: tensor<i32[H * 2]>) {\n  %n = sym {sym = 0} : i64\n"
@@ -320,7 +336,8 @@ static const char claims[] =
     " grid (%gx: tensor<f32[2]>, %gy: tensor<f32[1]>) {\n  yield\n }\n"
     " body (%x: tensor<f32[2]>, %y: tensor<f32[1]>) {\n  %z = const {i = 0} : i64\n"
     "  %one = const {i = 1} : i64\n  %a = load %x, %z {axes = []} : f32\n"
-    "  %b = load %x, %one {axes = []} : f32\n  %zero = fconst {f = 0} : f32\n  %seven = fconst {f = 7} : f32\n"
+    "  %b = load %x, %one {axes = []} : f32\n  %zero = fconst {f = 0} : f32\n  %seven = fconst {f "
+    "= 7} : f32\n"
     "  %p = cmp %a, %zero {pred = ge} : bool\n  assert %p {text = \"a is not negative\"}\n"
     "  %q = cmp %b, %seven {pred = ne} : bool\n  assume %q {text = \"b is not 7\"}\n"
     "  %r = div %a, %b : f32\n  store %y, %r, %z {axes = []}\n  yield\n }\n}\n";
@@ -358,7 +375,8 @@ static void claims_are_checked(void **state) {
 /* A million iterations with a tile each: memory stays what one iteration needs. */
 static const char long_loop[] =
     "tegula-ir 1\nkernel tile k {\n param n: i64\n param y: tensor<i32[64]> out\n"
-    " grid (%gn: i64, %gy: tensor<i32[64]>) {\n  yield\n }\n body (%n: i64, %y: tensor<i32[64]>) {\n"
+    " grid (%gn: i64, %gy: tensor<i32[64]>) {\n  yield\n }\n body (%n: i64, %y: tensor<i32[64]>) "
+    "{\n"
     "  %zero = const {i = 0} : i64\n  %one = const {i = 1} : i64\n  %e = const {i = 64} : i64\n"
     "  %ones = const {i = 1} : i32[64]\n  %init = const {i = 0} : i32[64]\n"
     "  %r = for %zero, %n, %one, %init : i32[64] (%iv: i64, %acc: i32[64]) {\n"
@@ -381,12 +399,18 @@ static void long_loops_do_not_grow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ragged_span),        cmocka_unit_test(gather_rows),
-        cmocka_unit_test(packed_rows),        cmocka_unit_test(record_fields),
-        cmocka_unit_test(loops_carry),        cmocka_unit_test(limits),
-        cmocka_unit_test(races),              cmocka_unit_test(facts_and_dims),
-        cmocka_unit_test(overlap_is_told),    cmocka_unit_test(claims_are_checked),
-        cmocka_unit_test(long_loops_do_not_grow), cmocka_unit_test(scatter_drops_and_tells_twins),
+        cmocka_unit_test(ragged_span),
+        cmocka_unit_test(gather_rows),
+        cmocka_unit_test(packed_rows),
+        cmocka_unit_test(record_fields),
+        cmocka_unit_test(loops_carry),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(races),
+        cmocka_unit_test(facts_and_dims),
+        cmocka_unit_test(overlap_is_told),
+        cmocka_unit_test(claims_are_checked),
+        cmocka_unit_test(long_loops_do_not_grow),
+        cmocka_unit_test(scatter_drops_and_tells_twins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,8 @@
 
 /*
  * Runs both kernels (same signature) for the dimension values syms, on equal inputs made from seed.
- * Returns false when outputs differ, *out_why saying which parameter or what else; true when they are equal or the
- * launch is not legal for these dimensions (*out_ran then stays false).
+ * Returns false when outputs differ, *out_why saying which parameter or what else; true when they
+ * are equal or the launch is not legal for these dimensions (*out_ran then stays false).
  */
 bool irrun_equal(irtest *t, tg_func *before, tg_func *after, const int64_t *syms, uint64_t seed,
                  bool *out_ran, const char **out_why);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a generated kernel as compiled code for this host: lowering, LLVM, blob, call by the convention
- * of abi.h. Scratch and shared memory start as garbage and end at an unmapped page; the programs of a
- * phase run in two ranges, the later one first, each with its own scratch.
+ * Runs a generated kernel as compiled code for this host: lowering, LLVM, blob, call by the
+ * convention of abi.h. Scratch and shared memory start as garbage and end at an unmapped page; the
+ * programs of a phase run in two ranges, the later one first, each with its own scratch.
  */
 #define _DEFAULT_SOURCE
 #include <string.h>
@@ -56,19 +56,20 @@ static guarded guarded_make(int64_t bytes) {
 
 static void guarded_free(const guarded *g) { (void)munmap(g->map, g->map_bytes); }
 
-static const char *run_phase(tg_cpu_phase_fn phase, const int64_t *slots, const tg_cpu_plan *plan, int index,
-                             void *shared, tg_arena *a) {
+static const char *run_phase(tg_cpu_phase_fn phase, const int64_t *slots, const tg_cpu_plan *plan,
+                             int index, void *shared, tg_arena *a) {
     int64_t n = plan->programs[index], middle = n / 2;
     const int64_t ranges[][2] = {{middle, n}, {0, middle}};
     for (size_t r = 0; r < TG_COUNT_OF(ranges); r++) {
         struct tg_cpu_report report = {0};
         guarded scratch = guarded_make(plan->scratch_bytes);
         int32_t trap = ranges[r][0] == ranges[r][1] ? 0
-                                                    : phase(slots, ranges[r][0], ranges[r][1], scratch.base,
-                                                            shared, &report);
+                                                    : phase(slots, ranges[r][0], ranges[r][1],
+                                                            scratch.base, shared, &report);
         guarded_free(&scratch);
         if (trap != 0) {
-            return tg_arena_printf(a, "trap %d in phase %d, line %lld", (int)trap, index, (long long)report.line);
+            return tg_arena_printf(a, "trap %d in phase %d, line %lld", (int)trap, index,
+                                   (long long)report.line);
         }
     }
     return NULL;
@@ -77,7 +78,8 @@ static const char *run_phase(tg_cpu_phase_fn phase, const int64_t *slots, const 
 /* A function pointer from a code address. */
 static void set_function(void *out, void *address) { memcpy(out, &address, sizeof address); }
 
-static const char *call(const struct tg_test_code *code, const gen_case *c, const case_memory *m, tg_arena *a) {
+static const char *call(const struct tg_test_code *code, const gen_case *c, const case_memory *m,
+                        tg_arena *a) {
     int64_t slots[MAX_SLOTS];
     tg_cpu_plan plan = {0};
     tg_cpu_plan_fn plan_fn;
@@ -94,7 +96,8 @@ static const char *call(const struct tg_test_code *code, const gen_case *c, cons
     const char *wrong = NULL;
     for (int i = 0; i < plan.n_phases && wrong == NULL; i++) {
         tg_cpu_phase_fn phase;
-        set_function(&phase, tg_test_symbol(code, tg_arena_printf(a, "%s.phase%d", c->func->name, i)));
+        set_function(&phase,
+                     tg_test_symbol(code, tg_arena_printf(a, "%s.phase%d", c->func->name, i)));
         wrong = phase == NULL ? tg_arena_printf(a, "no function of phase %d", i)
                               : run_phase(phase, slots, &plan, i, shared.base, a);
     }
@@ -112,7 +115,8 @@ const char *run_compiled(gen_case *c, case_memory *m, tg_arena *a) {
                                sink.first != NULL ? sink.first->text : "no diagnostic");
     }
     if (tg_module_verify(out, &sink) != TG_OK) {
-        return tg_arena_printf(a, "loop code is not valid: %s", sink.first != NULL ? sink.first->text : "?");
+        return tg_arena_printf(a, "loop code is not valid: %s",
+                               sink.first != NULL ? sink.first->text : "?");
     }
     struct tg_test_code code;
     if (!tg_test_load(out, NULL, &code)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generator: see gen.h. Values of the pool carry what the front end would know about them: which
- * elements are present (one mask per axis and at most one over all axes) and, for floats, a bound and
- * the lowest bit, by which a sum is known to be exact in any order. A float without these ("opaque")
- * only meets operations that IEEE defines to the bit.
+ * The generator: see gen.h. Values of the pool carry what the front end would know about them:
+ * which elements are present (one mask per axis and at most one over all axes) and, for floats, a
+ * bound and the lowest bit, by which a sum is known to be exact in any order. A float without these
+ * ("opaque") only meets operations that IEEE defines to the bit.
  */
 #include "tests/random/gen.h"
 
@@ -13,7 +13,8 @@
 
 #include "tests/random/gen_internal.h"
 
-/* ---- randomness ------------------------------------------------------------------------------- */
+/* ---- randomness -------------------------------------------------------------------------------
+ */
 
 uint64_t gen_random(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);
@@ -32,10 +33,10 @@ int64_t gen_size(gen *g) {
 
 static tg_dtype random_dtype(gen *g) {
     static const tg_dtype common[] = {TG_DT_F32, TG_DT_F32, TG_DT_I32, TG_DT_BF16, TG_DT_F16};
-    static const tg_dtype rare[] = {TG_DT_I8,  TG_DT_U8,     TG_DT_I16,    TG_DT_U16,        TG_DT_U32,
-                                    TG_DT_I64, TG_DT_U64,    TG_DT_F64,    TG_DT_F8E4M3,     TG_DT_F8E5M2,
-                                    TG_DT_I4,  TG_DT_F4E2M1, TG_DT_F8E8M0, TG_DT_F8E4M3FNUZ, TG_DT_U4,
-                                    TG_DT_BOOL};
+    static const tg_dtype rare[] = {TG_DT_I8,     TG_DT_U8,         TG_DT_I16, TG_DT_U16,
+                                    TG_DT_U32,    TG_DT_I64,        TG_DT_U64, TG_DT_F64,
+                                    TG_DT_F8E4M3, TG_DT_F8E5M2,     TG_DT_I4,  TG_DT_F4E2M1,
+                                    TG_DT_F8E8M0, TG_DT_F8E4M3FNUZ, TG_DT_U4,  TG_DT_BOOL};
     if (g->options.plain_types) {
         return gen_chance(g, 60) ? TG_DT_F32 : TG_DT_I32;
     }
@@ -45,7 +46,8 @@ static tg_dtype random_dtype(gen *g) {
 
 tg_dtype gen_any_dtype(gen *g) { return random_dtype(g); }
 
-/* ---- pool ------------------------------------------------------------------------------------- */
+/* ---- pool -------------------------------------------------------------------------------------
+ */
 
 int64_t gen_count(const tg_type *t) { return tg_type_count(t); }
 
@@ -57,7 +59,8 @@ void gen_push(gen *g, gen_value v) {
 
 /* Newer values are likelier. */
 gen_value *gen_pick(gen *g) {
-    int back = gen_chance(g, 60) ? gen_below(g, g->n_pool < 6 ? g->n_pool : 6) : gen_below(g, g->n_pool);
+    int back =
+        gen_chance(g, 60) ? gen_below(g, g->n_pool < 6 ? g->n_pool : 6) : gen_below(g, g->n_pool);
     return &g->pool[g->n_pool - 1 - back];
 }
 
@@ -89,7 +92,8 @@ bool gen_fits(tg_dtype t, double bound, int lsb) {
 
 bool gen_is_float(const gen_value *v) { return tg_dtype_is_float(v->v->type->dtype); }
 
-/* ---- presence --------------------------------------------------------------------------------- */
+/* ---- presence ---------------------------------------------------------------------------------
+ */
 
 static tg_value *both(gen *g, tg_value *a, tg_value *b) {
     return a == NULL ? b : b == NULL || a == b ? a : tg_build_binary(&g->b, TG_OP_AND, a, b);
@@ -127,7 +131,8 @@ void gen_join_presence(gen *g, gen_value *r, const gen_value *x) {
     r->joint = both(g, r->joint, x->joint);
 }
 
-/* ---- constants and operands --------------------------------------------------------------------- */
+/* ---- constants and operands ---------------------------------------------------------------------
+ */
 
 tg_value *gen_const(gen *g, const tg_type *t, double v) {
     if (tg_dtype_is_float(t->dtype)) {
@@ -171,7 +176,8 @@ gen_value gen_arith(gen *g, const gen_value *x) {
     return r;
 }
 
-/* A bool tile of x's shape, without regard to presence: what it says of absent elements is unused. */
+/* A bool tile of x's shape, without regard to presence: what it says of absent elements is unused.
+ */
 gen_value gen_condition(gen *g, const gen_value *x) {
     const tg_type *want = tg_type_with_dtype(g->m, x->v->type, TG_DT_BOOL);
     for (int tries = 0; tries < 6; tries++) {
@@ -187,7 +193,8 @@ gen_value gen_condition(gen *g, const gen_value *x) {
     return r;
 }
 
-/* ---- signature -------------------------------------------------------------------------------- */
+/* ---- signature --------------------------------------------------------------------------------
+ */
 
 static const tg_dim *random_dim(gen *g) {
     return gen_chance(g, 80) ? tg_dim_sym(g->m, gen_below(g, g->func->n_syms))
@@ -197,9 +204,8 @@ static const tg_dim *random_dim(gen *g) {
 static void add_param(gen *g, const char *name, const tg_type *t, unsigned flags, gen_param p) {
     tg_func *f = g->func;
     unsigned kind = t->kind == TG_TY_TENSOR ? TG_PARAM_TENSOR : 0;
-    f->params[f->n_params] = (tg_param){.name = tg_intern(&g->m->strings, name, strlen(name)),
-                                        .type = t,
-                                        .flags = flags | kind};
+    f->params[f->n_params] = (tg_param){
+        .name = tg_intern(&g->m->strings, name, strlen(name)), .type = t, .flags = flags | kind};
     g->out->params[f->n_params++] = p;
 }
 
@@ -220,9 +226,11 @@ static void add_inputs(gen *g) {
                   (gen_param){.specials = g->specials, .padded = gen_chance(g, 30)});
     }
     const tg_dim *dim = random_dim(g);
-    add_param(g, "index", tg_type_tensor(g->m, gen_chance(g, 70) ? TG_DT_I32 : TG_DT_I64, 0, 1, &dim, false),
-              0, (gen_param){.data = GEN_DATA_INDEX, .index_limit = 1 + gen_below(g, 30)});
-    add_param(g, "s", tg_type_scalar(g->m, gen_chance(g, 50) ? TG_DT_I32 : TG_DT_F32), 0, (gen_param){0});
+    add_param(g, "index",
+              tg_type_tensor(g->m, gen_chance(g, 70) ? TG_DT_I32 : TG_DT_I64, 0, 1, &dim, false), 0,
+              (gen_param){.data = GEN_DATA_INDEX, .index_limit = 1 + gen_below(g, 30)});
+    add_param(g, "s", tg_type_scalar(g->m, gen_chance(g, 50) ? TG_DT_I32 : TG_DT_F32), 0,
+              (gen_param){0});
 }
 
 /* The outputs' types are set when their values are known. */
@@ -290,7 +298,8 @@ static void make_regions(gen *g) {
     }
 }
 
-/* ---- results ------------------------------------------------------------------------------------ */
+/* ---- results ------------------------------------------------------------------------------------
+ */
 
 /* y[block..., all of the tile] = v where present. */
 static void store_result(gen *g, int output, const gen_value *v) {
@@ -320,7 +329,8 @@ static void store_result(gen *g, int output, const gen_value *v) {
     f->params[p].type = tensor;
     f->grid->args[p]->type = tensor;
     f->body->args[p]->type = tensor;
-    (void)tg_build_store(&g->b, f->body->args[p], v->v, rank, index, t->rank, axes, gen_full_mask(g, v));
+    (void)tg_build_store(&g->b, f->body->args[p], v->v, rank, index, t->rank, axes,
+                         gen_full_mask(g, v));
 }
 
 static void store_results(gen *g) {
@@ -337,7 +347,8 @@ static void store_results(gen *g) {
 void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena *a) {
     gen *g = TG_NEW(a, gen);
     *out = (gen_case){.seed = seed, .module = tg_module_make(a)};
-    *g = (gen){.out = out, .m = out->module, .rng = seed * 0x2545F4914F6CDD1Du + 1, .options = *options};
+    *g = (gen){
+        .out = out, .m = out->module, .rng = seed * 0x2545F4914F6CDD1Du + 1, .options = *options};
     g->specials = gen_chance(g, 20);
     out->func = g->func = tg_func_make(g->m, "random", TG_LEVEL_TILE);
     g->func->params = TG_NEW_ARRAY(a, tg_param, GEN_MAX_PARAMS);
@@ -362,7 +373,8 @@ void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena
     (void)tg_build_op(&g->b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
 }
 
-/* ---- from text ---------------------------------------------------------------------------------- */
+/* ---- from text ----------------------------------------------------------------------------------
+ */
 
 bool gen_replace(gen_case *c, const char *text, tg_arena *a) {
     tg_source *src = TG_NEW(a, tg_source);
@@ -380,7 +392,8 @@ bool gen_replace(gen_case *c, const char *text, tg_arena *a) {
 static int64_t value_in_header(const char *line, const char *name) {
     size_t n = strlen(name), end = strcspn(line, "\n");
     for (size_t i = 0; i + n + 3 < end; i++) {
-        if (line[i] == ' ' && memcmp(line + i + 1, name, n) == 0 && memcmp(line + i + 1 + n, " = ", 3) == 0) {
+        if (line[i] == ' ' && memcmp(line + i + 1, name, n) == 0 &&
+            memcmp(line + i + 1 + n, " = ", 3) == 0) {
             return strtoll(line + i + n + 4, NULL, 10);
         }
     }
@@ -403,7 +416,9 @@ bool gen_from_text(gen_case *c, const char *text, tg_arena *a) {
     for (int p = 0; p < c->func->n_params; p++) {
         const tg_param *q = &c->func->params[p];
         bool out = (q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
-        c->params[p].data = out ? GEN_DATA_OUTPUT : strncmp(q->name, "index", 5) == 0 ? GEN_DATA_INDEX : GEN_DATA_ANY;
+        c->params[p].data = out                                 ? GEN_DATA_OUTPUT
+                            : strncmp(q->name, "index", 5) == 0 ? GEN_DATA_INDEX
+                                                                : GEN_DATA_ANY;
         c->params[p].index_limit = 20;
     }
     return true;

@@ -33,8 +33,8 @@ typedef struct gen_case {
 } gen_case;
 
 typedef struct gen_options {
-    int max_steps;     /* statements at the outer level */
-    bool plain_types;  /* f32, i32, bool only */
+    int max_steps;    /* statements at the outer level */
+    bool plain_types; /* f32, i32, bool only */
     bool no_control;
 } gen_options;
 

@@ -5,7 +5,8 @@
 
 #include "tests/random/gen_internal.h"
 
-/* ---- loads -------------------------------------------------------------------------------------- */
+/* ---- loads --------------------------------------------------------------------------------------
+ */
 
 static bool is_index_tile(const gen_value *v) {
     return tg_dtype_is_int(v->v->type->dtype) && tg_dtype_bits(v->v->type->dtype) >= 8 &&
@@ -14,14 +15,16 @@ static bool is_index_tile(const gen_value *v) {
 
 static tg_value *as_index(gen *g, tg_value *v) { return tg_build_cast(&g->b, v, TG_DT_I64); }
 
-/* A scalar position: a block number, a constant, or an integer scalar of the pool, maybe out of range. */
+/* A scalar position: a block number, a constant, or an integer scalar of the pool, maybe out of
+ * range. */
 static tg_value *scalar_position(gen *g) {
     int kind = gen_below(g, 4);
     if (kind == 0 && g->func->n_grid > 0) {
         return g->block[gen_below(g, g->func->n_grid)];
     }
     gen_value *v = gen_pick(g);
-    if (kind == 1 && v->v->type->rank == 0 && tg_dtype_is_int(v->v->type->dtype) && v->joint == NULL) {
+    if (kind == 1 && v->v->type->rank == 0 && tg_dtype_is_int(v->v->type->dtype) &&
+        v->joint == NULL) {
         return as_index(g, v->v);
     }
     return tg_build_index(&g->b, gen_below(g, 6) - 1);
@@ -39,7 +42,8 @@ static tg_value *random_span(gen *g, tg_value *extent, int64_t n) {
     }
     tg_value *hi = extent;
     if (gen_chance(g, 20)) {
-        tg_value *len = tg_build_binary(&g->b, TG_OP_ADD, lo, tg_build_index(&g->b, gen_below(g, 9)));
+        tg_value *len =
+            tg_build_binary(&g->b, TG_OP_ADD, lo, tg_build_index(&g->b, gen_below(g, 9)));
         hi = tg_build_binary(&g->b, TG_OP_MIN, extent, len);
     }
     return tg_build_span(&g->b, lo, hi, n);
@@ -116,14 +120,15 @@ void gen_load(gen *g) {
     if (n > GEN_MAX_ELEMENTS) {
         return;
     }
-    tg_value *v = tg_build_load(&g->b, p.tensor, p.tensor->type->rank, p.index, p.rank, p.shape, p.n_axes,
-                                p.axes, NULL);
+    tg_value *v = tg_build_load(&g->b, p.tensor, p.tensor->type->rank, p.index, p.rank, p.shape,
+                                p.n_axes, p.axes, NULL);
     gen_value r = with_bounds(g, param, v);
     load_presence(g, &p, &r);
     gen_push(g, r);
 }
 
-/* ---- elementwise -------------------------------------------------------------------------------- */
+/* ---- elementwise --------------------------------------------------------------------------------
+ */
 
 static void add_bounds(gen_value *r, const gen_value *x, const gen_value *y, tg_opcode code) {
     tg_dtype t = r->v->type->dtype;
@@ -148,13 +153,14 @@ static void add_bounds(gen_value *r, const gen_value *x, const gen_value *y, tg_
 }
 
 static void step_binary(gen *g) {
-    static const tg_opcode any[] = {TG_OP_ADD, TG_OP_SUB, TG_OP_MUL, TG_OP_DIV, TG_OP_REM, TG_OP_MIN, TG_OP_MAX};
+    static const tg_opcode any[] = {TG_OP_ADD, TG_OP_SUB, TG_OP_MUL, TG_OP_DIV,
+                                    TG_OP_REM, TG_OP_MIN, TG_OP_MAX};
     static const tg_opcode bits[] = {TG_OP_AND, TG_OP_OR, TG_OP_XOR, TG_OP_SHL, TG_OP_SHR};
     gen_value x = *gen_pick(g);
     bool is_bool = x.v->type->dtype == TG_DT_BOOL, is_float = gen_is_float(&x);
-    tg_opcode code = is_bool                               ? bits[gen_below(g, 3)]
+    tg_opcode code = is_bool                          ? bits[gen_below(g, 3)]
                      : !is_float && gen_chance(g, 30) ? bits[gen_below(g, 5)]
-                                                           : any[gen_below(g, 7)];
+                                                      : any[gen_below(g, 7)];
     bool keeps_type = code == TG_OP_MIN || code == TG_OP_MAX || is_bool;
     if (!keeps_type) {
         x = gen_arith(g, &x);
@@ -228,12 +234,14 @@ static void step_unary(gen *g) {
 static void step_cast(gen *g) {
     gen_value x = *gen_pick(g);
     tg_dtype to = gen_any_dtype(g);
-    tg_round round = gen_chance(g, 70) || !tg_dtype_is_float(to) ? TG_ROUND_RNE : (tg_round)gen_below(g, 4);
+    tg_round round =
+        gen_chance(g, 70) || !tg_dtype_is_float(to) ? TG_ROUND_RNE : (tg_round)gen_below(g, 4);
     bool sat = gen_chance(g, 20);
     gen_value r = x;
     r.v = tg_build_cast_as(&g->b, x.v, to, round, sat);
     r.exact = false;
-    if (tg_dtype_is_float(to) && x.exact && gen_is_float(&x) && to != TG_DT_F8E8M0 && to != TG_DT_F4E2M1) {
+    if (tg_dtype_is_float(to) && x.exact && gen_is_float(&x) && to != TG_DT_F8E8M0 &&
+        to != TG_DT_F4E2M1) {
         /* rounding a multiple of the grid to fewer bits stays on the grid while it is not finer */
         r.exact = x.lsb >= -1 && x.bound <= 240;
         r.bound = x.bound * 1.125 + 1;
@@ -296,7 +304,8 @@ static void step_bitcast(gen *g) {
     gen_push(g, r);
 }
 
-/* ---- shape ---------------------------------------------------------------------------------------- */
+/* ---- shape
+ * ---------------------------------------------------------------------------------------- */
 
 static void step_broadcast(gen *g) {
     gen_value x = *gen_pick(g), r = x;
@@ -365,7 +374,10 @@ static void step_reshape(gen *g) {
         }
     } else if (t->rank >= 1 && t->rank <= 2) {
         int at = gen_below(g, t->rank);
-        int64_t f = t->shape[at] % 4 == 0 ? 4 : t->shape[at] % 2 == 0 ? 2 : t->shape[at] % 3 == 0 ? 3 : 1;
+        int64_t f = t->shape[at] % 4 == 0   ? 4
+                    : t->shape[at] % 2 == 0 ? 2
+                    : t->shape[at] % 3 == 0 ? 3
+                                            : 1;
         for (int a = 0; a < t->rank; a++) {
             if (a == at) {
                 shape[rank++] = t->shape[a] / f;
@@ -409,8 +421,8 @@ static void step_concat(gen *g) {
     x = gen_else(g, &x, 1);
     y = gen_else(g, &y, 2);
     tg_value *parts[] = {x.v, y.v, x.v};
-    gen_value r = gen_plain(tg_build_concat(&g->b, gen_chance(g, 70) ? 2 : 3, parts,
-                                            gen_below(g, x.v->type->rank)));
+    gen_value r = gen_plain(
+        tg_build_concat(&g->b, gen_chance(g, 70) ? 2 : 3, parts, gen_below(g, x.v->type->rank)));
     r.exact = x.exact && y.exact;
     r.bound = fmax(x.bound, y.bound);
     r.lsb = x.lsb < y.lsb ? x.lsb : y.lsb;
@@ -425,17 +437,20 @@ static void step_local_gather(gen *g) {
     }
     gen_value index = gen_else(g, i, -1);
     gen_value full = gen_else(g, &x, 3);
-    gen_value r = gen_plain(tg_build_local_gather(&g->b, full.v, index.v, gen_below(g, x.v->type->rank)));
+    gen_value r =
+        gen_plain(tg_build_local_gather(&g->b, full.v, index.v, gen_below(g, x.v->type->rank)));
     r.exact = full.exact; /* out of range gives 0, which the language calls absent: define it */
     r.bound = full.bound;
     r.lsb = full.lsb;
     gen_push(g, r);
 }
 
-/* ---- along an axis ---------------------------------------------------------------------------------- */
+/* ---- along an axis
+ * ---------------------------------------------------------------------------------- */
 
 /* The mask of an operation along `axis`: everything that mentions it. rest: what stays. */
-static tg_value *axis_presence(gen *g, const gen_value *x, int axis, gen_value *rest, bool keep_axis) {
+static tg_value *axis_presence(gen *g, const gen_value *x, int axis, gen_value *rest,
+                               bool keep_axis) {
     for (int a = 0, k = 0; a < x->v->type->rank; a++) {
         if (a != axis || keep_axis) {
             rest->axis_mask[k++] = a == axis ? NULL : x->axis_mask[a];
@@ -449,7 +464,9 @@ static tg_value *axis_presence(gen *g, const gen_value *x, int axis, gen_value *
 }
 
 static gen_value exact_operand(gen *g, const gen_value *x, double limit) {
-    return x->exact && x->bound <= limit && !tg_dtype_is_storage(x->v->type->dtype) ? *x : tame(g, x, limit);
+    return x->exact && x->bound <= limit && !tg_dtype_is_storage(x->v->type->dtype)
+               ? *x
+               : tame(g, x, limit);
 }
 
 static bool has_axis(const gen_value *v) { return v->v->type->rank > 0; }
@@ -640,11 +657,13 @@ static void step_keys(gen *g) {
     gen_push(g, gen_plain(&op->results[0]));
 }
 
-/* ---- matrix ----------------------------------------------------------------------------------------- */
+/* ---- matrix
+ * ----------------------------------------------------------------------------------------- */
 
 static bool is_matrix(const gen_value *v) {
     const tg_type *t = v->v->type;
-    bool sixteen = t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16; /* the language multiplies these as i32 */
+    bool sixteen =
+        t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16; /* the language multiplies these as i32 */
     return t->rank == 2 && t->dtype != TG_DT_BOOL && t->dtype != TG_DT_F8E8M0 && !sixteen;
 }
 
@@ -688,11 +707,15 @@ static void step_dot(gen *g) {
         return;
     }
     bool is_float = tg_dtype_is_float(t);
-    tg_dtype acc_type = t == TG_DT_F64 ? t : is_float ? TG_DT_F32 : tg_dtype_bits(t) <= 8 ? TG_DT_I32 : t;
+    tg_dtype acc_type = t == TG_DT_F64          ? t
+                        : is_float              ? TG_DT_F32
+                        : tg_dtype_bits(t) <= 8 ? TG_DT_I32
+                                                : t;
     gen_value acc = gen_random_const(g, tg_type_tile(g->m, acc_type, 2, shape));
     tg_value *mask = a.axis_mask[1];
     if (b.axis_mask[0] != NULL && b.axis_mask[0] != mask) {
-        mask = mask == NULL ? b.axis_mask[0] : tg_build_binary(&g->b, TG_OP_AND, mask, b.axis_mask[0]);
+        mask =
+            mask == NULL ? b.axis_mask[0] : tg_build_binary(&g->b, TG_OP_AND, mask, b.axis_mask[0]);
     }
     r.v = tg_build_dot(&g->b, a.v, b.v, acc.v, 0, TG_DOT_EXACT, mask);
     r.axis_mask[0] = a.axis_mask[0];
@@ -703,7 +726,8 @@ static void step_dot(gen *g) {
     gen_push(g, r);
 }
 
-/* ---- control ---------------------------------------------------------------------------------------- */
+/* ---- control
+ * ---------------------------------------------------------------------------------------- */
 
 /* v with bounds given back: floats clamped to the carried value's, so that a loop keeps them. */
 static tg_value *fit_carried(gen *g, const gen_value *v, const gen_value *like) {
@@ -721,7 +745,8 @@ static int pick_carried(gen *g, gen_value *out) {
     for (int i = 0; i < n; i++) {
         gen_value *v = gen_pick(g);
         out[i] = gen_else(g, v, 1);
-        if (gen_is_float(&out[i]) && out[i].v->type->dtype != TG_DT_F8E8M0 && out[i].v->type->dtype != TG_DT_F4E2M1) {
+        if (gen_is_float(&out[i]) && out[i].v->type->dtype != TG_DT_F8E8M0 &&
+            out[i].v->type->dtype != TG_DT_F4E2M1) {
             gen_value t = tame(g, &out[i], 32);
             t.v = tg_build_cast(&g->b, t.v, out[i].v->type->dtype);
             out[i] = t;
@@ -733,7 +758,8 @@ static int pick_carried(gen *g, gen_value *out) {
 }
 
 /* The newest pool value of this type above `floor`, else the fallback. */
-static const gen_value *newest_of(const gen *g, const tg_type *t, int floor, const gen_value *fallback) {
+static const gen_value *newest_of(const gen *g, const tg_type *t, int floor,
+                                  const gen_value *fallback) {
     for (int i = g->n_pool - 1; i >= floor; i--) {
         if (g->pool[i].v->type == t) {
             return &g->pool[i];
@@ -760,8 +786,8 @@ static void step_for(gen *g) {
     tg_value *hi = gen_chance(g, 50) ? tg_build_index(&g->b, gen_below(g, 5))
                                      : tg_build_sym(&g->b, gen_below(g, g->func->n_syms));
     int64_t step = gen_chance(g, 50) ? 1 + gen_below(g, 3) : 8;
-    tg_op *loop = tg_build_for(&g->b, tg_build_index(&g->b, gen_below(g, 2)), hi, tg_build_index(&g->b, step), n,
-                               values, &iv);
+    tg_op *loop = tg_build_for(&g->b, tg_build_index(&g->b, gen_below(g, 2)), hi,
+                               tg_build_index(&g->b, step), n, values, &iv);
     int mark = g->n_pool;
     for (int i = 0; i < n; i++) {
         gen_value c = carried[i];
@@ -821,7 +847,8 @@ static void step_if(gen *g) {
     }
 }
 
-/* ---- statements ------------------------------------------------------------------------------------- */
+/* ---- statements
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct statement {
     void (*run)(gen *g);
@@ -830,13 +857,13 @@ typedef struct statement {
 } statement;
 
 static const statement statements[] = {
-    {gen_load, 12, false},      {step_binary, 18, false},  {step_unary, 8, false},
-    {step_cast, 8, false},      {step_select, 10, false},  {step_fma, 3, false},
-    {step_bitcast, 2, false},   {step_broadcast, 6, false}, {step_permute, 4, false},
-    {step_reshape, 4, false},   {step_slice, 4, false},    {step_concat, 3, false},
-    {step_local_gather, 3, false}, {step_reduce, 10, false}, {step_scan, 4, false},
-    {step_sort, 3, false},      {step_topk, 3, false},     {step_keys, 4, false},
-    {step_dot, 8, false},       {step_for, 5, true},       {step_if, 3, true},
+    {gen_load, 12, false},         {step_binary, 18, false},   {step_unary, 8, false},
+    {step_cast, 8, false},         {step_select, 10, false},   {step_fma, 3, false},
+    {step_bitcast, 2, false},      {step_broadcast, 6, false}, {step_permute, 4, false},
+    {step_reshape, 4, false},      {step_slice, 4, false},     {step_concat, 3, false},
+    {step_local_gather, 3, false}, {step_reduce, 10, false},   {step_scan, 4, false},
+    {step_sort, 3, false},         {step_topk, 3, false},      {step_keys, 4, false},
+    {step_dot, 8, false},          {step_for, 5, true},        {step_if, 3, true},
 };
 
 void gen_step(gen *g) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu] [--no-passes]
+ * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu]
+ * [--no-passes]
  *                [--source] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
- * its own so that a crash is one failure. --source generates programs in the language instead (source.h).
- * With --reduce a failing kernel is shrunk and printed (or
- * saved). Files are kernels found earlier: first a line "// NAME = value ..." with the dimensions, then
- * the text form.
+ * its own so that a crash is one failure. --source generates programs in the language instead
+ * (source.h). With --reduce a failing kernel is shrunk and printed (or saved). Files are kernels
+ * found earlier: first a line "// NAME = value ..." with the dimensions, then the text form.
  */
 #define _DEFAULT_SOURCE
 #include <signal.h>
@@ -33,7 +33,8 @@ typedef struct settings {
 
 enum { MESSAGE_BYTES = 400 };
 
-/* ---- one case in a child ------------------------------------------------------------------------ */
+/* ---- one case in a child ------------------------------------------------------------------------
+ */
 
 /* A program in the language instead of IR. */
 static void source_child(const settings *s, uint64_t seed, tg_arena *a, int out) {
@@ -95,7 +96,8 @@ static void child(const settings *s, uint64_t seed, const char *text, int out) {
 }
 
 /* True when the case is right; else message says what is not. */
-static bool run_in_child(const settings *s, uint64_t seed, const char *text, char message[MESSAGE_BYTES]) {
+static bool run_in_child(const settings *s, uint64_t seed, const char *text,
+                         char message[MESSAGE_BYTES]) {
     int ends[2], status = 0;
     message[0] = '\0';
     if (pipe(ends) != 0) {
@@ -117,27 +119,30 @@ static bool run_in_child(const settings *s, uint64_t seed, const char *text, cha
     (void)waitpid(pid, &status, 0);
     message[MESSAGE_BYTES - 1] = '\0';
     if (WIFSIGNALED(status)) {
-        snprintf(message, MESSAGE_BYTES, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(message, MESSAGE_BYTES, "signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
         return false;
     }
     return WEXITSTATUS(status) == 0;
 }
 
-/* ---- reduction ---------------------------------------------------------------------------------- */
+/* ---- reduction ----------------------------------------------------------------------------------
+ */
 
 enum { KIND_BYTES = 80 };
 
 typedef struct failing {
     const settings *s;
     uint64_t seed;
-    const char *header; /* of a file, for seed 0 */
+    const char *header;    /* of a file, for seed 0 */
     char kind[KIND_BYTES]; /* the failure must stay of this kind */
 } failing;
 
 /* A message without what varies with the program: numbers, types, element positions. */
 static void kind_of(const char *message, char kind[KIND_BYTES]) {
     size_t n = 0;
-    for (; *message != '\0' && *message != '[' && *message != '<' && n < KIND_BYTES - 1; message++) {
+    for (; *message != '\0' && *message != '[' && *message != '<' && n < KIND_BYTES - 1;
+         message++) {
         if (*message < '0' || *message > '9') {
             kind[n++] = *message;
         }
@@ -161,7 +166,8 @@ static bool still_fails(void *user, const char *text) {
 static void write_reduced(const settings *s, uint64_t seed, const gen_case *c, const char *text,
                           const char *message) {
     char path[400];
-    snprintf(path, sizeof path, "%s/seed_%llu.ir", s->save != NULL ? s->save : "", (unsigned long long)seed);
+    snprintf(path, sizeof path, "%s/seed_%llu.ir", s->save != NULL ? s->save : "",
+             (unsigned long long)seed);
     FILE *f = s->save != NULL ? fopen(path, "w") : stdout;
     if (f == NULL) {
         perror(path);
@@ -200,7 +206,8 @@ static void reduce_case(const settings *s, uint64_t seed, const char *message) {
     tg_arena_fini(&a);
 }
 
-/* ---- command line ------------------------------------------------------------------------------- */
+/* ---- command line -------------------------------------------------------------------------------
+ */
 
 static bool read_settings(settings *s, int argc, char **argv) {
     *s = (settings){.seed = 1, .count = 1, .seconds = 30, .gen = {.max_steps = 16}};
@@ -289,7 +296,8 @@ static int run_files(const settings *s) {
             fclose(f);
         }
         if (n == 0 || !run_in_child(s, 0, text, message)) {
-            printf("%s%s: %s\n", s->reduce ? "// " : "", s->files[i], n == 0 ? "cannot be read" : message);
+            printf("%s%s: %s\n", s->reduce ? "// " : "", s->files[i],
+                   n == 0 ? "cannot be read" : message);
             failures++;
             if (s->reduce && n > 0) {
                 reduce_file(s, text, message);

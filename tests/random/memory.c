@@ -10,7 +10,8 @@
 
 #include "tests/random/run.h"
 
-/* ---- layout ------------------------------------------------------------------------------------- */
+/* ---- layout -------------------------------------------------------------------------------------
+ */
 
 static void layout(case_tensor *t, const tg_param *p, const gen_param *g, const int64_t *syms) {
     const tg_type *type = p->type;
@@ -35,7 +36,8 @@ static void layout(case_tensor *t, const tg_param *p, const gen_param *g, const 
     t->bytes = empty ? 0 : (size_t)elem;
     for (int a = 0; a < type->rank && !empty; a++) {
         bool row = packed && a == type->rank - 1;
-        t->bytes += row ? (size_t)((t->extent[a] + 1) / 2 - 1) : (size_t)((t->extent[a] - 1) * t->stride[a]);
+        t->bytes += row ? (size_t)((t->extent[a] + 1) / 2 - 1)
+                        : (size_t)((t->extent[a] - 1) * t->stride[a]);
     }
 }
 
@@ -54,7 +56,8 @@ static void map_tensor(case_tensor *t) {
     t->base = t->map + page + body - (t->bytes + align - 1) / align * align;
 }
 
-/* ---- data --------------------------------------------------------------------------------------- */
+/* ---- data ---------------------------------------------------------------------------------------
+ */
 
 /* Small multiples of 1/2 (powers of two in f8e8m0): the generator's bounds count on them. */
 static uint64_t random_float(tg_dtype t, uint64_t *rng, bool specials) {
@@ -128,7 +131,8 @@ void memory_free(case_memory *m) {
     }
 }
 
-/* ---- comparison --------------------------------------------------------------------------------- */
+/* ---- comparison ---------------------------------------------------------------------------------
+ */
 
 typedef struct comparison {
     const case_tensor *want, *got;
@@ -156,12 +160,13 @@ static void tell_difference(comparison *c, uint64_t want, uint64_t got) {
     for (int a = 0; a < c->want->rank; a++) {
         tg_sb_addf(&sb, "%s%lld", a > 0 ? ", " : "", (long long)c->at[a]);
     }
-    tg_sb_addf(&sb, "] is %g (%#llx), not %g (%#llx)", number(c->want->dtype, got), (unsigned long long)got,
-               number(c->want->dtype, want), (unsigned long long)want);
+    tg_sb_addf(&sb, "] is %g (%#llx), not %g (%#llx)", number(c->want->dtype, got),
+               (unsigned long long)got, number(c->want->dtype, want), (unsigned long long)want);
     c->text = sb.data;
 }
 
-/* Also copies want's element over got's where they are equal, so that only other bytes differ after. */
+/* Also copies want's element over got's where they are equal, so that only other bytes differ
+ * after. */
 static void compare(comparison *c, int axis, char *want, char *got) {
     const case_tensor *t = c->want;
     bool packed = tg_dtype_bits(t->dtype) == 4;
@@ -183,7 +188,8 @@ static void compare(comparison *c, int axis, char *want, char *got) {
     }
 }
 
-const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c, tg_arena *a) {
+const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c,
+                           tg_arena *a) {
     for (int p = 0; p < want->n; p++) {
         const case_tensor *w = &want->tensors[p], *g = &got->tensors[p];
         if (w->map == NULL || w->bytes == 0 || memcmp(w->base, g->base, w->bytes) == 0) {

@@ -2,8 +2,8 @@
 /*
  * Takes kernel text that fails, gives smaller text that still fails. It tries, until nothing helps:
  * a store or other op without results removed; a loop or if replaced by its initial values; an op's
- * result replaced by an earlier operand of its type, or by a constant; then everything unused removed.
- * Each attempt edits a fresh parse of the current text, so a failed attempt costs nothing.
+ * result replaced by an earlier operand of its type, or by a constant; then everything unused
+ * removed. Each attempt edits a fresh parse of the current text, so a failed attempt costs nothing.
  */
 #include "tests/random/reduce.h"
 
@@ -11,7 +11,8 @@
 
 #include "ir/build.h"
 
-/* ---- ops by number ------------------------------------------------------------------------------ */
+/* ---- ops by number ------------------------------------------------------------------------------
+ */
 
 static tg_op *find_op(tg_region *r, int *number) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
@@ -39,7 +40,8 @@ static int count_ops(tg_region *r) {
     return n;
 }
 
-/* ---- edits -------------------------------------------------------------------------------------- */
+/* ---- edits --------------------------------------------------------------------------------------
+ */
 
 static bool is_unused(const tg_op *op) {
     for (int r = 0; r < op->n_results; r++) {
@@ -124,7 +126,8 @@ static bool replace_by_constants(tg_op *op, int64_t v) {
     tg_builder b = tg_builder_before(op);
     for (int r = 0; r < op->n_results; r++) {
         const tg_type *t = op->results[r].type;
-        tg_value *c = tg_dtype_is_float(t->dtype) ? tg_build_float(&b, t, (double)v) : tg_build_int(&b, t, v);
+        tg_value *c =
+            tg_dtype_is_float(t->dtype) ? tg_build_float(&b, t, (double)v) : tg_build_int(&b, t, v);
         tg_replace_all_uses(&op->results[r], c);
     }
     tg_op_erase(op);
@@ -151,21 +154,33 @@ enum { EDITS = 10, NO_EDIT = -1 };
 
 static bool apply(tg_op *op, int edit) {
     switch (edit) {
-    case 0: return remove_effect(op);
-    case 1: return replace_by_operands(op, op->code == TG_OP_FOR ? 3 : 0);
-    case 2: return replace_by_constants(op, 0);
-    case 3: return replace_by_constants(op, 1);
-    case 4: return replace_by_operands(op, 1);
-    case 5: return replace_by_operands(op, 2);
-    case 6: return drop_mask(op);
-    case 7: return op->code == TG_OP_SPAN ? false : replace_by_constants(op, 2);
-    case 8: return replace_by_constants(op, 5);
-    case 9: return remove_unused(op);
-    default: return false;
+    case 0:
+        return remove_effect(op);
+    case 1:
+        return replace_by_operands(op, op->code == TG_OP_FOR ? 3 : 0);
+    case 2:
+        return replace_by_constants(op, 0);
+    case 3:
+        return replace_by_constants(op, 1);
+    case 4:
+        return replace_by_operands(op, 1);
+    case 5:
+        return replace_by_operands(op, 2);
+    case 6:
+        return drop_mask(op);
+    case 7:
+        return op->code == TG_OP_SPAN ? false : replace_by_constants(op, 2);
+    case 8:
+        return replace_by_constants(op, 5);
+    case 9:
+        return remove_unused(op);
+    default:
+        return false;
     }
 }
 
-/* ---- the search --------------------------------------------------------------------------------- */
+/* ---- the search ---------------------------------------------------------------------------------
+ */
 
 static tg_module *parse(const char *text, tg_arena *a) {
     tg_source *src = TG_NEW(a, tg_source);

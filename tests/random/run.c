@@ -27,11 +27,13 @@ static const char *interpret(const gen_case *c, case_memory *m, uint64_t order, 
     if (tg_interp_bind(c->func, args, syms, &sink) != TG_OK) {
         return tg_arena_printf(a, "binding failed: %s", diags_text(&sink, a));
     }
-    tg_interp_options o = {.check_races = true, .check_facts = true, .order_seed = order, .max_steps = 50000000};
+    tg_interp_options o = {
+        .check_races = true, .check_facts = true, .order_seed = order, .max_steps = 50000000};
     tg_arena scratch;
     tg_arena_init(&scratch, a->env);
     tg_status s = tg_interp_run(c->func, args, syms, &o, &scratch, &sink);
-    const char *text = s == TG_OK ? NULL : tg_arena_printf(a, "interpreter: %s", diags_text(&sink, a));
+    const char *text =
+        s == TG_OK ? NULL : tg_arena_printf(a, "interpreter: %s", diags_text(&sink, a));
     tg_arena_fini(&scratch);
     return text;
 }
@@ -46,8 +48,8 @@ static const char *verify(const gen_case *c, const char *when, tg_arena *a) {
 }
 
 /* Interprets c on fresh memory and compares with the reference. */
-static const char *compare_interpreted(gen_case *c, const case_memory *want, uint64_t order, const char *when,
-                                       tg_arena *a) {
+static const char *compare_interpreted(gen_case *c, const case_memory *want, uint64_t order,
+                                       const char *when, tg_arena *a) {
     case_memory m;
     memory_make(&m, c);
     const char *wrong = interpret(c, &m, order, a);
@@ -81,7 +83,8 @@ static const char *round_trip(gen_case *c, tg_arena *a) {
     return NULL;
 }
 
-static const char *after_passes(gen_case *c, const case_memory *want, const run_options *o, tg_arena *a) {
+static const char *after_passes(gen_case *c, const case_memory *want, const run_options *o,
+                                tg_arena *a) {
     tg_pass_context ctx = {.scratch = a};
     for (size_t i = 0; i < tg_tile_pipeline_count; i++) {
         const char *when = tg_arena_printf(a, "after pass %s", tg_tile_pipeline[i].name);
@@ -122,7 +125,8 @@ static const char *compiled(gen_case *c, const case_memory *want, const char *wh
 #endif
 }
 
-static const char *all_ways(gen_case *c, const case_memory *want, const run_options *o, tg_arena *a) {
+static const char *all_ways(gen_case *c, const case_memory *want, const run_options *o,
+                            tg_arena *a) {
     const char *wrong = compare_interpreted(c, want, 0x123457, "in another order", a);
     if (wrong == NULL) {
         wrong = round_trip(c, a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs one generated kernel in every way there is and compares the memory afterwards bit for bit (any
- * NaN equals any NaN): interpreter, interpreter in another program order, text round trip, interpreter
- * after each pass, compiled code.
+ * Runs one generated kernel in every way there is and compares the memory afterwards bit for bit
+ * (any NaN equals any NaN): interpreter, interpreter in another program order, text round trip,
+ * interpreter after each pass, compiled code.
  */
 #ifndef TG_TEST_RANDOM_RUN_H
 #define TG_TEST_RANDOM_RUN_H
@@ -39,14 +39,15 @@ typedef struct case_memory {
 void memory_make(case_memory *m, const gen_case *c);
 void memory_free(case_memory *m);
 /* Places where the two differ, as text; NULL when they agree. */
-const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c, tg_arena *a);
+const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c,
+                           tg_arena *a);
 
 /*
- * The same for a program in the language (source.h): also formats it and requires one result for all
- * choices of its tunes. *out_refused: the front end refuses it, the text says why.
+ * The same for a program in the language (source.h): also formats it and requires one result for
+ * all choices of its tunes. *out_refused: the front end refuses it, the text says why.
  */
-const char *run_source(const char *text, uint64_t seed, const run_options *options, bool *out_refused,
-                       tg_arena *a);
+const char *run_source(const char *text, uint64_t seed, const run_options *options,
+                       bool *out_refused, tg_arena *a);
 
 /* Runs the reference interpreter on memory made for the case; NULL or what went wrong. */
 const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a);

@@ -10,8 +10,9 @@ typedef struct tunes {
     const char *bm, *bn, *bk;
 } tunes;
 
-static const tunes choices[] = {{"4", "8", "4"}, {"1", "1", "1"},   {"16", "5", "7"}, {"32", "32", "32"},
-                                {"3", "16", "64"}, {"8", "1", "3"}, {"2", "13", "16"}};
+static const tunes choices[] = {{"4", "8", "4"},    {"1", "1", "1"},   {"16", "5", "7"},
+                                {"32", "32", "32"}, {"3", "16", "64"}, {"8", "1", "3"},
+                                {"2", "13", "16"}};
 
 static const char *first_text(const tg_sink *sink, tg_arena *a) {
     tg_sb sb;
@@ -89,7 +90,8 @@ static const char *ir_text(const gen_case *c, tg_arena *a) {
 }
 
 /* The failing kernel as a file that can be replayed and reduced. */
-static void save_kernel(const gen_case *c, const char *text, const char *wrong, const char *folder) {
+static void save_kernel(const gen_case *c, const char *text, const char *wrong,
+                        const char *folder) {
     char path[400];
     snprintf(path, sizeof path, "%s/source_%llu.ir", folder, (unsigned long long)c->seed);
     FILE *f = fopen(path, "w");
@@ -104,8 +106,8 @@ static void save_kernel(const gen_case *c, const char *text, const char *wrong, 
     fclose(f);
 }
 
-static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed, const case_memory *want,
-                                const run_options *o, tg_arena *a) {
+static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed,
+                                const case_memory *want, const run_options *o, tg_arena *a) {
     gen_case c = {0};
     case_memory got;
     if (specialise(p, t, &c, a) != TG_OK) {
@@ -132,7 +134,8 @@ static const char *check_choice(tg_program *p, const tunes *t, uint64_t seed, co
                          : tg_arena_printf(a, "BM=%s BN=%s BK=%s: %s", t->bm, t->bn, t->bk, wrong);
 }
 
-const char *run_source(const char *text, uint64_t seed, const run_options *o, bool *out_refused, tg_arena *a) {
+const char *run_source(const char *text, uint64_t seed, const run_options *o, bool *out_refused,
+                       tg_arena *a) {
     tg_sink sink;
     tg_sb formatted;
     gen_case c = {0}, f = {0};

@@ -20,8 +20,8 @@ typedef struct value {
     char text[24]; /* name */
     char axes[4];
     kind k;
-    bool absent;  /* maybe, inside its blocks */
-    bool exact;   /* floats: whole multiples of 1/4 up to bound */
+    bool absent; /* maybe, inside its blocks */
+    bool exact;  /* floats: whole multiples of 1/4 up to bound */
     double bound;
 } value;
 
@@ -50,11 +50,16 @@ static void indent(maker *m) {
     }
 }
 
-static const char *dim_of(char axis) { return axis == 'i' ? "M" : axis == 'j' ? "N" : axis == 'k' ? "K" : "8"; }
+static const char *dim_of(char axis) {
+    return axis == 'i' ? "M" : axis == 'j' ? "N" : axis == 'k' ? "K" : "8";
+}
 
-/* ---- pool --------------------------------------------------------------------------------------- */
+/* ---- pool ---------------------------------------------------------------------------------------
+ */
 
-static void name_value(maker *m, value *v) { snprintf(v->text, sizeof v->text, "v%d", m->next_name++); }
+static void name_value(maker *m, value *v) {
+    snprintf(v->text, sizeof v->text, "v%d", m->next_name++);
+}
 
 static void push(maker *m, value v) {
     if (m->n < MAX_VALUES) {
@@ -120,7 +125,8 @@ static bool join_axes(const value *x, const value *y, char out[4]) {
     return n <= 2;
 }
 
-/* ---- loads -------------------------------------------------------------------------------------- */
+/* ---- loads --------------------------------------------------------------------------------------
+ */
 
 static bool is_float_name(const char *t) { return t[0] == 'f' || t[0] == 'b'; }
 
@@ -164,7 +170,8 @@ static void load_input(maker *m, int p) {
 
 static void load(maker *m) { load_input(m, below(m, m->n_inputs)); }
 
-/* ---- expressions ---------------------------------------------------------------------------------- */
+/* ---- expressions
+ * ---------------------------------------------------------------------------------- */
 
 static void merge(value *r, const value *x, const value *y) {
     r->absent = x->absent || y->absent;
@@ -172,7 +179,9 @@ static void merge(value *r, const value *x, const value *y) {
 }
 
 static void step_binary(maker *m) {
-    static const char *const float_ops[] = {"+", "-", "*", "/"}, *const int_ops[] = {"+", "-", "*", "/", "%", "&", "|", "^"};
+    static const char *const float_ops[] = {"+", "-", "*", "/"}, *const int_ops[] = {"+", "-", "*",
+                                                                                     "/", "%", "&",
+                                                                                     "|", "^"};
     kind k = chance(m, 65) ? KIND_FLOAT : KIND_INT;
     const value *x = pick(m, k), *y = pick(m, k);
     value r = {.k = k};
@@ -227,7 +236,8 @@ static void step_where(maker *m) {
     kind k = chance(m, 65) ? KIND_FLOAT : KIND_INT;
     const value *c = pick(m, KIND_BOOL), *x = pick(m, k), *y = pick(m, k);
     value r = {.k = k}, two = {.k = k};
-    if (c == NULL || x == NULL || y == NULL || !join_axes(x, y, two.axes) || !join_axes(&two, c, r.axes)) {
+    if (c == NULL || x == NULL || y == NULL || !join_axes(x, y, two.axes) ||
+        !join_axes(&two, c, r.axes)) {
         return;
     }
     merge(&r, x, y);
@@ -248,7 +258,8 @@ static void step_where(maker *m) {
 }
 
 static void step_unary(maker *m) {
-    static const char *const fns[] = {"abs(%s)", "-%s", "floor(%s as f32)", "round((%s as f32) * 0.5)", "sqrt(abs(%s) as f32)"};
+    static const char *const fns[] = {"abs(%s)", "-%s", "floor(%s as f32)",
+                                      "round((%s as f32) * 0.5)", "sqrt(abs(%s) as f32)"};
     kind k = chance(m, 70) ? KIND_FLOAT : KIND_INT;
     const value *x = pick(m, k);
     if (x == NULL) {
@@ -292,13 +303,15 @@ static void step_else(maker *m) {
     const value *c = cut ? pick(m, KIND_BOOL) : NULL;
     char axes[4];
     let(m, &r);
-    if (c != NULL && c->axes[0] != '\0' && !c->absent && join_axes(x, c, axes) && strcmp(axes, x->axes) == 0) {
+    if (c != NULL && c->axes[0] != '\0' && !c->absent && join_axes(x, c, axes) &&
+        strcmp(axes, x->axes) == 0) {
         tg_sb_addf(&m->sb, "%s if ", x->text);
         (void)put_as(m, c, axes);
         tg_sb_add(&m->sb, "\n");
         r.absent = true;
     } else {
-        tg_sb_addf(&m->sb, "%s else %d%s\n", x->text, below(m, 5) - 2, x->k == KIND_FLOAT ? ".0" : "");
+        tg_sb_addf(&m->sb, "%s else %d%s\n", x->text, below(m, 5) - 2,
+                   x->k == KIND_FLOAT ? ".0" : "");
         r.absent = false;
         r.bound = fmax(r.bound, 2);
     }
@@ -328,7 +341,8 @@ static void step_reduce(maker *m) {
     r.absent = n > 1 && x->absent;
     int f = below(m, k ? 3 : 6);
     if (k || (f == 5 && x->k == KIND_FLOAT)) {
-        f = k ? 0 : 1; /* partial results of a block are whole only when they are combined: see loops */
+        f = k ? 0
+              : 1; /* partial results of a block are whole only when they are combined: see loops */
         if (k) {
             return;
         }
@@ -367,16 +381,27 @@ static void step_order(maker *m) {
     r.exact = r.absent = false;
     let(m, &r);
     switch (f) {
-    case 0: tg_sb_addf(&m->sb, "scan(%s)\n", x->text); break;
-    case 1: tg_sb_addf(&m->sb, "exscan_max(%s)\n", x->text); break;
-    case 2: tg_sb_addf(&m->sb, "sort(%s else 1%s)\n", x->text, point); break;
-    case 3: tg_sb_addf(&m->sb, "topk(%s, 8).v\n", x->text); break;
-    default: tg_sb_addf(&m->sb, "sort_desc(%s else 0%s)\n", x->text, point); break;
+    case 0:
+        tg_sb_addf(&m->sb, "scan(%s)\n", x->text);
+        break;
+    case 1:
+        tg_sb_addf(&m->sb, "exscan_max(%s)\n", x->text);
+        break;
+    case 2:
+        tg_sb_addf(&m->sb, "sort(%s else 1%s)\n", x->text, point);
+        break;
+    case 3:
+        tg_sb_addf(&m->sb, "topk(%s, 8).v\n", x->text);
+        break;
+    default:
+        tg_sb_addf(&m->sb, "sort_desc(%s else 0%s)\n", x->text, point);
+        break;
     }
     push(m, r);
 }
 
-/* ---- loops -------------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------------------
+ */
 
 typedef struct carried {
     char name[8], axes[4];
@@ -384,7 +409,9 @@ typedef struct carried {
     int how; /* 0 sum of a product, 1 sum, 2 max, 3 min, 4 count */
 } carried;
 
-static const char *extent_of(char axis) { return axis == 'i' ? "BM" : axis == 'j' ? "BN" : axis == 'k' ? "BK" : "8"; }
+static const char *extent_of(char axis) {
+    return axis == 'i' ? "BM" : axis == 'j' ? "BN" : axis == 'k' ? "BK" : "8";
+}
 
 static void put_shape(maker *m, const char *axes) {
     for (const char *c = axes; *c != '\0'; c++) {
@@ -401,7 +428,8 @@ static void declare(maker *m, carried *c) {
     c->axes[c->how == 0 ? 2 : 1] = '\0';
     indent(m);
     bool extreme = c->how == 2 || c->how == 3;
-    tg_sb_addf(&m->sb, "var %s = %s %s", c->name, extreme ? "full" : "zeros", c->k == KIND_FLOAT ? "f32" : "i32");
+    tg_sb_addf(&m->sb, "var %s = %s %s", c->name, extreme ? "full" : "zeros",
+               c->k == KIND_FLOAT ? "f32" : "i32");
     put_shape(m, c->axes);
     if (extreme) {
         tg_sb_addf(&m->sb, " = %s", c->how == 2 ? "-100" : "100");
@@ -413,7 +441,8 @@ static void declare(maker *m, carried *c) {
 /* A value of these axes in the pool, or loaded now; NULL when no input has them. */
 static const value *with_axes(maker *m, kind k, const char *axes) {
     for (int p = 0; p < m->n_inputs && chance(m, 70); p++) {
-        if (strcmp(m->inputs[p].axes, axes) == 0 && is_float_name(m->inputs[p].dtype) == (k == KIND_FLOAT)) {
+        if (strcmp(m->inputs[p].axes, axes) == 0 &&
+            is_float_name(m->inputs[p].dtype) == (k == KIND_FLOAT)) {
             load_input(m, p);
         }
     }
@@ -434,7 +463,9 @@ static void update(maker *m, const carried *c) {
         }
         bool cast = chance(m, 50); /* both sides of one type */
         indent(m);
-        tg_sb_addf(&m->sb, cast ? "%s += (%s as bf16) @ (%s as bf16).T\n" : "%s += (%s as f32) @ (%s as f32).T\n",
+        tg_sb_addf(&m->sb,
+                   cast ? "%s += (%s as bf16) @ (%s as bf16).T\n"
+                        : "%s += (%s as f32) @ (%s as f32).T\n",
                    c->name, x->text, y->text);
         return;
     }
@@ -504,17 +535,23 @@ static void step_loop(maker *m) {
 }
 
 static void step(maker *m) {
-    static void (*const steps[])(maker *) = {load,      load,      step_binary, step_binary, step_binary, step_condition,
-                                             step_where, step_unary, step_cast,  step_else,   step_reduce, step_order,
-                                             step_loop};
+    static void (*const steps[])(maker *) = {
+        load,       load,      step_binary, step_binary, step_binary, step_condition, step_where,
+        step_unary, step_cast, step_else,   step_reduce, step_order,  step_loop};
     steps[below(m, (int)TG_COUNT_OF(steps))](m);
 }
 
-/* ---- the program ---------------------------------------------------------------------------------- */
+/* ---- the program
+ * ---------------------------------------------------------------------------------- */
 
 static void add_inputs(maker *m) {
-    static const char *const two[] = {"ij", "ik", "jk", "i", "j", "k", "id", "jd"}, *const one[] = {"i", "id", "ik", "k", "id", "d", "ik", "id"};
-    static const char *const types[] = {"f32", "f32", "bf16", "f16", "i32", "i8", "f8e4m3", "u8", "f8e5m2"};
+    static const char *const two[] = {"ij", "ik", "jk", "i", "j", "k", "id", "jd"}, *const one[] = {
+                                                                                        "i",  "id",
+                                                                                        "ik", "k",
+                                                                                        "id", "d",
+                                                                                        "ik", "id"};
+    static const char *const types[] = {"f32", "f32",    "bf16", "f16",   "i32",
+                                        "i8",  "f8e4m3", "u8",   "f8e5m2"};
     m->n_inputs = 4 + below(m, 4);
     for (int p = 0; p < m->n_inputs; p++) {
         const char *axes = (m->two ? two : one)[p < 3 ? p : below(m, 8)];
@@ -553,8 +590,8 @@ static void put_store(maker *m, int o, const char *axes, const char *type) {
     memcpy(like.axes, axes, strlen(axes) + 1);
     for (int i = m->n - 1, skip = below(m, 4); i >= 0; i--) {
         const value *v = &m->pool[i];
-        if (v->k == (is_float ? KIND_FLOAT : KIND_INT) && join_axes(v, &like, joined) && strcmp(joined, axes) == 0 &&
-            v->axes[0] != '\0') {
+        if (v->k == (is_float ? KIND_FLOAT : KIND_INT) && join_axes(v, &like, joined) &&
+            strcmp(joined, axes) == 0 && v->axes[0] != '\0') {
             best = v;
             if (skip-- <= 0) {
                 break;

@@ -22,12 +22,13 @@
  * machine (no libm call). ULP bounds are published in docs/math.md. */
 tg_value *tg_expand_math(tg_builder *b, const tg_machine *mc, tg_math_fn fn, tg_value *x);
 /* Any dtype to any dtype by ops.def's CAST rules, given and giving loop values: storage floats are
- * carried as the unsigned integer of their width (u8, u16; f4/i4/u4 one element per u8). `from`/`to`
- * are the language types. */
+ * carried as the unsigned integer of their width (u8, u16; f4/i4/u4 one element per u8).
+ * `from`/`to` are the language types. */
 tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *x, tg_dtype from,
                             tg_dtype to, tg_round round, bool sat);
 /* Integer div/rem, shifts, float min/max, rem with the language's defined results. */
-tg_value *tg_expand_binary(tg_builder *b, const tg_machine *mc, tg_opcode code, tg_value *x, tg_value *y);
+tg_value *tg_expand_binary(tg_builder *b, const tg_machine *mc, tg_opcode code, tg_value *x,
+                           tg_value *y);
 /* The dtype a value of t has in registers and scratch: itself, or the unsigned carrier. */
 tg_dtype tg_carrier(tg_dtype t);
 /* Bytes of one element in scratch buffers (sub-byte types and bool take one byte). */
@@ -37,53 +38,56 @@ int64_t tg_scratch_elem_bytes(tg_dtype t);
  * take natively by their expansion. After it, LLVM emission is one-to-one. */
 void tg_cpu_legalise(tg_func *loop, const tg_machine *mc);
 
-/* ---- dot.c: matrix products ------------------------------------------------------------------- */
+/* ---- dot.c: matrix products -------------------------------------------------------------------
+ */
 
 /*
  * One matrix operand as the generated code sees it: element (i, j) of a [rows, cols] matrix.
  * `vec` emits code giving `lanes` consecutive elements along j (along_cols) or along i starting at
- * (i, j), converted to the dot's compute type, as a vector (scalar when lanes is 1). `valid` (i64 value or
- * NULL) is how many leading lanes exist; the others must read as 0 and touch no memory. `unit_cols`
- * says in which direction memory is contiguous: 1 along j, 0 along i, -1 neither. When the matrix is
- * plain memory (`base` not NULL), element (i,j) lies at base + i*row_bytes + j*col_bytes with dtype
- * `dtype`, all in-bounds elements addressable, and dot may read it directly instead.
+ * (i, j), converted to the dot's compute type, as a vector (scalar when lanes is 1). `valid` (i64
+ * value or NULL) is how many leading lanes exist; the others must read as 0 and touch no memory.
+ * `unit_cols` says in which direction memory is contiguous: 1 along j, 0 along i, -1 neither. When
+ * the matrix is plain memory (`base` not NULL), element (i,j) lies at base + i*row_bytes +
+ * j*col_bytes with dtype `dtype`, all in-bounds elements addressable, and dot may read it directly
+ * instead.
  */
 typedef struct tg_dot_operand {
-    tg_value *(*vec)(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols, int lanes,
-                     tg_value *valid);
+    tg_value *(*vec)(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
+                     int lanes, tg_value *valid);
     void *user;
     int unit_cols;
-    tg_dtype dtype;      /* language dtype in memory / before conversion */
-    tg_value *base;      /* ptr or NULL */
+    tg_dtype dtype;                  /* language dtype in memory / before conversion */
+    tg_value *base;                  /* ptr or NULL */
     tg_value *row_bytes, *col_bytes; /* i64 values, with base */
-    bool cheap;          /* vec costs little more than a load: no need to pack for reuse <= 4 */
+    bool cheap; /* vec costs little more than a load: no need to pack for reuse <= 4 */
 } tg_dot_operand;
 
 /* acc[m,n] (row pitch in elements, innermost contiguous) += a[m,k] * b[k,n]. Elements beyond m_len,
- * n_len may be computed or not; k beyond k_len must not contribute. acc needs exactly m rows of pitch
- * elements, nothing around them; garbage may appear beyond m_len, n_len inside them. k is 0 when only
- * k_len is known (a whole loop over k contracted into one product): dot blocks it for the caches. */
+ * n_len may be computed or not; k beyond k_len must not contribute. acc needs exactly m rows of
+ * pitch elements, nothing around them; garbage may appear beyond m_len, n_len inside them. k is 0
+ * when only k_len is known (a whole loop over k contracted into one product): dot blocks it for the
+ * caches. */
 typedef struct tg_dot_desc {
-    int64_t m, n, k;                  /* static extents */
-    tg_value *m_len, *n_len, *k_len;  /* i64 values <= extents; the part that matters */
+    int64_t m, n, k;                 /* static extents */
+    tg_value *m_len, *n_len, *k_len; /* i64 values <= extents; the part that matters */
     tg_dot_operand a, b;
-    tg_value *kmask;                  /* ptr to u8[k] or NULL: 0 = skip (not a prefix) */
-    tg_dtype compute;                 /* f32, f64, i32 (i8 products), i64 */
-    tg_value *acc;                    /* ptr */
-    int64_t acc_pitch;                /* elements between rows, a multiple of the vector */
-    bool acc_zero;                    /* acc starts as 0 and is not initialised: write instead of add */
+    tg_value *kmask;   /* ptr to u8[k] or NULL: 0 = skip (not a prefix) */
+    tg_dtype compute;  /* f32, f64, i32 (i8 products), i64 */
+    tg_value *acc;     /* ptr */
+    int64_t acc_pitch; /* elements between rows, a multiple of the vector */
+    bool acc_zero;     /* acc starts as 0 and is not initialised: write instead of add */
 } tg_dot_desc;
 
-/* Scratch for the code being generated: returns a ptr value to `bytes` of 64-byte aligned memory that
- * is free for reuse after tg_scratch_release of the same mark. */
+/* Scratch for the code being generated: returns a ptr value to `bytes` of 64-byte aligned memory
+ * that is free for reuse after tg_scratch_release of the same mark. */
 typedef struct tg_scratch {
-    tg_value *base;       /* ptr: the thread's scratch */
-    int64_t used, peak;   /* bytes; peak becomes the plan's scratch_bytes */
+    tg_value *base;     /* ptr: the thread's scratch */
+    int64_t used, peak; /* bytes; peak becomes the plan's scratch_bytes */
 } tg_scratch;
 tg_value *tg_scratch_take(tg_scratch *s, tg_builder *b, int64_t bytes);
 
 /* Emits the product at b. Picks the form by shape (packed panels, skinny M, skinny N, tiny). */
-tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch, const tg_dot_desc *d,
-                      tg_sink *sink) TG_MUST_USE;
+tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
+                      const tg_dot_desc *d, tg_sink *sink) TG_MUST_USE;
 
 #endif

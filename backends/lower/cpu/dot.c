@@ -2,9 +2,9 @@
 /*
  * Matrix product on the CPU: acc[m,n] += a[m,k] * b[k,n] as loop IR.
  *
- * Takes operands as callbacks that give converted vectors in either direction, with their memory when
- * they are plain; gives loops over register blocks. The form follows from the static extents, the
- * direction in which memory runs and, where m is only known at run time, a branch on it:
+ * Takes operands as callbacks that give converted vectors in either direction, with their memory
+ * when they are plain; gives loops over register blocks. The form follows from the static extents,
+ * the direction in which memory runs and, where m is only known at run time, a branch on it:
  *
  *   few columns, A contiguous along k          products along k, operands exchanged
  *   few rows, B contiguous along k             products along k
@@ -24,7 +24,8 @@ tg_value *tg_scratch_take(tg_scratch *s, tg_builder *b, int64_t bytes) {
     return at == 0 ? s->base : tg_build_gep(b, s->base, tg_build_index(b, at), 1);
 }
 
-/* ---- set-up ------------------------------------------------------------------------------------ */
+/* ---- set-up ------------------------------------------------------------------------------------
+ */
 
 static bool small_int(tg_dtype t) { return tg_dtype_is_int(t) && tg_dtype_bits(t) <= 8; }
 
@@ -86,7 +87,8 @@ static void exchange_operands(dot_gen *g) {
     g->acc_y_elems = e;
 }
 
-/* ---- choice ------------------------------------------------------------------------------------- */
+/* ---- choice -------------------------------------------------------------------------------------
+ */
 
 /* Most rows for which the skinny form of this direction is worth having. */
 static int64_t skinny_rows(const dot_gen *g) {
@@ -106,10 +108,10 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
 }
 
 /*
- * The number of rows is known only at run time: a chain of branches, each form serving up to so many
- * rows. Over the whole of a long k (weights read once from memory), one row and few rows are worth a
- * form of their own. A product over a tile's k stands inside loops that are often peeled into copies:
- * there a second form has to pay for its code.
+ * The number of rows is known only at run time: a chain of branches, each form serving up to so
+ * many rows. Over the whole of a long k (weights read once from memory), one row and few rows are
+ * worth a form of their own. A product over a tile's k stands inside loops that are often peeled
+ * into copies: there a second form has to pay for its code.
  */
 static void emit_by_rows(dot_gen *g) {
     int64_t most = g->x.extent, limit = skinny_rows(g);

@@ -12,9 +12,9 @@
  * 16-bit elements of consecutive k (per_word = 2). k positions count elements, word positions count
  * words; a block of k always starts at a whole word.
  *
- * Ragged edges. A block that sticks out beyond m_len or n_len repeats its last row or column vector:
- * the repeats compute the same sums and store the same bytes to the same place, all loads before all
- * stores. So no edge needs a second kernel, a temporary or padding of acc.
+ * Ragged edges. A block that sticks out beyond m_len or n_len repeats its last row or column
+ * vector: the repeats compute the same sums and store the same bytes to the same place, all loads
+ * before all stores. So no edge needs a second kernel, a temporary or padding of acc.
  */
 #ifndef TG_LOWER_CPU_DOT_H
 #define TG_LOWER_CPU_DOT_H
@@ -26,11 +26,11 @@ enum { DOT_MAX_ROWS = 16, DOT_MAX_VECS = 4, DOT_MAX_LANES = 64 };
 /* One operand seen from the product: `row` is its index that is not k. */
 typedef struct dot_side {
     const tg_dot_operand *op;
-    bool is_a;            /* A is [row, k], B is [k, row] */
-    tg_value *len;        /* rows that matter, i64 */
-    int64_t extent;       /* static rows */
-    int64_t len_const;    /* len when constant, else -1 */
-    bool k_unit;          /* memory runs along k */
+    bool is_a;                     /* A is [row, k], B is [k, row] */
+    tg_value *len;                 /* rows that matter, i64 */
+    int64_t extent;                /* static rows */
+    int64_t len_const;             /* len when constant, else -1 */
+    bool k_unit;                   /* memory runs along k */
     tg_value *row_bytes, *k_bytes; /* with base */
 } dot_side;
 
@@ -39,15 +39,15 @@ typedef struct dot_gen {
     const tg_machine *mc;
     tg_scratch *scratch;
     const tg_dot_desc *d;
-    dot_side x, y;        /* acc[x row, y row]; x is A and y is B unless swapped */
+    dot_side x, y;                    /* acc[x row, y row]; x is A and y is B unless swapped */
     int64_t acc_x_elems, acc_y_elems; /* acc strides */
     tg_dtype word;
     int per_word;
     int64_t word_bytes;
-    int vl;               /* words of one vector register */
+    int vl;                   /* words of one vector register */
     const char *pair_product; /* intrinsic when per_word is 2 */
     const tg_type *word_type, *vec_type;
-    int64_t k_divisor;    /* known divisor of every k length */
+    int64_t k_divisor; /* known divisor of every k length */
 } dot_gen;
 
 /* Where a register block reads its x words: row r, word w at row[r] + w * step. */
@@ -74,7 +74,8 @@ tg_value *dot_words(dot_gen *g, tg_value *k);
 /* `words` words along k of one row, from k; `valid` counts elements (NULL: all exist). */
 tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int words,
                       tg_value *valid);
-/* One word of each of `rows` rows from `row`; `odd`: the second element of the pair does not exist. */
+/* One word of each of `rows` rows from `row`; `odd`: the second element of the pair does not exist.
+ */
 tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int rows,
                          tg_value *valid, bool odd);
 tg_value *dot_load(dot_gen *g, tg_value *ptr, int words, int64_t align);
@@ -88,7 +89,8 @@ void dot_transpose(dot_gen *g, tg_value **v);
 /* Sums the lanes of n vectors; n is 4 (one vector of 4) or anything else (n scalars). */
 tg_value *dot_sum4(dot_gen *g, tg_value *const *v);
 
-/* True when words of s can be read where they lie: plain memory of the compute type, nothing masked. */
+/* True when words of s can be read where they lie: plain memory of the compute type, nothing
+ * masked. */
 bool dot_is_direct(const dot_gen *g, const dot_side *s);
 /* Hint that the memory at ptr is needed soon. */
 void dot_prefetch(dot_gen *g, tg_value *ptr, bool write);
@@ -99,9 +101,9 @@ void dot_prefetch_at(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k);
  * are needed next (0: nothing is known). */
 void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
                     tg_value *len, tg_value *to, int64_t pitch_words, int ahead);
-/* The last words of `rows` rows from `row` (repeating the last row): `valid` elements at k of each, one
- * zero-filled vector a row, into `to`. One masked read in a loop, where unrolled reads would each
- * carry their masking. */
+/* The last words of `rows` rows from `row` (repeating the last row): `valid` elements at k of each,
+ * one zero-filled vector a row, into `to`. One masked read in a loop, where unrolled reads would
+ * each carry their masking. */
 void dot_stage_ends(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k,
                     tg_value *valid, tg_value *to);
 /* Row number r of a block of `rows` at `row`: the last row of s repeats beyond its end. */

@@ -19,17 +19,18 @@ enum { PREFETCH_K = 24 };
 
 typedef struct packed {
     int mr, nv;
-    int64_t nr;           /* nv * vl columns */
-    int64_t kc, kcw;      /* k block in elements and, rounded up to vectors, in words */
-    int64_t nc;           /* columns packed at a time, a multiple of nr */
-    bool blocked_k;       /* more than one block of k is possible */
-    bool clamp_cols;      /* the last panel sticks out of acc */
+    int64_t nr;      /* nv * vl columns */
+    int64_t kc, kcw; /* k block in elements and, rounded up to vectors, in words */
+    int64_t nc;      /* columns packed at a time, a multiple of nr */
+    bool blocked_k;  /* more than one block of k is possible */
+    bool clamp_cols; /* the last panel sticks out of acc */
     tg_value *panels, *stage;
-    tg_value *ends;       /* a square of words */
-    int64_t stage_pitch;  /* words between staged rows (k-contiguous x) or between k (else) */
+    tg_value *ends;      /* a square of words */
+    int64_t stage_pitch; /* words between staged rows (k-contiguous x) or between k (else) */
 } packed;
 
-/* ---- shape ------------------------------------------------------------------------------------ */
+/* ---- shape ------------------------------------------------------------------------------------
+ */
 
 static void choose_block(const dot_gen *g, packed *p) {
     int64_t best = INT64_MAX;
@@ -81,7 +82,8 @@ static packed plan_packed(dot_gen *g) {
     return p;
 }
 
-/* ---- packing y --------------------------------------------------------------------------------- */
+/* ---- packing y ---------------------------------------------------------------------------------
+ */
 
 /* One block of the product: columns [n0, n0 + nl), k [k0, k0 + kl). */
 typedef struct packed_block {
@@ -163,7 +165,8 @@ static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk
     bool whole_k = g->k_divisor % step == 0;
     dot_loop panel = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
     dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
-    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES], *v[DOT_MAX_LANES];
+    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES],
+             *v[DOT_MAX_LANES];
     if (p->clamp_cols) {
         col = panel_vec(g, p, col);
     }
@@ -198,7 +201,8 @@ static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk
     dot_end_for(g, panel);
 }
 
-/* ---- x rows ------------------------------------------------------------------------------------ */
+/* ---- x rows ------------------------------------------------------------------------------------
+ */
 
 /* x contiguous along its rows: [word of k][rows], read as whole vectors across the rows. */
 static void stage_across(dot_gen *g, const packed *p, const packed_block *blk, tg_value *row,
@@ -214,7 +218,8 @@ static void stage_across(dot_gen *g, const packed *p, const packed_block *blk, t
     bool may_be_odd = g->k_divisor % pw != 0;
     for (int pass = may_be_odd ? 0 : 1; pass < 2; pass++) {
         if (pass == 0) {
-            odd = tg_build_if(g->b, dot_lt(g, dot_addc(g, blk->kl, -1), dot_addc(g, k, 1)), 0, NULL);
+            odd =
+                tg_build_if(g->b, dot_lt(g, dot_addc(g, blk->kl, -1), dot_addc(g, k, 1)), 0, NULL);
         } else if (odd) {
             tg_build_else(g->b, odd, 0, NULL);
         }
@@ -223,7 +228,8 @@ static void stage_across(dot_gen *g, const packed *p, const packed_block *blk, t
             if (masked) {
                 valid = tg_build_binary(g->b, TG_OP_MAX, dot_addc(g, left, -r), dot_ix(g, 0));
             }
-            tg_value *x = dot_fetch_rows(g, &g->x, dot_addc(g, row, r), at, g->vl, valid, pass == 0);
+            tg_value *x =
+                dot_fetch_rows(g, &g->x, dot_addc(g, row, r), at, g->vl, valid, pass == 0);
             dot_store(g, dot_atc(g, to, dot_ix(g, r), wb), x, wb);
         }
     }
@@ -241,8 +247,8 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
     int64_t wb = g->word_bytes, pitch = p->stage_pitch;
     tg_value *left = dot_sub(g, g->x.len, row);
     if (g->x.k_unit) {
-        tg_value *count = dot_whole(&g->x, p->mr) ? dot_ix(g, p->mr)
-                                                  : dot_min(g, left, dot_ix(g, p->mr));
+        tg_value *count =
+            dot_whole(&g->x, p->mr) ? dot_ix(g, p->mr) : dot_min(g, left, dot_ix(g, p->mr));
         dot_stage_rows(g, &g->x, row, count, blk->k0, blk->kl, p->stage, pitch, p->mr);
     } else {
         /* Vectors across the rows read up to stage_pitch rows: masked where x ends before. */
@@ -263,7 +269,8 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
     return out;
 }
 
-/* ---- the register block ------------------------------------------------------------------------- */
+/* ---- the register block -------------------------------------------------------------------------
+ */
 
 /* acc[r][v] of the block, summed over the words of the panel. */
 static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
@@ -325,8 +332,10 @@ static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, con
     for (int r = 0; r < p->mr; r++) {
         for (int v = 0; v < p->nv; v++) {
             int i = r * p->nv + v;
-            c[i] = p->clamp_cols ? dot_atc(g, acc_rows[r], panel_vec(g, p, dot_addc(g, col, (int64_t)v * g->vl)), wb)
-                                 : dot_atc(g, first[r], dot_ix(g, v), g->vl * wb);
+            c[i] = p->clamp_cols
+                       ? dot_atc(g, acc_rows[r],
+                                 panel_vec(g, p, dot_addc(g, col, (int64_t)v * g->vl)), wb)
+                       : dot_atc(g, first[r], dot_ix(g, v), g->vl * wb);
             if (!store_only) {
                 acc[i] = tg_build_binary(g->b, TG_OP_ADD, dot_load(g, c[i], g->vl, wb), acc[i]);
             }

@@ -99,7 +99,8 @@ void dot_end_if(dot_gen *g, tg_op *op) {
     }
 }
 
-/* ---- loads and stores of words ---------------------------------------------------------------- */
+/* ---- loads and stores of words ----------------------------------------------------------------
+ */
 
 static const tg_type *words_type(dot_gen *g, int words) {
     return words == 1 ? g->word_type : tg_type_vec(g->b->module, g->word, words);
@@ -138,7 +139,8 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
     return tg_build_binary(g->b, TG_OP_ADD, acc, &op->results[0]);
 }
 
-/* ---- operand access --------------------------------------------------------------------------- */
+/* ---- operand access ---------------------------------------------------------------------------
+ */
 
 bool dot_is_direct(const dot_gen *g, const dot_side *s) {
     return g->per_word == 1 && s->op->base && s->op->dtype == g->d->compute && !g->d->kmask;
@@ -146,8 +148,8 @@ bool dot_is_direct(const dot_gen *g, const dot_side *s) {
 
 /* The leading `valid` elements at p, the rest zero, by the machine's own masked load. */
 static tg_value *load_masked(dot_gen *g, const tg_type *t, tg_value *p, tg_value *valid) {
-    tg_value *zero = tg_dtype_is_float(t->dtype) ? tg_build_float(g->b, t, 0.0)
-                                                 : tg_build_int(g->b, t, 0);
+    tg_value *zero =
+        tg_dtype_is_float(t->dtype) ? tg_build_float(g->b, t, 0.0) : tg_build_int(g->b, t, 0);
     tg_value *args[3] = {p, tg_build_pmask(g->b, valid, t->shape[0]), zero};
     tg_op *op = tg_build_op(g->b, TG_OP_LOADM, 3, args, 1, &t, 0);
     tg_op_set_int(op, TG_ATTR_MASKED, 1);
@@ -243,7 +245,8 @@ tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value 
     return tg_build_binary(g->b, TG_OP_OR, lo, hi);
 }
 
-/* ---- staging ---------------------------------------------------------------------------------- */
+/* ---- staging ----------------------------------------------------------------------------------
+ */
 
 void dot_prefetch(dot_gen *g, tg_value *ptr, bool write) {
     tg_op *op = tg_build_op(g->b, TG_OP_PREFETCH, 1, &ptr, 0, NULL, 0);
@@ -346,7 +349,8 @@ void dot_zero_acc(dot_gen *g) {
     dot_end_for(g, rows);
 }
 
-/* ---- shuffles --------------------------------------------------------------------------------- */
+/* ---- shuffles ---------------------------------------------------------------------------------
+ */
 
 /* Words in 16 bytes: shuffles inside such a lane cost one instruction on every vector unit. */
 static int lane_words(const dot_gen *g) {
@@ -386,9 +390,9 @@ static void exchange(dot_gen *g, tg_value **x, tg_value **y, int d) {
 }
 
 /*
- * First every group of `lane` rows is transposed inside the 16-byte lanes (each round interleaves the
- * first half of the rows with the second), then whole lanes change places: log2 steps of one shuffle a
- * vector.
+ * First every group of `lane` rows is transposed inside the 16-byte lanes (each round interleaves
+ * the first half of the rows with the second), then whole lanes change places: log2 steps of one
+ * shuffle a vector.
  */
 void dot_transpose(dot_gen *g, tg_value **v) {
     int lane = lane_words(g), lanes = g->vl / lane;
@@ -438,8 +442,8 @@ tg_value *dot_sum4(dot_gen *g, tg_value *const *v) {
         return sum;
     }
     const tg_type *t = tg_type_vec(g->b->module, g->word, 4);
-    tg_value *sum = tg_dtype_is_float(g->word) ? tg_build_float(g->b, t, 0.0)
-                                               : tg_build_int(g->b, t, 0);
+    tg_value *sum =
+        tg_dtype_is_float(g->word) ? tg_build_float(g->b, t, 0.0) : tg_build_int(g->b, t, 0);
     for (int i = 0; i < 4; i++) {
         tg_value *x = g->vl == 1 ? v[i] : tg_build_reducev(g->b, TG_RED_SUM, v[i]);
         sum = tg_build_insert(g->b, sum, x, i);

@@ -2,9 +2,9 @@
 /*
  * The skinny forms: few x rows, so packing y would cost more than it saves.
  *
- * Along k: y is contiguous along k (weights [N, K]). A block of MR x NR sums, each a vector along k;
- * lanes are added at the end. The rows of y are read where they lie, NR streams at once, widened in
- * registers; when several blocks of x use them they are first staged as words.
+ * Along k: y is contiguous along k (weights [N, K]). A block of MR x NR sums, each a vector along
+ * k; lanes are added at the end. The rows of y are read where they lie, NR streams at once, widened
+ * in registers; when several blocks of x use them they are first staged as words.
  *
  * Along rows: y is contiguous along its rows (weights [K, N]). U words of k at a time update whole
  * rows of acc: one load and store of acc for U products.
@@ -13,15 +13,16 @@
 
 enum { MAX_BLOCK = 4 };
 
-/* ---- along k ------------------------------------------------------------------------------------ */
+/* ---- along k ------------------------------------------------------------------------------------
+ */
 
 typedef struct along_k {
     int mr, nr, unroll;
-    int64_t most_rows;    /* x rows this code has to serve */
+    int64_t most_rows; /* x rows this code has to serve */
     bool stage_x, stage_y;
     bool blocked_k;
-    int64_t ks, pitch;    /* block of k in elements; words between staged rows */
-    int64_t step;         /* elements in a vector of words */
+    int64_t ks, pitch; /* block of k in elements; words between staged rows */
+    int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
 } along_k;
 
@@ -40,7 +41,8 @@ static void choose_sums(const dot_gen *g, along_k *p, int64_t rows) {
                 continue;
             }
             int64_t blocks = tg_cdiv_i64(rows, mr) * tg_cdiv_i64(g->y.extent, nr);
-            int64_t cost = blocks * (tg_max_i64(mr * nr, 8) * 16 + 6 * (mr + nr) + (nr == 4 ? 0 : 24));
+            int64_t cost =
+                blocks * (tg_max_i64(mr * nr, 8) * 16 + 6 * (mr + nr) + (nr == 4 ? 0 : 24));
             if (cost < best) {
                 best = cost;
                 p->mr = mr;
@@ -58,7 +60,8 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     p.most_rows = rows;
     p.stage_x = !plain_along_k(g, &g->x);
     p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
-    /* x rows pass once per block of y rows: a few of them from the first level, more from the second. */
+    /* x rows pass once per block of y rows: a few of them from the first level, more from the
+     * second. */
     int64_t ks = g->mc->l1_bytes / (wb * (rows + (p.stage_y ? p.nr : 0)));
     ks = tg_max_i64(tg_min_i64(ks / 64 * 64, 4096), 512);
     p.ks = ks * g->per_word;
@@ -80,9 +83,9 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
 /* Row r of a block: where its words start, or its number when it is fetched through the operand. */
 typedef struct sum_rows {
     const dot_side *s;
-    bool plain;           /* words lie at ptr[] */
-    bool padded;          /* and zero words follow its end */
-    tg_value *first;      /* number of row 0 */
+    bool plain;      /* words lie at ptr[] */
+    bool padded;     /* and zero words follow its end */
+    tg_value *first; /* number of row 0 */
     tg_value *ptr[MAX_BLOCK], *number[MAX_BLOCK];
 } sum_rows;
 
@@ -109,8 +112,8 @@ static sum_rows memory_rows(dot_gen *g, const dot_side *s, tg_value *k0, tg_valu
     for (int r = 0; r < n; r++) {
         out.number[r] = dot_block_row(g, s, row, r, n);
         if (out.plain) {
-            out.ptr[r] = dot_at(g, dot_at(g, s->op->base, out.number[r], s->row_bytes), k0,
-                                s->k_bytes);
+            out.ptr[r] =
+                dot_at(g, dot_at(g, s->op->base, out.number[r], s->row_bytes), k0, s->k_bytes);
         }
     }
     return out;
@@ -255,8 +258,8 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
                       tg_value *const *acc, bool store_only) {
     tg_value *ptr[MAX_BLOCK * MAX_BLOCK], *sum[MAX_BLOCK * MAX_BLOCK];
     int64_t wb = g->word_bytes;
-    bool vectors = p->nr == 4 && g->acc_y_elems == 1 &&
-                   g->acc_x_elems >= tg_round_up_i64(g->y.extent, 4);
+    bool vectors =
+        p->nr == 4 && g->acc_y_elems == 1 && g->acc_x_elems >= tg_round_up_i64(g->y.extent, 4);
     int n = vectors ? p->mr : p->mr * p->nr, per_row = vectors ? 1 : p->nr;
     if (vectors) {
         for (int r = 0; r < p->mr; r++) {
@@ -334,7 +337,8 @@ void dot_emit_along_k(dot_gen *g, int64_t max_rows) {
     g->scratch->used = mark;
 }
 
-/* ---- along rows ----------------------------------------------------------------------------------- */
+/* ---- along rows
+ * ----------------------------------------------------------------------------------- */
 
 typedef struct along_rows {
     int mr, unroll, nv;
@@ -364,9 +368,9 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
                                   dot_addc(g, k, (int64_t)u * g->per_word), g->vl, valid, odd);
         }
         for (int r = 0; r < p->mr; r++) {
-            tg_value *s = held ? held[r * words + u]
-                               : dot_load_splat(g, dot_at(g, x->row[r], dot_addc(g, w, u),
-                                                          x->step_bytes));
+            tg_value *s =
+                held ? held[r * words + u]
+                     : dot_load_splat(g, dot_at(g, x->row[r], dot_addc(g, w, u), x->step_bytes));
             for (int v = 0; v < nv; v++) {
                 c[r * nv + v] = dot_mac(g, s, y[v], c[r * nv + v]);
             }
@@ -422,8 +426,8 @@ static void update_block(dot_gen *g, const along_rows *p, tg_value *k0, tg_value
         full = tg_build_binary(g->b, TG_OP_SHR, kl, dot_ix(g, 1));
     }
     tg_value *carried[1] = {zero};
-    tg_op *loop = tg_build_for(g->b, zero, dot_addc(g, full, 1 - p->unroll),
-                               dot_ix(g, p->unroll), 1, carried, &w);
+    tg_op *loop = tg_build_for(g->b, zero, dot_addc(g, full, 1 - p->unroll), dot_ix(g, p->unroll),
+                               1, carried, &w);
     update_rows(g, p, &x, k0, w, p->unroll, false);
     carried[0] = dot_addc(g, w, p->unroll);
     tg_build_end_for(g->b, loop, 1, carried);

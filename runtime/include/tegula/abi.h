@@ -89,7 +89,7 @@ typedef enum tg_dim_code {
 /* Role and promises of one parameter (bit set). */
 typedef enum tg_param_flag {
     TG_PARAM_TENSOR = 1 << 0,
-    TG_PARAM_OUT = 1 << 1,     /* written everywhere, or initialised by `init` */
+    TG_PARAM_OUT = 1 << 1, /* written everywhere, or initialised by `init` */
     TG_PARAM_INOUT = 1 << 2,
     TG_PARAM_ALIAS = 1 << 3,   /* may overlap other arguments */
     TG_PARAM_STRIDED = 1 << 4, /* innermost stride is free */
