@@ -32,8 +32,7 @@ static bool parse(int argc, char **argv, conform *c) {
                                             {"seed", required_argument, NULL, 's'},
                                             {"threads", required_argument, NULL, 't'},
                                             {"exact", no_argument, NULL, 'e'},
-                                            {"level", required_argument, NULL, 'l'},
-                                            {"resume", no_argument, NULL, 'r'},
+
                                             {"json", required_argument, NULL, 'j'},
                                             {"html", required_argument, NULL, 'h'},
                                             {"junit", required_argument, NULL, 'J'},
@@ -72,9 +71,6 @@ static bool parse(int argc, char **argv, conform *c) {
         case 'J':
             c->junit = optarg;
             break;
-        case 'l':
-        case 'r':
-            break; /* one level so far, and it is short */
         default:
             return false;
         }
