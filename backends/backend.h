@@ -20,6 +20,27 @@
 tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *out,
                        tg_sink *sink) TG_MUST_USE;
 
+/* Places one tile-level kernel on a SIMT machine: a placed-level function of the same name in `out`
+ * (docs/placed.md): layouts, buffers, barriers, shared and scratch bytes all decided. The tile
+ * function is not changed. Capacity is decided here: TG_E_UNSUPPORTED with a diagnostic that names
+ * values, lines and bytes. */
+tg_status tg_place(tg_func *kernel, const tg_machine *machine, tg_module *out,
+                   tg_sink *sink) TG_MUST_USE;
+
+/* Lowers a placed function for a SIMT machine into `out`: loop-level functions KERNEL.plan (role
+ * plan, as for the CPU, run by one lane) and KERNEL.phase0 (role simt: body args ptr slots,
+ * i64 program, i32 lane, ptr scratch, ptr report). */
+tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *out,
+                        tg_sink *sink) TG_MUST_USE;
+
+/* Prints every function of a SIMT loop module in the C dialect of the machine. One text. */
+tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
+                         const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
+
+/* One SPIR-V module in the flavour of the machine (Vulkan or OpenCL) with an entry per function. */
+tg_status tg_spirv_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
+                        const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
+
 typedef struct tg_llvm_options {
     int opt_level;    /* codegen level 0..3; default 2 */
     bool debug_lines; /* DWARF line tables from spans */

@@ -31,6 +31,26 @@ static const tg_machine machines[] = {
      .l3_bytes = l3_},
 #include "backends/machines.def"
 #undef TG_CPU_MACHINE
+#define TG_SIMT_MACHINE(name_, vendor_, label_, emitter_, isa_, features_, lanes_, max_, sub_,     \
+                        banks_, shared_, regs_)                                                    \
+    {.name = name_,                                                                                \
+     .vendor = vendor_,                                                                            \
+     .label = label_,                                                                              \
+     .class_ = TG_MACHINE_SIMT,                                                                    \
+     .triple = "",                                                                                 \
+     .llvm_cpu = "",                                                                               \
+     .llvm_features = "",                                                                          \
+     .isa_id = isa_,                                                                               \
+     .emitter = emitter_,                                                                          \
+     .simt = features_,                                                                            \
+     .lanes = lanes_,                                                                              \
+     .max_lanes = max_,                                                                            \
+     .subgroup = sub_,                                                                             \
+     .banks = banks_,                                                                              \
+     .shared_bytes = shared_,                                                                      \
+     .register_bytes = regs_},
+#include "backends/machines.def"
+#undef TG_SIMT_MACHINE
 };
 
 size_t tg_machine_count(void) { return TG_COUNT_OF(machines); }

@@ -24,6 +24,27 @@ typedef enum tg_cpu_feature {
     TG_CPU_MADDUBS = 256 /* u8 x i8 pair products (x86.avx2.pmadd.ub.sw) */
 } tg_cpu_feature;
 
+/* What prints the code of a machine. */
+typedef enum tg_emitter_kind {
+    TG_EMIT_LLVM,
+    TG_EMIT_OPENCL_C,
+    TG_EMIT_SPIRV_VULKAN,
+    TG_EMIT_SPIRV_OPENCL
+} tg_emitter_kind;
+
+/* SIMT features the lowering and the emitters ask for; a bit set. */
+typedef enum tg_simt_feature {
+    TG_SIMT_F64 = 1,
+    TG_SIMT_INT8 = 2,  /* 8-bit integers in registers and memory */
+    TG_SIMT_INT16 = 4, /* 16-bit integers in registers and memory */
+    TG_SIMT_INT64 = 8,
+    TG_SIMT_ATOMIC64 = 16,
+    TG_SIMT_FMA = 32,         /* fma rounds once */
+    TG_SIMT_SUBGROUPS = 64,   /* shfl and ballot over `subgroup` lanes */
+    TG_SIMT_SUBNORMALS = 128, /* f32 subnormals kept */
+    TG_SIMT_DIV = 256         /* f32 division and square root correctly rounded */
+} tg_simt_feature;
+
 typedef struct tg_machine {
     const char *name;   /* "x86-64-v3" */
     const char *vendor; /* "cpu" */
@@ -38,6 +59,15 @@ typedef struct tg_machine {
     int fma_pipes;
     unsigned features;                    /* tg_cpu_feature */
     int64_t l1_bytes, l2_bytes, l3_bytes; /* per core, per core, shared: planning figures */
+    /* SIMT machines */
+    tg_emitter_kind emitter;
+    unsigned simt;          /* tg_simt_feature */
+    int lanes;              /* lanes of a program unless a schedule says otherwise */
+    int max_lanes;          /* greatest work-group */
+    int subgroup;           /* lanes that shuffle together; 0: none */
+    int banks;              /* of shared memory, 4 bytes wide each; 0: no banks */
+    int64_t shared_bytes;   /* of one program */
+    int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
 } tg_machine;
 
 /* All machines in table order (backends/machines.def). */

@@ -22,6 +22,7 @@ typedef struct tg_op tg_op;
 typedef struct tg_value tg_value;
 typedef struct tg_type tg_type;
 typedef struct tg_dim tg_dim;
+typedef struct tg_layout tg_layout; /* ir/layout.h */
 
 /* ---- dimension expressions ------------------------------------------------------------------ */
 
@@ -42,14 +43,24 @@ typedef enum tg_type_kind {
                      strides */
     TG_TY_SPAN,   /* span<n>: positions lo .. min(hi, lo+n); shape[0] = n */
     TG_TY_VEC,    /* loop IR: short vector, shape[0] lanes */
-    TG_TY_PTR     /* loop IR: byte address */
+    TG_TY_PTR,    /* loop IR: byte address */
+    TG_TY_BUFFER  /* placed and loop IR: memory of one program or lane; loop: rank 1 */
 } tg_type_kind;
+
+/* Where a buffer lives. SHARED: on-chip memory of the program, SCRATCH: device memory of the
+ * program (when nothing else holds it), PRIVATE: memory or registers of one lane. */
+typedef enum tg_space { TG_SPACE_SHARED, TG_SPACE_SCRATCH, TG_SPACE_PRIVATE } tg_space;
 
 struct tg_type {
     tg_type_kind kind;
     tg_dtype dtype;
     uint8_t rank;
     bool strided;                    /* TENSOR: innermost stride is free */
+    tg_space space;                  /* BUFFER */
+    int64_t depth;                   /* BUFFER: copies of the shape in a ring; 1 usually */
+    const tg_layout *layout;         /* placed TILE: who holds which element (NULL at tile level and
+                                        for scalars); placed BUFFER: element to memory (NULL: dense
+                                        row-major) */
     int64_t elem_bytes;              /* TENSOR of RECORD: bytes of one record */
     int64_t shape[TG_MAX_RANK];      /* TILE extents, SPAN n, VEC lanes */
     const tg_dim *dims[TG_MAX_RANK]; /* TENSOR extents in elements */
@@ -63,6 +74,10 @@ const tg_type *tg_type_tensor(tg_module *m, tg_dtype t, int64_t elem_bytes, int 
 const tg_type *tg_type_span(tg_module *m, int64_t n);
 const tg_type *tg_type_vec(tg_module *m, tg_dtype t, int64_t lanes);
 const tg_type *tg_type_ptr(tg_module *m);
+const tg_type *tg_type_buffer(tg_module *m, tg_space space, tg_dtype t, int rank,
+                              const int64_t *shape, int64_t depth, const tg_layout *layout);
+/* The same tile or buffer with another layout (NULL: none). */
+const tg_type *tg_type_with_layout(tg_module *m, const tg_type *t, const tg_layout *layout);
 /* Same kind and shape, other element type. */
 const tg_type *tg_type_with_dtype(tg_module *m, const tg_type *t, tg_dtype dtype);
 bool tg_type_is_scalar(const tg_type *t); /* rank-0 tile */
@@ -121,7 +136,7 @@ typedef enum tg_op_flag {
     TG_OPF_TERMINATOR = 32
 } tg_op_flag;
 
-#define TG_OP_MAX_ATTRS 8
+#define TG_OP_MAX_ATTRS 12
 
 typedef struct tg_op_info {
     const char *name;
@@ -222,8 +237,11 @@ struct tg_func {
     int64_t *grid_by;
     int n_grid;
     tg_region *grid, *body;
-    /* loop level: entry kind ("plan", "phase0"...) lives in role */
+    /* loop level: entry kind ("plan", "phase0"..., "simt") lives in role */
     const char *role;
+    /* placed and SIMT loop functions: lanes of one program, bytes of shared memory and of scratch
+     * that one program needs; 0 elsewhere */
+    int64_t lanes, shared_bytes, scratch_bytes;
     uint32_t next_value_id;
     tg_span span;
     tg_func *next;
@@ -278,6 +296,8 @@ struct tg_module {
     size_t n_types, type_cap;
     const tg_dim **dim_table;
     size_t n_dims, dim_cap;
+    const tg_layout **layout_table;
+    size_t n_layouts, layout_cap;
 };
 
 tg_module *tg_module_make(tg_arena *a);
@@ -367,6 +387,23 @@ typedef enum tg_math_fn {
     TG_MATH_ROUND,
     TG_MATH_COUNT
 } tg_math_fn;
+typedef enum tg_fence { TG_FENCE_SHARED, TG_FENCE_GLOBAL, TG_FENCE_ALL } tg_fence;
+typedef enum tg_shuffle_mode {
+    TG_SHUFFLE_XOR,
+    TG_SHUFFLE_INDEX,
+    TG_SHUFFLE_UP,
+    TG_SHUFFLE_DOWN
+} tg_shuffle_mode;
+typedef enum tg_team_fn {
+    TG_TEAM_SCAN,
+    TG_TEAM_SORT,
+    TG_TEAM_TOPK,
+    TG_TEAM_RANK_BY_KEY,
+    TG_TEAM_COMPRESS,
+    TG_TEAM_HISTOGRAM,
+    TG_TEAM_SCATTER_ADD,
+    TG_TEAM_FOLD
+} tg_team_fn;
 typedef enum tg_dot_numeric { TG_DOT_EXACT, TG_DOT_FAST, TG_DOT_TF32 } tg_dot_numeric;
 /* Printed name of value v of an enum attribute, or NULL; and back. */
 const char *tg_enum_name(tg_attr_key key, int64_t v);

@@ -448,6 +448,11 @@ static bool parse_kernel_line(tg_text_parser *p, kernel_lists *k) {
     if (tg_text_accept(p, "role")) {
         return tg_text_name(p, &p->f->role);
     }
+    if (tg_text_accept(p, "program")) {
+        return tg_text_expect(p, "lanes") && tg_text_i64(p, &p->f->lanes) &&
+               tg_text_expect(p, "shared") && tg_text_i64(p, &p->f->shared_bytes) &&
+               tg_text_expect(p, "scratch") && tg_text_i64(p, &p->f->scratch_bytes);
+    }
     if (tg_text_accept(p, "bind")) {
         tg_binding b;
         if (!tg_text_name(p, &b.name) || !tg_text_expect(p, "=") || !tg_text_string(p, &b.value)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dimension expressions and types of the IR text; see parse.h. */
+#include "ir/layout.h"
 #include "ir/parse.h"
 
 #define MAX_DIM_NODES 1000 /* operators of one dimension expression */
@@ -176,21 +177,65 @@ static const tg_type *parse_tensor(tg_text_parser *p) {
     return tg_type_tensor(p->m, dtype, bytes, rank, dims, strided);
 }
 
+/* `@"..."`, or nothing. */
+static bool parse_layout(tg_text_parser *p, const tg_layout **out) {
+    const char *text;
+    *out = NULL;
+    if (!tg_text_accept(p, "@")) {
+        return true;
+    }
+    if (!tg_text_string(p, &text)) {
+        return false;
+    }
+    *out = tg_layout_parse(p->m, text);
+    return *out != NULL || tg_text_fail(p, "malformed layout before");
+}
+
+/* `f32[4, 8]`. */
+static bool parse_shaped(tg_text_parser *p, tg_dtype *dtype, int *out_rank, const int64_t **shape) {
+    size_t rank = 0;
+    *shape = NULL;
+    if (!tg_text_dtype(p, dtype)) {
+        return false;
+    }
+    if (tg_text_at(p, "[") && !tg_text_int_list(p, shape, &rank)) {
+        return false;
+    }
+    *out_rank = (int)rank;
+    return rank <= TG_MAX_RANK || tg_text_fail(p, "too many axes before");
+}
+
 static const tg_type *parse_tile(tg_text_parser *p) {
     tg_dtype dtype;
-    const int64_t *shape = NULL;
-    size_t rank = 0;
-    if (!tg_text_dtype(p, &dtype)) {
+    const int64_t *shape;
+    int rank;
+    const tg_layout *layout;
+    if (!parse_shaped(p, &dtype, &rank, &shape) || !parse_layout(p, &layout)) {
         return NULL;
     }
-    if (tg_text_at(p, "[") && !tg_text_int_list(p, &shape, &rank)) {
+    return tg_type_with_layout(p->m, tg_type_tile(p->m, dtype, rank, shape), layout);
+}
+
+/* After `buf`: `<shared, f32[4, 8], 1 @"...">`. */
+static const tg_type *parse_buffer(tg_text_parser *p) {
+    tg_dtype dtype;
+    const int64_t *shape;
+    int rank;
+    int64_t space, depth;
+    const tg_layout *layout;
+    if (!tg_text_expect(p, "<")) {
         return NULL;
     }
-    if (rank > TG_MAX_RANK) {
-        tg_text_fail(p, "too many axes before");
+    if (p->tok.kind != TOK_WORD ||
+        !tg_enum_value(TG_ATTR_SPACE, tg_text_tok_text(p), tg_text_tok_len(p), &space)) {
+        tg_text_fail(p, "expected a memory space");
         return NULL;
     }
-    return tg_type_tile(p->m, dtype, (int)rank, shape);
+    tg_text_advance(p);
+    bool ok = tg_text_expect(p, ",") && parse_shaped(p, &dtype, &rank, &shape) &&
+              tg_text_expect(p, ",") && tg_text_i64(p, &depth) && parse_layout(p, &layout) &&
+              tg_text_expect(p, ">");
+    return ok ? tg_type_buffer(p->m, (tg_space)space, dtype, rank, shape, depth, layout) : NULL;
 }
 
 const tg_type *tg_text_type(tg_text_parser *p) {
@@ -198,6 +243,9 @@ const tg_type *tg_text_type(tg_text_parser *p) {
     tg_dtype dtype;
     if (tg_text_at(p, "tensor")) {
         return parse_tensor(p);
+    }
+    if (tg_text_accept(p, "buf")) {
+        return parse_buffer(p);
     }
     if (tg_text_accept(p, "ptr")) {
         return tg_type_ptr(p->m);

@@ -4,6 +4,7 @@
  * back to an equal module. Values are numbered in the order they are printed, so two equal
  * functions print alike. Source positions are not part of the text.
  */
+#include "ir/layout.h"
 #include "ir/ir.h"
 
 #include <string.h>
@@ -166,6 +167,14 @@ static void print_element(tg_sb *sb, tg_dtype t, int64_t elem_bytes) {
     }
 }
 
+static void print_layout(tg_sb *sb, const tg_layout *l) {
+    if (l != NULL) {
+        tg_sb_add(sb, " @\"");
+        tg_layout_print(sb, l);
+        tg_sb_addc(sb, '"');
+    }
+}
+
 static void print_type(tg_sb *sb, const tg_type *t, const names *n) {
     if (t == NULL) {
         tg_sb_add(sb, "?");
@@ -177,6 +186,15 @@ static void print_type(tg_sb *sb, const tg_type *t, const names *n) {
         if (t->rank > 0) {
             print_shape(sb, t);
         }
+        print_layout(sb, t->layout);
+        break;
+    case TG_TY_BUFFER:
+        tg_sb_addf(sb, "buf<%s, %s", tg_enum_name(TG_ATTR_SPACE, t->space),
+                   tg_dtype_name(t->dtype));
+        print_shape(sb, t);
+        tg_sb_addf(sb, ", %lld", (long long)t->depth);
+        print_layout(sb, t->layout);
+        tg_sb_addc(sb, '>');
         break;
     case TG_TY_TENSOR:
         tg_sb_add(sb, "tensor<");
@@ -425,6 +443,10 @@ void tg_func_print(tg_sb *sb, const tg_func *f) {
         tg_sb_add(sb, "  role ");
         print_name(sb, f->role);
         tg_sb_addc(sb, '\n');
+    }
+    if (f->lanes > 0) {
+        tg_sb_addf(sb, "  program lanes %lld shared %lld scratch %lld\n", (long long)f->lanes,
+                   (long long)f->shared_bytes, (long long)f->scratch_bytes);
     }
     for (int i = 0; i < f->n_bindings; i++) {
         tg_sb_add(sb, "  bind ");

@@ -8,13 +8,16 @@
 #include <string.h>
 
 static uint64_t type_hash(const tg_type *t) {
-    int64_t key[5 + TG_MAX_RANK];
+    int64_t key[8 + TG_MAX_RANK];
     size_t n = 0;
     key[n++] = (int64_t)t->kind;
     key[n++] = (int64_t)t->dtype;
     key[n++] = t->rank;
     key[n++] = t->strided;
     key[n++] = t->elem_bytes;
+    key[n++] = (int64_t)t->space;
+    key[n++] = t->depth;
+    key[n++] = (int64_t)(uintptr_t)t->layout;
     for (int i = 0; i < t->rank; i++) {
         key[n++] = t->kind == TG_TY_TENSOR ? (int64_t)(uintptr_t)t->dims[i] : t->shape[i];
     }
@@ -23,7 +26,8 @@ static uint64_t type_hash(const tg_type *t) {
 
 static bool type_equal(const tg_type *a, const tg_type *b) {
     if (a->kind != b->kind || a->dtype != b->dtype || a->rank != b->rank ||
-        a->strided != b->strided || a->elem_bytes != b->elem_bytes) {
+        a->strided != b->strided || a->elem_bytes != b->elem_bytes || a->space != b->space ||
+        a->depth != b->depth || a->layout != b->layout) {
         return false;
     }
     for (int i = 0; i < a->rank; i++) {
@@ -99,6 +103,30 @@ const tg_type *tg_type_vec(tg_module *m, tg_dtype t, int64_t lanes) {
 
 const tg_type *tg_type_ptr(tg_module *m) {
     tg_type key = {.kind = TG_TY_PTR};
+    return type_intern(m, &key);
+}
+
+const tg_type *tg_type_buffer(tg_module *m, tg_space space, tg_dtype t, int rank,
+                              const int64_t *shape, int64_t depth, const tg_layout *layout) {
+    tg_type key = {.kind = TG_TY_BUFFER,
+                   .dtype = t,
+                   .rank = (uint8_t)rank,
+                   .space = space,
+                   .depth = depth,
+                   .layout = layout};
+    for (int i = 0; i < rank; i++) {
+        key.shape[i] = shape[i];
+    }
+    return type_intern(m, &key);
+}
+
+const tg_type *tg_type_with_layout(tg_module *m, const tg_type *t, const tg_layout *layout) {
+    if (t->layout == layout) {
+        return t;
+    }
+    tg_type key = *t;
+    key.layout = layout;
+    key.next_hash = NULL;
     return type_intern(m, &key);
 }
 

@@ -74,6 +74,8 @@ static bool verify_type(tg_verifier *v, const tg_type *t) {
     case TG_TY_PTR:
         TG_CHECK(loop, "ptr does not exist at this level");
         return true;
+    case TG_TY_BUFFER:
+        return tg_verify_buffer_type(v, t);
     }
     return tg_verify_fail(v, "a value has an unknown kind of type");
 }

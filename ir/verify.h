@@ -56,6 +56,9 @@ static inline bool tg_same_shape(const tg_type *a, const tg_type *b) {
     return true;
 }
 
+/* verify_placed.c */
+bool tg_verify_buffer_type(tg_verifier *v, const tg_type *t);
+
 /* The rule functions; several operations may share one. */
 #define TG_OP(ident, ...) tg_verify_fn tg_verify_##ident;
 #include "ir/ops.def"

@@ -374,8 +374,27 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
     case TG_OP_PRINT:
     case TG_OP_ASSUME:
     case TG_OP_EXTERN:
+    case TG_OP_BUFFER:
+    case TG_OP_CONVERT:
+    case TG_OP_PUT:
+    case TG_OP_GET:
+    case TG_OP_GET_AT:
+    case TG_OP_COPY:
+    case TG_OP_WAIT:
+    case TG_OP_EVENT:
+    case TG_OP_SIGNAL:
+    case TG_OP_AWAIT:
+    case TG_OP_ROLE:
+    case TG_OP_TEAM:
+    case TG_OP_ARRAY:
+    case TG_OP_ALOAD:
+    case TG_OP_ASTORE:
+    case TG_OP_AATOMIC:
+    case TG_OP_BARRIER:
+    case TG_OP_SHFL:
+    case TG_OP_BALLOT:
     case TG_OP_COUNT:
-        tg_emit_refuse(e, op, "it does not belong to the loop level");
+        tg_emit_refuse(e, op, "it does not belong to the loop level of a CPU");
         break;
     }
     if (op->n_results == 1) {

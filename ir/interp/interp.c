@@ -93,6 +93,7 @@ size_t tg_iv_bytes(const tg_type *t) {
     case TG_TY_TILE:
     case TG_TY_VEC:
     case TG_TY_PTR:
+    case TG_TY_BUFFER:
         break;
     }
     size_t bytes = 0;
