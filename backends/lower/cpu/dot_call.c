@@ -545,6 +545,40 @@ tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner) {
     return t;
 }
 
+/* ---- transposed products
+ * --------------------------------------------------------------------------------------- */
+
+/* An operand with its two axes exchanged. */
+static tg_value *exchanged_vec(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
+                               int lanes, tg_value *valid) {
+    const tg_dot_operand *o = (const tg_dot_operand *)user;
+    return o->vec(o->user, b, j, i, !along_cols, lanes, valid);
+}
+
+static tg_dot_operand exchanged(tg_lower *L, const tg_dot_operand *o) {
+    tg_dot_operand *keep = TG_NEW(L->arena, tg_dot_operand), r = *o;
+    *keep = *o;
+    r.vec = exchanged_vec;
+    r.user = keep;
+    r.unit_cols = o->unit_cols < 0 ? -1 : 1 - o->unit_cols;
+    r.row_bytes = o->col_bytes;
+    r.col_bytes = o->row_bytes;
+    return r;
+}
+
+/* C = A B as C^T = B^T A^T: for results laid out by columns. */
+static void transpose_product(tg_lower *L, tg_dot_desc *d) {
+    tg_dot_operand a = exchanged(L, &d->b), b = exchanged(L, &d->a);
+    int64_t m = d->m;
+    tg_value *m_len = d->m_len;
+    d->a = a;
+    d->b = b;
+    d->m = d->n;
+    d->n = m;
+    d->m_len = d->n_len;
+    d->n_len = m_len;
+}
+
 /* ---- one product
  * ---------------------------------------------------------------------------------------------- */
 
@@ -589,7 +623,11 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     fill_operand(L, p->b, &sb, mb, &d.b, km, 0, p->k_span);
     int64_t bytes = tg_scratch_elem_bytes(rt->dtype);
     d.acc = tg_buffer_ptr(L, b, p->result);
-    d.acc_pitch = ri->stride[batch];
+    bool by_columns = ri->inner == batch;
+    d.acc_pitch = ri->stride[by_columns ? batch + 1 : batch];
+    if (by_columns) {
+        transpose_product(L, &d);
+    }
     d.acc_zero = p->zero;
     for (int k = 0; k < batch; k++) {
         d.acc = tg_build_gep(b, d.acc, batch_at[k].v, ri->stride[k] * bytes);

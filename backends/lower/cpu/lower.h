@@ -59,6 +59,8 @@ typedef struct tg_vinfo {
     int64_t offset, bytes;
     int64_t stride[TG_MAX_RANK]; /* elements */
     int inner;                   /* buffer axis with stride 1 */
+    bool of_product;             /* owner: some product is written here */
+    unsigned read_axes;          /* owner: bit a: somebody reads along axis a */
     /* filled while emitting */
     tg_value *loop;          /* scalar value */
     tg_value *lo, *hi, *len; /* span */
@@ -143,6 +145,14 @@ static inline bool tg_is_tile(const tg_value *v) {
 
 void tg_cpu_bounds(tg_lower *L); /* fills need of every tile value */
 void tg_cpu_decide(tg_lower *L); /* fills kinds, homes, offsets */
+/* The value whose buffer v lives in. */
+tg_value *tg_buffer_owner(const tg_lower *L, tg_value *v);
+/* Fills of_product and read_axes of v's owner; every value's, before the first is laid out. */
+void tg_cpu_note_readers(tg_lower *L, tg_value *v);
+/* Chooses inner, strides and bytes of an owner. */
+void tg_cpu_lay_out(tg_lower *L, tg_value *v);
+/* The axis along which a store runs through consecutive memory. */
+int tg_store_inner(const tg_op *op);
 bool tg_prove_nonneg(const tg_value *v);
 bool tg_prove_below(const tg_value *v, const tg_dim *dim);   /* v < dim */
 bool tg_prove_at_most(const tg_value *v, const tg_dim *dim); /* v <= dim */

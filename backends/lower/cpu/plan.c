@@ -406,13 +406,6 @@ static void decide_kinds(plan *p) {
 /* ---- homes
  * --------------------------------------------------------------------------------------------- */
 
-static tg_value *owner(tg_lower *L, tg_value *v) {
-    while (tg_info(L, v)->home != NULL) {
-        v = tg_info(L, v)->home;
-    }
-    return v;
-}
-
 /* Does every path from `leaf` up to `top` keep coordinates? (elementwise, inline) */
 static bool identity_path(tg_lower *L, const tg_value *top, const tg_value *leaf) {
     if (top == leaf) {
@@ -479,7 +472,7 @@ static bool may_overwrite(plan *p, const tg_value *old, const tg_op *writer,
 
 /* A dead home has no room: what is yielded for it may be wanted elsewhere. */
 static void set_home(plan *p, tg_value *v, tg_value *home) {
-    if (tg_info(p->L, home)->kind == TG_V_BUFFER && owner(p->L, home) != v &&
+    if (tg_info(p->L, home)->kind == TG_V_BUFFER && tg_buffer_owner(p->L, home) != v &&
         tg_info(p->L, v)->home == NULL) {
         tg_info(p->L, v)->home = home;
     }
@@ -558,7 +551,7 @@ static void home_of_acc(plan *p, tg_op *dot) {
     }
     /* The chain's first product must not destroy what is read between: only when the final home is
      * the result itself, or its old content was already dead there. */
-    tg_value *o = owner(L, r);
+    tg_value *o = tg_buffer_owner(L, r);
     if (o == r) {
         set_home(p, acc, r);
         return;
@@ -596,37 +589,6 @@ static void decide_homes(plan *p) {
 /* ---- layout and addresses
  * ------------------------------------------------------------------------------- */
 
-/* Row-major with the innermost row padded to whole vectors; when the last axis is tiny the longest
- * axis lies innermost instead, so that vectors run along it. */
-static void lay_out(tg_lower *L, tg_value *v) {
-    tg_vinfo *info = tg_info(L, v);
-    const tg_type *t = v->type;
-    int inner = t->rank - 1;
-    bool dot = false;
-    for (const tg_use *u = v->uses; u != NULL; u = u->next) {
-        dot = dot || u->user->code == TG_OP_DOT;
-    }
-    dot = dot || (v->def != NULL && v->def->code == TG_OP_DOT);
-    if (t->shape[inner] < 8 && !dot) {
-        for (int a = 0; a < t->rank; a++) {
-            inner = t->shape[a] > t->shape[inner] && t->shape[a] >= 8 ? a : inner;
-        }
-    }
-    info->inner = inner;
-    int64_t pitch =
-        t->shape[inner] > 4 || dot ? tg_round_up_i64(t->shape[inner], L->lanes) : t->shape[inner];
-    info->stride[inner] = 1;
-    int64_t stride = pitch;
-    for (int a = t->rank - 1; a >= 0; a--) {
-        if (a != inner) {
-            info->stride[a] = stride;
-            stride *= t->shape[a];
-        }
-    }
-    /* Vectors may run past the last row's end by less than one block. */
-    info->bytes = tg_round_up_i64((stride + L->lanes) * tg_scratch_elem_bytes(t->dtype), 64);
-}
-
 static void extend(plan *p, tg_value *v, tg_value *own) {
     tg_vinfo *o = tg_info(p->L, own);
     int first = v->def != NULL              ? tg_opi(v->def)->pos
@@ -655,9 +617,9 @@ static void collect(plan *p, tg_value *v) {
     if (!tg_is_tile(v) || tg_info(L, v)->kind != TG_V_BUFFER) {
         return;
     }
-    tg_value *own = owner(L, v);
+    tg_value *own = tg_buffer_owner(L, v);
     if (own == v) {
-        lay_out(L, v);
+        tg_cpu_lay_out(L, v);
     }
     if (tg_info(L, own)->first == 0 && tg_info(L, own)->last == 0) {
         tg_info(L, own)->first = -1;
@@ -696,7 +658,7 @@ static void share_owner_layout(tg_lower *L, tg_value *v) {
     if (!tg_is_tile(v) || tg_info(L, v)->kind != TG_V_BUFFER) {
         return;
     }
-    tg_value *own = owner(L, v);
+    tg_value *own = tg_buffer_owner(L, v);
     tg_vinfo *i = tg_info(L, v), *o = tg_info(L, own);
     i->offset = o->offset;
     i->bytes = o->bytes;
@@ -722,6 +684,8 @@ static void each_value(plan *p, void (*fn)(plan *, tg_value *)) {
 }
 
 static void share_fn(plan *p, tg_value *v) { share_owner_layout(p->L, v); }
+
+static void note_fn(plan *p, tg_value *v) { tg_cpu_note_readers(p->L, v); }
 
 bool tg_ends_nest(const tg_op *op) {
     return op->code == TG_OP_FOR || op->code == TG_OP_WHILE || op->code == TG_OP_IF ||
@@ -761,6 +725,7 @@ void tg_cpu_decide(tg_lower *L) {
     find_groups(&p);
     decide_kinds(&p);
     decide_homes(&p);
+    each_value(&p, note_fn);
     each_value(&p, collect);
     assign_offsets(L);
     each_value(&p, share_fn);
