@@ -236,9 +236,12 @@ static bool run_passes(tg_emitter *e) {
     return !err;
 }
 
+/* LLVM's form of the result is here too: a full arena leaves from the copy. */
 typedef struct output {
     const unsigned char *bytes;
     size_t n_bytes;
+    char *text;
+    LLVMMemoryBufferRef buffer;
 } output;
 
 static void keep(tg_emitter *e, const char *data, size_t n, output *out) {
@@ -248,22 +251,19 @@ static void keep(tg_emitter *e, const char *data, size_t n, output *out) {
 
 static bool write_output(tg_emitter *e, output *out) {
     if (e->options->emit == TG_LLVM_IR) {
-        char *text = LLVMPrintModuleToString(e->module);
-        keep(e, text, strlen(text), out);
-        LLVMDisposeMessage(text);
+        out->text = LLVMPrintModuleToString(e->module);
+        keep(e, out->text, strlen(out->text), out);
         return true;
     }
-    LLVMMemoryBufferRef buffer = NULL;
     char *text = NULL;
     LLVMCodeGenFileType kind = e->options->emit == TG_LLVM_ASM ? LLVMAssemblyFile : LLVMObjectFile;
-    if (LLVMTargetMachineEmitToMemoryBuffer(e->target, e->module, kind, &text, &buffer)) {
+    if (LLVMTargetMachineEmitToMemoryBuffer(e->target, e->module, kind, &text, &out->buffer)) {
         tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "code generation for %s failed: %s",
                  e->machine->name, text ? text : "");
         LLVMDisposeMessage(text);
         return false;
     }
-    keep(e, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer), out);
-    LLVMDisposeMemoryBuffer(buffer);
+    keep(e, LLVMGetBufferStart(out->buffer), LLVMGetBufferSize(out->buffer), out);
     return true;
 }
 
@@ -311,20 +311,16 @@ typedef struct job {
     tg_emitter *emitter;
     tg_module *loop;
     output out;
-    bool ok;
+    bool ok, out_of_memory;
 } job;
 
-static void compile(void *user) {
-    job *j = user;
-    tg_emitter *e = j->emitter;
-    e->context = LLVMContextCreate();
-    LLVMContextSetDiagnosticHandler(e->context, on_diagnostic, e);
-    e->module = LLVMModuleCreateWithNameInContext("tegula", e->context);
-    e->builder = LLVMCreateBuilderInContext(e->context);
-    if (open_target(e)) {
-        emit_functions(e, j->loop);
-        j->ok = !e->failed && check_module(e) && run_passes(e) && write_output(e, &j->out) &&
-                !e->failed;
+static void dispose(tg_emitter *e, const output *out) {
+    if (out->buffer) {
+        LLVMDisposeMemoryBuffer(out->buffer);
+    }
+    LLVMDisposeMessage(out->text);
+    if (e->debug) {
+        LLVMDisposeDIBuilder(e->debug);
     }
     if (e->target) {
         LLVMDisposeTargetMachine(e->target);
@@ -332,6 +328,30 @@ static void compile(void *user) {
     LLVMDisposeBuilder(e->builder);
     LLVMDisposeModule(e->module);
     LLVMContextDispose(e->context);
+}
+
+/* LLVM's objects are disposed of whichever way the work ends: an arena that is full comes here. */
+static void compile(void *user) {
+    job *j = user;
+    tg_emitter *e = j->emitter;
+    tg_env *env = e->arena->env;
+    jmp_buf oom, *outer = env->oom;
+    e->context = LLVMContextCreate();
+    LLVMContextSetDiagnosticHandler(e->context, on_diagnostic, e);
+    e->module = LLVMModuleCreateWithNameInContext("tegula", e->context);
+    e->builder = LLVMCreateBuilderInContext(e->context);
+    /* A thread that sleeps for ever after a fatal error still holds it: leak checkers see that. */
+    LLVMBuilderRef volatile held = e->builder;
+    (void)held;
+    if (TG_ENV_GUARD(env, oom)) {
+        j->out_of_memory = true;
+    } else if (open_target(e)) {
+        emit_functions(e, j->loop);
+        j->ok = !e->failed && check_module(e) && run_passes(e) && write_output(e, &j->out) &&
+                !e->failed;
+    }
+    env->oom = outer;
+    dispose(e, &j->out);
 }
 
 tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm_options *options,
@@ -347,9 +367,14 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
                     .sink = sink,
                     .is_x86 = starts_with(machine->triple, "x86_64")};
     job j = {.emitter = &e, .loop = loop};
-    size_t limit = a->env->limit_bytes;
-    const char *fatal = tg_llvm_guarded(a, compile, &j);
-    if (fatal && limit && strcmp(fatal, "out of memory") == 0) {
+    const char *fatal = NULL;
+    if (!tg_llvm_guarded(a, compile, &j, &fatal)) {
+        tg_error(sink, TG_D_BACKEND, (tg_span){0},
+                 "there is no memory for the code generator's thread (%d MiB of stack)",
+                 TG_LLVM_STACK_MIB);
+        return TG_E_NOMEM;
+    }
+    if (j.out_of_memory) {
         return TG_E_NOMEM;
     }
     if (fatal) {

@@ -57,12 +57,16 @@ typedef struct tg_emitter {
 /* ---- guard.c ----------------------------------------------------------------------------------
  */
 
+/* LLVM recurses over long chains of code; address space, not memory. */
+enum { TG_LLVM_STACK_MIB = 64 };
+
 /*
  * Runs work(user), on another thread, so that an LLVM fatal error inside ends it instead of the
- * process. Returns NULL when work came back, else why it did not (text in a, or static). After an
- * error whatever LLVM object work used is lost: leaked, never touched again.
+ * process. False when no thread could be started. *out_fatal: NULL when work came back, else why it
+ * did not (text in a, or static); whatever LLVM object work used is lost then: leaked, never
+ * touched again. Work catches its own memory failures.
  */
-const char *tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user);
+bool tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user, const char **out_fatal);
 
 /* ---- shared helpers ---------------------------------------------------------------------------
  */

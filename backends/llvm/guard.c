@@ -20,9 +20,6 @@
 
 #include "backends/llvm/emit.h"
 
-/* LLVM recurses over long chains of code; address space, not memory. */
-#define STACK_BYTES ((size_t)64 << 20)
-
 typedef struct guard {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -79,17 +76,10 @@ static void handler_release(void) {
     pthread_mutex_unlock(&install_lock);
 }
 
-/* Our own arenas leave through env->oom; inside the thread that means: stop here. */
 static void *run(void *user) {
     guard *g = user;
-    jmp_buf oom;
-    g->arena->env->oom = &oom;
-    if (setjmp(oom) == 0) {
-        current = g;
-        g->work(g->user);
-    } else {
-        g->reason = "out of memory";
-    }
+    current = g;
+    g->work(g->user);
     current = NULL;
     report_end(g, false);
     return NULL;
@@ -103,7 +93,7 @@ static bool start(pthread_t *thread, guard *g) {
         return false;
     }
     sigfillset(&all);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setstacksize(&attributes, (size_t)TG_LLVM_STACK_MIB << 20);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     bool ok = pthread_create(thread, &attributes, run, g) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -124,21 +114,21 @@ static void wait_for_end(pthread_t thread, guard *g) {
     }
 }
 
-const char *tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user) {
+bool tg_llvm_guarded(tg_arena *a, void (*work)(void *user), void *user, const char **out_fatal) {
     guard g = {.arena = a, .work = work, .user = user};
     jmp_buf *outer_oom = a->env->oom;
     pthread_t thread;
     pthread_mutex_init(&g.lock, NULL);
     pthread_cond_init(&g.changed, NULL);
     handler_retain();
-    if (start(&thread, &g)) {
+    bool started = start(&thread, &g);
+    if (started) {
         wait_for_end(thread, &g);
-    } else {
-        g.reason = "no thread could be started";
     }
     handler_release();
     a->env->oom = outer_oom;
     pthread_cond_destroy(&g.changed);
     pthread_mutex_destroy(&g.lock);
-    return g.reason;
+    *out_fatal = g.reason;
+    return started;
 }
