@@ -31,6 +31,7 @@ typedef struct tg_interp_options {
     uint64_t order_seed;  /* 0: in order */
     int64_t max_steps;    /* elements evaluated before giving up; 0: none */
     tg_sb *print_to;      /* output of `print`, or NULL */
+    uint64_t noise_seed;  /* not 0: every result moves by its allowed error (interp/noise.c) */
 } tg_interp_options;
 
 /* Runs a kernel. TG_E_SOURCE when the program misbehaved (diagnostics E07xx with source spans). */

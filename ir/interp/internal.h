@@ -84,6 +84,7 @@ typedef struct tg_interp {
     double *small_decode[TG_DT_COUNT]; /* 256-entry tables of the 4- and 8-bit floats */
     int64_t program;
     int64_t steps;
+    uint64_t moves; /* by noise */
     uint32_t store_id;
     tg_op no_yield;              /* stands for the yield that a region without results may omit */
     bool stop;                   /* give up: reported */
@@ -128,6 +129,9 @@ void tg_interp_inexact(tg_interp *in, const tg_op *op, const char *why);
 void tg_interp_step(tg_interp *in, const tg_op *op, int64_t n);
 /* A NaN reached memory: tell of the operations that made one. */
 void tg_interp_tell_births(tg_interp *in);
+
+/* Moves op's results by the error that the language allows it (noise.c). */
+void tg_interp_noise(tg_interp *in, const tg_op *op);
 
 /* Overlap of arguments and, if facts, the data facts of the parameters (bind.c). */
 bool tg_interp_check_args(const tg_func *f, const tg_interp_arg *args, const int64_t *syms,

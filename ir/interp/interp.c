@@ -191,6 +191,9 @@ static void eval_op(tg_interp *in, tg_op *op) {
     } else {
         evaluators[op->code](in, op);
     }
+    if (in->opt->noise_seed != 0 && !in->stop) {
+        tg_interp_noise(in, op);
+    }
     if (in->opt->check_nan_birth && !in->stop && may_bear_nan(op)) {
         note_birth(in, op);
     }

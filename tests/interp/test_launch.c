@@ -310,6 +310,30 @@ static void facts_and_dims(void **state) {
     }
 }
 
+/* Two `alias` arguments are one view or apart. */
+static const char twins[] =
+    "tegula-ir 1\nkernel tile k {\n syms N\n param x: tensor<f32[N]> alias\n"
+    " param y: tensor<f32[N]> out alias\n"
+    " grid (%gx: tensor<f32[N]>, %gy: tensor<f32[N]>) {\n  yield\n }\n"
+    " body (%x: tensor<f32[N]>, %y: tensor<f32[N]>) {\n  %z = const {i = 0} : i64\n"
+    "  %a = load %x, %z {axes = []} : f32\n  store %y, %a, %z {axes = []}\n  yield\n }\n}\n";
+
+static void alias_is_one_view(void **state) {
+    (void)state;
+    for (int shift = 0; shift < 3; shift++) {
+        bench b;
+        bench_init(&b);
+        bench_load(&b, twins);
+        bench_tensor(&b, 0, 1, E(16), NULL);
+        bench_tensor(&b, 1, 1, E(8), NULL);
+        b.args[0].extent[0] = 8;
+        b.args[1].data = (char *)b.args[0].data + (shift == 2 ? 32 : 4 * shift);
+        assert_int_equal(bench_run(&b), shift == 1 ? TG_E_SOURCE : TG_OK);
+        assert_true(shift != 1 || bench_told(&b, TG_D_INTERP_ALIAS));
+        bench_fini(&b);
+    }
+}
+
 static void overlap_is_told(void **state) {
     (void)state;
     bench b;
@@ -397,6 +421,40 @@ static void long_loops_do_not_grow(void **state) {
     bench_fini(&b);
 }
 
+/* y = x[0, :] summed, over 1000 values that cancel. */
+static const char cancelling[] =
+    "tegula-ir 1\nkernel tile k {\n param x: tensor<f32[1000]>\n param y: tensor<f32[1]> out\n"
+    " grid (%gx: tensor<f32[1000]>, %gy: tensor<f32[1]>) {\n  yield\n }\n"
+    " body (%x: tensor<f32[1000]>, %y: tensor<f32[1]>) {\n  %z = const {i = 0} : i64\n"
+    "  %t = const {i = 1000} : i64\n  %one = const {i = 1} : i64\n"
+    "  %s = span %z, %t : span<1000>\n  %o = span %z, %one : span<1>\n"
+    "  %v = load %x, %s {axes = [0]} : f32[1000]\n"
+    "  %r = reduce %v {axis = 0, kind = sum} : f32 {}\n"
+    "  %w = reshape %r : f32[1]\n  store %y, %w, %o {axes = [0]}\n  yield\n }\n}\n";
+
+/* Noise moves a sum of n terms by n half units of the sum of magnitudes: no less, no more. */
+static void noise_is_the_bound(void **state) {
+    (void)state;
+    double x[1000];
+    for (int i = 0; i < 1000; i++) {
+        x[i] = i % 2 == 0 ? 3 : -3;
+    }
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        bench b;
+        bench_init(&b);
+        bench_load(&b, cancelling);
+        b.options.mode = TG_INTERP_F64;
+        b.options.noise_seed = seed;
+        bench_tensor(&b, 0, 1, E(1000), x);
+        bench_tensor(&b, 1, 1, E(1), NULL);
+        assert_int_equal(bench_run(&b), TG_OK);
+        double want = seed == 0 ? 0 : 1000 * 0x1p-24 * 3000;
+        double off = fabs(bench_get(&b, 1, 0));
+        assert_true(off >= want * 0.999 && off <= want * 1.001);
+        bench_fini(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ragged_span),
@@ -408,8 +466,10 @@ int main(void) {
         cmocka_unit_test(races),
         cmocka_unit_test(facts_and_dims),
         cmocka_unit_test(overlap_is_told),
+        cmocka_unit_test(alias_is_one_view),
         cmocka_unit_test(claims_are_checked),
         cmocka_unit_test(long_loops_do_not_grow),
+        cmocka_unit_test(noise_is_the_bound),
         cmocka_unit_test(scatter_drops_and_tells_twins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
