@@ -494,15 +494,22 @@ static bool narrow_int(tg_dtype t) {
     return tg_dtype_is_int(t) && t != TG_DT_I64 && t != TG_DT_U64;
 }
 
+static bool readable(tg_elab *e, const tg_ref *ref, tg_span where) {
+    unsigned flags = e->params[ref->param].flags;
+    if ((flags & TG_PARAM_OUT) == 0 || (flags & TG_PARAM_INIT) != 0) {
+        return true;
+    }
+    tg_diag *d =
+        tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an output: it holds nothing to read",
+                    e->params[ref->param].name);
+    tg_note_add(e->sink, d, e->params[ref->param].span,
+                "declare it `inout` to read what is there, or give it `init v`");
+    return false;
+}
+
 const tg_val *tg_el_load(tg_elab *e, const tg_ref *ref, tg_span where) {
     lowered l;
-    unsigned flags = e->params[ref->param].flags;
-    if ((flags & TG_PARAM_OUT) != 0 && (flags & TG_PARAM_INIT) == 0) {
-        tg_diag *d =
-            tg_el_error(e, TG_D_READ_ONLY, where, "`%s` is an output: it holds nothing to read",
-                        e->params[ref->param].name);
-        tg_note_add(e->sink, d, e->params[ref->param].span,
-                    "declare it `inout` to read what is there, or give it `init v`");
+    if (!readable(e, ref, where)) {
         return &tg_val_error;
     }
     if (tg_el_ref_empty(e, ref)) {
@@ -752,6 +759,17 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
             }
         }
     }
+    for (int g = 0; g < e->n_grid;
+         g++) { /* nor is there a program at all along an empty grid axis */
+        bool covers = false;
+        for (int k = 0; k < n_used; k++) {
+            covers = covers || used[k] == e->grid_atom[g];
+        }
+        if (!covers &&
+            !tg_sy_nonneg(e, tg_sy_bin(e, TG_DIM_SUB, e->grid_extent[g], tg_sy_int(e, 1)))) {
+            return;
+        }
+    }
     if (n_open == 0) { /* every loop that may not run at all runs along a covered axis */
         TG_LIST_PUSH(e->a, &e->boxes, b);
     }
@@ -799,6 +817,9 @@ const tg_val *tg_el_atomic(tg_elab *e, const tg_ref *ref, const tg_atomic_args *
                            tg_span where) {
     lowered l;
     if (!writable(e, ref, where) || !lower_ref(e, ref, &l, where)) {
+        return &tg_val_error;
+    }
+    if (!readable(e, ref, where)) {
         return &tg_val_error;
     }
     const tg_type *t = ref->tensor->type;

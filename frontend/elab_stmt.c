@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAX_CARRIED 64
-#define MAX_ATTEMPTS 12
+#define MAX_ATTEMPTS 200
 
 /* ---- what can be undone --------------------------------------------------------------------- */
 
@@ -50,6 +50,7 @@ typedef struct carried {
     const tg_val *init[MAX_CARRIED], *head[MAX_CARRIED];
     bool conflict[MAX_CARRIED][TG_MAX_RANK];
     int n;
+    bool too_many;
 } carried;
 
 static void add_assigned(tg_elab *e, const tg_expr *t, carried *c) {
@@ -67,6 +68,8 @@ static void add_assigned(tg_elab *e, const tg_expr *t, carried *c) {
     }
     if (c->n < MAX_CARRIED) {
         c->slots[c->n++] = s;
+    } else {
+        c->too_many = true;
     }
 }
 
@@ -104,6 +107,16 @@ static void assigned_in(tg_elab *e, const tg_block *b, carried *c) {
             break;
         }
     }
+}
+
+/* False, with a report, when a statement assigns more variables than it can carry. */
+static bool few_enough(tg_elab *e, const tg_stmt *s, const carried *c) {
+    if (c->too_many) {
+        tg_el_error(e, TG_D_TOO_LARGE, s->span,
+                    "more than %d variables from outside are assigned here: join some into a tile",
+                    MAX_CARRIED);
+    }
+    return !c->too_many;
 }
 
 static void take_heads(carried *c) {
@@ -172,6 +185,18 @@ static bool settle(tg_elab *e, carried *c, const tg_region *body) {
         same = same && !grew;
     }
     return same;
+}
+
+/* As settle; reports when variables hand absence on from one to the next for too long. */
+static bool settled_now(tg_elab *e, const tg_stmt *s, carried *c, const tg_region *body,
+                        int attempt) {
+    bool done = settle(e, c, body);
+    if (!done && attempt == MAX_ATTEMPTS) {
+        tg_el_error(e, TG_D_TOO_LARGE, s->span,
+                    "what exists of the variables assigned here is still unknown after %d turns",
+                    MAX_ATTEMPTS);
+    }
+    return done;
 }
 
 /* ---- loops ---------------------------------------------------------------------------------- */
@@ -252,6 +277,9 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
     }
     carried c = {.n = 0};
     assigned_in(e, &s->u.for_.body, &c);
+    if (!few_enough(e, s, &c)) {
+        return;
+    }
     take_heads(&c);
     for (int attempt = 0;; attempt++) {
         mark m = mark_now(e);
@@ -270,8 +298,8 @@ static void for_stmt(tg_elab *e, const tg_stmt *s) {
         e->loops = loop.up;
         tg_el_pop(e);
         bool failed = e->errors > m.errors;
-        bool done = settle(e, &c, op->regions[0]) || failed || attempt >= MAX_ATTEMPTS ||
-                    e->errors > m.errors;
+        bool done =
+            settled_now(e, s, &c, op->regions[0], attempt) || failed || e->errors > m.errors;
         if (done) {
             for (int i = 0; i < c.n; i++) {
                 irs[i] = c.slots[i]->val->ir;
@@ -325,6 +353,9 @@ static void while_stmt(tg_elab *e, const tg_stmt *s) {
     }
     carried c = {.n = 0};
     assigned_in(e, &s->u.while_.body, &c);
+    if (!few_enough(e, s, &c)) {
+        return;
+    }
     take_heads(&c);
     for (int attempt = 0;; attempt++) {
         mark m = mark_now(e);
@@ -347,8 +378,7 @@ static void while_stmt(tg_elab *e, const tg_stmt *s) {
         tg_el_block(e, &s->u.while_.body);
         tg_el_pop(e);
         e->loops = loop.up;
-        bool done =
-            settle(e, &c, op->regions[1]) || attempt >= MAX_ATTEMPTS || e->errors > m.errors;
+        bool done = settled_now(e, s, &c, op->regions[1], attempt) || e->errors > m.errors;
         if (done) {
             yield_slots(e, &c, NULL);
             e->b = outer;
@@ -489,6 +519,9 @@ static void runtime_if(tg_elab *e, const tg_stmt *s, tg_value *cond, const tg_di
     join js[MAX_CARRIED];
     assigned_in(e, &s->u.if_.then, &c);
     assigned_in(e, &s->u.if_.els, &c);
+    if (!few_enough(e, s, &c)) {
+        return;
+    }
     take_heads(&c);
     tg_op *op = tg_build_op(&e->b, TG_OP_IF, 1, &cond, 0, NULL, 2);
     tg_builder outer = e->b;

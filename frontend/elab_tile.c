@@ -383,15 +383,18 @@ static const tg_dim *number_sym(tg_elab *e, tg_binop op, const tg_dim *a, const 
 static const tg_dim *binary_sym(tg_elab *e, tg_binop op, const tg_val *a, const tg_val *b) {
     tg_dtype t = tg_el_dtype(a);
     if (t == TG_DT_BOOL && tg_el_rank(a) == 0 && (op == TG_BIN_AND || op == TG_BIN_OR)) {
-        if (op == TG_BIN_AND && (a->sym == NULL || b->sym == NULL)) {
-            return a->sym != NULL ? a->sym : b->sym; /* what is known of a conjunction */
-        }
-        return tg_sy_bin(e, op == TG_BIN_AND ? TG_DIM_AND : TG_DIM_OR, a->sym, b->sym);
+        /* What nothing is known of stands for itself: a conjunction shows its other part where it
+         * holds, and nothing where it does not. */
+        const tg_dim *x = a->sym != NULL ? a->sym : tg_sy_value(e, a->ir);
+        const tg_dim *y = b->sym != NULL ? b->sym : tg_sy_value(e, b->ir);
+        bool unknown = a->sym == NULL && b->sym == NULL;
+        return unknown ? NULL : tg_sy_bin(e, op == TG_BIN_AND ? TG_DIM_AND : TG_DIM_OR, x, y);
     }
     if (a->sym == NULL || b->sym == NULL || !tg_dtype_is_int(t) || t == TG_DT_U64) {
         return NULL;
     }
     const tg_dim *d = number_sym(e, op, a->sym, b->sym);
+    d = d != NULL && tg_sy_small(d) ? d : NULL;
     return d == NULL || t == TG_DT_I64 || stays_inside(e, d, t) ? d
                                                                 : NULL; /* narrower types wrap */
 }
@@ -531,7 +534,9 @@ const tg_val *tg_el_minmax(tg_elab *e, bool max, const tg_val *a, const tg_val *
     }
     tg_val *r = tg_el_result(
         e, tg_build_binary(&e->b, max ? TG_OP_MAX : TG_OP_MIN, v[0]->ir, v[1]->ir), 2, v, where);
-    r->sym = tg_sy_bin(e, max ? TG_DIM_MAX : TG_DIM_MIN, v[0]->sym, v[1]->sym);
+    if (tg_el_dtype(r) != TG_DT_U64) { /* which orders its upper half differently */
+        r->sym = tg_sy_bin(e, max ? TG_DIM_MAX : TG_DIM_MIN, v[0]->sym, v[1]->sym);
+    }
     return r;
 }
 

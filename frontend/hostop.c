@@ -3,6 +3,9 @@
  * Host-level composition: an `op` becomes a list of temps and launches over its own dimensions.
  * Every kernel that it launches is specialised for the types and constant extents of the arguments.
  * Nested ops are unfolded. An `if` over dimensions guards the launches inside it.
+ *
+ * A temp and an `out` of the op hold nothing before a launch writes them: every tensor that is read
+ * must surely have been written, by an earlier launch or in both branches of an earlier `if`.
  */
 #include "frontend/value.h"
 
@@ -20,6 +23,8 @@ typedef struct host {
     TG_LIST(tg_hostop_temp) temps;
     TG_LIST(tg_hostop_launch) launches;
     TG_LIST(made) kernels;
+    TG_LIST(bool) filled; /* per temp: surely written so far */
+    bool *filled_param;   /* the same per parameter; inputs are */
     const tg_dim *when;
     int depth;
     const tg_target_query *target;
@@ -218,6 +223,33 @@ static bool bind_args(host *h, const tg_decl *k, const tg_expr *call, const tg_v
     return true;
 }
 
+/* Whether the tensor holds something yet. */
+static bool *filled(host *h, int at) {
+    return at >= 0 ? &h->filled_param[at] : &h->filled.data[-1 - at];
+}
+
+/* The argument of a parameter of this mode, before (reads) and after (writes) the launch. */
+static bool reads_filled(host *h, const tg_decl *k, int i, const tg_val *v) {
+    const tg_ast_param *p = &k->u.kernel.params.items[i];
+    if (v->kind != TG_VAL_REF || p->mode == TG_MODE_OUT || *filled(h, v->ref->param)) {
+        return true;
+    }
+    tg_diag *d = tg_el_error(h->e, TG_D_LAUNCH, v->where,
+                             "`%s` of `%s` is read here, and no launch has surely written it yet",
+                             p->name.name, k->name.name);
+    tg_note_add(h->e->sink, d, v->where,
+                "launch a kernel that has it as `out` first, in both branches of an `if`");
+    return false;
+}
+
+static void note_filled(host *h, const tg_decl *k, const tg_val *const *args) {
+    for (int i = 0; i < k->u.kernel.params.n; i++) {
+        if (args[i]->kind == TG_VAL_REF && k->u.kernel.params.items[i].mode == TG_MODE_OUT) {
+            *filled(h, args[i]->ref->param) = true;
+        }
+    }
+}
+
 static bool launch_arg(host *h, const tg_decl *k, int i, const tg_val *v, tg_hostop_arg *out) {
     const tg_ast_param *p = &k->u.kernel.params.items[i];
     bool tensor = v->kind == TG_VAL_REF;
@@ -272,10 +304,11 @@ static void launch(host *h, tg_decl *k, const tg_expr *call) {
     tg_hostop_launch l = {.n_args = k->u.kernel.params.n, .when = h->when};
     l.args = TG_NEW_ARRAY(h->e->a, tg_hostop_arg, l.n_args + 1);
     for (int i = 0; i < l.n_args; i++) {
-        if (!launch_arg(h, k, i, args[i], &l.args[i])) {
+        if (!launch_arg(h, k, i, args[i], &l.args[i]) || !reads_filled(h, k, i, args[i])) {
             return;
         }
     }
+    note_filled(h, k, args);
     l.kernel = specialised(h, k, settings, n);
     if (l.kernel != NULL) {
         TG_LIST_PUSH(h->e->a, &h->launches, l);
@@ -383,10 +416,30 @@ static void temp_stmt(host *h, const tg_stmt *s) {
         }
         if (ok) {
             TG_LIST_PUSH(h->e->a, &h->temps, temp);
+            TG_LIST_PUSH(h->e->a, &h->filled, false);
             const tg_val *v = tensor_val(h->e, -(int)h->temps.count, dtype, r, temp.rank, temp.dims,
                                          t->name.span);
             tg_el_bind(h->e, t->name.name, v, false, t->name.span);
         }
+    }
+}
+
+/* What is filled now: parameters, then temps. */
+static bool *filled_now(host *h) {
+    size_t np = (size_t)h->e->n_params, n = np + h->filled.count;
+    bool *copy = TG_NEW_ARRAY(h->e->a, bool, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = i < np ? h->filled_param[i] : h->filled.data[i - np];
+    }
+    return copy;
+}
+
+/* Filled is what a tells, and b where it is given; temps made since then are out of scope. */
+static void set_filled(host *h, const bool *a, const bool *b, size_t temps) {
+    size_t np = (size_t)h->e->n_params;
+    for (size_t i = 0; i < np + temps; i++) {
+        bool is = a[i] && (b == NULL || b[i]);
+        *(i < np ? &h->filled_param[i] : &h->filled.data[i - np]) = is;
     }
 }
 
@@ -395,6 +448,8 @@ static void if_stmt(host *h, const tg_stmt *s) {
     if (c == NULL) {
         return;
     }
+    size_t temps = h->filled.count;
+    const bool *before = filled_now(h), *after[2] = {NULL, NULL};
     for (int branch = 0; branch < 2; branch++) {
         const tg_dim *g =
             branch == 0 ? c : tg_dim_binary(h->e->m, TG_DIM_EQ, c, tg_sy_int(h->e, 0));
@@ -406,9 +461,12 @@ static void if_stmt(host *h, const tg_stmt *s) {
                   : outer == NULL    ? g
                                      : tg_dim_binary(h->e->m, TG_DIM_AND, outer, g);
         tg_el_push(h->e);
+        set_filled(h, before, NULL, temps);
         block(h, branch == 0 ? &s->u.if_.then : &s->u.if_.els);
+        after[branch] = filled_now(h);
         tg_el_pop(h->e);
     }
+    set_filled(h, after[0] != NULL ? after[0] : after[1], after[1], temps);
     h->when = outer;
 }
 
@@ -538,6 +596,19 @@ static bool signature(host *h, const tg_decl *d) {
     return e->errors == 0;
 }
 
+/* Every output of the op is written by a launch, whatever the conditions say. */
+static void check_outputs(host *h) {
+    for (int i = 0; i < h->e->n_params && h->e->errors == 0; i++) {
+        const tg_param *p = &h->e->params[i];
+        if (!h->filled_param[i]) {
+            tg_diag *d = tg_el_error(h->e, TG_D_COVER, p->span,
+                                     "not every element of `%s` is certainly written", p->name);
+            tg_note_add(h->e->sink, d, p->span,
+                        "no launch has it as `out`, or only one branch of an `if` has");
+        }
+    }
+}
+
 tg_status tg_elab_hostop(tg_program *p, tg_decl *d, const tg_setting *settings, int n_settings,
                          const tg_target_query *target, tg_module *m) {
     host h = {.e = tg_elab_make(p, m), .target = target};
@@ -549,7 +620,12 @@ tg_status tg_elab_hostop(tg_program *p, tg_decl *d, const tg_setting *settings, 
     e->target = target;
     tg_el_push(e);
     if (signature(&h, d)) {
+        h.filled_param = TG_NEW_ARRAY(e->a, bool, e->n_params + 1);
+        for (int i = 0; i < e->n_params; i++) {
+            h.filled_param[i] = (e->params[i].flags & TG_PARAM_OUT) == 0;
+        }
         block(&h, &d->u.kernel.body);
+        check_outputs(&h);
     }
     if (e->errors > 0) {
         return TG_E_SOURCE;

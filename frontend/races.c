@@ -265,10 +265,13 @@ static void report_race(tg_elab *e, const tg_access *a, const tg_access *b, unsi
                 "it), or use an `atomic`");
 }
 
-/* One parameter, or two that may overlap. */
+/* One parameter, or two `alias` ones that a launch may give the same elements: those that overlap
+ * are one view there, so their elements and numbers of axes agree. */
 static bool same_memory(const tg_elab *e, const tg_access *a, const tg_access *b) {
-    return a->param == b->param || ((e->params[a->param].flags & TG_PARAM_ALIAS) != 0 &&
-                                    (e->params[b->param].flags & TG_PARAM_ALIAS) != 0);
+    const tg_param *p = &e->params[a->param], *q = &e->params[b->param];
+    return a->param == b->param ||
+           ((p->flags & q->flags & TG_PARAM_ALIAS) != 0 && p->type->dtype == q->type->dtype &&
+            p->type->elem_bytes == q->type->elem_bytes && p->type->rank == q->type->rank);
 }
 
 void tg_el_check_races(tg_elab *e) {
@@ -283,7 +286,8 @@ void tg_el_check_races(tg_elab *e) {
         }
         for (size_t k = 0; k < e->accesses.count; k++) {
             const tg_access *b = &as[k];
-            if (!same_memory(e, a, b) || b->disjoint || (b->write && !b->atomic && k < i)) {
+            if (!same_memory(e, a, b) || (b->disjoint && !b->atomic) ||
+                (b->write && !b->atomic && k < i)) {
                 continue;
             }
             unsigned left = undecided(e, a, b);

@@ -337,6 +337,22 @@ static bool sum_of(const tg_dim *d, sum *out) {
     return !out->overflow;
 }
 
+/* Extents stay below 2^48, so multiples up to 2^15 of positions cannot leave 64 bits; those up to
+ * 2^31 cannot in a launch of fewer than 2^32 programs and blocks. */
+bool tg_sy_small(const tg_dim *d) {
+    const int64_t limit = (int64_t)1 << 31;
+    sum s;
+    if (!sum_of(d, &s) || s.constant >= limit * limit / 2 || s.constant <= -limit * limit / 2) {
+        return false;
+    }
+    for (int i = 0; i < s.n; i++) {
+        if (s.coef[i] > limit || s.coef[i] < -limit) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool mentions(tg_elab *e, const tg_dim *d, const tg_dim *atom) {
     return d != NULL && tg_sy_subst(e, d, atom, tg_sy_int(e, 0)) != d;
 }
@@ -427,14 +443,18 @@ static const tg_dim *quotient_bound(tg_elab *e, const tg_dim *d) {
         !tg_sy_below(e, d->a, q->a)) {
         return NULL;
     }
-    const tg_dim *zero = tg_sy_int(e, 0);
+    const tg_dim *zero = tg_sy_int(e, 0), *one = tg_sy_int(e, 1);
+    /* cdiv(A, 0) is 0, and so is x / 0; A % 0 == 0 leaves no x. */
+    if (!tg_sy_nonneg(e, q->code == TG_DIM_DIV ? q->b : tg_sy_bin(e, TG_DIM_SUB, q->b, one))) {
+        return NULL;
+    }
     const tg_dim *fact =
         tg_dim_binary(e->m, TG_DIM_EQ, tg_dim_binary(e->m, TG_DIM_MOD, q->a, q->b), zero);
     bool exact = q->code == TG_DIM_CDIV;
     for (size_t i = 0; i < e->facts.count && !exact; i++) {
         exact = e->facts.data[i] == fact;
     }
-    return exact ? tg_dim_binary(e->m, TG_DIM_SUB, q->b, tg_sy_int(e, 1)) : NULL;
+    return exact ? tg_dim_binary(e->m, TG_DIM_SUB, q->b, one) : NULL;
 }
 
 /* Bounds of a quotient, remainder, minimum, maximum or product. */

@@ -351,6 +351,8 @@ bool tg_sy_nonneg(tg_elab *e, const tg_dim *d);
 /* Some bound shows 0 <= d; some bound shows d < extent. */
 bool tg_sy_at_least_0(tg_elab *e, const tg_dim *d);
 bool tg_sy_below(tg_elab *e, const tg_dim *d, const tg_dim *extent);
+/* Factors are so small that nothing wraps at 64 bits. */
+bool tg_sy_small(const tg_dim *d);
 bool tg_sy_divisible(tg_elab *e, const tg_dim *d, int64_t n);
 
 /* ---- presence (presence.c) ------------------------------------------------------------------ */

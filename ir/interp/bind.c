@@ -156,6 +156,23 @@ static byte_range range_of(const tg_param *p, const tg_interp_arg *arg) {
     return (byte_range){.lo = lo, .hi = hi + elem};
 }
 
+/* One view under two names: same elements at the same addresses. */
+static bool same_view(const tg_param *p, const tg_interp_arg *x, const tg_param *q,
+                      const tg_interp_arg *y) {
+    const tg_type *s = p->type, *t = q->type;
+    if (x->data != y->data || s->rank != t->rank || s->elem_bytes != t->elem_bytes ||
+        tg_dtype_bits(s->dtype) != tg_dtype_bits(t->dtype)) {
+        return false;
+    }
+    for (int a = 0; a < s->rank; a++) {
+        if (x->extent[a] != y->extent[a] ||
+            (x->extent[a] > 1 && x->stride_bytes[a] != y->stride_bytes[a])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_overlap(const tg_func *f, const tg_interp_arg *args, tg_sink *sink) {
     const unsigned writes = TG_PARAM_OUT | TG_PARAM_INOUT;
     bool ok = true;
@@ -163,7 +180,8 @@ static bool check_overlap(const tg_func *f, const tg_interp_arg *args, tg_sink *
         for (int q = p + 1; q < f->n_params; q++) {
             const tg_param *a = &f->params[p], *b = &f->params[q];
             if (a->type->kind != TG_TY_TENSOR || b->type->kind != TG_TY_TENSOR ||
-                ((a->flags | b->flags) & writes) == 0 || (a->flags & b->flags & TG_PARAM_ALIAS)) {
+                ((a->flags | b->flags) & writes) == 0 ||
+                ((a->flags & b->flags & TG_PARAM_ALIAS) && same_view(a, &args[p], b, &args[q]))) {
                 continue;
             }
             byte_range x = range_of(a, &args[p]), y = range_of(b, &args[q]);

@@ -376,26 +376,51 @@ static tgr_status check_requires(const tgr_kernel *k, tgr_context *context, cons
 
 /* ---- overlap -------------------------------------------------------------------------------- */
 
+/* One view under two names: same elements at the same addresses. */
+static bool same_view(const tgr_param *p, const int64_t *ps, const tgr_param *q,
+                      const int64_t *qs) {
+    if (p->rank != q->rank || p->bits != q->bits || p->elem_bytes != q->elem_bytes ||
+        ps[0] != qs[0]) {
+        return false;
+    }
+    for (int a = 0; a < p->rank; a++) {
+        if (ps[1 + a] != qs[1 + a] ||
+            (ps[1 + a] > 1 && ps[1 + p->rank + a] != qs[1 + q->rank + a])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static tgr_status refuse_overlap(const binder *b, const tgr_param *p, const tgr_param *q,
+                                 bool alias) {
+    const tgr_kernel *k = b->kernel;
+    return tgr_fail(b->context, TGR_E_OVERLAP,
+                    alias ? "%s `%s`: `%s` is written and shares part of its memory with `%s`: "
+                            "`alias` allows the same elements at the same addresses"
+                          : "%s `%s`: `%s` is written and shares memory with `%s`; not both are "
+                            "declared `alias`",
+                    k->is_op ? "op" : "kernel", k->name, p->name, q->name);
+}
+
 static tgr_status check_overlap(const binder *b) {
     const tgr_kernel *k = b->kernel;
     for (uint32_t i = 0; i < k->n_params; i++) {
         const tgr_param *p = &k->params[i];
-        if (!(p->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) || p->flags & TG_PARAM_ALIAS) {
+        if (!(p->flags & (TG_PARAM_OUT | TG_PARAM_INOUT))) {
             continue;
         }
         for (uint32_t j = 0; j < k->n_params; j++) {
             const tgr_param *q = &k->params[j];
             bool both = q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT);
-            if (i == j || !(q->flags & TG_PARAM_TENSOR) || q->flags & TG_PARAM_ALIAS ||
-                (both && j < i)) {
+            if (i == j || !(q->flags & TG_PARAM_TENSOR) || (both && j < i)) {
                 continue;
             }
-            if (tgr_tensors_overlap(p, b->slots + p->slot, b->ranges[i], q, b->slots + q->slot,
-                                    b->ranges[j])) {
-                return tgr_fail(b->context, TGR_E_OVERLAP,
-                                "%s `%s`: `%s` is written and shares memory with `%s`; neither is "
-                                "declared `alias`",
-                                k->is_op ? "op" : "kernel", k->name, p->name, q->name);
+            const int64_t *ps = b->slots + p->slot, *qs = b->slots + q->slot;
+            bool alias = (p->flags & q->flags & TG_PARAM_ALIAS) != 0;
+            if (tgr_tensors_overlap(p, ps, b->ranges[i], q, qs, b->ranges[j]) &&
+                !(alias && same_view(p, ps, q, qs))) {
+                return refuse_overlap(b, p, q, alias);
             }
         }
     }

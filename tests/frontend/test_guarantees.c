@@ -6,6 +6,7 @@
  */
 #include "tests/frontend/semabench.h"
 
+#include <stdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -307,7 +308,31 @@ static const verdict verdicts[] = {
     {HEAD "(x: f32[N] alias, inout y: f32[N] alias) grid i: N by 8 { y[i] = x[i] }", 0},
     {HEAD "(x: f32[N] alias, inout y: f32[N] alias) grid i: N by 8 { y[i] = x[i + 1] else 0 }",
      TG_D_RACE},
+    {HEAD "(inout c: i32[N], x: i32[N]) grid i: N by 8 { c[i] = 0; let o = atomic add(c[x[i] else "
+          "0], 1) }",
+     TG_D_RACE}, /* a plain store meets other programs' atomics */
+    {HEAD "(x: f32[N], out y: f32[M] init 0) grid i: N by 8 { y[i * 4611686018427387904] = x[i] }",
+     TG_D_SCATTER}, /* wraps at 64 bits */
+    /* nothing is read before it is written */
+    {HEAD "(x: i32[N], out c: i32[N]) grid i: N by 8 { let o = atomic add(c[i], 1); c[i] = 0 }",
+     TG_D_READ_ONLY},
+    {"kernel inc(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] + 1.0 }\n"
+     "op f(x: f32[N], out y: f32[N]) { temp t: f32[N]; inc(t, out y) }",
+     TG_D_LAUNCH},
+    {"kernel inc(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] + 1.0 }\n"
+     "op f(x: f32[N], out y: f32[N]) { if N > 5 { inc(x, out y) } }",
+     TG_D_COVER},
+    {"kernel inc(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] + 1.0 }\n"
+     "op f(x: f32[N], out y: f32[N]) { temp t: f32[N]; if N > 5 { inc(x, out t) }; inc(t, out y) }",
+     TG_D_LAUNCH},
+    {"kernel inc(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] + 1.0 }\n"
+     "op f(x: f32[N], out y: f32[N]) { temp t: f32[N]; if N > 5 { inc(x, out t) } else { inc(x, "
+     "out t); "
+     "inc(t, out y) }; inc(t, out y) }",
+     0},
     /* cover */
+    {HEAD "(x: f32[N], z: f32[M], out y: f32[N]) grid i: N by 8, j: M { disjoint y[i] = x[i] }",
+     TG_D_COVER}, /* M may be 0: no program at all */
     {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } }",
      TG_D_COVER},
     {HEAD "(n: i32, x: f32[N], out y: f32[N]) grid i: N by 8 { if n > 0 { y[i] = x[i] } else { "
@@ -359,6 +384,31 @@ static const verdict verdicts[] = {
     {HEAD "(x: f32[N], out z: f32[1]) { var m = full f32[8] = -inf; for j: N by 8 { m = max(m, "
           "x[j] else -inf) }; z[0:1] = max(m) }",
      0},
+    /* a condition of which one part is not known says nothing where it fails */
+    {HEAD
+     "(x: f32[N, 4], u: f32[2], r: i32[1], out y: f32[4]) { let a = r[0]; var v = zeros f32[4]; "
+     "if (a < 0) & (u[0] > 0.5) { v = zeros f32[4] } else { if a < N { v = x[a, :] } }; y[:] = v }",
+     TG_D_MAYBE_ABSENT},
+    {HEAD
+     "(x: f32[N, 4], u: f32[2], r: i32[1], out y: f32[4]) { let a = r[0]; var v = zeros f32[4]; "
+     "if (a < 0) | (u[0] > 0.5) { v = zeros f32[4] } else { if a < N { v = x[a, :] } }; y[:] = v }",
+     0},
+    {HEAD
+     "(x: f32[N, 4], u: u64[1], out y: f32[4]) { let a = max(u[0], 0) as i64; if a < N { y[:] = "
+     "x[a, :] } else { y[:] = 0.0 } }",
+     TG_D_MAYBE_ABSENT}, /* the upper half of u64 is negative */
+    {HEAD
+     "(x: f32[N], t: f32[B, 4], out y: f32[N, 4]) grid i: N { y[i, :] = t[i / cdiv(N, B), :] }",
+     TG_D_MAYBE_ABSENT}, /* B may be 0 */
+    {HEAD "(x: f32[N], t: f32[B, 4], out y: f32[N, 4]) require B >= 1 grid i: N { y[i, :] = t[i / "
+          "cdiv(N, B), :] }",
+     0},
+    {HEAD
+     "(x: f32[N], out y: f32[N]) grid i: N by 8 { let q = x[i - 1]; var a = zeros f32[8], b = a, "
+     "c = a, d = a, e = a, f = a, g = a, h = a, l = a, m = a, n = a, o = a, p = a, r = a\n"
+     "for t in 0 .. 40 { a = b; b = c; c = d; d = e; e = f; f = g; g = h; h = l; l = m; m = n; "
+     "n = o; o = p; p = r; r = q }\ny[i] = a }",
+     TG_D_MAYBE_ABSENT}, /* absence handed on over many turns */
     /* R3 */
     {HEAD
      "(x: f32[N], y: f32[N], out z: f32[N, N]) grid i: N by 8, j: N by 8 { z[i, j] = x[i] + y[j] }",
@@ -429,6 +479,28 @@ static void test_broken_promise(void **state) {
     sb_done(&s);
 }
 
+/* More variables than a loop carries: told, not a broken kernel. */
+static void test_many_variables(void **state) {
+    (void)state;
+    static char text[8192];
+    size_t at = 0;
+    for (int part = 0; part < 2; part++) {
+        const char *before = part == 0 ? "kernel k(x: f32[N], out y: f32[N]) grid i: N by 8 {\n"
+                                       : "for t in 0 .. 3 {\n";
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s", before);
+        for (int i = 0; i < 80; i++) {
+            at += (size_t)snprintf(text + at, sizeof text - at,
+                                   part == 0 ? "var a%d = zeros f32[8]\n" : "a%d += x[i]\n", i);
+        }
+    }
+    (void)snprintf(text + at, sizeof text - at, "}\ny[i] = a0 + a79\n}\n");
+    sb_program s;
+    sb_load(&s, text);
+    assert_int_equal(tg_program_check(s.p), TG_E_SOURCE);
+    assert_true(bench_told(&s.b, TG_D_TOO_LARGE));
+    sb_done(&s);
+}
+
 /* Program order within a program; the same bits in any order of programs. */
 static void test_order(void **state) {
     (void)state;
@@ -488,7 +560,7 @@ int main(void) {
         cmocka_unit_test(test_nan_beyond),     cmocka_unit_test(test_where),
         cmocka_unit_test(test_scalar_page),    cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_broken_promise), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_empty),          cmocka_unit_test(test_many_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,29 @@ static void test_strides(void **state) {
     teardown(&f);
 }
 
+/* Two `alias` arguments are one view or apart; one word `alias` alone allows nothing. */
+static void test_alias(void **state) {
+    (void)state;
+    static const char *const irs[] = {
+        "tegula-ir 1\nkernel tile add {\n syms M, N\n param a: tensor<f32[M, N]> alias\n"
+        " param b: tensor<f32[M, N]>\n param c: tensor<f32[M, N]> out alias\n body {}\n}\n",
+        "tegula-ir 1\nkernel tile add {\n syms M, N\n param a: tensor<f32[M, N]>\n"
+        " param b: tensor<f32[M, N]>\n param c: tensor<f32[M, N]> out alias\n body {}\n}\n"};
+    for (int both = 0; both < 2; both++) {
+        fixture f;
+        setup(&f, irs[1 - both], rt_plan_rows, rt_add_phase, 0);
+        tgr_arg args[] = {f32_2d(0, 4, 8), f32_2d(1, 4, 8), f32_2d(0, 4, 8)};
+        expect(&f, args, 3, both ? TGR_OK : TGR_E_OVERLAP, both ? NULL : "not both are");
+        args[2].data = &mem[0][8];
+        expect(&f, args, 3, TGR_E_OVERLAP, both ? "part of its memory" : "not both are");
+        args[2].data = mem[1];
+        expect(&f, args, 3, TGR_E_OVERLAP, "not both are");
+        args[2].data = mem[2];
+        expect(&f, args, 3, TGR_OK, NULL);
+        teardown(&f);
+    }
+}
+
 /* Column blocks of one matrix: interleaved ranges, no shared byte. */
 static void test_column_blocks(void **state) {
     (void)state;
@@ -482,10 +505,11 @@ static void test_dlpack(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mismatches),    cmocka_unit_test(test_strides),
-        cmocka_unit_test(test_column_blocks), cmocka_unit_test(test_buffers),
-        cmocka_unit_test(test_dims),          cmocka_unit_test(test_infer),
-        cmocka_unit_test(test_queries),       cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_init),          cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_handles),       cmocka_unit_test(test_dlpack)};
+        cmocka_unit_test(test_column_blocks), cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_buffers),       cmocka_unit_test(test_dims),
+        cmocka_unit_test(test_infer),         cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_facts),         cmocka_unit_test(test_init),
+        cmocka_unit_test(test_traps),         cmocka_unit_test(test_handles),
+        cmocka_unit_test(test_dlpack)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
