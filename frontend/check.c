@@ -21,6 +21,9 @@ static tg_decl *find_kernel(const tg_program *p, const char *name) {
 /* ---- settings that mean nothing ------------------------------------------------------------- */
 
 static bool known_setting(const tg_decl *d, const char *name) {
+    if (tg_schedule_key_setting(name)) {
+        return true;
+    }
     for (int i = 0; i < d->u.kernel.ct.n; i++) {
         if (strcmp(d->u.kernel.ct.items[i].name.name, name) == 0) {
             return true;

@@ -41,22 +41,24 @@ typedef struct tg_target_query {
     const char *arch;   /* "x86-64-v3", "sm90", ... */
 } tg_target_query;
 
+typedef enum tg_tolerance {
+    TG_TOL_NONE,
+    TG_TOL_EXACT,
+    TG_TOL_ABS_REL,
+    TG_TOL_CALC_DIFF,
+    TG_TOL_ULP,
+    TG_TOL_NMSE,
+    TG_TOL_GATE
+} tg_tolerance;
+
 /* A case or bench line. Settings include types bound by [T...] under the parameter's name. */
 typedef struct tg_case {
     bool is_bench;
     const char *kernel;
     tg_setting *settings;
     int n_settings;
-    enum {
-        TG_TOL_NONE,
-        TG_TOL_EXACT,
-        TG_TOL_ABS_REL,
-        TG_TOL_CALC_DIFF,
-        TG_TOL_ULP,
-        TG_TOL_NMSE,
-        TG_TOL_GATE
-    } tol;
-    double tol_a, tol_b; /* ABS_REL: abs, rel; others: the bound (GATE: cos, max/rms) */
+    tg_tolerance tol;
+    double tol_a, tol_b; /* ABS_REL: abs, rel; others: the bound (GATE: calc_diff, max/rms) */
     tg_span span;
 } tg_case;
 
@@ -70,6 +72,18 @@ typedef struct tg_kernel_info {
 
 int tg_program_n_kernels(const tg_program *p);
 tg_kernel_info tg_program_kernel(const tg_program *p, int i);
+/* The tolerance of the kernel's own `tol`, in the tol fields of a case without settings. */
+tg_case tg_program_tolerance(const tg_program *p, const char *kernel);
+
+/* A tune and the values that a tuner tries, as texts for settings; none: only the default. */
+typedef struct tg_tune_info {
+    const char *name;
+    const char *const *values;
+    int n_values;
+} tg_tune_info;
+int tg_program_n_tunes(const tg_program *p, const char *kernel);
+tg_tune_info tg_program_tune(tg_program *p, const char *kernel, int i);
+
 int tg_program_n_cases(const tg_program *p);
 const tg_case *tg_program_case(const tg_program *p, int i);
 /* The `instantiate` lines: kernel, settings and span of a tg_case. */

@@ -332,17 +332,21 @@ static void check_kernel_name(tg_program *p, const tg_decl *d) {
     }
 }
 
+static void set_tolerance(tg_case *c, const tg_tol *t) {
+    static const tg_tolerance kinds[] = {TG_TOL_NONE,      TG_TOL_EXACT, TG_TOL_ABS_REL,
+                                         TG_TOL_CALC_DIFF, TG_TOL_ULP,   TG_TOL_NMSE,
+                                         TG_TOL_GATE};
+    c->tol = kinds[t->kind];
+    c->tol_a = t->a;
+    c->tol_b = t->b;
+}
+
 static void add_case(tg_program *p, tg_decl *d) {
     const tg_decl *kernel = tg_file_find(d->file, d->name.name);
     tg_case c = {.is_bench = d->kind == TG_DECL_BENCH, .kernel = d->name.name, .span = d->head};
     (void)tg_program_settings(p, d, &c.settings, &c.n_settings);
-    const tg_tol *t =
-        d->u.example.tol.kind != TG_TOLK_NONE ? &d->u.example.tol : &kernel->u.kernel.tol;
-    static const int kinds[] = {TG_TOL_NONE, TG_TOL_EXACT, TG_TOL_ABS_REL, TG_TOL_CALC_DIFF,
-                                TG_TOL_ULP,  TG_TOL_NMSE,  TG_TOL_GATE};
-    c.tol = kinds[t->kind];
-    c.tol_a = t->a;
-    c.tol_b = t->b;
+    bool own = d->u.example.tol.kind != TG_TOLK_NONE;
+    set_tolerance(&c, own ? &d->u.example.tol : &kernel->u.kernel.tol);
     TG_LIST_PUSH(p->arena, &p->cases, c);
     TG_LIST_PUSH(p->arena, &p->case_decls, d);
 }
@@ -422,6 +426,61 @@ tg_kernel_info tg_program_kernel(const tg_program *p, int i) {
         names[k] = d->u.kernel.ct.items[k].name.name;
     }
     info.compile_names = names;
+    return info;
+}
+
+static const tg_decl *kernel_named(const tg_program *p, const char *name) {
+    for (size_t i = 0; i < p->kernels.count; i++) {
+        if (strcmp(p->kernels.data[i]->name.name, name) == 0) {
+            return p->kernels.data[i];
+        }
+    }
+    return NULL;
+}
+
+tg_case tg_program_tolerance(const tg_program *p, const char *kernel) {
+    const tg_decl *d = kernel_named(p, kernel);
+    tg_case c = {.kernel = kernel};
+    if (d != NULL) {
+        set_tolerance(&c, &d->u.kernel.tol);
+        c.span = d->u.kernel.tol.span;
+    }
+    return c;
+}
+
+int tg_program_n_tunes(const tg_program *p, const char *kernel) {
+    const tg_decl *d = kernel_named(p, kernel);
+    return d != NULL ? d->u.kernel.n_tunes : 0;
+}
+
+/* A literal as settings write it (no digit separators); NULL for any other expression. */
+static const char *literal_text(tg_program *p, const tg_expr *x) {
+    bool negative = x->kind == TG_EXPR_UNARY && x->u.unary.op == TG_UN_NEG;
+    const tg_expr *v = negative ? x->u.unary.x : x;
+    if (v->kind != TG_EXPR_INT && v->kind != TG_EXPR_FLOAT && v->kind != TG_EXPR_BOOL) {
+        return NULL;
+    }
+    tg_sb sb;
+    tg_sb_init(&sb, p->arena);
+    for (uint32_t i = x->span.begin; i < x->span.end; i++) {
+        char c = x->span.source->text[i];
+        if (c != '_' && c != '(' && c != ')' && c != ' ') {
+            tg_sb_addc(&sb, c);
+        }
+    }
+    return sb.data;
+}
+
+tg_tune_info tg_program_tune(tg_program *p, const char *kernel, int i) {
+    const tg_tune *t = &kernel_named(p, kernel)->u.kernel.tunes[i];
+    const char **values = TG_NEW_ARRAY(p->arena, const char *, t->values.n + 1);
+    tg_tune_info info = {.name = t->name.name, .values = values};
+    for (int k = 0; k < t->values.n; k++) {
+        const char *text = literal_text(p, t->values.items[k]);
+        if (text != NULL) {
+            values[info.n_values++] = text;
+        }
+    }
     return info;
 }
 

@@ -31,6 +31,9 @@ tg_decl *tg_file_find(const tg_file *f, const char *name);
 tg_file *tg_program_module(const tg_program *p, const tg_file *from, const char *module);
 /* An unqualified name used in `from`: its own declaration, else std's; NULL when none. */
 tg_decl *tg_program_find(const tg_program *p, const tg_file *from, const char *name);
+/* A setting that is a placement choice: schedule.KEY with a key that back ends know (schedule.c).
+ */
+bool tg_schedule_key_setting(const char *name);
 /* Interns a name. */
 const char *tg_program_name(tg_program *p, const char *text);
 

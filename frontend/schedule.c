@@ -9,7 +9,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Keys other than tunes that back ends read as "schedule.KEY". */
+/* Keys other than tunes that back ends read as "schedule.KEY"; settings may be called that, too. */
 static const char *const schedule_keys[] = {"stages",  "roles",   "pack",     "order",
                                             "cluster", "warps",   "unroll",   "split",
                                             "vector",  "threads", "prefetch", "regs"};
@@ -254,6 +254,23 @@ static bool tune_value(tg_elab *e, const tg_tune *t, tg_plan *p) {
     return true;
 }
 
+bool tg_schedule_key_setting(const char *name) {
+    static const char prefix[] = "schedule.";
+    size_t n = sizeof prefix - 1;
+    return strncmp(name, prefix, n) == 0 && known_key(name + n);
+}
+
+/* Settings called schedule.KEY, over what schedules say. */
+static void apply_key_settings(tg_elab *e, tg_plan *p) {
+    for (int i = 0; i < e->n_settings; i++) {
+        if (tg_schedule_key_setting(e->settings[i].name)) {
+            plan_put(e, p,
+                     (tg_plan_set){.name = tg_arena_strdup(e->m->arena, e->settings[i].name),
+                                   .value = e->settings[i].value});
+        }
+    }
+}
+
 bool tg_el_schedule(tg_elab *e, int variant, tg_plan *out, const tg_dim **guard, int *n_variants) {
     bool ok = true;
     int runtime = 0;
@@ -281,6 +298,7 @@ bool tg_el_schedule(tg_elab *e, int variant, tg_plan *out, const tg_dim **guard,
         ok = ok && holds != -2;
     }
     *n_variants = runtime + 1;
+    apply_key_settings(e, out);
     for (int i = 0; i < e->decl->u.kernel.n_tunes; i++) {
         ok = tune_value(e, &e->decl->u.kernel.tunes[i], out) && ok;
     }
