@@ -33,6 +33,7 @@ typedef struct tgk_arg {
     double *f;
     int64_t *i;
     unsigned char *bytes;
+    double *slack; /* TGK_TOL_DERIVED: what each element may be off; else NULL */
     int64_t count; /* product of extents */
 } tgk_arg;
 
@@ -55,9 +56,11 @@ TGK_API int64_t tgk_random_below(tgk_random *r, int64_t n);
 typedef enum tgk_tolerance {
     TGK_TOL_EXACT,    /* integers, movement: equal */
     TGK_TOL_ULP,      /* |err| <= bound units in the last place of the output type, plus `abs` */
-    TGK_TOL_DOT,      /* |err| <= bound * 2^-24 * sum|a||b| (the reference fills arg->scale) */
-    TGK_TOL_GATE,     /* attention: 1 - cosine < 5e-6 and, row by row, max|err|/rms < 0.03 */
+    TGK_TOL_DERIVED,  /* |err| <= bound units in the last place plus the element's arg->slack */
+    TGK_TOL_GATE,     /* attention: calc_diff <= bound and, row by row, max|err|/rms <= abs;
+                         bound and abs 0: 5e-6 and 0.03 */
     TGK_TOL_LSE,      /* |err| <= 1e-5 + 1.2e-4 |lse| */
+    TGK_TOL_NMSE,     /* sum (x-y)^2 <= bound * sum y^2 */
     TGK_TOL_CALC_DIFF /* 1 - 2<x,y>/(<x,x>+<y,y>) <= bound */
 } tgk_tolerance;
 

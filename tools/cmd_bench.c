@@ -15,7 +15,7 @@
 #include "tools/report.h"
 #include "tools/work.h"
 
-enum { MAX_COPIES = 16 };
+enum { MAX_COPIES = 16, MAX_ROUNDS = 1000 };
 static const double ROTATE_BYTES = 160e6, TURN_SECONDS = 0.25;
 
 typedef struct bench_row {
@@ -38,7 +38,7 @@ typedef struct bench {
     TG_LIST(bench_row *) rows;
 } bench;
 
-static bool parse(int argc, char **argv, bench *b) {
+static bool parse(tool *t, int argc, char **argv, bench *b) {
     static const struct option options[] = {{"filter", required_argument, NULL, 'f'},
                                             {"threads", required_argument, NULL, 't'},
                                             {"rounds", required_argument, NULL, 'r'},
@@ -49,16 +49,17 @@ static bool parse(int argc, char **argv, bench *b) {
                                             {"no-schedule", no_argument, NULL, 'n'},
                                             {0}};
     int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    bool ok = true;
+    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
         case 'f':
             b->filter = optarg;
             break;
         case 't':
-            b->threads = atoi(optarg);
+            ok = tool_option_threads(t, optarg, &b->threads);
             break;
         case 'r':
-            b->rounds = atoi(optarg);
+            ok = tool_option_int(t, "rounds", optarg, 1, MAX_ROUNDS, &b->rounds);
             break;
         case 'p':
             b->peers = optarg;
@@ -79,7 +80,7 @@ static bool parse(int argc, char **argv, bench *b) {
             return false;
         }
     }
-    return optind == argc;
+    return ok && optind == argc;
 }
 
 static const char *shape_text(tool *t, const tg_case *c) {
@@ -196,7 +197,7 @@ static void finish_row(tool *t, bench *b, bench_row *r, tool_report *report) {
 
 int cmd_bench(tool *t, int argc, char **argv) {
     bench b = {.dir = TEGULA_KERNELS_DIR, .threads = 0, .rounds = 3};
-    if (!parse(argc, argv, &b)) {
+    if (!parse(t, argc, argv, &b)) {
         return TOOL_USAGE;
     }
     b.threads = b.threads > 0 ? b.threads : tool_processors();

@@ -18,16 +18,12 @@ typedef struct build {
 } build;
 
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
-    static const char *const names[] = {"package", "ast", "tile", "loop",
-                                        "llvm",    "asm", "obj",  "header"};
-    for (uint32_t i = 0; i < TG_COUNT_OF(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = i;
-            return true;
-        }
-    }
-    tool_error(t, TG_D_TOOL, "--emit %s: one of package ast tile loop llvm asm obj header", name);
-    return false;
+    static const char *const names[] = {"package", "ast", "tile",   "loop", "llvm",
+                                        "asm",     "obj", "header", NULL};
+    int which = 0;
+    bool ok = tool_option_word(t, "emit", name, names, &which);
+    *out = (uint32_t)which;
+    return ok;
 }
 
 static void split_targets(tool *t, build *b, const char *list) {
@@ -109,6 +105,21 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
     return true;
 }
 
+/* --dump-after takes "all", too. */
+static bool known_pass(tool *t, const char *option, const char *name, bool all) {
+    if (name == NULL || tgc_pipeline_doc(name) != NULL || (all && strcmp(name, "all") == 0)) {
+        return true;
+    }
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    for (const char *const *p = tgc_pipeline(); *p != NULL; p++) {
+        tg_sb_addf(&sb, "%s%s", sb.len == 0 ? "" : " ", *p);
+    }
+    tool_error(t, TG_D_TOOL, "--%s takes the name of a pass%s, not `%s`: %s", option,
+               all ? " or all" : "", name, sb.data);
+    return false;
+}
+
 static void dump(void *user, const char *pass, const char *kernel, const char *text) {
     (void)user;
     (void)printf("// %s after %s\n%s\n", kernel, pass, text);
@@ -171,6 +182,11 @@ int cmd_build(tool *t, int argc, char **argv) {
             (void)printf("%-14s %s\n", *p, tgc_pipeline_doc(*p));
         }
         return TOOL_OK;
+    }
+    if (!known_pass(t, "dump-after", b.options.dump_after, true) ||
+        !known_pass(t, "stop-after", b.options.stop_after, false) ||
+        !known_pass(t, "start-from", b.options.start_from, false)) {
+        return TOOL_USAGE;
     }
     if (optind + 1 != argc || (b.out == NULL && !is_text(b.options.emit))) {
         return TOOL_USAGE;

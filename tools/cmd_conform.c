@@ -25,7 +25,7 @@ typedef struct conform {
     int passed, failed, skipped;
 } conform;
 
-static bool parse(int argc, char **argv, conform *c) {
+static bool parse(tool *t, int argc, char **argv, conform *c) {
     static const struct option options[] = {{"device", required_argument, NULL, 'd'},
                                             {"filter", required_argument, NULL, 'f'},
                                             {"kernels", required_argument, NULL, 'k'},
@@ -39,7 +39,8 @@ static bool parse(int argc, char **argv, conform *c) {
                                             {"no-schedule", no_argument, NULL, 'n'},
                                             {0}};
     int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    bool ok = true;
+    while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
         case 'd':
             c->device = optarg;
@@ -51,10 +52,10 @@ static bool parse(int argc, char **argv, conform *c) {
             c->dir = optarg;
             break;
         case 's':
-            c->seed = strtoull(optarg, NULL, 0);
+            ok = tool_option_u64(t, "seed", optarg, &c->seed);
             break;
         case 't':
-            c->threads = atoi(optarg);
+            ok = tool_option_threads(t, optarg, &c->threads);
             break;
         case 'e':
             c->exact = true;
@@ -75,7 +76,7 @@ static bool parse(int argc, char **argv, conform *c) {
             return false;
         }
     }
-    return optind == argc;
+    return ok && optind == argc;
 }
 
 static const char *describe(tool *t, const tg_case *c) {
@@ -315,7 +316,7 @@ static void visit(tool *t, void *user, const char *path) { run_file(t, user, pat
 
 int cmd_conform(tool *t, int argc, char **argv) {
     conform c = {.device = "cpu", .dir = TEGULA_KERNELS_DIR, .seed = 1};
-    if (!parse(argc, argv, &c)) {
+    if (!parse(t, argc, argv, &c)) {
         return TOOL_USAGE;
     }
     if (strcmp(c.device, "interp") != 0) {

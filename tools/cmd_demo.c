@@ -316,7 +316,10 @@ int cmd_demo(tool *t, int argc, char **argv) {
             html = optarg;
             break;
         case 't':
-            threads = atoi(optarg);
+            if (!tool_option_threads(t, optarg, &threads)) {
+                return TOOL_USAGE;
+            }
+            threads = threads > 0 ? threads : tool_processors();
             break;
         default:
             return TOOL_USAGE;

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run and interp: one kernel, arrays from and to .npy files. */
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/check.h"
 #include "tools/commands.h"
+
+enum { MAX_REPEAT = 1000000000 };
 
 typedef struct run_options {
     const char *file, *kernel, *device;
+    bool only_interp; /* the command is interp */
     TG_LIST(tg_setting) settings;
     TG_LIST(tg_setting) in, out; /* ARG=FILE */
     uint64_t seed;
     int repeat, threads;
     bool check, no_schedule, checked;
     tg_interp_options interp;
+    const char *interp_option; /* of --mode and --order, the one given */
 } run_options;
+
+/* What a run came to. */
+typedef struct outcome {
+    double compile_ms, best_us;
+    tg_sb checks; /* JSON objects */
+    bool ok;
+} outcome;
 
 static bool add_setting(tool *t, run_options *o, int which, const char *text) {
     tg_setting s;
@@ -32,82 +43,125 @@ static bool add_setting(tool *t, run_options *o, int which, const char *text) {
     return true;
 }
 
-static bool parse_mode(const char *text, tg_interp_options *o) {
-    static const char *const names[] = {"f32", "f64", "exact"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            o->mode = (tg_interp_mode)i;
-            return true;
-        }
+static bool parse_mode(tool *t, const char *text, tg_interp_options *o) {
+    static const char *const names[] = {"f32", "f64", "exact", NULL};
+    int which = 0;
+    bool ok = tool_option_word(t, "mode", text, names, &which);
+    o->mode = (tg_interp_mode)which;
+    return ok;
+}
+
+static const struct option run_table[] = {{"kernel", required_argument, NULL, 'k'},
+                                          {"set", required_argument, NULL, 's'},
+                                          {"in", required_argument, NULL, 'i'},
+                                          {"out", required_argument, NULL, 'o'},
+                                          {"seed", required_argument, NULL, 'S'},
+                                          {"check", no_argument, NULL, 'c'},
+                                          {"no-schedule", no_argument, NULL, 'n'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"mode", required_argument, NULL, 'm'},
+                                          {"order", required_argument, NULL, 'O'},
+                                          {"device", required_argument, NULL, 'd'},
+                                          {"repeat", required_argument, NULL, 'r'},
+                                          {"threads", required_argument, NULL, 't'},
+                                          {"checked", no_argument, NULL, 'C'},
+                                          {0}};
+
+static bool take_option(tool *t, run_options *o, int c) {
+    switch (c) {
+    case 'k':
+        o->kernel = optarg;
+        return true;
+    case 'd':
+        o->device = optarg;
+        return true;
+    case 's':
+    case 'i':
+    case 'o':
+        return add_setting(t, o, c, optarg);
+    case 'S':
+        return tool_option_u64(t, "seed", optarg, &o->seed);
+    case 'r':
+        return tool_option_int(t, "repeat", optarg, 1, MAX_REPEAT, &o->repeat);
+    case 't':
+        return tool_option_threads(t, optarg, &o->threads);
+    case 'c':
+        o->check = true;
+        return true;
+    case 'n':
+        o->no_schedule = true;
+        return true;
+    case 'C':
+        o->checked = true;
+        return true;
+    case 'j':
+        t->json = true;
+        return true;
+    case 'm':
+        o->interp_option = "mode";
+        return parse_mode(t, optarg, &o->interp);
+    case 'O':
+        o->interp_option = "order";
+        return tool_option_u64(t, "order", optarg, &o->interp.order_seed);
+    default:
+        return false;
     }
-    return false;
 }
 
 static bool parse_options(tool *t, int argc, char **argv, run_options *o) {
-    static const struct option options[] = {{"kernel", required_argument, NULL, 'k'},
-                                            {"device", required_argument, NULL, 'd'},
-                                            {"set", required_argument, NULL, 's'},
-                                            {"in", required_argument, NULL, 'i'},
-                                            {"out", required_argument, NULL, 'o'},
-                                            {"seed", required_argument, NULL, 'S'},
-                                            {"repeat", required_argument, NULL, 'r'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"check", no_argument, NULL, 'c'},
-                                            {"no-schedule", no_argument, NULL, 'n'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"mode", required_argument, NULL, 'm'},
-                                            {"order", required_argument, NULL, 'O'},
-                                            {"checked", no_argument, NULL, 'C'},
-                                            {0}};
-    int c;
-    bool ok = true;
-    while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (c) {
-        case 'k':
-            o->kernel = optarg;
-            break;
-        case 'd':
-            o->device = optarg;
-            break;
-        case 's':
-        case 'i':
-        case 'o':
-            ok = add_setting(t, o, c, optarg);
-            break;
-        case 'S':
-            o->seed = strtoull(optarg, NULL, 0);
-            break;
-        case 'r':
-            o->repeat = atoi(optarg);
-            break;
-        case 't':
-            o->threads = atoi(optarg);
-            break;
-        case 'c':
-            o->check = true;
-            break;
-        case 'n':
-            o->no_schedule = true;
-            break;
-        case 'C':
-            o->checked = true;
-            break;
-        case 'j':
-            t->json = true;
-            break;
-        case 'm':
-            ok = parse_mode(optarg, &o->interp);
-            break;
-        case 'O':
-            o->interp.order_seed = strtoull(optarg, NULL, 0);
-            break;
-        default:
-            ok = false;
-            break;
+    int c, at = 0;
+    while ((c = getopt_long(argc, argv, "", run_table, &at)) != -1) {
+        if (o->only_interp && strchr("drtC", c) != NULL) {
+            tool_error(t, TG_D_TOOL, "--%s is an option of `tegula run`", run_table[at].name);
+            return false;
+        }
+        if (!take_option(t, o, c)) {
+            return false;
         }
     }
-    o->file = optind + 1 == argc ? argv[optind] : NULL;
-    return ok && o->file != NULL && o->kernel != NULL;
+    if (optind + 1 != argc) {
+        tool_error(t, TG_D_TOOL, optind == argc ? "which FILE.tg?" : "one FILE.tg at a time");
+        return false;
+    }
+    if (o->interp_option != NULL && strcmp(o->device, "interp") != 0) {
+        tool_error(t, TG_D_TOOL, "--%s is an option of the interpreter (`--device interp`)",
+                   o->interp_option);
+        return false;
+    }
+    o->file = argv[optind];
+    return true;
+}
+
+/* The kernel asked for, or the only one of the file; an error lists what there is. */
+static bool choose_kernel(tool *t, run_options *o, const tg_program *p) {
+    int n = tg_program_n_kernels(p), ops = 0;
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    const char *only = NULL;
+    for (int i = 0; i < n; i++) {
+        tg_kernel_info k = tg_program_kernel(p, i);
+        if (o->kernel != NULL && strcmp(k.name, o->kernel) == 0) {
+            return true;
+        }
+        ops += k.is_op;
+        only = k.is_op ? only : k.name;
+        if (!k.is_op) {
+            tg_sb_addf(&sb, "%s%s", sb.len == 0 ? "" : ", ", k.name);
+        }
+    }
+    if (o->kernel == NULL && n - ops == 1) {
+        o->kernel = only;
+        return true;
+    }
+    if (n == ops) {
+        tool_error(t, TG_D_TOOL, "%s has no kernel", o->file);
+    } else if (o->kernel == NULL) {
+        tool_error(t, TG_D_TOOL, "%s has several kernels; choose one with --kernel: %s", o->file,
+                   sb.data);
+    } else {
+        tool_error(t, TG_D_TOOL, "%s has no kernel %s; it has %s", o->file, o->kernel, sb.data);
+    }
+    return false;
 }
 
 static tool_array *find_array(tool *t, tool_kernel *k, const char *name) {
@@ -187,11 +241,10 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
     return tool_npy_write(t, out->value, &n);
 }
 
-static bool prepare(tool *t, const run_options *o, tool_kernel *k) {
+static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k) {
     static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
-    tg_program *p = tool_load_program(t, o->file);
-    if (p == NULL || !tool_kernel_make(t, p, o->kernel, o->settings.data, (int)o->settings.count,
-                                       o->no_schedule ? NULL : &cpu, k)) {
+    if (!tool_kernel_make(t, p, o->kernel, o->settings.data, (int)o->settings.count,
+                          o->no_schedule ? NULL : &cpu, k)) {
         return false;
     }
     for (size_t i = 0; i < o->in.count; i++) {
@@ -226,70 +279,52 @@ static bool prepare(tool *t, const run_options *o, tool_kernel *k) {
     return true;
 }
 
-/* The interpreter on copies of the arguments as they were before the launch. */
-static bool interpret_copy(tool *t, const tool_kernel *k, const run_options *o, tool_kernel *out) {
-    *out = *k;
-    out->args = TG_NEW_ARRAY(&t->arena, tool_array, k->n_args + 1);
-    for (int i = 0; i < k->n_args; i++) {
-        if (!tool_array_copy(t, &k->args[i], &out->args[i])) {
-            return false;
-        }
-    }
-    return tool_kernel_interpret(t, out, &o->interp);
-}
-
-/* Without a tolerance in the source: integers equal, floats within 1e-5 by calc_diff and 2 ulp or
- * 1e-5 of the largest magnitude elementwise (interpreter and device differ in summation order
- * only). */
-static bool compare_outputs(tool *t, const tool_kernel *k, const tool_kernel *want) {
-    bool pass = true;
-    for (int i = 0; i < k->n_args; i++) {
-        const tool_array *a = &k->args[i], *w = &want->args[i];
-        if ((a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) == 0 || a->dtype == TG_DT_RECORD) {
-            continue;
-        }
-        tgk_arg expect = {.count = a->count, .f = malloc(((size_t)a->count + 1) * sizeof(double))};
-        double largest = 0;
-        for (int64_t e = 0; expect.f != NULL && e < a->count; e++) {
-            expect.f[e] = tool_array_get(w, e);
-            largest =
-                isfinite(expect.f[e]) && fabs(expect.f[e]) > largest ? fabs(expect.f[e]) : largest;
-        }
-        tgk_output_rule rule = {.name = a->name,
-                                .tol = tg_dtype_is_float(a->dtype) ? TGK_TOL_ULP : TGK_TOL_EXACT,
-                                .bound = 2,
-                                .abs = 1e-5 * largest};
-        tool_verdict v = tool_compare(t, a, &expect, NULL, &rule);
-        free(expect.f);
-        (void)printf(t->json
-                         ? "{\"output\": \"%s\", \"pass\": %s, \"max_ulp\": %.3g, \"max_rel\": "
-                           "%.3g, \"first_bad\": %lld}\n"
-                         : "%s: %s  max ulp %.3g  max relative error %.3g  first bad index %lld\n",
-                     a->name, t->json ? (v.pass ? "true" : "false") : (v.pass ? "ok" : v.why),
-                     v.max_ulp, v.max_rel, (long long)v.first_bad);
-        pass = pass && v.pass;
-    }
-    return pass;
-}
-
-static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, double *out_best) {
+static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, outcome *out) {
     tool_device *d = tool_device_open(t, o->device, o->threads);
     if (d == NULL) {
         return false;
     }
     tool_compile_options options = {.no_schedule = o->no_schedule, .checked = o->checked};
     tool_code *code = tool_device_compile(t, d, o->file, o->kernel, o->settings.data,
-                                          (int)o->settings.count, &options, NULL);
+                                          (int)o->settings.count, &options, &out->compile_ms);
     bool ok = code != NULL;
     for (int r = 0; ok && r < (o->repeat > 0 ? o->repeat : 1); r++) {
         double begin = tool_now();
         ok = tool_code_launch(t, code, k);
-        double took = tool_now() - begin;
-        *out_best = r == 0 || took < *out_best ? took : *out_best;
+        double took = 1e6 * (tool_now() - begin);
+        out->best_us = r == 0 || took < out->best_us ? took : out->best_us;
     }
     tool_code_free(code);
     tool_device_close(d);
     return ok;
+}
+
+static bool run_interpreted(tool *t, const run_options *o, tool_kernel *k, outcome *out) {
+    double begin = tool_now();
+    bool ok = tool_kernel_interpret(t, k, &o->interp);
+    out->best_us = 1e6 * (tool_now() - begin);
+    return ok;
+}
+
+/* Launches and, if wanted, checks. On the interpreter itself the other side is double arithmetic.
+ */
+static bool launch(tool *t, const run_options *o, tool_kernel *k, bool on_interp, outcome *out) {
+    tg_interp_options other = o->interp;
+    tool_check check = {0};
+    other.print_to = NULL;
+    other.mode = on_interp ? TG_INTERP_F64 : TG_INTERP_F32;
+    bool ok = !o->check || tool_check_begin(t, k, &other, &check);
+    ok = ok && (on_interp ? run_interpreted(t, o, k, out) : run_on_device(t, o, k, out));
+    if (o->interp.print_to->len > 0) {
+        (void)fputs(o->interp.print_to->data, t->json ? stderr : stdout);
+    }
+    out->ok = ok && (!o->check || tool_check_outputs(t, &check, k, &out->checks));
+    tool_check_end(&check);
+    return ok;
+}
+
+static bool is_output(const tool_array *a) {
+    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
 }
 
 /* The first values of every output, when nobody asked for files. */
@@ -297,7 +332,7 @@ static void print_outputs(const tool_kernel *k) {
     enum { SHOWN = 8 };
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
-        if ((a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) == 0 || a->dtype == TG_DT_RECORD) {
+        if (!is_output(a) || a->dtype == TG_DT_RECORD) {
             continue;
         }
         (void)printf("%s: %s[", a->name, tg_dtype_name(a->dtype));
@@ -312,25 +347,54 @@ static void print_outputs(const tool_kernel *k) {
     }
 }
 
-static int finish(tool *t, const run_options *o, tool_kernel *k, bool ok) {
-    for (size_t i = 0; ok && i < o->out.count; i++) {
-        ok = write_output(t, k, &o->out.data[i]);
+/* --json: one object for the whole run. */
+static void print_json(tool *t, const run_options *o, const tool_kernel *k, const outcome *out) {
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    tg_sb_addf(&sb, "{\"kernel\": \"%s\", \"device\": \"%s\", \"ok\": %s, \"args\": [", o->kernel,
+               o->device, out->ok ? "true" : "false");
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        tg_sb_addf(&sb, "%s{\"name\": \"%s\", \"dtype\": \"%s\", \"out\": %s, \"shape\": [",
+                   i == 0 ? "" : ", ", a->name,
+                   a->dtype == TG_DT_RECORD ? "record" : tg_dtype_name(a->dtype),
+                   is_output(a) ? "true" : "false");
+        for (int d = 0; d < a->rank; d++) {
+            tg_sb_addf(&sb, "%s%lld", d == 0 ? "" : ", ", (long long)a->extent[d]);
+        }
+        tg_sb_add(&sb, "]}");
     }
-    for (int i = 0; ok && i < k->n_args; i++) {
+    tg_sb_addf(&sb, "], \"compile_ms\": %.3f, \"best_us\": %.3f", out->compile_ms, out->best_us);
+    if (o->check) {
+        tg_sb_addf(&sb, ", \"check\": [%s]", out->checks.len > 0 ? out->checks.data : "");
+    }
+    (void)printf("%s}\n", sb.data);
+}
+
+/* Files are written whatever the check says: they show what is wrong. */
+static void finish(tool *t, const run_options *o, tool_kernel *k, bool launched, outcome *out) {
+    for (size_t i = 0; launched && i < o->out.count; i++) {
+        out->ok = write_output(t, k, &o->out.data[i]) && out->ok;
+    }
+    for (int i = 0; launched && i < k->n_args; i++) {
         if (!tool_array_guards_ok(&k->args[i])) {
             tool_error(t, TG_D_TOOL, "memory around %s was written", k->args[i].name);
-            ok = false;
+            out->ok = false;
         }
     }
-    if (ok && o->out.count == 0 && !o->check && o->repeat == 0 && !t->json) {
+    if (t->json) {
+        print_json(t, o, k, out);
+    } else if (launched && o->repeat > 0) {
+        (void)printf("%s: %.3f us\n", o->kernel, out->best_us);
+    } else if (launched && o->out.count == 0 && !o->check) {
         print_outputs(k);
     }
-    return ok ? TOOL_OK : TOOL_FAILED;
 }
 
 static int run(tool *t, int argc, char **argv, const char *default_device) {
     run_options o = {
         .device = default_device,
+        .only_interp = strcmp(default_device, "interp") == 0,
         .seed = 1,
         .interp = {.check_races = true, .check_facts = true, .check_nan_birth = false}};
     if (!parse_options(t, argc, argv, &o)) {
@@ -342,25 +406,25 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
                    o.device);
         return TOOL_NO_DEVICE;
     }
-    tool_kernel k = {0}, want = {0};
-    tg_sb printed;
-    tg_sb_init(&printed, &t->arena);
-    o.interp.print_to = &printed;
-    bool ok = prepare(t, &o, &k);
-    bool checked = ok && o.check && !on_interp;
-    ok = ok && (!checked || interpret_copy(t, &k, &o, &want));
-    double best = 0;
-    ok = ok &&
-         (on_interp ? tool_kernel_interpret(t, &k, &o.interp) : run_on_device(t, &o, &k, &best));
-    (void)fputs(printed.data, stdout);
-    if (ok && !on_interp && o.repeat > 0) {
-        (void)printf(t->json ? "{\"kernel\": \"%s\", \"best_us\": %.3f}\n" : "%s: %.3f us\n",
-                     o.kernel, best * 1e6);
+    tg_program *p = tool_load_program(t, o.file);
+    if (p == NULL) {
+        return TOOL_FAILED;
     }
-    int rc = finish(t, &o, &k, ok && (!checked || compare_outputs(t, &k, &want)));
+    if (!choose_kernel(t, &o, p)) {
+        return TOOL_USAGE;
+    }
+    tool_kernel k = {0};
+    tg_sb printed;
+    outcome out = {0};
+    tg_sb_init(&printed, &t->arena);
+    tg_sb_init(&out.checks, &t->arena);
+    o.interp.print_to = &printed;
+    if (prepare(t, &o, p, &k)) {
+        bool launched = launch(t, &o, &k, on_interp, &out);
+        finish(t, &o, &k, launched, &out);
+    }
     tool_kernel_free(&k);
-    tool_kernel_free(&want);
-    return rc;
+    return out.ok ? TOOL_OK : TOOL_FAILED;
 }
 
 int cmd_run(tool *t, int argc, char **argv) { return run(t, argc, argv, "cpu"); }

@@ -65,11 +65,12 @@ static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance k
     case TGK_TOL_EXACT:
         return got == want;
     case TGK_TOL_ULP:
+    case TGK_TOL_DERIVED:
         return err <= bound * ulp + abs_bound + rel_bound * fabs(want);
     case TGK_TOL_LSE:
         return err <= 1e-5 + 1.2e-4 * fabs(want);
-    case TGK_TOL_DOT:
     case TGK_TOL_GATE:
+    case TGK_TOL_NMSE:
     case TGK_TOL_CALC_DIFF:
         return true;
     }
@@ -97,29 +98,40 @@ static tgk_output_rule effective_rule(const tg_case *tol, const tgk_output_rule 
         r = (tgk_output_rule){.tol = TGK_TOL_ULP, .bound = 1, .abs = tol->tol_a};
         *out_rel = tol->tol_b;
         break;
-    case TG_TOL_CALC_DIFF:
     case TG_TOL_NMSE:
+        r = (tgk_output_rule){.tol = TGK_TOL_NMSE, .bound = tol->tol_a};
+        break;
+    case TG_TOL_CALC_DIFF:
         r = (tgk_output_rule){.tol = TGK_TOL_CALC_DIFF, .bound = tol->tol_a};
         break;
     case TG_TOL_GATE:
-        r.tol = TGK_TOL_GATE;
+        r = (tgk_output_rule){.tol = TGK_TOL_GATE, .bound = tol->tol_a, .abs = tol->tol_b};
         break;
     }
     return r;
 }
 
 static void judge_sums(const sums *s, const tgk_output_rule *r, tool_verdict *v) {
+    double calc_diff = s->xx + s->yy > 0 ? 1 - 2 * s->xy / (s->xx + s->yy) : 0;
     if (r->tol == TGK_TOL_CALC_DIFF) {
-        v->metric = s->xx + s->yy > 0 ? 1 - 2 * s->xy / (s->xx + s->yy) : 0;
+        v->metric = calc_diff;
         if (!(v->metric <= r->bound)) {
             v->pass = false;
             v->why = "calc_diff above the bound";
         }
-    } else if (r->tol == TGK_TOL_GATE && s->yy > 0) {
-        v->metric = 1 - s->xy / sqrt(s->xx * s->yy);
-        if (!(v->metric < 5e-6) || !(s->worst_row < 0.03)) {
+    } else if (r->tol == TGK_TOL_NMSE) {
+        double error = s->xx - 2 * s->xy + s->yy;
+        v->metric = s->yy > 0 ? error / s->yy : s->xx > 0 ? INFINITY : 0;
+        if (!(v->metric <= r->bound)) {
             v->pass = false;
-            v->why = "outside the attention gate (cosine 5e-6, max error 0.03 of the row's rms)";
+            v->why = "nmse above the bound";
+        }
+    } else if (r->tol == TGK_TOL_GATE && s->yy > 0) {
+        double diff = r->bound > 0 ? r->bound : 5e-6, worst = r->abs > 0 ? r->abs : 0.03;
+        v->metric = calc_diff;
+        if (!(v->metric <= diff) || !(s->worst_row <= worst)) {
+            v->pass = false;
+            v->why = "outside the gate (calc_diff, and the largest error over the row's rms)";
         }
     }
 }
@@ -135,14 +147,15 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
     int64_t inner = a->rank > 0 ? a->extent[a->rank - 1] : 1;
     for (int64_t e = 0; e < a->count; e++) {
         double got = tool_array_get(a, e), ref = want->f != NULL ? want->f[e] : (double)want->i[e];
-        if (want->f == NULL && tool_array_get_int(a, e) != want->i[e]) {
+        if (want->f == NULL && got == ref && tool_array_get_int(a, e) != want->i[e]) {
             got = ref + 1; /* beyond 2^53 doubles would hide it */
         }
         first = e == 0 ? got : first;
         want_first = e == 0 ? ref : want_first;
         s.constant = s.constant && got == first;
         s.want_constant = s.want_constant && ref == want_first;
-        if (!one_ok(a, got, ref, r.tol, r.bound, r.abs, rel, &v) && v.first_bad < 0) {
+        double slack = want->slack != NULL ? want->slack[e] : 0;
+        if (!one_ok(a, got, ref, r.tol, r.bound, r.abs + slack, rel, &v) && v.first_bad < 0) {
             v.pass = false;
             v.first_bad = e;
             v.why = isnan(got) != isnan(ref)

@@ -123,7 +123,7 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     if (s != TGR_OK) {
         if (diagnostics != NULL && diagnostics[0] != '\0') {
             (void)fputs(diagnostics, t->json ? stdout : stderr);
-            t->sink.errors++;
+            t->failed = true;
         } else {
             report(t, d, kernel, s);
         }

@@ -153,6 +153,17 @@ void tool_kernel_free(tool_kernel *k) {
     }
 }
 
+bool tool_kernel_copy(tool *t, const tool_kernel *k, tool_kernel *out) {
+    *out = *k;
+    out->args = TG_NEW_ARRAY(&t->arena, tool_array, k->n_args + 1);
+    for (int i = 0; i < k->n_args; i++) {
+        if (!tool_array_copy(t, &k->args[i], &out->args[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- inputs -----------------------------------------------------------------------------------
  */
 

@@ -88,11 +88,7 @@ int main(int argc, char **argv) {
             (void)printf("%s\n\n%s\n", commands[i].summary, commands[i].usage);
             return TOOL_OK;
         }
-        int rc = tool_with_session(commands[i].run, argc - 1, argv + 1);
-        if (rc == TOOL_USAGE) {
-            (void)fprintf(stderr, "%s\n", commands[i].usage);
-        }
-        return rc;
+        return tool_with_session(commands[i].run, commands[i].usage, argc - 1, argv + 1);
     }
     (void)fprintf(stderr, "tegula: there is no command '%s'\n", argv[1]);
     print_help(stderr);

@@ -3,9 +3,11 @@
  * printing. */
 #include "tools/tool.h"
 
+#include <math.h>
 #include <string.h>
 
-int tool_with_session(int (*fn)(tool *t, int argc, char **argv), int argc, char **argv) {
+int tool_with_session(int (*fn)(tool *t, int argc, char **argv), const char *usage, int argc,
+                      char **argv) {
     static tool session;
     tool *t = &session;
     *t = (tool){0};
@@ -18,10 +20,13 @@ int tool_with_session(int (*fn)(tool *t, int argc, char **argv), int argc, char 
     }
     tg_sink_init(&t->sink, &t->arena);
     int rc = fn(t, argc, argv);
-    bool failed = t->sink.errors > 0;
     tool_flush_diagnostics(t);
+    if (rc == TOOL_USAGE) {
+        (void)fprintf(stderr, "%s%s%s\n", t->failed ? "`tegula " : usage, t->failed ? argv[0] : "",
+                      t->failed ? " --help` shows the options" : "");
+    }
     tg_arena_fini(&t->arena);
-    return rc == TOOL_OK && failed ? TOOL_FAILED : rc;
+    return rc == TOOL_OK && t->failed ? TOOL_FAILED : rc;
 }
 
 void tool_flush_diagnostics(tool *t) {
@@ -37,9 +42,11 @@ void tool_flush_diagnostics(tool *t) {
         (void)fputs(sb.data, t->json ? stdout : stderr);
         shown += d->severity == TG_SEV_ERROR;
     }
-    if (t->sink.errors > shown && !t->json) {
-        (void)fprintf(stderr, "and %d more errors\n", t->sink.errors - shown);
+    int more = t->sink.errors - shown;
+    if (more > 0 && !t->json) {
+        (void)fprintf(stderr, "and %d more error%s\n", more, more == 1 ? "" : "s");
     }
+    t->failed = t->failed || t->sink.errors > 0;
     tg_sink_init(&t->sink, &t->arena);
 }
 
@@ -62,4 +69,12 @@ bool tool_parse_setting(tool *t, const char *text, tg_setting *out) {
     *out = (tg_setting){.name = tg_arena_strndup(&t->arena, text, (size_t)(eq - text)),
                         .value = tg_arena_strdup(&t->arena, eq + 1)};
     return true;
+}
+
+void tool_json_number(tg_sb *sb, double v) {
+    if (isfinite(v)) {
+        tg_sb_addf(sb, "%.6g", v);
+    } else {
+        tg_sb_add(sb, "null");
+    }
 }

@@ -21,16 +21,32 @@ typedef struct tool {
     tg_arena arena;
     tg_sink sink;
     jmp_buf oom;
-    bool json; /* diagnostics and results as JSON lines */
+    bool json;   /* diagnostics and results as JSON lines */
+    bool failed; /* an error was printed */
 } tool;
 
-/* Runs fn with an initialised session; frees it. Out of memory becomes a message and TOOL_FAILED.
+/*
+ * Runs fn with an initialised session; frees it. Out of memory becomes a message and TOOL_FAILED.
+ * A wrong command line that fn has not explained gets the usage text.
  */
-int tool_with_session(int (*fn)(tool *t, int argc, char **argv), int argc, char **argv);
+int tool_with_session(int (*fn)(tool *t, int argc, char **argv), const char *usage, int argc,
+                      char **argv);
 /* Prints and forgets the collected diagnostics: text on stderr, or JSON lines on stdout. */
 void tool_flush_diagnostics(tool *t);
 /* Reports a command-line or file problem (E08xx) to the sink. */
 void tool_error(tool *t, tg_diag_id id, const char *fmt, ...) TG_PRINTF(3, 4);
+
+/* ---- options (options.c) ----------------------------------------------------------------------
+ */
+
+/* Each reports what the option takes and returns false when text is something else. */
+enum { TOOL_MAX_THREADS = 256 };
+bool tool_option_u64(tool *t, const char *option, const char *text, uint64_t *out);
+bool tool_option_int(tool *t, const char *option, const char *text, int least, int most, int *out);
+bool tool_option_threads(tool *t, const char *text, int *out);
+/* words ends with NULL; *out is the index. */
+bool tool_option_word(tool *t, const char *option, const char *text, const char *const *words,
+                      int *out);
 
 /* ---- files (io.c, npy.c) ----------------------------------------------------------------------
  */
@@ -115,6 +131,8 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
 /* Allocates the arguments not given yet; missing dims are an error that names them. */
 bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes);
 void tool_kernel_free(tool_kernel *k);
+/* The same kernel on deep copies of the arguments. */
+bool tool_kernel_copy(tool *t, const tool_kernel *k, tool_kernel *out);
 /* Fills the inputs: the reference's own, or N(0,1) and integers by their facts. */
 void tool_kernel_fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed);
 /* Greatest lengths, for measuring. */
@@ -171,6 +189,8 @@ int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out
 double tool_now(void);     /* seconds, monotonic */
 int tool_processors(void); /* that this process may use */
 
+/* Appends a number, or null for what JSON has no number for. */
+void tool_json_number(tg_sb *sb, double v);
 /* Parses NAME=VALUE ... lists. */
 bool tool_parse_setting(tool *t, const char *text, tg_setting *out);
 

@@ -42,11 +42,36 @@ expect 0 "usage:" "$tegula" run --help
 expect 0 tegula "$tegula" --version
 expect 0 complete "$tegula" --completion
 expect 0 .TH "$tegula" --man
-expect 2 usage "$tegula" run ok.tg
+expect 2 "which FILE" "$tegula" run
 expect 2 usage "$tegula" check
 expect 3 "no device" "$tegula" run ok.tg --kernel twice --device abacus --set T=f32 --set N=5
 expect 3 "no target" "$tegula" build ok.tg --kernel twice --set T=f32 --target z80 -o z.tgp
 expect 1 "cannot open" "$tegula" check missing.tg
+
+# options: strict numbers, words and names, each with what it takes
+expect 2 "--seed takes a whole number in 0 .. 18446744073709551615, not \`x\`" "$tegula" run ok.tg --seed x
+expect 2 "--seed takes" "$tegula" run ok.tg --seed 18446744073709551616
+expect 2 "--seed takes" "$tegula" conform --seed -1
+expect 2 "--repeat takes a whole number in 1 .. " "$tegula" run ok.tg --repeat -5
+expect 2 "--repeat takes" "$tegula" run ok.tg --repeat 0
+expect 2 "--threads takes a whole number in 0 .. 256, not \`-1\`" "$tegula" run ok.tg --threads -1
+expect 2 "--threads takes" "$tegula" demo --threads 3x
+expect 2 "--rounds takes a whole number in 1 .. " "$tegula" bench --rounds 0
+expect 2 "--mode takes f32, f64 or exact, not \`f16\`" "$tegula" interp ok.tg --mode f16
+expect 2 "--mode is an option of the interpreter" "$tegula" run ok.tg --mode f64
+expect 2 "--device is an option of" "$tegula" interp ok.tg --device cpu
+expect 2 "--emit takes package, " "$tegula" build ok.tg --emit soup
+for option in stop-after start-from dump-after; do
+    expect 2 "--$option takes the name of a pass" "$tegula" build ok.tg --set T=f32 --emit tile --$option soup
+    expect 2 "load specialise canonicalise" "$tegula" build ok.tg --set T=f32 --emit tile --$option soup
+done
+cat >two.tg <<'TG'
+kernel one(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] }
+kernel two(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = x[i] + x[i] }
+TG
+expect 2 "several kernels; choose one with --kernel: one, two" "$tegula" run two.tg --set N=4
+expect 2 "no kernel three; it has one, two" "$tegula" run two.tg --kernel three --set N=4
+expect 0 "y: f32[5]" "$tegula" run ok.tg --set T=f32 --set N=5
 
 # programs
 expect 0 fine "$tegula" check ok.tg
@@ -80,6 +105,39 @@ expect 1 "cut.npy" "$tegula" run ok.tg --kernel twice --set T=f32 --in x=cut.npy
 expect 0 "y: ok" "$tegula" run ok.tg --kernel twice --set T=f32 --set N=1000 --check
 expect 0 "twice:" "$tegula" run ok.tg --kernel twice --set T=f16 --set N=77 --repeat 3
 expect 0 "" "$tegula" interp ok.tg --kernel twice --set T=f32 --set N=7 --mode exact
+
+# --check: the bound comes from the kernel's arithmetic, or from its tol; files are written even when it fails
+sum() { printf 'kernel total(x: f32[M, N], out y: f32[M])\n  tune BM = 4\n  grid i: M by BM\n  %s\n{\n  y[i] = sum(x[i, 0:60000], axis 1)\n}\n' "$1"; }
+sum "" >sum.tg
+sum "tol exact" >strict.tg
+expect 0 "y: ok" "$tegula" run sum.tg --set M=9 --set N=60000 --check
+expect 0 "y: ok" "$tegula" interp sum.tg --set M=9 --set N=60000 --check
+expect 1 "y: outside the tolerance" "$tegula" run strict.tg --set M=9 --set N=60000 --check --out y=wrong.npy
+expect 0 "" test -s wrong.npy
+expect 1 '"pass": false' "$tegula" run strict.tg --set M=9 --set N=60000 --check --json
+
+# --json: one object that a reader of JSON takes
+expect 0 '"ok": true' "$tegula" run ok.tg --set T=f32 --set N=7 --json
+"$tegula" run ok.tg --set T=f32 --set N=7 --check --repeat 2 --json >run.json
+if command -v python3 >/dev/null; then
+    expect 0 "7 True" python3 -c 'import json; r = json.load(open("run.json")); print(r["args"][1]["shape"][0], r["check"][0]["pass"] and r["best_us"] > 0)'
+fi
+
+# memory that runs out is called that, and one more error is one
+if (ulimit -v 600000; "$tegula" --version >/dev/null 2>&1); then
+    for kib in 150000 200000 250000; do
+        (ulimit -v $kib; "$tegula" run ok.tg --set T=f32 --set N=1000 --no-schedule --threads 1 >out.txt 2>&1 </dev/null)
+        checks=$((checks + 1))
+        if grep -qE "LLVM cannot|1 more errors" out.txt; then
+            failures=$((failures + 1)); echo "FAIL: in $kib KiB:"; cat out.txt
+        fi
+    done
+fi
+
+# placement choices as settings
+expect 0 "" "$tegula" build ok.tg --set T=f32 --set schedule.stages=3 -o staged.tgp
+expect 0 "schedule.stages=3" "$tegula" pack ls staged.tgp
+expect 1 "schedule.soup" "$tegula" build ok.tg --set T=f32 --set schedule.soup=3 -o staged.tgp
 
 # packages
 expect 0 "" "$tegula" build ok.tg --kernel twice --set T=f32 -o ok.tgp

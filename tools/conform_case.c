@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One conformance case on one device. It runs twice, dense and with padded rows whose gaps hold NaN;
+ * the outputs must meet the tolerance, repeat bit for bit and leave the memory around every buffer
+ * alone. Exact mode: inputs for which every value is exact, and the device must equal the
+ * interpreter bit for bit, at any number of schedule points.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "tools/conform.h"
+
+static bool is_output(const tool_array *a) {
+    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+}
+
+static bool is_judged(const tool_array *a) { return is_output(a) && a->dtype != TG_DT_RECORD; }
+
+static bool passes(const tool_row *row) { return strcmp(row->status, "PASS") == 0; }
+
+/* What the diagnostics said, and forgets them. */
+static const char *reason(tool *t, const char *otherwise) {
+    const char *text =
+        t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : otherwise;
+    tg_sink_init(&t->sink, &t->arena);
+    return text;
+}
+
+static bool launch(tool *t, conform_device *d, tool_code *code, tool_kernel *k) {
+    tg_interp_options interp = {.check_races = true, .check_facts = true};
+    return d->device == NULL ? tool_kernel_interpret(t, k, &interp) : tool_code_launch(t, code, k);
+}
+
+static void launch_failed(tool *t, conform_device *d, tool_row *row) {
+    d->lost = d->device != NULL && tool_device_lost(d->device);
+    row->status = d->lost ? "FAIL_LOST" : "FAIL_LAUNCH";
+    row->detail = reason(t, "the launch failed");
+}
+
+static const char *first_broken_guard(const tool_kernel *k) {
+    for (int i = 0; i < k->n_args; i++) {
+        if (!tool_array_guards_ok(&k->args[i])) {
+            return k->args[i].name;
+        }
+    }
+    return NULL;
+}
+
+static const tgk_output_rule *rule_of(const tgk_reference *ref, const char *name) {
+    for (int r = 0; r < TGK_MAX_OUTPUTS && ref->outputs[r].name != NULL; r++) {
+        if (strcmp(ref->outputs[r].name, name) == 0) {
+            return &ref->outputs[r];
+        }
+    }
+    return NULL;
+}
+
+/* Judges all outputs of k against the reference; fills row. `before`: the arguments as they were. */
+static void judge(tool *t, const tool_kernel *k, const tool_kernel *before,
+                  const tgk_reference *ref, const tgk_arg *want, const tg_case *cs, tool_row *row) {
+    for (int i = 0; i < k->n_args && passes(row); i++) {
+        const tool_array *a = &k->args[i];
+        int64_t first;
+        if (!is_judged(a)) {
+            continue;
+        }
+        tool_verdict v = tool_compare(t, a, &want[i], cs->tol != TG_TOL_NONE ? cs : NULL,
+                                      rule_of(ref, a->name));
+        row->max_ulp = fmax(row->max_ulp, v.max_ulp);
+        row->max_rel = fmax(row->max_rel, v.max_rel);
+        row->metric = fmax(row->metric, v.metric);
+        if (v.pass) {
+            continue;
+        }
+        bool stale = tool_compare_bits(a, &before->args[i], &first) == 0;
+        row->status = stale ? "FAIL_STALE" : "FAIL_NUMERIC";
+        row->detail =
+            stale ? tg_arena_printf(&t->arena, "%s still holds what was there before the launch",
+                                    a->name)
+                  : tg_arena_printf(&t->arena, "%s: %s (first bad index %lld, max ulp %.3g)",
+                                    a->name, v.why, (long long)v.first_bad, v.max_ulp);
+    }
+}
+
+/* Runs again on fresh copies: the bits must be the same. */
+static void judge_repeat(tool *t, conform_device *d, tool_code *code, tool_kernel *k,
+                         tool_kernel *again, tool_row *row) {
+    if (!launch(t, d, code, again)) {
+        launch_failed(t, d, row);
+        return;
+    }
+    for (int i = 0; i < k->n_args; i++) {
+        int64_t first;
+        if (is_judged(&k->args[i]) &&
+            tool_compare_bits(&k->args[i], &again->args[i], &first) != 0) {
+            row->status = "FAIL_NONDET";
+            row->detail =
+                tg_arena_printf(&t->arena, "%s differs between two launches at index %lld",
+                                k->args[i].name, (long long)first);
+            return;
+        }
+    }
+}
+
+static void compare_exact(tool *t, const tool_kernel *k, const tool_kernel *oracle,
+                          const tool_kernel *before, tool_row *row) {
+    for (int i = 0; i < k->n_args && passes(row); i++) {
+        int64_t first, same;
+        if (!is_judged(&k->args[i]) ||
+            tool_compare_bits(&k->args[i], &oracle->args[i], &first) == 0) {
+            continue;
+        }
+        bool stale = tool_compare_bits(&k->args[i], &before->args[i], &same) == 0;
+        row->status = stale ? "FAIL_STALE" : "FAIL_NUMERIC";
+        row->detail = tg_arena_printf(&t->arena, "%s differs from the interpreter at index %lld",
+                                      k->args[i].name, (long long)first);
+    }
+}
+
+/* The case as it stands on the device; memory of one layout of the arguments. */
+typedef struct run {
+    tool *t;
+    conform_device *d;
+    const conform_case *c;
+    const tgk_reference *ref;
+    tool_kernel k;
+    tool_code *code;
+    int n_points; /* schedule points compared, exact mode */
+    tool_row *row;
+} run;
+
+static void run_tolerance(run *r) {
+    tool_kernel before = {0};
+    tgk_arg *want = TG_NEW_ARRAY(&r->t->arena, tgk_arg, r->k.n_args + 1);
+    tool_kernel_fill(r->t, &r->k, r->ref, r->c->seed);
+    if (!tool_kernel_copy(r->t, &r->k, &before) ||
+        !tool_kernel_reference(r->t, &r->k, r->ref, want)) {
+        r->row->status = "FAIL_LAUNCH";
+        r->row->detail = reason(r->t, "the reference failed");
+    } else {
+        double begin = tool_now();
+        bool ok = launch(r->t, r->d, r->code, &r->k);
+        r->row->best_us = 1e6 * (tool_now() - begin);
+        if (!ok) {
+            launch_failed(r->t, r->d, r->row);
+        } else {
+            judge(r->t, &r->k, &before, r->ref, want, r->c->line, r->row);
+        }
+        if (passes(r->row)) {
+            judge_repeat(r->t, r->d, r->code, &r->k, &before, r->row);
+        }
+    }
+    if (!passes(r->row) && r->c->bundle != NULL) {
+        conform_bundle_write(r->t, r->c, &before, &r->k, want, r->row);
+    }
+    tool_args_free(want, r->k.n_args);
+    tool_kernel_free(&before);
+}
+
+static void run_exact(run *r) {
+    tool_kernel before = {0}, oracle = {0};
+    tg_interp_options exact = {.mode = TG_INTERP_EXACT, .check_facts = true};
+    tool_kernel_fill_exact(r->t, &r->k, r->ref, r->c->seed);
+    if (!tool_kernel_copy(r->t, &r->k, &before) || !tool_kernel_copy(r->t, &r->k, &oracle) ||
+        !tool_kernel_interpret(r->t, &oracle, &exact)) {
+        r->row->status = "SKIP";
+        r->row->detail = reason(r->t, "not exact");
+    } else if (!launch(r->t, r->d, r->code, &r->k)) {
+        launch_failed(r->t, r->d, r->row);
+    } else {
+        compare_exact(r->t, &r->k, &oracle, &before, r->row);
+    }
+    tool_kernel_free(&before);
+    tool_kernel_free(&oracle);
+}
+
+/* One layout of the arguments: dense, or rows padded by `pad` bytes of NaN. */
+static void run_layout(run *r, int64_t pad) {
+    for (int i = 0; i < r->k.n_args; i++) {
+        r->k.args[i].data = NULL;
+        r->k.args[i].block = NULL;
+    }
+    if (!tool_kernel_allocate(r->t, &r->k, pad)) {
+        r->row->status = "FAIL_LAUNCH";
+        r->row->detail = reason(r->t, "the arguments could not be made");
+        return;
+    }
+    (r->c->exact ? run_exact : run_tolerance)(r);
+    const char *broken = first_broken_guard(&r->k);
+    if (broken != NULL) {
+        r->row->status = "FAIL_OOB";
+        r->row->detail = tg_arena_printf(&r->t->arena, "memory around %s was written", broken);
+    }
+    tool_kernel_free(&r->k);
+}
+
+/* Compiles the case with `settings` and runs both layouts. */
+static void run_settings(run *r, tg_program *p, const tg_setting *settings, int n) {
+    tool_compile_options options = {.no_schedule = r->c->no_schedule, .checked = true};
+    tg_target_query target = {.vendor = r->d->vendor, .arch = ""};
+    r->k = (tool_kernel){0};
+    r->code = NULL;
+    if (!tool_kernel_make(r->t, p, r->c->line->kernel, settings, n,
+                          r->c->no_schedule ? NULL : &target, &r->k)) {
+        r->row->status = "COMPILE_FAIL";
+        r->row->detail = reason(r->t, "the kernel does not compile");
+        return;
+    }
+    if (r->d->device != NULL) {
+        double ms = 0;
+        r->code = tool_device_compile(r->t, r->d->device, r->c->path, r->c->line->kernel, settings,
+                                      n, &options, &ms);
+        r->row->compile_ms = ms;
+        if (r->code == NULL) {
+            bool limit = tool_device_refused(r->d->device);
+            r->row->status = limit ? "UNSUPPORTED" : "COMPILE_FAIL";
+            r->row->detail = reason(r->t, "the kernel does not compile");
+            return;
+        }
+    }
+    run_layout(r, 0);
+    if (passes(r->row)) {
+        run_layout(r, 64);
+    }
+    tool_code_free(r->code);
+}
+
+static const char *describe_point(tool *t, const tg_setting *point, int n) {
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    for (int i = 0; i < n; i++) {
+        tg_sb_addf(&sb, "%s%s=%s", i > 0 ? " " : "", point[i].name, point[i].value);
+    }
+    return sb.len > 0 ? sb.data : "default";
+}
+
+/* Every drawn schedule point must give the interpreter's bits. */
+static void run_points(run *r, tg_program *p) {
+    const tg_case *line = r->c->line;
+    const tg_setting **points;
+    int *sizes,
+        n = conform_schedules(r->t, p, line, r->c->schedules, r->c->seed, &points, &sizes);
+    int done = 0;
+    for (int i = 0; i < n && passes(r->row); i++) {
+        tg_setting *all = TG_NEW_ARRAY(&r->t->arena, tg_setting, line->n_settings + sizes[i] + 1);
+        memcpy(all, line->settings, (size_t)line->n_settings * sizeof *all);
+        memcpy(all + line->n_settings, points[i], (size_t)sizes[i] * sizeof *all);
+        run_settings(r, p, all, line->n_settings + sizes[i]);
+        done += passes(r->row);
+        if (!passes(r->row)) {
+            r->row->detail = tg_arena_printf(&r->t->arena, "%s [schedule %s]", r->row->detail,
+                                             describe_point(r->t, points[i], sizes[i]));
+        }
+    }
+    if (passes(r->row)) {
+        r->row->detail = tg_arena_printf(&r->t->arena, "%d schedule points", done);
+    }
+}
+
+void conform_case_run(tool *t, conform_device *d, tg_program *p, const conform_case *c,
+                      tool_row *row) {
+    run r = {.t = t, .d = d, .c = c, .row = row, .ref = tgk_reference_find(c->line->kernel)};
+    double begin = tool_now();
+    *row = (tool_row){.name = c->name, .status = "PASS", .detail = ""};
+    if (r.ref == NULL) {
+        row->status = "UNSUPPORTED";
+        row->detail = "the kernel has no reference";
+    } else if (c->exact && c->schedules > 0) {
+        run_points(&r, p);
+    } else {
+        run_settings(&r, p, c->line->settings, c->line->n_settings);
+    }
+    row->seconds = tool_now() - begin;
+}

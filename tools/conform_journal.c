@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of the conformance run as JSON lines; see conform.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/conform.h"
+
+/* The fields of a row that travel: one list for writing and reading. */
+#define TEXT_FIELDS(X) X(name) X(status) X(detail) X(shape) X(unit)
+#define NUMBER_FIELDS(X)                                                                           \
+    X(max_ulp) X(max_rel) X(metric) X(seconds) X(compile_ms) X(best_us) X(rate) X(share)
+
+/* JSON has no infinity and no NaN. */
+static json_t *number(double v) {
+    return v - v == 0 ? json_real(v) : json_string(v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
+}
+
+static double number_of(const json_t *v) {
+    const char *text = json_string_value(v);
+    return text != NULL ? strtod(text, NULL) : json_number_value(v);
+}
+
+const char *conform_row_text(tool *t, const char *key, const tool_row *row) {
+    json_t *o = json_object();
+    (void)json_object_set_new(o, "key", json_string(key));
+#define X(field)                                                                                   \
+    if (row->field != NULL) {                                                                      \
+        (void)json_object_set_new(o, #field,                                                       \
+                                  json_stringn_nocheck(row->field, strlen(row->field)));           \
+    }
+    TEXT_FIELDS(X)
+#undef X
+#define X(field) (void)json_object_set_new(o, #field, number(row->field));
+    NUMBER_FIELDS(X)
+#undef X
+    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(o);
+    const char *copy = text != NULL ? tg_arena_strdup(&t->arena, text) : "{}";
+    free(text);
+    return copy;
+}
+
+bool conform_row_parse(tool *t, const char *text, const char **out_key, tool_row *out_row) {
+    json_t *o = json_loads(text, 0, NULL);
+    const char *key = json_string_value(json_object_get(o, "key")), *s;
+    *out_row = (tool_row){.detail = ""};
+    if (key == NULL) {
+        json_decref(o);
+        return false;
+    }
+    *out_key = tg_arena_strdup(&t->arena, key);
+#define X(field)                                                                                   \
+    s = json_string_value(json_object_get(o, #field));                                             \
+    if (s != NULL) {                                                                               \
+        out_row->field = tg_arena_strdup(&t->arena, s);                                            \
+    }
+    TEXT_FIELDS(X)
+#undef X
+#define X(field) out_row->field = number_of(json_object_get(o, #field));
+    NUMBER_FIELDS(X)
+#undef X
+    json_decref(o);
+    return out_row->name != NULL && out_row->status != NULL;
+}
+
+bool conform_journal_load(tool *t, const char *path, conform_journal *out) {
+    *out = (conform_journal){.path = path};
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        if (errno != ENOENT) {
+            tool_error(t, TG_D_TOOL, "%s: %s", path, strerror(errno));
+        }
+        return errno == ENOENT;
+    }
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, f) > 0) {
+        const char *key;
+        tool_row row;
+        if (conform_row_parse(t, line, &key, &row)) {
+            TG_LIST_PUSH(&t->arena, &out->keys, key);
+            TG_LIST_PUSH(&t->arena, &out->rows, row);
+        }
+    }
+    free(line);
+    (void)fclose(f);
+    return true;
+}
+
+const tool_row *conform_journal_find(const conform_journal *j, const char *key) {
+    for (size_t i = j->keys.count; i-- > 0;) {
+        if (strcmp(j->keys.data[i], key) == 0) {
+            return &j->rows.data[i];
+        }
+    }
+    return NULL;
+}
+
+bool conform_journal_add(tool *t, const char *path, const char *key, const tool_row *row) {
+    const char *text = tg_arena_printf(&t->arena, "%s\n", conform_row_text(t, key, row));
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fsync(fd) == 0;
+    if (!ok) {
+        tool_error(t, TG_D_TOOL, "%s: %s", path, strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return ok;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fake device `fake:FAULT[@N]`: the CPU device with one planted fault at launch N (1), to show
+ * that the conformance runner names what went wrong:
+ *
+ *   none     nothing              crash    the process dies of SIGSEGV
+ *   hang     never returns        corrupt  one element of an output is wrong
+ *   stale    the launch is dropped and reported as done
+ *   lost     this launch and all later ones fail: the device is lost
+ */
+#ifndef TG_TOOL_FAULT_H
+#define TG_TOOL_FAULT_H
+
+#include "tools/tool.h"
+
+typedef enum tool_fault_kind {
+    TOOL_FAULT_NONE,
+    TOOL_FAULT_HANG,
+    TOOL_FAULT_CRASH,
+    TOOL_FAULT_CORRUPT,
+    TOOL_FAULT_STALE,
+    TOOL_FAULT_LOST
+} tool_fault_kind;
+
+typedef struct tool_fault {
+    tool_fault_kind kind;
+    int64_t at, launches; /* plants at this one; how many there were */
+} tool_fault;
+
+/* Whether name is a fake device's; malformed: kind stays NONE and *out_bad is set. */
+bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad);
+
+typedef enum tool_fault_act { TOOL_FAULT_RUN, TOOL_FAULT_DROP, TOOL_FAULT_FAIL } tool_fault_act;
+
+/* Counts a launch and says what to do with it; may not return. */
+tool_fault_act tool_fault_before(tool_fault *f);
+/* After the launch: plants the wrong element. */
+void tool_fault_after(const tool_fault *f, tool_kernel *k);
+
+#endif
