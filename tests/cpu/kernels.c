@@ -198,8 +198,34 @@ tg_func *kernel_softmax(tg_module *m, int64_t bm, int64_t d) {
     return finish(&k);
 }
 
-tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
-                       bool transposed) {
+tg_func *kernel_two_pass(tg_module *m, tg_dtype t, int64_t bd) {
+    static const char *const s[] = {"M", "D"};
+    making k = start(m, "two_pass", 2, s);
+    param(&k, "x", t, 0, 2, sym(&k, 0), sym(&k, 1), NULL);
+    param(&k, "w", t, 0, 1, sym(&k, 1), NULL, NULL);
+    param(&k, "y", t, TG_PARAM_OUT, 2, sym(&k, 0), sym(&k, 1), NULL);
+    const tg_dim *e[] = {sym(&k, 0)};
+    open_body(&k, 1, e, SHAPE(1));
+    tg_value *i = tg_build_span(&k.b, k.span[0], tg_build_dim_expr(&k.b, sym(&k, 0)), 1);
+    tg_value *extent = tg_build_dim_expr(&k.b, sym(&k, 1)), *iv;
+    tg_value *sum = splat(&k, f32c(&k, 0), tg_type_tile(m, TG_DT_F32, 1, SHAPE(1)));
+    tg_op *first = tg_build_for(&k.b, k.zero, extent, tg_build_index(&k.b, bd), 1, &sum, &iv);
+    tg_value *d = tg_build_span(&k.b, iv, extent, bd), *mask = tg_build_span_mask(&k.b, d);
+    tg_value *x = to_f32(&k, load2(&k, arg(&k, 0), i, d, 1, bd));
+    sum = bin(&k, TG_OP_ADD, sum, tg_build_reduce(&k.b, TG_RED_SUM, x, 1, mask));
+    tg_build_end_for(&k.b, first, 1, &sum);
+    tg_op *second = tg_build_for(&k.b, k.zero, extent, tg_build_index(&k.b, bd), 0, NULL, &iv);
+    d = tg_build_span(&k.b, iv, extent, bd);
+    x = bin(&k, TG_OP_MUL, to_f32(&k, load2(&k, arg(&k, 0), i, d, 1, bd)), column(&k, sum, 1, bd));
+    tg_value *w = tg_build_load(&k.b, arg(&k, 1), 1, &d, 1, SHAPE(bd), 1, SHAPE(0), NULL);
+    x = bin(&k, TG_OP_MUL, x, to_f32(&k, tg_build_reshape(&k.b, w, 2, SHAPE(1, bd))));
+    store2(&k, arg(&k, 2), tg_build_cast(&k.b, x, t), i, d);
+    tg_build_end_for(&k.b, second, 0, NULL);
+    return finish(&k);
+}
+
+static tg_func *matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                       bool transposed, bool turned) {
     static const char *const s[] = {"M", "N", "K"};
     making k = start(m, "matmul", 3, s);
     param(&k, "a", t, 0, 2, sym(&k, 0), sym(&k, 2), NULL);
@@ -207,7 +233,8 @@ tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t
     param(&k, "c", t, TG_PARAM_OUT, 2, sym(&k, 0), sym(&k, 1), NULL);
     const tg_dim *e[] = {sym(&k, 0), sym(&k, 1)};
     open_body(&k, 2, e, SHAPE(bm, bn));
-    tg_value *acc = splat(&k, f32c(&k, 0), tg_type_tile(m, TG_DT_F32, 2, SHAPE(bm, bn))), *iv;
+    const tg_type *acc_type = tg_type_tile(m, TG_DT_F32, 2, turned ? SHAPE(bn, bm) : SHAPE(bm, bn));
+    tg_value *acc = splat(&k, f32c(&k, 0), acc_type), *iv;
     tg_value *extent = tg_build_dim_expr(&k.b, sym(&k, 2));
     tg_op *loop = tg_build_for(&k.b, k.zero, extent, tg_build_index(&k.b, bk), 1, &acc, &iv);
     tg_value *ks = tg_build_span(&k.b, iv, extent, bk), *mask = tg_build_span_mask(&k.b, ks);
@@ -217,10 +244,28 @@ tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t
     } else {
         b = load2(&k, arg(&k, 1), ks, k.span[1], bk, bn);
     }
+    if (turned) {
+        tg_value *left = tg_build_permute(&k.b, b, SHAPE(1, 0));
+        b = tg_build_permute(&k.b, a, SHAPE(1, 0));
+        a = left;
+    }
     acc = tg_build_dot(&k.b, a, b, acc, 0, TG_DOT_EXACT, mask);
     tg_build_end_for(&k.b, loop, 1, &acc);
+    if (turned) {
+        acc = tg_build_permute(&k.b, acc, SHAPE(1, 0));
+    }
     store2(&k, arg(&k, 2), tg_build_cast(&k.b, acc, t), k.span[0], k.span[1]);
     return finish(&k);
+}
+
+tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                       bool transposed) {
+    return matmul(m, t, bm, bn, bk, transposed, false);
+}
+
+tg_func *kernel_matmul_turned(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                              bool transposed) {
+    return matmul(m, t, bm, bn, bk, transposed, true);
 }
 
 static tg_value *load3(making *k, tg_value *t, tg_value *h, tg_value *i, tg_value *j, int64_t r,

@@ -16,9 +16,13 @@ tg_func *kernel_silu_mul(tg_module *m, int64_t bm, int64_t bn);
 tg_func *kernel_rmsnorm(tg_module *m, tg_dtype t, int64_t bm, int64_t d);
 /* y = softmax(x) along rows of d */
 tg_func *kernel_softmax(tg_module *m, int64_t bm, int64_t d);
-/* c[M, N] = a[M, K] b[K, N] (or b[N, K] transposed) */
+/* y = x * sum(x) * w along rows of any length, in two passes of bd columns */
+tg_func *kernel_two_pass(tg_module *m, tg_dtype t, int64_t bd);
+/* c[M, N] = a[M, K] b[K, N], or b[N, K] transposed; turned: computed as (b^T a^T)^T */
 tg_func *kernel_matmul(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
                        bool transposed);
+tg_func *kernel_matmul_turned(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t bk,
+                              bool transposed);
 /* o[H, S, D] = causal attention of q, k, v [H, S, D] */
 tg_func *kernel_attention(tg_module *m, tg_dtype t, int64_t bm, int64_t bn, int64_t d, bool causal);
 /* y[N, M] = x[M, N] */

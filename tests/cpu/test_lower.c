@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "backends/backend.h"
 #include "tests/cpu/kernels.h"
 #include "tests/cpu/native.h"
 
@@ -93,6 +94,50 @@ static void rmsnorm(void **state) {
     }
 }
 
+/* Ops by code, and behind them the masked ones, of the loops that f becomes. */
+static void count_ops(const tg_region *r, int count[TG_OP_COUNT + 1]) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        count[op->code]++;
+        count[TG_OP_COUNT] += tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;
+        for (int i = 0; i < op->n_regions; i++) {
+            count_ops(op->regions[i], count);
+        }
+    }
+}
+
+static void count_lowered(bench *b, tg_func *f, int count[TG_OP_COUNT + 1]) {
+    tg_module *out = tg_module_make(&b->arena);
+    assert_int_equal(tg_lower_cpu(f, tg_machine_host(), out, &b->sink), TG_OK);
+    for (const tg_func *g = out->first_func; g != NULL; g = g->next) {
+        count_ops(g->body, count);
+    }
+}
+
+/* Rows read twice: nothing is masked inside a row, whatever views lie between, and the second pass
+ * asks for the next program's row. */
+static void two_pass(void **state) {
+    (void)state;
+    static const tg_dtype types[] = {TG_DT_F32, TG_DT_BF16};
+    for (int i = 0; i < 8; i++) {
+        static const int64_t lengths[] = {1, 32, 77, 0};
+        int64_t d = lengths[i % 4];
+        bench b;
+        tg_module *m = begin(&b);
+        b.func = kernel_two_pass(m, types[i / 4], 32);
+        fill(&b, 0, 2, E(5, d), small_int);
+        fill(&b, 1, 1, E(d), small_int);
+        fill(&b, 2, 2, E(5, d), NULL);
+        run(&b, b.func, 0, "two passes", d, 0, i);
+    }
+    int count[TG_OP_COUNT + 1] = {0};
+    bench b;
+    tg_module *m = begin(&b);
+    count_lowered(&b, kernel_two_pass(m, TG_DT_BF16, 32), count);
+    assert_int_equal(count[TG_OP_COUNT], 0);
+    assert_true(count[TG_OP_PREFETCH] > 0);
+    bench_fini(&b);
+}
+
 static void softmax(void **state) {
     (void)state;
     for (int64_t n = 1; n < 70; n += 17) {
@@ -113,16 +158,37 @@ static void matmul(void **state) {
     static const int64_t shapes[][3] = {{1, 1, 1},     {1, 64, 40},  {5, 33, 17}, {32, 32, 32},
                                         {70, 50, 100}, {3, 100, 64}, {33, 7, 0}};
     static const tg_dtype types[] = {TG_DT_F32, TG_DT_BF16};
-    for (int t = 0; t < 4; t++) {
+    for (int t = 0; t < 8; t++) {
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
             const int64_t *s = shapes[i];
             bench b;
             tg_module *m = begin(&b);
-            b.func = kernel_matmul(m, types[t / 2], 32, 48, 16, t % 2);
+            b.func = (t < 4 ? kernel_matmul : kernel_matmul_turned)(m, types[t % 4 / 2], 32, 48, 16,
+                                                                    t % 2);
             fill(&b, 0, 2, E(s[0], s[2]), small_int);
             fill(&b, 1, 2, t % 2 ? E(s[1], s[2]) : E(s[2], s[1]), small_int);
             fill(&b, 2, 2, E(s[0], s[1]), NULL);
             run(&b, b.func, t < 2 ? 1e-12 : 1e-12, "matmul", s[0], s[1], s[2]);
+        }
+    }
+}
+
+/* Which operand stands left is a matter of writing: the same work either way. */
+static void turned_is_equal(void **state) {
+    (void)state;
+    for (int transposed = 0; transposed < 2; transposed++) {
+        int count[2][TG_OP_COUNT + 1] = {{0}};
+        for (int turned = 0; turned < 2; turned++) {
+            bench b;
+            tg_module *m = begin(&b);
+            tg_func *f = (turned ? kernel_matmul_turned : kernel_matmul)(m, TG_DT_F32, 32, 48, 16,
+                                                                         transposed);
+            count_lowered(&b, f, count[turned]);
+            bench_fini(&b);
+        }
+        assert_true(count[0][TG_OP_FMA] > 0 || count[0][TG_OP_MUL] > 0);
+        for (int code = 0; code < TG_OP_COUNT; code++) {
+            assert_int_equal(count[0][code], count[1][code]);
         }
     }
 }
@@ -173,8 +239,10 @@ static void movement(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise), cmocka_unit_test(rmsnorm),   cmocka_unit_test(softmax),
-        cmocka_unit_test(matmul),      cmocka_unit_test(attention), cmocka_unit_test(movement),
+        cmocka_unit_test(elementwise),     cmocka_unit_test(rmsnorm),
+        cmocka_unit_test(softmax),         cmocka_unit_test(matmul),
+        cmocka_unit_test(turned_is_equal), cmocka_unit_test(attention),
+        cmocka_unit_test(movement),        cmocka_unit_test(two_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

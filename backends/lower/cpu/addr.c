@@ -574,6 +574,9 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
     if (a.ok.v != NULL) {
         a.ptr = tg_build_select(b, a.ok.v, a.ptr, x->L->zeros);
     }
+    if (a.mask == NULL && a.ok.v == NULL) {
+        tg_prefetch_next(x->L, b, load, a.ptr, tg_scratch_elem_bytes(dt) * x->lanes);
+    }
     r.v = a.mask == NULL ? tg_build_loadm(b, t, a.ptr, 0) : load_or_masked(b, t, &a);
     return r;
 }

@@ -583,6 +583,20 @@ static void split(tg_ctx *x, const tg_coord *c, int64_t n, tg_coord *q, tg_coord
     }
 }
 
+/* The only axis of [lo, hi) longer than 1, or -1 when there are none or several. */
+static int only_long_axis(const tg_type *t, int lo, int hi) {
+    int found = -1;
+    for (int a = lo; a < hi; a++) {
+        if (t->shape[a] != 1) {
+            if (found >= 0) {
+                return -1;
+            }
+            found = a;
+        }
+    }
+    return found;
+}
+
 void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_coord *c,
                     tg_coord *out) {
     int i = 0, j = 0;
@@ -596,6 +610,13 @@ void tg_map_reshape(tg_ctx *x, const tg_type *from, const tg_type *to, const tg_
             } else {
                 nj *= to->shape[j++];
             }
+        }
+        int from_axis = only_long_axis(from, i0, i), to_axis = only_long_axis(to, j0, j);
+        if (from_axis >= 0 && to_axis >= 0) { /* axes of extent 1 come or go: the same position */
+            for (int a = i0; a < i; a++) {
+                out[a] = a == from_axis ? c[to_axis] : (tg_coord){.align = 1};
+            }
+            continue;
         }
         if (i - i0 == 1 && j - j0 == 1) {
             out[i0] = c[j0];

@@ -624,6 +624,7 @@ tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *ou
     number_ops(L, kernel->body);
     tg_cpu_bounds(L);
     tg_cpu_decide(L);
+    tg_cpu_find_rereads(L);
     emit_phase(L);
     if (L->status == TG_OK) {
         tg_func *phase = L->fn;

@@ -69,9 +69,11 @@ typedef struct tg_vinfo {
 } tg_vinfo;
 
 typedef struct tg_opinfo {
-    int pos, end; /* preorder number, and that of the last op nested inside */
-    bool done;    /* already emitted as part of an earlier op's code */
-    int contract; /* loop: its products run over the whole range at once */
+    int pos, end;   /* preorder number, and that of the last op nested inside */
+    bool done;      /* already emitted as part of an earlier op's code */
+    int contract;   /* loop: its products run over the whole range at once */
+    bool rereads;   /* load: the last of several of one place */
+    tg_value *next; /* rereads: bytes to the next program's element */
 } tg_opinfo;
 
 typedef struct tg_lower {
@@ -153,6 +155,10 @@ void tg_cpu_note_readers(tg_lower *L, tg_value *v);
 void tg_cpu_lay_out(tg_lower *L, tg_value *v);
 /* The axis along which a store runs through consecutive memory. */
 int tg_store_inner(const tg_op *op);
+/* Fills rereads of every load. */
+void tg_cpu_find_rereads(tg_lower *L);
+/* Behind a load of `bytes` consecutive bytes at ptr: hints at the next program's, if it rereads. */
+void tg_prefetch_next(tg_lower *L, tg_builder *b, tg_op *load, tg_value *ptr, int64_t bytes);
 bool tg_prove_nonneg(const tg_value *v);
 bool tg_prove_below(const tg_value *v, const tg_dim *dim);   /* v < dim */
 bool tg_prove_at_most(const tg_value *v, const tg_dim *dim); /* v <= dim */
