@@ -13,14 +13,14 @@
 #include "tools/commands.h"
 #include "tools/peers.h"
 #include "tools/report.h"
+#include "tools/rotation.h"
 #include "tools/work.h"
 
-enum { MAX_COPIES = 16, MAX_ROUNDS = 1000 };
-static const double ROTATE_BYTES = 160e6, TURN_SECONDS = 0.25;
+enum { MAX_ROUNDS = 1000 };
+static const double TURN_SECONDS = 0.25;
 
 typedef struct bench_row {
-    tool_kernel sets[MAX_COPIES]; /* same kernel, arguments apart */
-    int n_sets, next;
+    tool_rotation sets;
     tool_code *code;
     tool_work work;
     tool_row row;
@@ -92,17 +92,15 @@ static const char *shape_text(tool *t, const tg_case *c) {
     return sb.data;
 }
 
-/* One more set of arguments for the row; false when they cannot be made. */
-static bool add_set(tool *t, bench *b, bench_row *r, tg_program *p) {
+static bool make_first(tool *t, const bench *b, bench_row *r, tg_program *p) {
     static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
-    tool_kernel *k = &r->sets[r->n_sets];
+    tool_kernel *k = &r->sets.sets[0];
     if (!tool_kernel_make(t, p, r->line->kernel, r->line->settings, r->line->n_settings,
                           b->no_schedule ? NULL : &cpu, k) ||
         !tool_kernel_allocate(t, k, 0)) {
         return false;
     }
-    tool_kernel_fill_full(t, k, tgk_reference_find(r->line->kernel), 1 + (uint64_t)r->n_sets);
-    r->n_sets++;
+    tool_kernel_fill_full(t, k, tgk_reference_find(r->line->kernel), 1);
     return true;
 }
 
@@ -111,14 +109,12 @@ static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg
     tool_compile_options options = {.no_schedule = b->no_schedule, .no_cache = true};
     r->line = line;
     r->row = (tool_row){.name = line->kernel, .shape = shape_text(t, line), .status = "PASS"};
-    if (!add_set(t, b, r, p)) {
+    if (!make_first(t, b, r, p)) {
         tool_flush_diagnostics(t);
         return;
     }
-    r->work = tool_work_of(&r->sets[0]);
-    double bytes = r->work.read_bytes + r->work.written_bytes;
-    while (r->n_sets < MAX_COPIES && bytes * r->n_sets < ROTATE_BYTES && add_set(t, b, r, p)) {
-    }
+    r->work = tool_work_of(&r->sets.sets[0]);
+    tool_rotation_fill(t, &r->sets, r->work.read_bytes + r->work.written_bytes);
     r->code = tool_device_compile(t, b->dev, path, line->kernel, line->settings, line->n_settings,
                                   &options, &r->row.compile_ms);
     tool_flush_diagnostics(t);
@@ -140,18 +136,7 @@ static void visit(tool *t, void *user, const char *path) {
 }
 
 static bool turn(tool *t, bench_row *r) {
-    double end = tool_now() + TURN_SECONDS;
-    do {
-        tool_kernel *k = &r->sets[r->next];
-        r->next = (r->next + 1) % r->n_sets;
-        double begin = tool_now();
-        if (!tool_code_launch(t, r->code, k)) {
-            return false;
-        }
-        double took = tool_now() - begin;
-        r->best = r->best == 0 || took < r->best ? took : r->best;
-    } while (tool_now() < end);
-    return true;
+    return tool_rotation_run(t, &r->sets, r->code, TURN_SECONDS, &r->best);
 }
 
 static void round_of(tool *t, bench *b, tool_peers *peers) {
@@ -229,9 +214,7 @@ int cmd_bench(tool *t, int argc, char **argv) {
     (void)printf("%s\n", report.preamble);
     for (size_t i = 0; i < b.rows.count; i++) {
         finish_row(t, &b, b.rows.data[i], &report);
-        for (int s = 0; s < b.rows.data[i]->n_sets; s++) {
-            tool_kernel_free(&b.rows.data[i]->sets[s]);
-        }
+        tool_rotation_free(&b.rows.data[i]->sets);
         tool_code_free(b.rows.data[i]->code);
     }
     tool_device_close(b.dev);

@@ -1,49 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conform: every case of every stock kernel on a device. A case runs twice, dense and with padded
- * rows whose gaps hold NaN; the outputs must meet the tolerance, repeat bit for bit and leave the
- * memory around every buffer alone. --exact: inputs for which every value is exact, and the device
- * must equal the interpreter bit for bit.
+ * conform: every case of every stock kernel on a device, each batch of cases in its own process, so
+ * that the run survives a driver that crashes, hangs or loses the device. The parts are in
+ * conform.h.
  */
 #include <dirent.h>
 #include <fnmatch.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/commands.h"
-#include "tools/report.h"
+#include "tools/conform.h"
+#include "tools/supervise.h"
+
+typedef enum conform_level { LEVEL_SMOKE, LEVEL_CORE, LEVEL_FULL } conform_level;
+static const char *const level_names[] = {"smoke", "core", "full", NULL};
+
+enum { BATCH = 32, FULL_SCHEDULES = 64 };
 
 typedef struct conform {
-    const char *device, *filter, *dir, *json, *html, *junit;
+    tool *t;
+    const char *device, *filter, *dir, *json, *html, *junit, *journal, *bundle;
     uint64_t seed;
-    int threads;
-    bool exact, no_schedule;
-    tool_device *dev;
+    int threads, level, schedules, deadline;
+    bool exact, no_schedule, resume, in_process;
+    TG_LIST(conform_case) cases;    /* all, in order */
+    TG_LIST(tg_program *) programs; /* of each case */
+    TG_LIST(int) todo;              /* cases not found in the journal */
+    conform_device dev;             /* in the worker */
     tool_report report;
     int passed, failed, skipped;
+    bool broken; /* a file does not load, no device: the run fails whatever the cases say */
 } conform;
 
-static bool parse(tool *t, int argc, char **argv, conform *c) {
-    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {"kernels", required_argument, NULL, 'k'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"exact", no_argument, NULL, 'e'},
+/* ---- options ----------------------------------------------------------------------------------
+ */
 
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"html", required_argument, NULL, 'h'},
-                                            {"junit", required_argument, NULL, 'J'},
-                                            {"no-schedule", no_argument, NULL, 'n'},
-                                            {0}};
+static bool parse(tool *t, int argc, char **argv, conform *c) {
+    static const struct option options[] = {
+        {"device", required_argument, NULL, 'd'},  {"level", required_argument, NULL, 'l'},
+        {"filter", required_argument, NULL, 'f'},  {"kernels", required_argument, NULL, 'k'},
+        {"seed", required_argument, NULL, 's'},    {"threads", required_argument, NULL, 't'},
+        {"exact", no_argument, NULL, 'e'},         {"schedules", required_argument, NULL, 'S'},
+        {"no-schedule", no_argument, NULL, 'n'},   {"deadline", required_argument, NULL, 'D'},
+        {"journal", required_argument, NULL, 'q'}, {"resume", no_argument, NULL, 'r'},
+        {"bundle", required_argument, NULL, 'b'},  {"in-process", no_argument, NULL, 'i'},
+        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
+        {"junit", required_argument, NULL, 'J'},   {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
         case 'd':
             c->device = optarg;
+            break;
+        case 'l':
+            ok = tool_option_word(t, "level", optarg, level_names, &c->level);
             break;
         case 'f':
             c->filter = optarg;
@@ -60,8 +74,26 @@ static bool parse(tool *t, int argc, char **argv, conform *c) {
         case 'e':
             c->exact = true;
             break;
+        case 'S':
+            ok = tool_option_int(t, "schedules", optarg, 1, 4096, &c->schedules);
+            break;
         case 'n':
             c->no_schedule = true;
+            break;
+        case 'D':
+            ok = tool_option_int(t, "deadline", optarg, 1, 86400, &c->deadline);
+            break;
+        case 'q':
+            c->journal = optarg;
+            break;
+        case 'r':
+            c->resume = true;
+            break;
+        case 'b':
+            c->bundle = optarg;
+            break;
+        case 'i':
+            c->in_process = true;
             break;
         case 'j':
             c->json = optarg;
@@ -76,8 +108,15 @@ static bool parse(tool *t, int argc, char **argv, conform *c) {
             return false;
         }
     }
+    if (ok && c->resume && c->journal == NULL) {
+        tool_error(t, TG_D_TOOL, "--resume needs the --journal FILE of the run to go on with");
+        return false;
+    }
     return ok && optind == argc;
 }
+
+/* ---- the list of cases ------------------------------------------------------------------------
+ */
 
 static const char *describe(tool *t, const tg_case *c) {
     tg_sb sb;
@@ -89,205 +128,45 @@ static const char *describe(tool *t, const tg_case *c) {
     return sb.data;
 }
 
-static bool is_output(const tool_array *a) {
-    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+static bool seen_kernel(const conform *c, const char *kernel) {
+    for (size_t i = 0; i < c->cases.count; i++) {
+        if (strcmp(c->cases.data[i].line->kernel, kernel) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static tool_array *copy_args(tool *t, const tool_kernel *k) {
-    tool_array *copy = TG_NEW_ARRAY(&t->arena, tool_array, k->n_args + 1);
-    for (int i = 0; i < k->n_args; i++) {
-        if (!tool_array_copy(t, &k->args[i], &copy[i])) {
-            return NULL;
-        }
-    }
-    return copy;
+static void add_case(conform *c, tg_program *p, const char *path, const tg_case *line) {
+    tool *t = c->t;
+    const char *file = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    conform_case k = {.path = path,
+                      .line = line,
+                      .name = describe(t, line),
+                      .seed = c->seed,
+                      .exact = c->exact,
+                      .no_schedule = c->no_schedule,
+                      .schedules = c->schedules,
+                      .device = c->device,
+                      .bundle = c->bundle};
+    k.key = tg_arena_printf(&t->arena, "%s %s on %s seed %llu%s%s schedules %d", file, k.name,
+                            c->device, (unsigned long long)c->seed, c->exact ? " exact" : "",
+                            c->no_schedule ? " no-schedule" : "", c->schedules);
+    TG_LIST_PUSH(&t->arena, &c->cases, k);
+    TG_LIST_PUSH(&t->arena, &c->programs, p);
 }
 
-static bool launch(tool *t, conform *c, tool_code *code, tool_kernel *k) {
-    tg_interp_options interp = {.check_races = true, .check_facts = true};
-    return c->dev == NULL ? tool_kernel_interpret(t, k, &interp) : tool_code_launch(t, code, k);
-}
-
-static const char *first_broken_guard(const tool_kernel *k) {
-    for (int i = 0; i < k->n_args; i++) {
-        if (!tool_array_guards_ok(&k->args[i])) {
-            return k->args[i].name;
-        }
-    }
-    return NULL;
-}
-
-/* Judges all outputs of k against the reference; fills row. */
-static void judge(tool *t, const tool_kernel *k, const tgk_reference *ref, const tgk_arg *want,
-                  const tg_case *cs, tool_row *row) {
-    row->status = "PASS";
-    for (int i = 0; i < k->n_args; i++) {
-        const tgk_output_rule *rule = NULL;
-        if (!is_output(&k->args[i]) || k->args[i].dtype == TG_DT_RECORD) {
-            continue;
-        }
-        for (int r = 0; r < TGK_MAX_OUTPUTS && ref->outputs[r].name != NULL; r++) {
-            if (strcmp(ref->outputs[r].name, k->args[i].name) == 0) {
-                rule = &ref->outputs[r];
-            }
-        }
-        tool_verdict v =
-            tool_compare(t, &k->args[i], &want[i], cs->tol != TG_TOL_NONE ? cs : NULL, rule);
-        row->max_ulp = fmax(row->max_ulp, v.max_ulp);
-        row->max_rel = fmax(row->max_rel, v.max_rel);
-        row->metric = fmax(row->metric, v.metric);
-        if (!v.pass) {
-            row->status = "FAIL_NUMERIC";
-            row->detail =
-                tg_arena_printf(&t->arena, "%s: %s (first bad index %lld, max ulp %.3g)",
-                                k->args[i].name, v.why, (long long)v.first_bad, v.max_ulp);
-            return;
-        }
-    }
-}
-
-/* Runs again on fresh copies: the bits must be the same. */
-static void judge_repeat(tool *t, conform *c, tool_code *code, tool_kernel *k, tool_array *before,
-                         tool_row *row) {
-    tool_kernel again = *k;
-    again.args = before;
-    if (!launch(t, c, code, &again)) {
-        row->status = "FAIL_NONDET";
-        row->detail = "the second launch failed";
-        return;
-    }
-    for (int i = 0; i < k->n_args; i++) {
-        int64_t first;
-        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD &&
-            tool_compare_bits(&k->args[i], &before[i], &first) != 0) {
-            row->status = "FAIL_NONDET";
-            row->detail =
-                tg_arena_printf(&t->arena, "%s differs between two launches at index %lld",
-                                k->args[i].name, (long long)first);
-            return;
-        }
-    }
-}
-
-/* Device against interpreter, bit for bit, where the interpreter proves every value exact. */
-static void judge_exact(tool *t, conform *c, tool_code *code, tool_kernel *k, tool_row *row) {
-    tool_kernel oracle = *k;
-    tg_interp_options exact = {.mode = TG_INTERP_EXACT, .check_facts = true};
-    oracle.args = copy_args(t, k);
-    row->status = "PASS";
-    if (oracle.args == NULL || !tool_kernel_interpret(t, &oracle, &exact)) {
-        row->status = "SKIP";
-        row->detail =
-            t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : "not exact";
-        tg_sink_init(&t->sink, &t->arena);
-    } else if (!launch(t, c, code, k)) {
-        row->status = "COMPILE_FAIL";
-    }
-    for (int i = 0; i < k->n_args && strcmp(row->status, "PASS") == 0; i++) {
-        int64_t first;
-        if (is_output(&k->args[i]) && k->args[i].dtype != TG_DT_RECORD &&
-            tool_compare_bits(&k->args[i], &oracle.args[i], &first) != 0) {
-            row->status = "FAIL_NUMERIC";
-            row->detail =
-                tg_arena_printf(&t->arena, "%s differs from the interpreter at index %lld",
-                                k->args[i].name, (long long)first);
-        }
-    }
-    for (int i = 0; oracle.args != NULL && i < k->n_args; i++) {
-        tool_array_free(&oracle.args[i]);
-    }
-}
-
-static void run_layout(tool *t, conform *c, tool_code *code, tool_kernel *k,
-                       const tgk_reference *ref, const tg_case *cs, int64_t pad, tool_row *row) {
-    for (int i = 0; i < k->n_args; i++) {
-        k->args[i].data = NULL;
-        k->args[i].block = NULL;
-    }
-    if (!tool_kernel_allocate(t, k, pad)) {
-        row->status = "FAIL_NUMERIC";
-        row->detail = "the arguments could not be made";
-        return;
-    }
-    if (c->exact) {
-        tool_kernel_fill_exact(t, k, ref, c->seed);
-        judge_exact(t, c, code, k, row);
-    } else {
-        tool_kernel_fill(t, k, ref, c->seed);
-        tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
-        tool_array *before = copy_args(t, k);
-        if (before == NULL || !tool_kernel_reference(t, k, ref, want) || !launch(t, c, code, k)) {
-            row->status = "FAIL_NUMERIC";
-            row->detail = t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text)
-                                                : "the launch failed";
-        } else {
-            judge(t, k, ref, want, cs, row);
-            if (strcmp(row->status, "PASS") == 0) {
-                judge_repeat(t, c, code, k, before, row);
-            }
-        }
-        tool_args_free(want, k->n_args);
-        for (int i = 0; before != NULL && i < k->n_args; i++) {
-            tool_array_free(&before[i]);
-        }
-    }
-    const char *broken = first_broken_guard(k);
-    if (broken != NULL) {
-        row->status = "FAIL_OOB";
-        row->detail = tg_arena_printf(&t->arena, "memory around %s was written", broken);
-    }
-    tool_kernel_free(k);
-}
-
-static void run_case(tool *t, conform *c, tg_program *p, const char *path, const tg_case *cs) {
-    static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
-    tool_row row = {.name = describe(t, cs), .status = "PASS", .detail = ""};
-    const tgk_reference *ref = tgk_reference_find(cs->kernel);
-    tool_kernel k = {0};
-    tool_code *code = NULL;
-    tool_compile_options options = {
-        .no_schedule = c->no_schedule, .no_cache = false, .checked = true};
-    double begin = tool_now();
-    if (ref == NULL) {
-        row.status = "UNSUPPORTED";
-        row.detail = "the kernel has no reference";
-    } else if (!tool_kernel_make(t, p, cs->kernel, cs->settings, cs->n_settings,
-                                 c->no_schedule ? NULL : &cpu, &k)) {
-        row.status = "COMPILE_FAIL";
-    } else if (c->dev != NULL &&
-               (code = tool_device_compile(t, c->dev, path, cs->kernel, cs->settings,
-                                           cs->n_settings, &options, NULL)) == NULL) {
-        row.status = "COMPILE_FAIL";
-    } else {
-        run_layout(t, c, code, &k, ref, cs, 0, &row);
-        if (strcmp(row.status, "PASS") == 0) {
-            run_layout(t, c, code, &k, ref, cs, 64, &row);
-        }
-    }
-    tool_code_free(code);
-    row.seconds = tool_now() - begin;
-    tool_flush_diagnostics(t);
-    bool pass = strcmp(row.status, "PASS") == 0, skip = strcmp(row.status, "SKIP") == 0;
-    c->passed += pass;
-    c->skipped += skip;
-    c->failed += !pass && !skip;
-    (void)printf("%-13s %s%s%s\n", row.status, row.name, row.detail[0] != '\0' ? ": " : "",
-                 row.detail);
-    (void)fflush(stdout);
-    tool_report_add(t, &c->report, &row);
-}
-
-static void run_file(tool *t, conform *c, const char *path) {
+static void visit(tool *t, void *user, const char *path) {
+    conform *c = user;
     tg_program *p = tool_load_program(t, path);
+    c->broken = c->broken || p == NULL;
     for (int i = 0; p != NULL && i < tg_program_n_cases(p); i++) {
-        const tg_case *cs = tg_program_case(p, i);
-        if (!cs->is_bench && (c->filter == NULL || fnmatch(c->filter, cs->kernel, 0) == 0)) {
-            run_case(t, c, p, path, cs);
+        const tg_case *line = tg_program_case(p, i);
+        bool wanted = c->filter == NULL || fnmatch(c->filter, line->kernel, 0) == 0;
+        wanted = wanted && (c->level != LEVEL_SMOKE || !seen_kernel(c, line->kernel));
+        if (!line->is_bench && wanted) {
+            add_case(c, p, path, line);
         }
-    }
-    if (p == NULL) {
-        c->failed++;
-        tool_flush_diagnostics(t);
     }
 }
 
@@ -312,32 +191,211 @@ int tool_each_kernel_file(tool *t, const char *dir,
     return found;
 }
 
-static void visit(tool *t, void *user, const char *path) { run_file(t, user, path); }
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+static void take_row(conform *c, const tool_row *row) {
+    bool pass = strcmp(row->status, "PASS") == 0, skip = strcmp(row->status, "SKIP") == 0;
+    c->passed += pass;
+    c->skipped += skip;
+    c->failed += !pass && !skip;
+    (void)printf("%-13s %s%s%s\n", row->status, row->name, row->detail[0] != '\0' ? ": " : "",
+                 row->detail);
+    (void)fflush(stdout);
+    tool_report_add(c->t, &c->report, row);
+}
+
+static void finish_row(conform *c, const conform_case *k, const tool_row *row) {
+    if (c->journal != NULL && !conform_journal_add(c->t, c->journal, k->key, row)) {
+        c->broken = true;
+        tool_flush_diagnostics(c->t);
+        c->journal = NULL;
+    }
+    take_row(c, row);
+}
+
+/* ---- worker -----------------------------------------------------------------------------------
+ */
+
+static void open_device(void *user) {
+    conform *c = user;
+    c->dev = (conform_device){.vendor = "cpu"};
+    if (strcmp(c->device, "interp") != 0) {
+        c->dev.device = tool_device_open(c->t, c->device, c->threads);
+        tool_flush_diagnostics(c->t);
+        if (c->dev.device == NULL) {
+            _exit(TOOL_NO_DEVICE);
+        }
+        c->dev.vendor = tool_device_vendor(c->dev.device);
+    }
+}
+
+static const char *run_job(void *user, int job, bool *out_last) {
+    conform *c = user;
+    int i = c->todo.data[job];
+    tool_row row;
+    conform_case_run(c->t, &c->dev, c->programs.data[i], &c->cases.data[i], &row);
+    tool_flush_diagnostics(c->t);
+    *out_last = c->dev.lost;
+    return conform_row_text(c->t, c->cases.data[i].key, &row);
+}
+
+/* ---- supervisor -------------------------------------------------------------------------------
+ */
+
+static const char *last_line(tool *t, const char *text) {
+    size_t n = strlen(text);
+    while (n > 0 && text[n - 1] == '\n') {
+        n--;
+    }
+    size_t from = n;
+    while (from > 0 && text[from - 1] != '\n') {
+        from--;
+    }
+    return tg_arena_strndup(&t->arena, text + from, n - from);
+}
+
+static void died(conform *c, const conform_case *k, const supervise_result *r, tool_row *row) {
+    tool *t = c->t;
+    const char *said = last_line(t, r->errors);
+    *row = (tool_row){.name = k->name, .seconds = r->seconds};
+    if (r->end == SUPERVISE_HUNG) {
+        row->status = "FAIL_HANG";
+        row->detail = tg_arena_printf(&t->arena, "no answer within %d s; the process was killed",
+                                      c->deadline);
+    } else if (r->end == SUPERVISE_CRASHED) {
+        row->status = "FAIL_CRASH";
+        row->detail = tg_arena_printf(&t->arena, "the process died of %s", strsignal(r->code));
+    } else {
+        row->status = r->code == TOOL_NO_DEVICE ? "FAIL_LOST" : "FAIL_CRASH";
+        row->detail = tg_arena_printf(&t->arena,
+                                      r->code == TOOL_NO_DEVICE ? "the device does not open again"
+                                                                : "the process left with status %d",
+                                      r->code);
+    }
+    if (said[0] != '\0') {
+        row->detail = tg_arena_printf(&t->arena, "%s (%s)", row->detail, said);
+    }
+}
+
+static void job_done(void *user, int job, const supervise_result *r) {
+    conform *c = user;
+    int i = c->todo.data[job];
+    const conform_case *k = &c->cases.data[i];
+    tool_row row;
+    const char *key;
+    if (r->end == SUPERVISE_DONE && conform_row_parse(c->t, r->text, &key, &row)) {
+        (void)fputs(r->errors, stderr);
+    } else {
+        died(c, k, r, &row);
+        if (c->bundle != NULL) {
+            conform_bundle_inputs(c->t, c->programs.data[i], k, &row);
+            tool_flush_diagnostics(c->t);
+        }
+    }
+    finish_row(c, k, &row);
+}
+
+static bool run_in_process(conform *c) {
+    bool last = false;
+    open_device(c);
+    for (size_t j = 0; j < c->todo.count && !last; j++) {
+        const char *key, *text = run_job(c, (int)j, &last);
+        tool_row row;
+        if (conform_row_parse(c->t, text, &key, &row)) {
+            finish_row(c, &c->cases.data[c->todo.data[j]], &row);
+        }
+    }
+    if (c->dev.device != NULL) {
+        tool_device_close(c->dev.device);
+    }
+    return !last;
+}
+
+static bool run_all(conform *c) {
+    supervise_work work = {.n_jobs = (int)c->todo.count,
+                           .batch = BATCH,
+                           .deadline = c->deadline,
+                           .user = c,
+                           .start = open_device,
+                           .run = run_job,
+                           .done = job_done};
+    return c->in_process ? run_in_process(c) : tool_supervise(c->t, &work);
+}
+
+/* Rows of the journal are taken over; the rest is to do. */
+static bool plan(conform *c) {
+    conform_journal j = {0};
+    if (c->journal != NULL && !c->resume && remove(c->journal) != 0) {
+        (void)0; /* there was none */
+    }
+    if (c->resume && !conform_journal_load(c->t, c->journal, &j)) {
+        return false;
+    }
+    for (size_t i = 0; i < c->cases.count; i++) {
+        const tool_row *row = conform_journal_find(&j, c->cases.data[i].key);
+        if (row != NULL) {
+            take_row(c, row);
+        } else {
+            TG_LIST_PUSH(&c->t->arena, &c->todo, (int)i);
+        }
+    }
+    return true;
+}
+
+/* Opens the device once in a child, so that a missing one is told before any case. */
+static void probe_done(void *user, int job, const supervise_result *r) {
+    (void)job;
+    conform *c = user;
+    (void)fputs(r->errors, stderr);
+    c->broken = r->end != SUPERVISE_DONE;
+}
+
+static const char *probe_run(void *user, int job, bool *out_last) {
+    (void)user;
+    (void)job;
+    *out_last = true;
+    return "";
+}
+
+static bool device_is_there(conform *c) {
+    supervise_work work = {.n_jobs = 1,
+                           .batch = 1,
+                           .deadline = c->deadline,
+                           .user = c,
+                           .start = open_device,
+                           .run = probe_run,
+                           .done = probe_done};
+    return tool_supervise(c->t, &work) && !c->broken;
+}
 
 int cmd_conform(tool *t, int argc, char **argv) {
-    conform c = {.device = "cpu", .dir = TEGULA_KERNELS_DIR, .seed = 1};
+    conform c = {.t = t,
+                 .device = "cpu",
+                 .dir = TEGULA_KERNELS_DIR,
+                 .seed = 1,
+                 .level = LEVEL_CORE,
+                 .deadline = 120};
     if (!parse(t, argc, argv, &c)) {
         return TOOL_USAGE;
     }
-    if (strcmp(c.device, "interp") != 0) {
-        c.dev = strcmp(c.device, "cpu") == 0 ? tool_device_open(t, c.device, c.threads) : NULL;
-        if (c.dev == NULL) {
-            tool_error(t, TG_D_TOOL, "there is no device '%s' here", c.device);
-            return TOOL_NO_DEVICE;
-        }
+    if (c.level == LEVEL_FULL && c.exact && c.schedules == 0) {
+        c.schedules = FULL_SCHEDULES;
+    }
+    if (!device_is_there(&c)) {
+        tool_error(t, TG_D_TOOL, "there is no device '%s' here", c.device);
+        return TOOL_NO_DEVICE;
     }
     tool_report_init(&c.report, "Conformance", c.device);
     if (tool_each_kernel_file(t, c.dir, visit, &c) == 0) {
         tool_error(t, TG_D_TOOL, "no .tg file below %s", c.dir);
         return TOOL_FAILED;
     }
+    bool ok = plan(&c) && run_all(&c) && !c.broken;
     (void)printf("%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped);
-    bool ok = c.failed == 0 && c.passed > 0;
+    ok = c.failed == 0 && c.passed > 0 && ok;
     ok = (c.json == NULL || tool_report_json(t, &c.report, c.json)) && ok;
     ok = (c.html == NULL || tool_report_html(t, &c.report, c.html)) && ok;
     ok = (c.junit == NULL || tool_report_junit(t, &c.report, c.junit)) && ok;
-    if (c.dev != NULL) {
-        tool_device_close(c.dev);
-    }
     return ok ? TOOL_OK : TOOL_FAILED;
 }

@@ -12,6 +12,7 @@
 
 #include "tools/commands.h"
 #include "tools/report.h"
+#include "tools/rotation.h"
 #include "tools/work.h"
 
 typedef struct demo_item {
@@ -55,6 +56,7 @@ static const demo_item items[] = {
 };
 
 enum { MAX_SAMPLED = 4 };
+static const double MEASURE_SECONDS = 0.3;
 
 /* Indices checked of every sampled dimension. */
 typedef struct sampling {
@@ -246,20 +248,6 @@ static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_re
     row->detail = broken;
 }
 
-/* Best of as many launches as fit in a third of a second, at least two. */
-static bool measure(tool *t, tool_code *code, tool_kernel *k, double *out_best) {
-    double end = tool_now() + 0.3;
-    for (int i = 0; i < 2 || tool_now() < end; i++) {
-        double begin = tool_now();
-        if (!tool_code_launch(t, code, k)) {
-            return false;
-        }
-        double took = tool_now() - begin;
-        *out_best = i == 0 || took < *out_best ? took : *out_best;
-    }
-    return true;
-}
-
 static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const char *dir,
                      const demo_item *item, tool_row *row) {
     static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
@@ -268,35 +256,37 @@ static void run_item(tool *t, tool_device *dev, const tool_limits *limits, const
     int n;
     tg_setting *settings = split_settings(t, item->settings, &n);
     tg_program *p = tool_load_program(t, path);
-    tool_kernel k = {0}, part = {0};
+    tool_rotation sets = {.n = 1};
+    tool_kernel *k = &sets.sets[0], part = {0};
     tool_compile_options options = {.no_cache = true};
     row->status = "COMPILE_FAIL";
     tool_code *code = NULL;
-    if (p == NULL || ref == NULL || !tool_kernel_make(t, p, item->kernel, settings, n, &cpu, &k) ||
-        !tool_kernel_allocate(t, &k, 0) ||
+    if (p == NULL || ref == NULL || !tool_kernel_make(t, p, item->kernel, settings, n, &cpu, k) ||
+        !tool_kernel_allocate(t, k, 0) ||
         (code = tool_device_compile(t, dev, path, item->kernel, settings, n, &options,
                                     &row->compile_ms)) == NULL) {
-        tool_kernel_free(&k);
+        tool_rotation_free(&sets);
         return;
     }
-    tool_kernel_fill_full(t, &k, ref, 1);
-    sampling s = choose(t, &k, item->sample);
-    tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k.n_args + 1);
+    tool_kernel_fill_full(t, k, ref, 1);
+    sampling s = choose(t, k, item->sample);
+    tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
     double best = 0;
     row->status = "FAIL";
-    if (take_parts(t, &k, &s, &part) && tool_kernel_reference(t, &part, ref, want) &&
-        tool_code_launch(t, code, &k)) {
-        judge(t, &k, &s, ref, want, row);
-        if (measure(t, code, &k, &best)) {
-            tool_work w = tool_work_of(&k);
+    if (take_parts(t, k, &s, &part) && tool_kernel_reference(t, &part, ref, want) &&
+        tool_code_launch(t, code, k)) {
+        judge(t, k, &s, ref, want, row);
+        tool_work w = tool_work_of(k);
+        tool_rotation_fill(t, &sets, w.read_bytes + w.written_bytes);
+        if (tool_rotation_run(t, &sets, code, MEASURE_SECONDS, &best)) {
             row->best_us = best * 1e6;
             row->rate = tool_work_rate(&w, limits, best, &row->unit);
             row->share = tool_work_limit(&w, limits) / best;
         }
     }
-    tool_args_free(want, k.n_args);
+    tool_args_free(want, k->n_args);
     tool_kernel_free(&part);
-    tool_kernel_free(&k);
+    tool_rotation_free(&sets);
     tool_code_free(code);
 }
 

@@ -220,25 +220,7 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
     if (a == NULL) {
         return false;
     }
-    int bits = tg_dtype_bits(a->dtype);
-    tool_npy n = {.kind = 'u',
-                  .item_bytes = a->dtype == TG_DT_RECORD || bits < 8 ? 1 : bits / 8,
-                  .rank = a->rank,
-                  .data = a->data,
-                  .bytes = a->bytes};
-    if (a->dtype == TG_DT_F16 || a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64) {
-        n.kind = 'f';
-    } else if (tg_dtype_is_int(a->dtype) && tg_dtype_is_signed(a->dtype) && bits >= 8) {
-        n.kind = 'i';
-    }
-    memcpy(n.extent, a->extent, sizeof n.extent);
-    if (bits != 0 && bits < 8) {
-        n.extent[a->rank - 1] = a->row_bytes;
-    }
-    if (a->dtype == TG_DT_RECORD) {
-        n.extent[n.rank++] = a->elem_bytes;
-    }
-    return tool_npy_write(t, out->value, &n);
+    return tool_array_write_npy(t, a, out->value);
 }
 
 static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k) {

@@ -48,13 +48,15 @@ void conform_case_run(tool *t, conform_device *d, tg_program *p, const conform_c
 
 /* Draws up to n distinct schedule points of the case's kernel by seed: point 0 is the default. Each
  * is a list of settings (tune names and values) to add to the case's. Returns how many. */
-int conform_schedules(tool *t, tg_program *p, const tg_case *c, int n, uint64_t seed,
-                      const tg_setting ***out_points, int **out_sizes);
+int conform_schedules(tool *t, tg_program *p, const tg_case *c, const char *vendor, int n,
+                      uint64_t seed, const tg_setting ***out_points, int **out_sizes);
 
 /* Writes what reproduces a failure below c->bundle: source, inputs, expected and given outputs as
  * .npy, the emitted code, the command, a C program. Problems go to the diagnostics. */
 void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *before,
                           const tool_kernel *after, const tgk_arg *want, const tool_row *row);
+/* The same where the process died: no outputs were given. */
+void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const tool_row *row);
 
 /* The row as one JSON object on one line, and back; strings in the arena. False when malformed. */
 const char *conform_row_text(tool *t, const char *key, const tool_row *row);

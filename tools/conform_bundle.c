@@ -39,7 +39,8 @@ static const char *slug(tool *t, const char *name) {
     return s;
 }
 
-/* ---- arrays ----------------------------------------------------------------------------------- */
+/* ---- arrays -----------------------------------------------------------------------------------
+ */
 
 static void write_expected(tool *t, const char *dir, const tgk_arg *w) {
     tool_npy n = {.kind = w->f != NULL ? 'f' : 'i', .item_bytes = 8, .rank = w->rank};
@@ -57,18 +58,19 @@ static void write_arrays(tool *t, const char *dir, const tool_kernel *before,
         const tool_array *a = &before->args[i];
         unsigned flags = a->param->flags;
         if (!(flags & TG_PARAM_OUT)) {
-            (void)tool_array_write_npy(
-                t, a, tg_arena_printf(&t->arena, "%s/in_%s.npy", dir, a->name));
+            (void)tool_array_write_npy(t, a,
+                                       tg_arena_printf(&t->arena, "%s/in_%s.npy", dir, a->name));
         }
         if (flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) {
-            (void)tool_array_write_npy(
-                t, &after->args[i], tg_arena_printf(&t->arena, "%s/got_%s.npy", dir, a->name));
+            (void)tool_array_write_npy(t, &after->args[i],
+                                       tg_arena_printf(&t->arena, "%s/got_%s.npy", dir, a->name));
             write_expected(t, dir, &want[i]);
         }
     }
 }
 
-/* ---- code ------------------------------------------------------------------------------------- */
+/* ---- code -------------------------------------------------------------------------------------
+ */
 
 /* Runs this program again: the emitted forms are those of `tegula build`. */
 static void build(tool *t, const conform_case *c, const char *emit, const char *out) {
@@ -77,7 +79,9 @@ static void build(tool *t, const conform_case *c, const char *emit, const char *
     char *argv[64] = {self, verb, tg_arena_strdup(&t->arena, c->path), kernel_flag,
                       tg_arena_strdup(&t->arena, c->line->kernel)};
     int n = 5;
-    if (strcmp(emit, "tile") != 0 && strcmp(c->device, "cpu") != 0) {
+    bool host = strncmp(c->device, "cpu", 3) == 0 || strncmp(c->device, "fake", 4) == 0 ||
+                strcmp(c->device, "interp") == 0;
+    if (strcmp(emit, "tile") != 0 && !host) {
         argv[n++] = target_flag;
         argv[n++] = tg_arena_strndup(&t->arena, c->device, strcspn(c->device, ":"));
     }
@@ -98,7 +102,8 @@ static void build(tool *t, const conform_case *c, const char *emit, const char *
     }
 }
 
-/* ---- the C program ---------------------------------------------------------------------------- */
+/* ---- the C program ----------------------------------------------------------------------------
+ */
 
 static const char main_head[] =
     "/* Launches the failed case on the device and prints how far each output is from what was\n"
@@ -122,7 +127,8 @@ static const char main_head[] =
     "    if (s != TGR_OK) { tgr_context_message(c, text, sizeof text); fprintf(stderr, \"%s\\n\", "
     "text); exit(1); }\n}\n\n"
     "int main(void) {\n"
-    "    tgr_context *context = NULL;\n    tgr_device *device = NULL;\n    tgr_queue *queue = NULL;\n"
+    "    tgr_context *context = NULL;\n    tgr_device *device = NULL;\n    tgr_queue *queue = "
+    "NULL;\n"
     "    tgr_module *module = NULL;\n    tgr_kernel *kernel = NULL;\n    size_t bytes;\n"
     "    check(tgr_context_create(NULL, &context), context);\n";
 
@@ -142,8 +148,8 @@ static void main_argument(tg_sb *sb, const tool_array *a, int i) {
     if (out) {
         tg_sb_addf(sb, "    memset(data%d, 0xff, bytes);\n", i);
     }
-    tg_sb_addf(sb, "    args[%d] = tgr_arg_tensor(data%d, %d, %d, shape%d);\n", i, i,
-               (int)a->dtype, a->rank, i);
+    tg_sb_addf(sb, "    args[%d] = tgr_arg_tensor(data%d, %d, %d, shape%d);\n", i, i, (int)a->dtype,
+               a->rank, i);
 }
 
 static void write_main(tool *t, const conform_case *c, const char *dir, const tool_kernel *k) {
@@ -186,7 +192,8 @@ static void write_main(tool *t, const conform_case *c, const char *dir, const to
 static void write_readme(tool *t, const conform_case *c, const char *dir, const tool_row *row) {
     tg_sb sb;
     tg_sb_init(&sb, &t->arena);
-    tg_sb_addf(&sb, "%s on %s: %s\n%s\n\nRun it again:\n  tegula run kernel.tg --kernel %s --device %s",
+    tg_sb_addf(&sb,
+               "%s on %s: %s\n%s\n\nRun it again:\n  tegula run kernel.tg --kernel %s --device %s",
                c->name, c->device, row->status, row->detail, c->line->kernel, c->device);
     for (int i = 0; i < c->line->n_settings; i++) {
         tg_sb_addf(&sb, " --set %s=%s", c->line->settings[i].name, c->line->settings[i].value);
@@ -214,4 +221,22 @@ void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *bef
     build(t, c, strcmp(c->device, "opencl") == 0 ? "opencl" : "loop",
           tg_arena_printf(&t->arena, "%s/kernel.code", dir));
     build(t, c, "package", tg_arena_printf(&t->arena, "%s/kernel.tgp", dir));
+}
+
+void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const tool_row *row) {
+    tool_kernel k = {0};
+    const tgk_reference *ref = tgk_reference_find(c->line->kernel);
+    if (ref == NULL || !tool_kernel_make(t, p, c->line->kernel, c->line->settings,
+                                         c->line->n_settings, NULL, &k)) {
+        return;
+    }
+    tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k.n_args + 1);
+    if (tool_kernel_allocate(t, &k, 0)) {
+        (c->exact ? tool_kernel_fill_exact : tool_kernel_fill)(t, &k, ref, c->seed);
+        if (tool_kernel_reference(t, &k, ref, want)) {
+            conform_bundle_write(t, c, &k, &k, want, row);
+        }
+        tool_args_free(want, k.n_args);
+    }
+    tool_kernel_free(&k);
 }

@@ -14,6 +14,21 @@
 #define NUMBER_FIELDS(X)                                                                           \
     X(max_ulp) X(max_rel) X(metric) X(seconds) X(compile_ms) X(best_us) X(rate) X(share)
 
+/* Drivers say anything: bytes that are not UTF-8 become question marks. */
+static json_t *text(const char *s) {
+    json_t *v = json_string(s);
+    if (v == NULL) {
+        char plain[512];
+        size_t n = 0;
+        for (; s[n] != '\0' && n + 1 < sizeof plain; n++) {
+            plain[n] = (unsigned char)s[n] < 0x80 ? s[n] : '?';
+        }
+        plain[n] = '\0';
+        v = json_string(plain);
+    }
+    return v;
+}
+
 /* JSON has no infinity and no NaN. */
 static json_t *number(double v) {
     return v - v == 0 ? json_real(v) : json_string(v > 0 ? "inf" : v < 0 ? "-inf" : "nan");
@@ -29,23 +44,22 @@ const char *conform_row_text(tool *t, const char *key, const tool_row *row) {
     (void)json_object_set_new(o, "key", json_string(key));
 #define X(field)                                                                                   \
     if (row->field != NULL) {                                                                      \
-        (void)json_object_set_new(o, #field,                                                       \
-                                  json_stringn_nocheck(row->field, strlen(row->field)));           \
+        (void)json_object_set_new(o, #field, text(row->field));                                    \
     }
     TEXT_FIELDS(X)
 #undef X
 #define X(field) (void)json_object_set_new(o, #field, number(row->field));
     NUMBER_FIELDS(X)
 #undef X
-    char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *line = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(o);
-    const char *copy = text != NULL ? tg_arena_strdup(&t->arena, text) : "{}";
-    free(text);
+    const char *copy = line != NULL ? tg_arena_strdup(&t->arena, line) : "{}";
+    free(line);
     return copy;
 }
 
-bool conform_row_parse(tool *t, const char *text, const char **out_key, tool_row *out_row) {
-    json_t *o = json_loads(text, 0, NULL);
+bool conform_row_parse(tool *t, const char *line, const char **out_key, tool_row *out_row) {
+    json_t *o = json_loads(line, 0, NULL);
     const char *key = json_string_value(json_object_get(o, "key")), *s;
     *out_row = (tool_row){.detail = ""};
     if (key == NULL) {
@@ -65,6 +79,20 @@ bool conform_row_parse(tool *t, const char *text, const char **out_key, tool_row
 #undef X
     json_decref(o);
     return out_row->name != NULL && out_row->status != NULL;
+}
+
+/* A run that was killed while writing leaves half a line: what follows starts on its own. */
+static bool end_torn_line(tool *t, const char *path) {
+    FILE *f = fopen(path, "r+");
+    bool ok = f != NULL;
+    if (ok && fseek(f, -1, SEEK_END) == 0 && fgetc(f) != '\n') {
+        ok = fseek(f, 0, SEEK_END) == 0 && fputc('\n', f) != EOF;
+    }
+    ok = f != NULL && fclose(f) == 0 && ok;
+    if (!ok) {
+        tool_error(t, TG_D_TOOL, "%s: %s", path, strerror(errno));
+    }
+    return ok;
 }
 
 bool conform_journal_load(tool *t, const char *path, conform_journal *out) {
@@ -88,7 +116,7 @@ bool conform_journal_load(tool *t, const char *path, conform_journal *out) {
     }
     free(line);
     (void)fclose(f);
-    return true;
+    return end_torn_line(t, path);
 }
 
 const tool_row *conform_journal_find(const conform_journal *j, const char *key) {

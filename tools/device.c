@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices of the runtime as the command uses them: open, compile a kernel of a file, launch it. */
 #define _GNU_SOURCE /* sched_getaffinity */
-#include "tools/tool.h"
+#include "tools/fault.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -15,6 +15,9 @@ struct tool_device {
     tgr_device *device;
     tgr_queue *queue;
     tgr_cache *cache;
+    const char *name;
+    tool_fault fault;
+    tgr_status last; /* of what failed last */
 };
 
 struct tool_code {
@@ -37,6 +40,7 @@ int tool_processors(void) {
 
 static void report(tool *t, tool_device *d, const char *what, tgr_status s) {
     char text[1024] = "";
+    d->last = s;
     if (d->context != NULL) {
         (void)tgr_context_message(d->context, text, sizeof text);
     }
@@ -46,9 +50,21 @@ static void report(tool *t, tool_device *d, const char *what, tgr_status s) {
 tool_device *tool_device_open(tool *t, const char *name, int threads) {
     tool_device *d = TG_NEW(&t->arena, tool_device);
     tgr_device_options options = TGR_INIT(tgr_device_options);
+    bool bad;
+    d->name = name;
     options.n_threads = threads;
+    if (tool_fault_parse(name, &d->fault, &bad)) {
+        d->name = "cpu";
+    }
+    if (bad) {
+        tool_error(t, TG_D_TOOL,
+                   "'%s' is not a fake device: fake:none, hang, crash, corrupt, stale or lost, "
+                   "and @N for the launch",
+                   name);
+        return NULL;
+    }
     tgr_status s = tgr_context_create(NULL, &d->context);
-    s = s == TGR_OK ? tgr_device_open(d->context, name, &options, &d->device) : s;
+    s = s == TGR_OK ? tgr_device_open(d->context, d->name, &options, &d->device) : s;
     s = s == TGR_OK ? tgr_queue_create(d->device, 0, &d->queue) : s;
     s = s == TGR_OK ? tgr_cache_open(d->context, NULL, 0, &d->cache) : s;
     if (s != TGR_OK) {
@@ -66,6 +82,12 @@ void tool_device_close(tool_device *d) {
     tgr_context_release(d->context);
     *d = (tool_device){0};
 }
+
+bool tool_device_lost(const tool_device *d) { return d->last == TGR_E_LOST; }
+
+bool tool_device_refused(const tool_device *d) { return d->last == TGR_E_UNSUPPORTED; }
+
+const char *tool_device_vendor(const tool_device *d) { return d->name; }
 
 static int find_import(void *user, const char *path, const char *from, const char **out_text,
                        size_t *out_bytes) {
@@ -163,7 +185,12 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     options.checked = c->checked;
     options.dims = dims;
     options.n_dims = k->func->n_syms;
-    tgr_status s = tgr_launch(c->device->queue, c->kernel, args, k->n_args, &options);
+    tool_fault_act act = tool_fault_before(&c->device->fault);
+    tgr_status s = act == TOOL_FAULT_FAIL ? TGR_E_LOST : TGR_OK;
+    if (act == TOOL_FAULT_RUN) {
+        s = tgr_launch(c->device->queue, c->kernel, args, k->n_args, &options);
+        tool_fault_after(&c->device->fault, k);
+    }
     if (s != TGR_OK) {
         report(t, c->device, k->func->name, s);
     }

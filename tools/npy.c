@@ -110,3 +110,42 @@ bool tool_npy_write(tool *t, const char *path, const tool_npy *array) {
     tg_sb_addn(&file, array->data, array->bytes);
     return tool_write_file(t, path, file.data, file.len);
 }
+
+/* The elements without the gaps between rows. */
+static const void *packed(tool *t, const tool_array *a, size_t bytes) {
+    if (a->rank == 0) {
+        return &a->scalar;
+    }
+    unsigned char *dense = tg_arena_alloc(&t->arena, bytes + 1);
+    size_t row = (size_t)a->row_bytes, in_row;
+    int64_t last = a->extent[a->rank - 1];
+    for (size_t r = 0; r * row < bytes; r++) {
+        memcpy(dense + r * row, tool_array_row(a, (int64_t)r * last, &in_row), row);
+    }
+    return dense;
+}
+
+bool tool_array_write_npy(tool *t, const tool_array *a, const char *path) {
+    int bits = tg_dtype_bits(a->dtype);
+    tool_npy n = {.kind = 'u',
+                  .item_bytes = a->dtype == TG_DT_RECORD || bits < 8 ? 1 : bits / 8,
+                  .rank = a->rank};
+    if (a->dtype == TG_DT_F16 || a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64) {
+        n.kind = 'f';
+    } else if (tg_dtype_is_int(a->dtype) && tg_dtype_is_signed(a->dtype) && bits >= 8) {
+        n.kind = 'i';
+    }
+    memcpy(n.extent, a->extent, sizeof n.extent);
+    if (a->rank > 0 && bits != 0 && bits < 8) {
+        n.extent[a->rank - 1] = a->row_bytes;
+    }
+    if (a->dtype == TG_DT_RECORD) {
+        n.extent[n.rank++] = a->elem_bytes;
+    }
+    n.bytes = (size_t)n.item_bytes;
+    for (int i = 0; i < n.rank; i++) {
+        n.bytes *= (size_t)n.extent[i];
+    }
+    n.data = packed(t, a, n.bytes);
+    return tool_npy_write(t, path, &n);
+}

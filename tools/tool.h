@@ -94,6 +94,10 @@ typedef struct tool_array {
     uint64_t scalar;
 } tool_array;
 
+/* Without the gaps of padded rows. Types that NumPy lacks go as unsigned integers of their width,
+ * sub-byte rows and records as bytes. */
+bool tool_array_write_npy(tool *t, const tool_array *a, const char *path);
+
 /* Row pitch padded by pad_rows_bytes when strided (gap bytes poisoned with 0xFF: NaN in every
  * float). */
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes);
@@ -150,9 +154,15 @@ void tool_args_free(tgk_arg *args, int n);
  */
 
 typedef struct tool_device tool_device;
-/* "cpu", "null"; NULL after reporting. threads 0: all. */
+/* A runtime device by name, or "fake:FAULT" (fault.h); NULL after reporting. threads 0: all. */
 tool_device *tool_device_open(tool *t, const char *name, int threads);
 void tool_device_close(tool_device *d);
+/* What failed last was the device itself: nothing more will run on it. */
+bool tool_device_lost(const tool_device *d);
+/* What failed last asks for more than the device has (TGR_E_UNSUPPORTED). */
+bool tool_device_refused(const tool_device *d);
+/* Schedules for this vendor apply: "cpu", "opencl", ... */
+const char *tool_device_vendor(const tool_device *d);
 typedef struct tool_code tool_code;
 typedef struct tool_compile_options {
     bool no_schedule;

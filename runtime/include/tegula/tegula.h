@@ -65,7 +65,8 @@ extern "C" {
     X(E_TRAP, 11, "an assertion of the kernel failed")                                             \
     X(E_SOURCE, 12, "the source text is wrong")                                                    \
     X(E_NOT_READY, 13, "not finished yet")                                                         \
-    X(E_INTERNAL, 14, "a bug of the library")
+    X(E_INTERNAL, 14, "a bug of the library")                                                      \
+    X(E_LOST, 15, "the device is lost; open it anew")
 
 typedef enum tgr_status {
 #define TGR_X(e, v, s) TGR_##e = v,

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The conformance runner survives and names every planted fault, resumes a cut run, writes reports
+# and bundles. usage: conform.sh TEGULA WORK_DIR
+set -u
+tegula=$1
+work=$2
+rm -rf "$work"
+mkdir -p "$work"
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# fault, status it must be given, what the text must say
+expect() {
+    "$tegula" conform --device "fake:$1" --filter rmsnorm --level smoke --deadline 5 \
+        --bundle "$work/bundle-$1" > "$work/$1.out" 2> "$work/$1.err"
+    [ $? -eq 1 ] || fail "fake:$1: exit status"
+    grep -q "^$2 .*$3" "$work/$1.out" || fail "fake:$1: $(cat "$work/$1.out")"
+}
+expect hang@2 FAIL_HANG "no answer within 5 s"
+expect crash@1 FAIL_CRASH "Segmentation fault"
+expect corrupt@1 FAIL_NUMERIC "first bad index"
+expect corrupt@2 FAIL_NONDET "differs between two launches"
+expect stale@1 FAIL_STALE "what was there before"
+expect lost@2 FAIL_LOST "the device is lost"
+
+# After a fault the other cases still run: the wrong element is planted once a process.
+"$tegula" conform --device fake:corrupt@1 --filter rmsnorm > "$work/rest.out" 2> /dev/null
+grep -q "^PASS" "$work/rest.out" || fail "cases after a failure do not run"
+
+# A bundle holds what reproduces the failure; its program builds.
+bundle=$(find "$work/bundle-corrupt@1" -mindepth 1 -maxdepth 1 -type d)
+for file in README kernel.tg kernel.tile kernel.code kernel.tgp main.c in_x.npy expected_y.npy got_y.npy; do
+    [ -s "$bundle/$file" ] || fail "the bundle lacks $file"
+done
+[ -s "$(find "$work/bundle-crash@1" -name in_x.npy)" ] || fail "a crash leaves no inputs"
+
+# A missing device is told before any case; a wrong fault is a wrong device.
+"$tegula" conform --device nosuch > "$work/none.out" 2>&1
+[ $? -eq 3 ] || fail "missing device: exit status"
+"$tegula" conform --device fake:xyz > "$work/xyz.out" 2>&1
+[ $? -eq 3 ] || fail "unknown fault: exit status"
+grep -q "fake:none, hang" "$work/xyz.out" || fail "unknown fault: no help"
+
+# Resume: rows found in the journal are taken over, a torn last line is done again.
+"$tegula" conform --filter 'rmsnorm*' --journal "$work/all" > "$work/full.out" || fail "journal run"
+rows=$(wc -l < "$work/all")
+head -n 2 "$work/all" > "$work/cut"
+sed -n 3p "$work/all" | head -c 40 >> "$work/cut"
+"$tegula" conform --filter 'rmsnorm*' --journal "$work/cut" --resume --device cpu \
+    --json "$work/r.json" --junit "$work/r.xml" --html "$work/r.html" > "$work/resumed.out" || fail "resumed run"
+diff "$work/full.out" "$work/resumed.out" || fail "a resumed run says something else"
+[ "$(grep -c '"key"' "$work/cut")" -eq $((rows + 1)) ] || fail "the journal of the resumed run"
+[ "$(wc -l < "$work/r.json")" -eq "$rows" ] || fail "rows of the JSON report"
+grep -q "<testsuite" "$work/r.xml" && grep -q "rmsnorm" "$work/r.html" || fail "reports"
+"$tegula" conform --resume > /dev/null 2>&1
+[ $? -eq 2 ] || fail "--resume without --journal"
+
+# Exact mode over schedule points.
+"$tegula" conform --exact --schedules 4 --filter matmul --level smoke > "$work/points.out" || fail "points"
+grep -q "schedule points" "$work/points.out" || fail "no schedule points: $(cat "$work/points.out")"
+
+[ "$failures" -eq 0 ] && echo "conformance runner: all fine"
+exit "$failures"
