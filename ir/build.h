@@ -95,4 +95,26 @@ tg_value *tg_build_shuffle(tg_builder *b, tg_value *x, tg_value *y, int64_t lane
 tg_value *tg_build_reducev(tg_builder *b, tg_reduce_kind kind, tg_value *vec);
 tg_value *tg_build_pmask(tg_builder *b, tg_value *n, int64_t lanes);
 
+/* SIMT functions. tg_build_array appends at the top of the function's body whatever the insertion
+ * point is; offset is that of shared memory (ignored for private arrays); name may be NULL. Indices
+ * are i32; `align` in elements (0 or 1: none). */
+tg_value *tg_build_array(tg_builder *b, tg_space space, tg_dtype t, int64_t n, int64_t offset,
+                         const char *name);
+tg_value *tg_build_aload(tg_builder *b, const tg_type *t, tg_value *array, tg_value *index,
+                         int64_t align);
+tg_op *tg_build_astore(tg_builder *b, tg_value *array, tg_value *index, tg_value *v, int64_t align);
+/* expected: of CAS, else NULL. */
+tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, tg_value *index,
+                           tg_value *v, tg_value *expected);
+/* lanes: of the role; 0: all of the program. */
+tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes);
+tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which);
+tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask); /* mask: u32 or u64 */
+/* What a SIMT function starts from: a tg_func of role "simt" with its five body arguments in the
+ * order of docs/placed.md. */
+typedef struct tg_simt_args {
+    tg_value *slots, *program, *lane, *scratch, *report;
+} tg_simt_args;
+tg_func *tg_build_simt_func(tg_module *m, const char *name, int64_t lanes, tg_simt_args *out);
+
 #endif

@@ -82,3 +82,87 @@ tg_value *tg_build_pmask(tg_builder *b, tg_value *n, int64_t lanes) {
     }
     return tg_build1(b, TG_OP_PMASK, t, 1, n);
 }
+
+/* ---- SIMT functions ------------------------------------------------------------------------- */
+
+static tg_op *array_before(tg_builder *b) {
+    tg_region *body = b->func->body;
+    tg_op *at = body->first;
+    while (at && at->code == TG_OP_ARRAY) {
+        at = at->next;
+    }
+    return at;
+}
+
+tg_value *tg_build_array(tg_builder *b, tg_space space, tg_dtype t, int64_t n, int64_t offset,
+                         const char *name) {
+    tg_builder top = *b;
+    top.region = b->func->body;
+    top.before = array_before(b);
+    const tg_type *type = tg_type_buffer(b->module, space, t, 1, &n, 1, NULL);
+    tg_value *r = tg_build1(&top, TG_OP_ARRAY, type, 0);
+    if (space == TG_SPACE_SHARED) {
+        tg_op_set_int(r->def, TG_ATTR_OFFSET, offset);
+    }
+    if (name) {
+        tg_op_set_str(r->def, TG_ATTR_NAME, name);
+        r->name = tg_attr_str(r->def, TG_ATTR_NAME);
+    }
+    return r;
+}
+
+tg_value *tg_build_aload(tg_builder *b, const tg_type *t, tg_value *array, tg_value *index,
+                         int64_t align) {
+    tg_value *r = tg_build1(b, TG_OP_ALOAD, t, 2, array, index);
+    set_align(r->def, align > 1 ? align : 0);
+    return r;
+}
+
+tg_op *tg_build_astore(tg_builder *b, tg_value *array, tg_value *index, tg_value *v,
+                       int64_t align) {
+    tg_value *operands[3] = {array, index, v};
+    tg_op *op = tg_build_op(b, TG_OP_ASTORE, 3, operands, 0, NULL, 0);
+    set_align(op, align > 1 ? align : 0);
+    return op;
+}
+
+tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, tg_value *index,
+                           tg_value *v, tg_value *expected) {
+    tg_value *operands[4] = {array, index, v, expected};
+    tg_op *op = tg_build_op(b, TG_OP_AATOMIC, expected ? 4 : 3, operands, 1, &v->type, 0);
+    tg_op_set_int(op, TG_ATTR_ATOMIC, kind);
+    return &op->results[0];
+}
+
+tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes) {
+    tg_op *op = tg_build_op(b, TG_OP_BARRIER, 0, NULL, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_FENCE, fence);
+    if (lanes) {
+        tg_op_set_int(op, TG_ATTR_N, lanes);
+    }
+    return op;
+}
+
+tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which) {
+    tg_value *r = tg_build1(b, TG_OP_SHFL, x->type, 2, x, which);
+    tg_op_set_int(r->def, TG_ATTR_SHUFFLE, mode);
+    return r;
+}
+
+tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask) {
+    return tg_build1(b, TG_OP_BALLOT, tg_type_scalar(b->module, mask), 1, x);
+}
+
+tg_func *tg_build_simt_func(tg_module *m, const char *name, int64_t lanes, tg_simt_args *out) {
+    tg_func *f = tg_func_make(m, name, TG_LEVEL_LOOP);
+    const tg_type *ptr = tg_type_ptr(m);
+    f->role = "simt";
+    f->lanes = lanes;
+    f->body = f->body ? f->body : tg_region_make(f, NULL);
+    out->slots = tg_region_add_arg(f->body, ptr, "slots");
+    out->program = tg_region_add_arg(f->body, tg_type_scalar(m, TG_DT_I64), "program");
+    out->lane = tg_region_add_arg(f->body, tg_type_scalar(m, TG_DT_I32), "lane");
+    out->scratch = tg_region_add_arg(f->body, ptr, "scratch");
+    out->report = tg_region_add_arg(f->body, ptr, "report");
+    return f;
+}

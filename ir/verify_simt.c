@@ -1,45 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verifier rules of the operations of SIMT functions at the loop level. */
+/* Verifier rules of the operations of SIMT functions at the loop level (docs/placed.md). What a
+ * barrier demands of control flow is for ir/check; the shape of the function itself is in
+ * verify.c's order: arrays stand at the top of the body. */
 #include "ir/verify.h"
 
+static bool is_i32(const tg_type *t) { return tg_is_scalar_of(t, TG_DT_I32); }
+
+static bool is_array(const tg_type *t) { return t->kind == TG_TY_BUFFER && t->rank == 1; }
+
+static int64_t count_of(const tg_type *t) { return t->kind == TG_TY_VEC ? t->shape[0] : 1; }
+
+/* Only arrays stand before an array. */
+static bool at_top(const tg_op *op) {
+    if (op->parent != op->func->body) {
+        return false;
+    }
+    for (const tg_op *o = op->prev; o; o = o->prev) {
+        if (o->code != TG_OP_ARRAY) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tg_verify_ARRAY(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
+    const tg_type *r = op->results[0].type;
+    TG_CHECK(is_array(r) && r->depth == 1 && !r->layout, "declares a rank-1 buffer, not %s",
+             tg_verify_type(v, r));
+    TG_CHECK(r->space != TG_SPACE_SCRATCH, "scratch memory is reached through the scratch ptr");
+    TG_CHECK(tg_dtype_bits(r->dtype) >= 8, "%s has no elements of whole bytes",
+             tg_verify_type(v, r));
+    TG_CHECK(at_top(op), "arrays are declared at the function's top");
+    bool has_offset = tg_attr_get(op, TG_ATTR_OFFSET) != NULL;
+    int64_t offset = tg_attr_int(op, TG_ATTR_OFFSET, 0), size = tg_dtype_bits(r->dtype) / 8;
+    TG_CHECK(has_offset == (r->space == TG_SPACE_SHARED),
+             "shared arrays have an offset, private ones none");
+    TG_CHECK(offset >= 0 && offset % size == 0, "byte offset %lld of elements of %lld bytes",
+             (long long)offset, (long long)size);
+    TG_CHECK(!has_offset || offset + r->shape[0] * size <= v->f->shared_bytes,
+             "bytes %lld to %lld of %lld shared bytes", (long long)offset,
+             (long long)(offset + r->shape[0] * size), (long long)v->f->shared_bytes);
+    return true;
+}
+
+/* The array, the index and the data of an access. */
+static bool access_ok(tg_verifier *v, const tg_op *op, const tg_type *x) {
+    const tg_type *a = tg_operand_type(op, 0);
+    int64_t align = tg_attr_int(op, TG_ATTR_ALIGN, 1);
+    TG_CHECK(is_array(a), "works on an array, not %s", tg_verify_type(v, a));
+    TG_CHECK(is_i32(tg_operand_type(op, 1)), "the index is i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, 1)));
+    TG_CHECK((tg_type_is_scalar(x) || x->kind == TG_TY_VEC) && x->dtype == a->dtype,
+             "%s does not fit %s", tg_verify_type(v, x), tg_verify_type(v, a));
+    TG_CHECK(count_of(x) <= a->shape[0], "%s does not fit %s", tg_verify_type(v, x),
+             tg_verify_type(v, a));
+    TG_CHECK(align >= 1 && (align & (align - 1)) == 0, "the alignment is a power of two");
     return true;
 }
 
 bool tg_verify_ALOAD(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
-    return true;
+    return access_ok(v, op, op->results[0].type);
 }
 
 bool tg_verify_ASTORE(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
-    return true;
+    return access_ok(v, op, tg_operand_type(op, 2));
 }
 
 bool tg_verify_AATOMIC(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
+    const tg_type *a = tg_operand_type(op, 0), *x = tg_operand_type(op, 2);
+    bool cas = tg_attr_int(op, TG_ATTR_ATOMIC, 0) == TG_ATOMIC_CAS;
+    TG_CHECK(is_array(a) && a->space == TG_SPACE_SHARED, "works on a shared array, not %s",
+             tg_verify_type(v, a));
+    TG_CHECK(x->dtype == TG_DT_I32 || x->dtype == TG_DT_U32, "defined for i32 and u32, not %s",
+             tg_verify_type(v, x));
+    TG_CHECK(tg_type_is_scalar(x) && x->dtype == a->dtype && is_i32(tg_operand_type(op, 1)),
+             "%s does not fit %s", tg_verify_type(v, x), tg_verify_type(v, a));
+    TG_CHECK(op->n_operands == (cas ? 4 : 3), "only cas takes an expected value");
+    TG_CHECK(!cas || tg_operand_type(op, 3) == x, "expected is %s, the value %s",
+             tg_verify_type(v, tg_operand_type(op, 3)), tg_verify_type(v, x));
+    TG_CHECK(op->results[0].type == x, "gives the old value, %s", tg_verify_type(v, x));
     return true;
 }
 
 bool tg_verify_BARRIER(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
+    int64_t n = tg_attr_int(op, TG_ATTR_N, 0);
+    TG_CHECK(n >= 0 && (v->f->lanes == 0 || n <= v->f->lanes), "%lld of %lld lanes arrive",
+             (long long)n, (long long)v->f->lanes);
     return true;
 }
 
 bool tg_verify_SHFL(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
+    const tg_type *x = tg_operand_type(op, 0);
+    TG_CHECK(tg_is_data(x) && (x->kind == TG_TY_VEC || x->rank == 0), "moves a scalar or vector");
+    TG_CHECK(is_i32(tg_operand_type(op, 1)), "the lane is i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, 1)));
+    TG_CHECK(op->results[0].type == x, "gives what it moves, %s", tg_verify_type(v, x));
     return true;
 }
 
 bool tg_verify_BALLOT(tg_verifier *v, const tg_op *op) {
-    (void)v;
-    (void)op;
+    const tg_type *r = op->results[0].type;
+    TG_CHECK(tg_is_scalar_of(tg_operand_type(op, 0), TG_DT_BOOL), "takes a bool");
+    TG_CHECK(tg_is_scalar_of(r, TG_DT_U32) || tg_is_scalar_of(r, TG_DT_U64),
+             "gives u32 or u64, not %s", tg_verify_type(v, r));
     return true;
 }
