@@ -196,12 +196,12 @@ gen_value gen_condition(gen *g, const gen_value *x) {
 /* ---- signature --------------------------------------------------------------------------------
  */
 
-static const tg_dim *random_dim(gen *g) {
+const tg_dim *gen_random_dim(gen *g) {
     return gen_chance(g, 80) ? tg_dim_sym(g->m, gen_below(g, g->func->n_syms))
                              : tg_dim_const(g->m, 1 + gen_below(g, 20));
 }
 
-static void add_param(gen *g, const char *name, const tg_type *t, unsigned flags, gen_param p) {
+void gen_add_param(gen *g, const char *name, const tg_type *t, unsigned flags, gen_param p) {
     tg_func *f = g->func;
     unsigned kind = t->kind == TG_TY_TENSOR ? TG_PARAM_TENSOR : 0;
     f->params[f->n_params] = (tg_param){
@@ -216,21 +216,27 @@ static void add_inputs(gen *g) {
         char name[16] = {'x', (char)('0' + i), 0};
         int rank = 1 + gen_below(g, 3);
         for (int d = 0; d < rank; d++) {
-            dims[d] = random_dim(g);
+            dims[d] = gen_random_dim(g);
         }
         bool strided = gen_chance(g, 8);
         tg_dtype t = random_dtype(g);
         strided = strided && tg_dtype_bits(t) >= 8;
-        add_param(g, name, tg_type_tensor(g->m, t, 0, rank, dims, strided),
-                  strided ? TG_PARAM_STRIDED : 0,
-                  (gen_param){.specials = g->specials, .padded = gen_chance(g, 30)});
+        gen_add_param(g, name, tg_type_tensor(g->m, t, 0, rank, dims, strided),
+                      strided ? TG_PARAM_STRIDED : 0,
+                      (gen_param){.specials = g->specials,
+                                  .subnormals = gen_chance(g, 6),
+                                  .padded = gen_chance(g, 30)});
     }
-    const tg_dim *dim = random_dim(g);
-    add_param(g, "index",
-              tg_type_tensor(g->m, gen_chance(g, 70) ? TG_DT_I32 : TG_DT_I64, 0, 1, &dim, false), 0,
-              (gen_param){.data = GEN_DATA_INDEX, .index_limit = 1 + gen_below(g, 30)});
-    add_param(g, "s", tg_type_scalar(g->m, gen_chance(g, 50) ? TG_DT_I32 : TG_DT_F32), 0,
-              (gen_param){0});
+    if (gen_chance(g, 25)) {
+        gen_add_records(g);
+    }
+    const tg_dim *dim = gen_random_dim(g);
+    gen_add_param(
+        g, "index",
+        tg_type_tensor(g->m, gen_chance(g, 70) ? TG_DT_I32 : TG_DT_I64, 0, 1, &dim, false), 0,
+        (gen_param){.data = GEN_DATA_INDEX, .index_limit = 1 + gen_below(g, 30)});
+    gen_add_param(g, "s", tg_type_scalar(g->m, gen_chance(g, 50) ? TG_DT_I32 : TG_DT_F32), 0,
+                  (gen_param){0});
 }
 
 /* The outputs' types are set when their values are known. */
@@ -239,8 +245,8 @@ static void add_outputs(gen *g) {
     for (int i = 0; i < GEN_OUTPUTS; i++) {
         const tg_dim *dim = tg_dim_const(g->m, 1);
         char name[16] = {'y', (char)('0' + i), 0};
-        add_param(g, name, tg_type_tensor(g->m, TG_DT_I32, 0, 1, &dim, false), TG_PARAM_OUT,
-                  (gen_param){.data = GEN_DATA_OUTPUT, .padded = gen_chance(g, 30)});
+        gen_add_param(g, name, tg_type_tensor(g->m, TG_DT_I32, 0, 1, &dim, false), TG_PARAM_OUT,
+                      (gen_param){.data = GEN_DATA_OUTPUT, .padded = gen_chance(g, 30)});
     }
 }
 
@@ -252,22 +258,22 @@ static void add_syms(gen *g) {
     f->syms = TG_NEW_ARRAY(g->m->arena, tg_sym, f->n_syms);
     for (int i = 0; i < f->n_syms; i++) {
         f->syms[i].name = tg_intern(&g->m->strings, names[i], 1);
-        g->out->syms[i] = gen_chance(g, 3) ? 0 : extents[gen_below(g, (int)TG_COUNT_OF(extents))];
+        g->out->syms[i] = gen_chance(g, 5) ? 0 : extents[gen_below(g, (int)TG_COUNT_OF(extents))];
     }
     for (int i = 0; i < f->n_syms; i += 2) { /* every name is a whole axis somewhere: solvable */
         const tg_dim *dims[2] = {tg_dim_sym(g->m, i), tg_dim_sym(g->m, (i + 1) % f->n_syms)};
         char name[16] = {'d', (char)('0' + i / 2), 0};
-        add_param(g, name, tg_type_tensor(g->m, random_dtype(g), 0, 2, dims, false), 0,
-                  (gen_param){.specials = g->specials, .padded = gen_chance(g, 30)});
+        gen_add_param(g, name, tg_type_tensor(g->m, random_dtype(g), 0, 2, dims, false), 0,
+                      (gen_param){.specials = g->specials, .padded = gen_chance(g, 30)});
     }
 }
 
 static void add_grid(gen *g) {
     tg_func *f = g->func;
-    f->n_grid = gen_below(g, 3);
+    f->n_grid = gen_chance(g, 8) ? 3 : gen_below(g, 3);
     f->grid_names = TG_NEW_ARRAY(g->m->arena, const char *, 3);
     f->grid_by = TG_NEW_ARRAY(g->m->arena, int64_t, 3);
-    static const char *const names[] = {"i", "j"};
+    static const char *const names[] = {"i", "j", "k"};
     for (int a = 0; a < f->n_grid; a++) {
         f->grid_names[a] = tg_intern(&g->m->strings, names[a], 1);
         f->grid_by[a] = gen_size(g);
@@ -356,6 +362,7 @@ void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena
     add_grid(g);
     add_inputs(g);
     add_outputs(g);
+    gen_add_state(g);
     make_regions(g);
     gen_push(g, gen_random_const(g, tg_type_scalar(g->m, TG_DT_I32)));
     tg_value *s = g->func->body->args[g->first_output - 1];
@@ -421,5 +428,6 @@ bool gen_from_text(gen_case *c, const char *text, tg_arena *a) {
                                                                 : GEN_DATA_ANY;
         c->params[p].index_limit = 20;
     }
+    gen_find_fields(c);
     return true;
 }

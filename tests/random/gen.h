@@ -17,11 +17,24 @@ typedef enum gen_data {
     GEN_DATA_OUTPUT /* a fixed pattern; results are compared */
 } gen_data;
 
+enum { GEN_MAX_FIELDS = 8 };
+
+/* A field of records: bytes from the record's start, trailing axes (byte stride 0: packed). */
+typedef struct gen_field {
+    tg_dtype dtype;
+    int64_t offset;
+    int rank;
+    int64_t dims[TG_MAX_RANK], strides[TG_MAX_RANK];
+} gen_field;
+
 typedef struct gen_param {
     gen_data data;
     int64_t index_limit;
-    bool specials; /* a few NaN, infinities, -0 */
-    bool padded;   /* rows are further apart than they are long */
+    bool specials;   /* a few NaN, infinities, -0 */
+    bool subnormals; /* and the smallest numbers of the type */
+    bool padded;     /* rows are further apart than they are long */
+    gen_field fields[GEN_MAX_FIELDS];
+    int n_fields;
 } gen_param;
 
 typedef struct gen_case {
@@ -44,6 +57,9 @@ void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena
 bool gen_replace(gen_case *c, const char *text, tg_arena *a);
 /* A case from text alone, its first line "// NAME = value ..."; data by the parameters' flags. */
 bool gen_from_text(gen_case *c, const char *text, tg_arena *a);
+
+/* The fields that the kernel's views show, for records of kernels that were not generated here. */
+void gen_find_fields(gen_case *c);
 
 /* splitmix64; also used for the data */
 uint64_t gen_random(uint64_t *state);

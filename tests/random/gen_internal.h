@@ -30,6 +30,8 @@ typedef struct gen {
     int n_pool;
     int depth;
     int first_output;
+    int state, counters; /* parameters that are read and written */
+    tg_atomic_kind counting;
     int grid_sym[3];
     tg_value *block[3];
 } gen;
@@ -55,7 +57,21 @@ gen_value gen_partner(gen *g, const gen_value *x);
 gen_value gen_arith(gen *g, const gen_value *x);
 gen_value gen_condition(gen *g, const gen_value *x);
 
+const tg_dim *gen_random_dim(gen *g);
+void gen_add_param(gen *g, const char *name, const tg_type *t, unsigned flags, gen_param p);
+gen_value gen_tame(gen *g, const gen_value *x, double limit);
+bool gen_is_index_tile(const gen_value *v);
+
 void gen_load(gen *g); /* one load into the pool */
+void gen_for(gen *g);
+void gen_if(gen *g);
+void gen_while(gen *g);
+/* Memory that the kernel reads and writes (gen_memory.c). */
+void gen_add_records(gen *g);
+void gen_add_state(gen *g);
+void gen_store_state(gen *g);
+void gen_load_state(gen *g);
+void gen_atomic(gen *g);
 void gen_step(gen *g); /* one random statement */
 
 #endif

@@ -8,7 +8,7 @@
 /* ---- loads --------------------------------------------------------------------------------------
  */
 
-static bool is_index_tile(const gen_value *v) {
+bool gen_is_index_tile(const gen_value *v) {
     return tg_dtype_is_int(v->v->type->dtype) && tg_dtype_bits(v->v->type->dtype) >= 8 &&
            v->v->type->rank <= 2 && v->v->type->rank > 0;
 }
@@ -59,7 +59,7 @@ typedef struct load_plan {
 static void plan_index(gen *g, load_plan *p, int k) {
     tg_value *extent = tg_build_dim(&g->b, p->tensor, k);
     int kind = gen_below(g, 10);
-    gen_value *tile = kind == 0 ? gen_pick_if(g, is_index_tile) : NULL;
+    gen_value *tile = kind == 0 ? gen_pick_if(g, gen_is_index_tile) : NULL;
     p->first_axis[k] = -1;
     if (tile != NULL && p->rank + tile->v->type->rank <= 3) {
         gen_value full = gen_else(g, tile, -1);
@@ -97,19 +97,39 @@ static void load_presence(gen *g, const load_plan *p, gen_value *r) {
 }
 
 static gen_value with_bounds(const gen *g, int param, tg_value *v) {
-    (void)g;
-    (void)param;
-    if (!tg_dtype_is_float(v->type->dtype)) {
+    if (!tg_dtype_is_float(v->type->dtype) || g->out->params[param].subnormals) {
         return gen_plain(v);
     }
-    /* the data are made to match, see data.c */
+    /* the data are made to match, see memory.c */
     return v->type->dtype == TG_DT_F8E8M0 ? gen_exact(v, 8, -3) : gen_exact(v, 8, -1);
+}
+
+/* A field of the record parameter as a tensor. */
+static tg_value *field_view(gen *g, int param, tg_value *records) {
+    const gen_param *p = &g->out->params[param];
+    const gen_field *f = &p->fields[gen_below(g, p->n_fields)];
+    const tg_dim *dims[TG_MAX_RANK];
+    int rank = records->type->rank;
+    memcpy(dims, records->type->dims, (size_t)rank * sizeof dims[0]);
+    for (int a = 0; a < f->rank; a++) {
+        dims[rank++] = tg_dim_const(g->m, f->dims[a]);
+    }
+    const tg_type *t = tg_type_tensor(g->m, f->dtype, 0, rank, dims, false);
+    tg_value *view = tg_build1(&g->b, TG_OP_VIEW, t, 1, records);
+    tg_op_set_int(view->def, TG_ATTR_BYTES, f->offset);
+    if (f->rank > 0) {
+        tg_op_set_list(view->def, TG_ATTR_STRIDES, f->strides, (size_t)f->rank);
+    }
+    return view;
 }
 
 void gen_load(gen *g) {
     load_plan p = {0};
     int param = gen_below(g, g->first_output - 1); /* all inputs but the scalar */
     p.tensor = g->func->body->args[param];
+    if (p.tensor->type->dtype == TG_DT_RECORD) {
+        p.tensor = field_view(g, param, p.tensor);
+    }
     for (int k = 0; k < p.tensor->type->rank; k++) {
         plan_index(g, &p, k);
     }
@@ -188,7 +208,7 @@ static gen_value clamp(gen *g, const gen_value *x, double limit) {
 }
 
 /* A float on a grid of whole numbers up to limit: exact whatever it was. NaN stays NaN. */
-static gen_value tame(gen *g, const gen_value *x, double limit) {
+gen_value gen_tame(gen *g, const gen_value *x, double limit) {
     gen_value r = gen_arith(g, x);
     r = clamp(g, &r, limit);
     r.v = tg_build_math(&g->b, TG_MATH_ROUND, r.v);
@@ -214,7 +234,7 @@ static void step_unary(gen *g) {
         }
         r.v = tg_build_unary(&g->b, gen_chance(g, 50) ? TG_OP_NEG : TG_OP_ABS, x.v);
     } else if (gen_chance(g, 20)) {
-        r = tame(g, &x, 4);
+        r = gen_tame(g, &x, 4);
         r.v = tg_build_math(&g->b, TG_MATH_EXP2, r.v);
         r.bound = 16;
         r.lsb = -4;
@@ -430,7 +450,7 @@ static void step_concat(gen *g) {
 }
 
 static void step_local_gather(gen *g) {
-    gen_value x = *gen_pick(g), *i = gen_pick_if(g, is_index_tile);
+    gen_value x = *gen_pick(g), *i = gen_pick_if(g, gen_is_index_tile);
     if (i == NULL || x.v->type->rank == 0 || x.v->type->rank + i->v->type->rank > 4 ||
         gen_count(x.v->type) * gen_count(i->v->type) > GEN_MAX_ELEMENTS) {
         return;
@@ -466,14 +486,14 @@ static tg_value *axis_presence(gen *g, const gen_value *x, int axis, gen_value *
 static gen_value exact_operand(gen *g, const gen_value *x, double limit) {
     return x->exact && x->bound <= limit && !tg_dtype_is_storage(x->v->type->dtype)
                ? *x
-               : tame(g, x, limit);
+               : gen_tame(g, x, limit);
 }
 
 static bool has_axis(const gen_value *v) { return v->v->type->rank > 0; }
 
 /* A float product is exact only for factors that are powers of two. */
 static gen_value powers_of_two(gen *g, const gen_value *x) {
-    gen_value r = tame(g, x, 1);
+    gen_value r = gen_tame(g, x, 1);
     r.v = tg_build_math(&g->b, TG_MATH_EXP2, r.v);
     r.lsb = -1;
     r.bound = 2;
@@ -500,7 +520,7 @@ static void step_reduce(gen *g) {
     if (sums && is_float) {
         x = kind == TG_RED_SUM ? exact_operand(g, &x, 1024) : powers_of_two(g, &x);
         if (kind == TG_RED_SUM && !gen_fits(x.v->type->dtype, x.bound * (double)n, x.lsb)) {
-            x = tame(g, &x, 1024);
+            x = gen_tame(g, &x, 1024);
         }
     } else if (sums && tg_dtype_is_storage(x.v->type->dtype)) {
         x = gen_arith(g, &x);
@@ -516,6 +536,57 @@ static void step_reduce(gen *g) {
     gen_push(g, r);
 }
 
+/* A fold in index order by a region: acc * 3 + x of integers, max(acc - 1, x) of floats. */
+static void step_fold(gen *g) {
+    gen_value *pick = gen_pick_if(g, has_axis);
+    if (pick == NULL || pick->v->type->dtype == TG_DT_BOOL) {
+        return;
+    }
+    gen_value x = gen_arith(g, pick), r = {0};
+    int axis = gen_below(g, x.v->type->rank), n = 0;
+    int64_t shape[TG_MAX_RANK];
+    for (int a = 0; a < x.v->type->rank; a++) {
+        if (a != axis) {
+            shape[n++] = x.v->type->shape[a];
+        }
+    }
+    const tg_type *scalar = tg_type_scalar(g->m, x.v->type->dtype);
+    const tg_type *type = tg_type_tile(g->m, x.v->type->dtype, n, shape);
+    tg_value *mask = axis_presence(g, &x, axis, &r, false);
+    tg_value *args[3] = {x.v, gen_random_const(g, scalar).v, mask};
+    tg_op *op = tg_build_op(&g->b, TG_OP_REDUCE, mask != NULL ? 3 : 2, args, 1, &type, 1);
+    tg_op_set_int(op, TG_ATTR_RED, TG_RED_USER);
+    tg_op_set_int(op, TG_ATTR_AXIS, axis);
+    if (mask != NULL) {
+        tg_op_set_int(op, TG_ATTR_MASKED, 1);
+    }
+    tg_builder outer = g->b;
+    g->b = tg_builder_at_end(op->regions[0]);
+    tg_value *acc = tg_region_add_arg(op->regions[0], scalar, "acc");
+    tg_value *one = tg_region_add_arg(op->regions[0], scalar, "x");
+    bool is_float = gen_is_float(&x);
+    acc = is_float ? tg_build_binary(&g->b, TG_OP_SUB, acc, gen_const(g, scalar, 1))
+                   : tg_build_binary(&g->b, TG_OP_MUL, acc, gen_const(g, scalar, 3));
+    acc = tg_build_binary(&g->b, is_float ? TG_OP_MAX : TG_OP_ADD, acc, one);
+    (void)tg_build_op(&g->b, TG_OP_YIELD, 1, &acc, 0, NULL, 0);
+    g->b = outer;
+    r.v = &op->results[0];
+    gen_push(g, r);
+}
+
+static void step_random(gen *g) {
+    gen_value x = *gen_pick(g);
+    if (!tg_dtype_is_int(x.v->type->dtype)) {
+        return;
+    }
+    const tg_type *key = tg_type_with_dtype(g->m, x.v->type, TG_DT_U64);
+    gen_value r = x;
+    r.v = tg_build1(&g->b, TG_OP_RNG, tg_type_with_dtype(g->m, x.v->type, TG_DT_U32), 2,
+                    gen_random_const(g, key).v, tg_build_cast(&g->b, x.v, TG_DT_U64));
+    r.exact = false;
+    gen_push(g, r);
+}
+
 static void step_scan(gen *g) {
     gen_value *pick = gen_pick_if(g, has_axis);
     if (pick == NULL) {
@@ -528,7 +599,7 @@ static void step_scan(gen *g) {
                                   : number[gen_below(g, gen_is_float(&x) ? 3 : 4)];
     int axis = gen_below(g, x.v->type->rank);
     if (kind == TG_RED_SUM && gen_is_float(&x)) {
-        x = tame(g, &x, 256);
+        x = gen_tame(g, &x, 256);
     } else if (!is_bool && (kind == TG_RED_SUM || kind == TG_RED_PROD)) {
         x = gen_arith(g, &x);
     }
@@ -570,6 +641,30 @@ static void step_sort(gen *g) {
     for (int r = 0; r < n; r++) {
         gen_push(g, gen_plain(&op->results[r]));
     }
+}
+
+/* Absent elements go last: the result has as many as there were. */
+static void step_sort_masked(gen *g) {
+    gen_value *pick = gen_pick_if(g, has_axis);
+    if (pick == NULL || pick->v->type->rank != 1 || pick->v->type->dtype == TG_DT_BOOL) {
+        return;
+    }
+    tg_value *mask = gen_full_mask(g, pick), *args[2] = {pick->v, mask};
+    if (mask == NULL) {
+        return;
+    }
+    int64_t n = pick->v->type->shape[0], axis = 0;
+    tg_op *op = tg_build_op(&g->b, TG_OP_SORT, 2, args, 1, &pick->v->type, 0);
+    tg_op_set_int(op, TG_ATTR_AXIS, axis);
+    tg_op_set_int(op, TG_ATTR_MASKED, 1);
+    if (gen_chance(g, 40)) {
+        tg_op_set_int(op, TG_ATTR_DESC, 1);
+    }
+    tg_value *count = tg_build_reduce(&g->b, TG_RED_COUNT, mask, 0, NULL);
+    gen_value r = gen_plain(&op->results[0]);
+    r.axis_mask[0] = tg_build_cmp(&g->b, TG_CMP_LT, tg_build_iota(&g->b, TG_DT_I32, n),
+                                  tg_build_broadcast(&g->b, count, 1, &n, NULL));
+    gen_push(g, r);
 }
 
 static void step_topk(gen *g) {
@@ -674,7 +769,7 @@ static gen_value dot_operand(gen *g, const gen_value *x) {
     if (tg_dtype_is_float(t)) {
         double limit = t == TG_DT_F4E2M1 ? 6 : 16;
         if (!x->exact || x->bound > limit || x->lsb < -1) {
-            r = tame(g, x, limit);
+            r = gen_tame(g, x, limit);
             r.v = tg_build_cast(&g->b, r.v, t);
         }
     }
@@ -690,7 +785,7 @@ static void step_dot(gen *g) {
     tg_dtype t = a.v->type->dtype;
     int64_t m = a.v->type->shape[0], k = a.v->type->shape[1];
     for (int tries = 0; tries < 12 && b.v == NULL; tries++) {
-        gen_value *y = gen_pick_if(g, is_matrix);
+        const gen_value *y = gen_pick_if(g, is_matrix);
         if (y->v->type->dtype == t && y->v->type->shape[0] == k) {
             b = dot_operand(g, y);
         }
@@ -726,125 +821,34 @@ static void step_dot(gen *g) {
     gen_push(g, r);
 }
 
-/* ---- control
- * ---------------------------------------------------------------------------------------- */
-
-/* v with bounds given back: floats clamped to the carried value's, so that a loop keeps them. */
-static tg_value *fit_carried(gen *g, const gen_value *v, const gen_value *like) {
-    gen_value full = gen_else(g, v, 1);
-    if (!gen_is_float(&full) || !like->exact) {
-        return full.v;
+/* A batch of products x @ x.T over the first axis. */
+static void step_dot_batch(gen *g) {
+    gen_value *pick = gen_pick(g);
+    const tg_type *t = pick->v->type;
+    if (t->rank != 3 || t->dtype == TG_DT_BOOL || t->dtype == TG_DT_F8E8M0 ||
+        t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16) {
+        return;
     }
-    gen_value t = tame(g, &full, like->bound);
-    return tg_build_cast(&g->b, t.v, like->v->type->dtype);
-}
-
-/* Two or three values of the pool, present everywhere; floats whole numbers or opaque. */
-static int pick_carried(gen *g, gen_value *out) {
-    int n = 1 + gen_below(g, 3);
-    for (int i = 0; i < n; i++) {
-        gen_value *v = gen_pick(g);
-        out[i] = gen_else(g, v, 1);
-        if (gen_is_float(&out[i]) && out[i].v->type->dtype != TG_DT_F8E8M0 &&
-            out[i].v->type->dtype != TG_DT_F4E2M1) {
-            gen_value t = tame(g, &out[i], 32);
-            t.v = tg_build_cast(&g->b, t.v, out[i].v->type->dtype);
-            out[i] = t;
-        } else {
-            out[i].exact = false;
-        }
+    gen_value a = dot_operand(g, pick), r = {0};
+    const int64_t swap[] = {0, 2, 1};
+    tg_value *b = tg_build_permute(&g->b, a.v, swap);
+    int64_t shape[] = {t->shape[0], t->shape[1], t->shape[1]};
+    bool is_float = tg_dtype_is_float(t->dtype);
+    tg_dtype acc = t->dtype == TG_DT_F64          ? t->dtype
+                   : is_float                     ? TG_DT_F32
+                   : tg_dtype_bits(t->dtype) <= 8 ? TG_DT_I32
+                                                  : t->dtype;
+    if (shape[0] * shape[1] * shape[2] > GEN_MAX_ELEMENTS) {
+        return;
     }
-    return n;
-}
-
-/* The newest pool value of this type above `floor`, else the fallback. */
-static const gen_value *newest_of(const gen *g, const tg_type *t, int floor,
-                                  const gen_value *fallback) {
-    for (int i = g->n_pool - 1; i >= floor; i--) {
-        if (g->pool[i].v->type == t) {
-            return &g->pool[i];
-        }
-    }
-    return fallback;
-}
-
-static void body_steps(gen *g, int n) {
-    g->depth++;
-    for (int i = 0; i < n; i++) {
-        gen_step(g);
-    }
-    g->depth--;
-}
-
-static void step_for(gen *g) {
-    gen_value carried[3];
-    tg_value *values[3], *iv;
-    int n = pick_carried(g, carried);
-    for (int i = 0; i < n; i++) {
-        values[i] = carried[i].v;
-    }
-    tg_value *hi = gen_chance(g, 50) ? tg_build_index(&g->b, gen_below(g, 5))
-                                     : tg_build_sym(&g->b, gen_below(g, g->func->n_syms));
-    int64_t step = gen_chance(g, 50) ? 1 + gen_below(g, 3) : 8;
-    tg_op *loop = tg_build_for(&g->b, tg_build_index(&g->b, gen_below(g, 2)), hi,
-                               tg_build_index(&g->b, step), n, values, &iv);
-    int mark = g->n_pool;
-    for (int i = 0; i < n; i++) {
-        gen_value c = carried[i];
-        c.v = values[i];
-        gen_push(g, c);
-    }
-    gen_push(g, gen_plain(iv));
-    body_steps(g, 2 + gen_below(g, 4));
-    for (int i = 0; i < n; i++) {
-        const gen_value *from = newest_of(g, values[i]->type, mark, &carried[i]);
-        values[i] = fit_carried(g, from, &carried[i]);
-    }
-    tg_build_end_for(&g->b, loop, n, values);
-    g->n_pool = mark;
-    for (int i = 0; i < n; i++) {
-        gen_value c = carried[i];
-        c.v = values[i];
-        gen_push(g, c);
-    }
-}
-
-static void step_if(gen *g) {
-    gen_value like[3];
-    const tg_type *types[3];
-    tg_value *yields[3];
-    int n = pick_carried(g, like);
-    gen_value s = *gen_pick(g);
-    tg_value *cond;
-    if (s.v->type->rank == 0 && s.v->type->dtype != TG_DT_BOOL && s.joint == NULL) {
-        cond = tg_build_cmp(&g->b, TG_CMP_GT, s.v, gen_const(g, s.v->type, 0));
-    } else if (g->func->n_grid > 0) {
-        cond = tg_build_cmp(&g->b, TG_CMP_EQ, g->block[0], tg_build_index(&g->b, gen_below(g, 2)));
-    } else {
-        cond = tg_build_cmp(&g->b, TG_CMP_GT, tg_build_sym(&g->b, 0), tg_build_index(&g->b, 7));
-    }
-    for (int i = 0; i < n; i++) {
-        types[i] = like[i].v->type;
-    }
-    tg_op *op = tg_build_if(&g->b, cond, n, types);
-    for (int side = 0; side < 2; side++) {
-        int mark = g->n_pool;
-        body_steps(g, 1 + gen_below(g, 3));
-        for (int i = 0; i < n; i++) {
-            yields[i] = fit_carried(g, newest_of(g, types[i], mark, &like[i]), &like[i]);
-        }
-        g->n_pool = mark;
-        if (side == 0) {
-            tg_build_else(&g->b, op, n, yields);
-        } else {
-            tg_build_end_if(&g->b, op, n, yields);
-        }
-    }
-    for (int i = 0; i < n; i++) {
-        gen_value r = like[i];
-        r.v = &op->results[i];
-        gen_push(g, r);
-    }
+    gen_value zero = gen_random_const(g, tg_type_tile(g->m, acc, 3, shape));
+    r.v = tg_build_dot(&g->b, a.v, b, zero.v, 1, TG_DOT_EXACT, a.axis_mask[2]);
+    r.axis_mask[0] = a.axis_mask[0];
+    r.axis_mask[1] = r.axis_mask[2] = a.axis_mask[1];
+    r.exact = is_float;
+    r.bound = 256.0 * (double)t->shape[2] + 4;
+    r.lsb = -2;
+    gen_push(g, r);
 }
 
 /* ---- statements
@@ -857,13 +861,35 @@ typedef struct statement {
 } statement;
 
 static const statement statements[] = {
-    {gen_load, 12, false},         {step_binary, 18, false},   {step_unary, 8, false},
-    {step_cast, 8, false},         {step_select, 10, false},   {step_fma, 3, false},
-    {step_bitcast, 2, false},      {step_broadcast, 6, false}, {step_permute, 4, false},
-    {step_reshape, 4, false},      {step_slice, 4, false},     {step_concat, 3, false},
-    {step_local_gather, 3, false}, {step_reduce, 10, false},   {step_scan, 4, false},
-    {step_sort, 3, false},         {step_topk, 3, false},      {step_keys, 4, false},
-    {step_dot, 8, false},          {step_for, 5, true},        {step_if, 3, true},
+    {gen_load, 12, false},
+    {step_binary, 18, false},
+    {step_unary, 8, false},
+    {step_cast, 8, false},
+    {step_select, 10, false},
+    {step_fma, 3, false},
+    {step_bitcast, 2, false},
+    {step_broadcast, 6, false},
+    {step_permute, 4, false},
+    {step_reshape, 4, false},
+    {step_slice, 4, false},
+    {step_concat, 3, false},
+    {step_local_gather, 3, false},
+    {step_reduce, 10, false},
+    {step_scan, 4, false},
+    {step_sort, 3, false},
+    {step_topk, 3, false},
+    {step_keys, 4, false},
+    {step_dot, 8, false},
+    {step_dot_batch, 2, false},
+    {step_fold, 3, false},
+    {step_random, 2, false},
+    {step_sort_masked, 3, false},
+    {gen_store_state, 4, false},
+    {gen_load_state, 4, false},
+    {gen_atomic, 3, false},
+    {gen_for, 5, true},
+    {gen_if, 3, true},
+    {gen_while, 3, true},
 };
 
 void gen_step(gen *g) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu]
- * [--no-passes]
+ * [--no-passes] [--device NAME]
  *                [--source] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
@@ -221,6 +221,9 @@ static bool read_settings(settings *s, int argc, char **argv) {
             s->count = atoi(v);
         } else if (strcmp(a, "--save") == 0) {
             s->save = s->run.save = v;
+        } else if (strcmp(a, "--device") == 0) { /* "cpu", "opencl", ...: instead of both others */
+            s->run.device = v;
+            s->run.cpu = s->run.passes = false;
         } else if (strcmp(a, "--steps") == 0) {
             s->gen.max_steps = atoi(v);
         } else {

@@ -16,7 +16,10 @@
 static void layout(case_tensor *t, const tg_param *p, const gen_param *g, const int64_t *syms) {
     const tg_type *type = p->type;
     bool packed = tg_dtype_bits(type->dtype) == 4;
-    int64_t elem = (tg_dtype_bits(type->dtype) + 7) / 8, stride = elem;
+    int64_t elem =
+        type->dtype == TG_DT_RECORD ? type->elem_bytes : (tg_dtype_bits(type->dtype) + 7) / 8;
+    int64_t stride = elem;
+    t->elem = elem;
     t->rank = type->rank;
     t->dtype = type->dtype;
     bool empty = false;
@@ -52,7 +55,7 @@ static void map_tensor(case_tensor *t) {
     }
     (void)mprotect(t->map, page, PROT_NONE);
     (void)mprotect(t->map + page + body, page, PROT_NONE);
-    size_t align = (size_t)(tg_dtype_bits(t->dtype) + 7) / 8;
+    size_t align = t->dtype == TG_DT_RECORD ? 8 : (size_t)t->elem;
     t->base = t->map + page + body - (t->bytes + align - 1) / align * align;
 }
 
@@ -60,10 +63,13 @@ static void map_tensor(case_tensor *t) {
  */
 
 /* Small multiples of 1/2 (powers of two in f8e8m0): the generator's bounds count on them. */
-static uint64_t random_float(tg_dtype t, uint64_t *rng, bool specials) {
+static uint64_t random_float(tg_dtype t, uint64_t *rng, bool specials, bool subnormals) {
     uint64_t r = gen_random(rng);
     if (t == TG_DT_F8E8M0) {
         return 127 - 3 + r % 7;
+    }
+    if (subnormals && r / 64 % 4 == 0) { /* a few low bits, either sign */
+        return (r >> 16 & 7) | (r >> 20 & 1) << (tg_dtype_bits(t) - 1);
     }
     if (specials && r % 16 == 0) {
         static const double odd[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, -0.0};
@@ -83,10 +89,34 @@ static uint64_t random_element(tg_dtype t, const gen_param *g, uint64_t *rng) {
         return (uint64_t)((int64_t)(gen_random(rng) % (uint64_t)(g->index_limit + 6)) - 3);
     }
     if (tg_dtype_is_float(t)) {
-        return random_float(t, rng, g->specials);
+        return random_float(t, rng, g->specials, g->subnormals);
     }
     uint64_t r = gen_random(rng);
     return t == TG_DT_BOOL ? r & 1 : r % 3 == 0 ? r >> 8 : (uint64_t)((int64_t)(r >> 8 & 15) - 5);
+}
+
+static void fill_field(const gen_field *f, int axis, char *at, const gen_param *g, uint64_t *rng) {
+    if (axis == f->rank) {
+        tg_bits_store(at, f->dtype, 0, random_element(f->dtype, g, rng));
+        return;
+    }
+    bool packed = f->strides[axis] == 0;
+    for (int64_t i = 0; i < f->dims[axis]; i++) {
+        if (packed) {
+            tg_bits_store(at, f->dtype, (size_t)i, random_element(f->dtype, g, rng));
+        } else {
+            fill_field(f, axis + 1, at + i * f->strides[axis], g, rng);
+        }
+    }
+}
+
+/* The elements of each field depend on where it lies alone, not on which other fields are known. */
+static void fill_record(char *at, const gen_param *g, uint64_t *rng) {
+    uint64_t own = gen_random(rng);
+    for (int i = 0; i < g->n_fields; i++) {
+        uint64_t field = own + (uint64_t)g->fields[i].offset * 0x9E3779B9u;
+        fill_field(&g->fields[i], 0, at + g->fields[i].offset, g, &field);
+    }
 }
 
 static void fill(const case_tensor *t, int axis, char *at, const gen_param *g, uint64_t *rng) {
@@ -94,6 +124,8 @@ static void fill(const case_tensor *t, int axis, char *at, const gen_param *g, u
     for (int64_t i = 0; i < t->extent[axis]; i++) {
         if (axis < t->rank - 1) {
             fill(t, axis + 1, at + i * t->stride[axis], g, rng);
+        } else if (t->dtype == TG_DT_RECORD) {
+            fill_record(at + i * t->stride[axis], g, rng);
         } else {
             char *p = packed ? at : at + i * t->stride[axis];
             tg_bits_store(p, t->dtype, packed ? (size_t)i : 0, random_element(t->dtype, g, rng));
@@ -194,6 +226,9 @@ const char *memory_compare(const case_memory *want, const case_memory *got, cons
         const case_tensor *w = &want->tensors[p], *g = &got->tensors[p];
         if (w->map == NULL || w->bytes == 0 || memcmp(w->base, g->base, w->bytes) == 0) {
             continue;
+        }
+        if (w->dtype == TG_DT_RECORD) {
+            return tg_arena_printf(a, "the records of %s differ", c->func->params[p].name);
         }
         comparison cmp = {.want = w, .got = g, .name = c->func->params[p].name, .arena = a};
         compare(&cmp, 0, w->base, g->base);

@@ -106,19 +106,24 @@ static const char *after_passes(gen_case *c, const case_memory *want, const run_
     return NULL;
 }
 
-static const char *compiled(gen_case *c, const case_memory *want, const char *when, tg_arena *a) {
+/* device NULL: lowered and loaded right here. */
+static const char *compiled(gen_case *c, const case_memory *want, const char *device,
+                            const char *when, tg_arena *a) {
 #ifdef RANDOM_HAVE_CPU
     case_memory m;
     memory_make(&m, c);
-    const char *wrong = run_compiled(c, &m, a);
+    const char *wrong = device == NULL ? run_compiled(c, &m, a) : run_on_device(device, c, &m, a);
     if (wrong == NULL) {
         wrong = memory_compare(want, &m, c, a);
     }
     memory_free(&m);
-    return wrong == NULL ? NULL : tg_arena_printf(a, "compiled %s: %s", when, wrong);
+    return wrong == NULL
+               ? NULL
+               : tg_arena_printf(a, "%s %s: %s", device == NULL ? "compiled" : device, when, wrong);
 #else
     (void)c;
     (void)want;
+    (void)device;
     (void)when;
     (void)a;
     return NULL;
@@ -135,12 +140,15 @@ static const char *all_ways(gen_case *c, const case_memory *want, const run_opti
         wrong = compare_interpreted(c, want, 0, "after the round trip", a);
     }
     if (wrong == NULL && o->cpu) {
-        wrong = compiled(c, want, "before passes", a);
+        wrong = compiled(c, want, NULL, "before passes", a);
+    }
+    if (wrong == NULL && o->device != NULL) {
+        wrong = compiled(c, want, o->device, "device", a);
     }
     if (wrong == NULL && o->passes) {
         wrong = after_passes(c, want, o, a);
         if (wrong == NULL && o->cpu) {
-            wrong = compiled(c, want, "after passes", a);
+            wrong = compiled(c, want, NULL, "after passes", a);
         }
     }
     return wrong;

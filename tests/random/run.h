@@ -10,8 +10,9 @@
 #include "tests/random/gen.h"
 
 typedef struct run_options {
-    bool passes; /* check after each pass of the pipeline */
-    bool cpu;    /* compile for the host and run */
+    bool passes;        /* check after each pass of the pipeline */
+    bool cpu;           /* lower for the host's processor and run, before and after the passes */
+    const char *device; /* and through the whole compiler on this device of the runtime; or NULL */
     bool verbose;
     const char *save; /* folder for the IR of a failing program, or NULL */
 } run_options;
@@ -25,6 +26,7 @@ const char *run_case(gen_case *c, const run_options *options, tg_arena *a);
 typedef struct case_tensor {
     char *map, *base;
     size_t map_bytes, bytes;
+    int64_t elem;                                     /* bytes of one element; 1 for packed ones */
     int64_t extent[TG_MAX_RANK], stride[TG_MAX_RANK]; /* strides in bytes, 0 for a packed axis */
     int rank;
     tg_dtype dtype;
@@ -54,5 +56,8 @@ const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a);
 
 /* Compiles the kernel for this host and runs it on the memory; NULL or what went wrong. */
 const char *run_compiled(gen_case *c, case_memory *m, tg_arena *a);
+
+/* The same on a device of the runtime (device.c). */
+const char *run_on_device(const char *name, gen_case *c, case_memory *m, tg_arena *a);
 
 #endif
