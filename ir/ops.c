@@ -26,13 +26,17 @@
                : 7)
 #define STOP(x) (KEY(x) < 0 || KEY(x) == (int)TG_ATTR_OPTIONAL)
 #define HAVE(x) (KEY(x) >= 0)
-#define COUNT8(a, b, c, d, e, f, g, h)                                                             \
-    (HAVE(a) + HAVE(b) + HAVE(c) + HAVE(d) + HAVE(e) + HAVE(f) + HAVE(g) + HAVE(h))
+#define COUNT12(a, b, c, d, e, f, g, h, i, j, k, l)                                                \
+    (HAVE(a) + HAVE(b) + HAVE(c) + HAVE(d) + HAVE(e) + HAVE(f) + HAVE(g) + HAVE(h) + HAVE(i) +     \
+     HAVE(j) + HAVE(k) + HAVE(l))
 #define AT(x) (KEY(x) < 0 ? TG_ATTR_OPTIONAL : (tg_attr_key)KEY(x))
-#define LIST8(a, b, c, d, e, f, g, h) {AT(a), AT(b), AT(c), AT(d), AT(e), AT(f), AT(g), AT(h)}
-#define ATTRS8(a, b, c, d, e, f, g, h, ...)                                                        \
-    REQ8(a, b, c, d, e, f, g, h), COUNT8(a, b, c, d, e, f, g, h), LIST8(a, b, c, d, e, f, g, h)
-#define ATTRS(...) ATTRS8(__VA_ARGS__, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_)
+#define LIST12(a, b, c, d, e, f, g, h, i, j, k, l)                                                 \
+    {AT(a), AT(b), AT(c), AT(d), AT(e), AT(f), AT(g), AT(h), AT(i), AT(j), AT(k), AT(l)}
+#define ATTRS12(a, b, c, d, e, f, g, h, i, j, k, l, ...)                                           \
+    REQ8(a, b, c, d, e, f, g, h), COUNT12(a, b, c, d, e, f, g, h, i, j, k, l),                     \
+        LIST12(a, b, c, d, e, f, g, h, i, j, k, l)
+#define ATTRS(...)                                                                                 \
+    ATTRS12(__VA_ARGS__, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_, PAD_)
 #define A(...) ATTRS(__VA_ARGS__)
 
 static const tg_op_info op_table[TG_OP_COUNT] = {

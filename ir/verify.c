@@ -61,6 +61,9 @@ static bool verify_type(tg_verifier *v, const tg_type *t) {
         }
         TG_CHECK(tg_type_count(t) <= TG_TILE_MAX_ELEMS, "%s: too many elements",
                  tg_verify_type(v, t));
+        if (t->layout != NULL && !tg_verify_layout(v, t)) {
+            return false;
+        }
         TG_CHECK(loop == (t->kind == TG_TY_VEC) || t->rank == 0, "%s does not exist at this level",
                  tg_verify_type(v, t));
         return true;
@@ -166,7 +169,8 @@ static bool verify_op(tg_verifier *v, tg_op *op) {
         verify_region(v, op->regions[i]);
         v->op = op;
     }
-    return !v->failed && rules[op->code](v, op);
+    return !v->failed && rules[op->code](v, op) &&
+           (v->f->level != TG_LEVEL_PLACED || v->in_grid || tg_verify_op_layouts(v, op));
 }
 
 static void verify_region(tg_verifier *v, tg_region *r) {
@@ -206,7 +210,9 @@ static void verify_func_region(tg_verifier *v, tg_region *r) {
 tg_status tg_func_verify(tg_func *f, tg_sink *sink) {
     tg_verifier v = {.f = f, .sink = sink};
     if (tg_verify_signature(&v)) {
+        v.in_grid = true;
         verify_func_region(&v, f->grid);
+        v.in_grid = false;
         verify_func_region(&v, f->body);
         if (!v.failed) {
             (void)tg_verify_yields(&v);

@@ -15,6 +15,7 @@ typedef struct tg_verifier {
     tg_sink *sink;
     tg_op *op; /* under check */
     bool failed;
+    bool in_grid; /* the grid region: scalar code of one lane, no layouts */
 } tg_verifier;
 
 typedef bool tg_verify_fn(tg_verifier *v, const tg_op *op);
@@ -58,6 +59,12 @@ static inline bool tg_same_shape(const tg_type *a, const tg_type *b) {
 
 /* verify_placed.c */
 bool tg_verify_buffer_type(tg_verifier *v, const tg_type *t);
+/* A tile's layout, where it has one: of its rank, covering its shape, for the function's lanes. */
+bool tg_verify_layout(tg_verifier *v, const tg_type *t);
+/* Exchange buffers at the end of the operands; 0 at the tile level. */
+int tg_verify_exchanges(const tg_verifier *v, const tg_op *op);
+/* Placed level: every operand has the layout that the op needs. Runs after the op's own rule. */
+bool tg_verify_op_layouts(tg_verifier *v, const tg_op *op);
 
 /* The rule functions; several operations may share one. */
 #define TG_OP(ident, ...) tg_verify_fn tg_verify_##ident;

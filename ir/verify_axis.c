@@ -115,13 +115,15 @@ bool tg_verify_REDUCE(tg_verifier *v, const tg_op *op) {
     if (!axis_of(v, op, x, &axis)) {
         return false;
     }
-    if (is_masked(op) && !axis_mask(v, tg_operand_type(op, op->n_operands - 1), x, axis)) {
+    int n = op->n_operands - tg_verify_exchanges(v, op);
+    TG_CHECK(n >= (is_masked(op) ? 2 : 1), "operands are missing");
+    if (is_masked(op) && !axis_mask(v, tg_operand_type(op, n - 1), x, axis)) {
         return false;
     }
     if (kind == TG_RED_USER) {
         return user_reduce(v, op, axis);
     }
-    TG_CHECK(op->n_operands == (is_masked(op) ? 2 : 1) && op->n_results == 1,
+    TG_CHECK(n == (is_masked(op) ? 2 : 1) && op->n_results == 1,
              "takes one operand and gives one result");
     TG_CHECK(op->regions[0]->first == NULL && op->regions[0]->n_args == 0,
              "only kind user has a region");

@@ -95,8 +95,9 @@ static bool verify_access(tg_verifier *v, const tg_op *op, const tg_type *tensor
     TG_CHECK(tensor->dtype != TG_DT_RECORD, "records are read and written by field");
     TG_CHECK(tg_is_tile(tile) && tile->dtype == tensor->dtype, "%s and %s do not go together",
              tg_verify_type(v, tile), tg_verify_type(v, tensor));
-    TG_CHECK(op->n_operands == first + tensor->rank + (masked ? 1 : 0),
-             "%d indices and masks for %d axes", op->n_operands - first, tensor->rank);
+    int n = op->n_operands - tg_verify_exchanges(v, op);
+    TG_CHECK(n == first + tensor->rank + (masked ? 1 : 0), "%d indices and masks for %d axes",
+             n - first, tensor->rank);
     for (int i = 0; i < tensor->rank; i++) {
         const tg_type *t = tg_operand_type(op, first + i);
         if (!verify_index(v, t, axes, &at, tile->rank, tile->shape, covered)) {
@@ -109,7 +110,7 @@ static bool verify_access(tg_verifier *v, const tg_op *op, const tg_type *tensor
         TG_CHECK(covered[a], "no index gives axis %d", a);
     }
     if (masked) {
-        const tg_type *m = tg_operand_type(op, op->n_operands - 1);
+        const tg_type *m = tg_operand_type(op, n - 1);
         TG_CHECK(is_bool_tile(m) && tg_same_shape(m, tile), "the mask is %s, the data %s",
                  tg_verify_type(v, m), tg_verify_type(v, tile));
     }
@@ -285,7 +286,8 @@ static tg_dtype dot_acc(tg_dtype a, tg_dtype b) {
 static bool dot_shapes(tg_verifier *v, const tg_op *op, int batch) {
     const tg_type *a = tg_operand_type(op, 0), *b = tg_operand_type(op, 1);
     const tg_type *c = tg_operand_type(op, 2);
-    TG_CHECK(tg_is_tile(a) && tg_is_tile(b) && tg_is_tile(c), "multiplies tiles");
+    bool buffers = v->f->level == TG_LEVEL_PLACED && a->kind == TG_TY_BUFFER && b->kind == a->kind;
+    TG_CHECK(((tg_is_tile(a) && tg_is_tile(b)) || buffers) && tg_is_tile(c), "multiplies tiles");
     TG_CHECK(batch >= 0 && a->rank == batch + 2 && b->rank == batch + 2 && c->rank == batch + 2,
              "operands have %d axes", batch + 2);
     for (int i = 0; i < batch; i++) {
@@ -320,7 +322,8 @@ bool tg_verify_DOT(tg_verifier *v, const tg_op *op) {
         bool flat = m->rank == 1 && m->shape[0] == b->shape[batch];
         bool full = m->rank == batch + 1 && m->rank > 0 &&
                     memcmp(m->shape, b->shape, (size_t)m->rank * sizeof(int64_t)) == 0;
-        TG_CHECK(is_bool_tile(m) && (flat || full), "the mask is %s", tg_verify_type(v, m));
+        TG_CHECK((m->kind == a->kind && m->dtype == TG_DT_BOOL) && (flat || full),
+                 "the mask is %s", tg_verify_type(v, m));
     }
     return true;
 }

@@ -375,6 +375,7 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
     case TG_OP_ASSUME:
     case TG_OP_EXTERN:
     case TG_OP_BUFFER:
+    case TG_OP_WINDOW:
     case TG_OP_CONVERT:
     case TG_OP_PUT:
     case TG_OP_GET:

@@ -54,7 +54,7 @@ static void mark_op(marker *m, tg_op *op) {
     for (int i = 0; i < needed; i++) {
         mark_value(m, tg_operand(op, i));
     }
-    if (op->code == TG_OP_WHILE || op->code == TG_OP_REDUCE) {
+    if (op->code == TG_OP_WHILE || op->code == TG_OP_REDUCE || op->code == TG_OP_TEAM) {
         for (int i = 0; i < op->n_regions; i++) {
             tg_op *yield = tg_region_yield(op->regions[i]);
             for (int k = 0; yield != NULL && k < yield->n_operands; k++) {
@@ -106,7 +106,7 @@ static void mark_roots(marker *m, tg_region *r) {
             }
         } else if (op->code != TG_OP_YIELD && op->n_regions == 0 && !tg_op_is_removable(op)) {
             mark_op(m, op);
-        } else if (op->code == TG_OP_WHILE) {
+        } else if (op->code == TG_OP_WHILE || op->code == TG_OP_TEAM) {
             mark_op(m, op);
         }
         for (int i = 0; i < op->n_regions; i++) {

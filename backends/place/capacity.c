@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * capacity: which bytes every buffer has.
+ *
+ * Takes a function with layouts. Gives every buffer its `offset`, and the function its shared and
+ * scratch bytes. Refuses what the machine cannot hold, where it has no scratch memory, naming
+ * values, lines and bytes.
+ *
+ * Before:
+ *   %3 = buffer : buf<shared, f16[64, 32], 1>
+ * After:
+ *   %3 = buffer {offset = 4096} : buf<shared, f16[64, 32], 1>
+ *
+ * A buffer is alive from its first access to its last, stretched over loops that begin or end in
+ * between. Buffers that are never alive together may share bytes (in shared memory only when their
+ * elements are equally wide). They are placed first-fit, largest first. While they do not fit, the
+ * largest one goes to scratch memory.
+ */
+#include "backends/place/walk.h"
+
+typedef struct block {
+    tg_op *op;
+    tg_region *home; /* encloses all accesses */
+    int begin, end;  /* alive */
+    int64_t bytes, width, offset;
+    bool placed;
+} block;
+
+typedef struct blocks {
+    tg_placer *p;
+    TG_LIST(block) all;
+} blocks;
+
+/* ---- lifetimes ------------------------------------------------------------------------------ */
+
+typedef void access_fn(void *user, tg_op *access);
+
+static void each_access(tg_value *buf, access_fn *fn, void *user) {
+    for (tg_use *u = buf->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_WINDOW) {
+            each_access(&u->user->results[0], fn, user);
+        } else {
+            fn(user, u->user);
+        }
+    }
+}
+
+static void find_home(void *user, tg_op *access) {
+    block *b = user;
+    b->home = b->home == NULL ? access->parent : tg_common_region(b->home, access->parent);
+}
+
+static void find_life(void *user, tg_op *access) {
+    block *b = user;
+    tg_timeline_widen(access, b->home, &b->begin, &b->end);
+}
+
+static void collect(blocks *s) {
+    for (tg_op *op = s->p->f->body->first; op != NULL; op = op->next) {
+        if (op->code != TG_OP_BUFFER) {
+            continue;
+        }
+        const tg_type *t = op->results[0].type;
+        block b = {.op = op,
+                   .begin = INT32_MAX,
+                   .end = -1,
+                   .bytes = tg_place_buffer_bytes(t),
+                   .width = tg_place_elem_bytes(t->dtype)};
+        each_access(&op->results[0], find_home, &b);
+        each_access(&op->results[0], find_life, &b);
+        TG_LIST_PUSH(s->p->arena, &s->all, b);
+    }
+}
+
+/* ---- offsets -------------------------------------------------------------------------------- */
+
+static bool may_share(const block *a, const block *b, tg_space space) {
+    bool apart = a->end < b->begin || b->end < a->begin;
+    return apart && (space != TG_SPACE_SHARED || a->width == b->width);
+}
+
+static tg_space space_of(const block *b) { return b->op->results[0].type->space; }
+
+/* First offset at which b meets none of the placed blocks that it may not share with. */
+static int64_t first_fit(const blocks *s, const block *b) {
+    int64_t offset = 0;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < s->all.count; i++) {
+            const block *o = &s->all.data[i];
+            if (o->placed && space_of(o) == space_of(b) && !may_share(o, b, space_of(b)) &&
+                offset < o->offset + o->bytes && o->offset < offset + b->bytes) {
+                offset = tg_round_up_i64(o->offset + o->bytes, 16);
+                moved = true;
+            }
+        }
+    }
+    return offset;
+}
+
+static block *largest(blocks *s, tg_space space, bool placed) {
+    block *best = NULL;
+    for (size_t i = 0; i < s->all.count; i++) {
+        block *b = &s->all.data[i];
+        if (b->placed == placed && space_of(b) == space &&
+            (best == NULL || b->bytes > best->bytes)) {
+            best = b;
+        }
+    }
+    return best;
+}
+
+/* Places the blocks of a space; the bytes they need. */
+static int64_t place_space(blocks *s, tg_space space) {
+    int64_t need = 0;
+    for (size_t i = 0; i < s->all.count; i++) {
+        s->all.data[i].placed &= space_of(&s->all.data[i]) != space;
+    }
+    for (block *b = largest(s, space, false); b != NULL; b = largest(s, space, false)) {
+        b->offset = first_fit(s, b);
+        b->placed = true;
+        need = tg_max_i64(need, b->offset + b->bytes);
+    }
+    return tg_round_up_i64(need, 16);
+}
+
+static void set_space(tg_placer *p, tg_value *buf, tg_space space) {
+    const tg_type *t = buf->type;
+    buf->type = tg_type_buffer(p->m, space, t->dtype, t->rank, t->shape, t->depth, t->layout);
+    for (tg_use *u = buf->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_WINDOW) {
+            set_space(p, &u->user->results[0], space);
+        }
+    }
+}
+
+/* ---- too much ------------------------------------------------------------------------------- */
+
+#define MAX_SCRATCH_BYTES ((int64_t)1 << 30) /* of one program */
+
+static tg_status refuse(blocks *s, int64_t need, int64_t have, const char *what) {
+    tg_diag *d =
+        tg_error(s->p->sink, TG_D_CAPACITY, s->p->f->span,
+                 "kernel %s needs %lld bytes of %s memory a program; %s has %lld", s->p->f->name,
+                 (long long)need, what, s->p->machine->name, (long long)have);
+    for (int i = 0; i < 8; i++) { /* the largest few */
+        block *b = NULL;
+        for (size_t k = 0; k < s->all.count; k++) {
+            block *o = &s->all.data[k];
+            b = o->bytes >= 0 && (b == NULL || o->bytes > b->bytes) ? o : b;
+        }
+        if (b == NULL) {
+            break;
+        }
+        tg_sb sb;
+        tg_sb_init(&sb, s->p->arena);
+        const tg_type *t = b->op->results[0].type;
+        tg_type_print(&sb, tg_type_tile(s->p->m, t->dtype, t->rank, t->shape), s->p->f);
+        tg_note_add(s->p->sink, d, b->op->span, "%lld bytes hold this %s", (long long)b->bytes,
+                    sb.data);
+        b->bytes = -1;
+    }
+    return TG_E_UNSUPPORTED;
+}
+
+/* ---- the pass ------------------------------------------------------------------------------- */
+
+tg_status tg_place_capacity(tg_placer *p) {
+    blocks s = {.p = p};
+    tg_timeline t;
+    tg_timeline_make(&t, p->f, p->arena);
+    collect(&s);
+    tg_timeline_clear(p->f);
+    int64_t need = place_space(&s, TG_SPACE_SHARED);
+    while (need > p->shared_bytes) {
+        block *b = largest(&s, TG_SPACE_SHARED, true);
+        if (b == NULL) {
+            break;
+        }
+        tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, b->op->span,
+                  "%lld bytes of this value are kept in device memory: %s has %lld bytes of shared "
+                  "memory",
+                  (long long)b->bytes, p->machine->name, (long long)p->shared_bytes);
+        set_space(p, &b->op->results[0], TG_SPACE_SCRATCH);
+        need = place_space(&s, TG_SPACE_SHARED);
+    }
+    int64_t scratch = place_space(&s, TG_SPACE_SCRATCH);
+    if (scratch > MAX_SCRATCH_BYTES) {
+        return refuse(&s, scratch, MAX_SCRATCH_BYTES, "device");
+    }
+    for (size_t i = 0; i < s.all.count; i++) {
+        tg_op_set_int(s.all.data[i].op, TG_ATTR_OFFSET, s.all.data[i].offset);
+    }
+    p->f->shared_bytes = need;
+    p->f->scratch_bytes = scratch;
+    return TG_OK;
+}

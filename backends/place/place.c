@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Placement: the pipeline, and how many lanes run a program. The number of lanes starts at the
+ * machine's, shrinks to what the largest tile can use, and doubles while a lane would hold more
+ * registers than the machine gives it.
+ */
+#include "backends/place/place.h"
+#include "backends/place/walk.h"
+
+const tg_place_pass tg_place_pipeline[] = {
+    {"stage", tg_place_stage},
+    {"layout", tg_place_layout},
+    {"capacity", tg_place_capacity},
+    {"sync", tg_place_sync},
+};
+const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
+
+/* ---- lanes ---------------------------------------------------------------------------------- */
+
+static int64_t largest_tile(const tg_region *r) {
+    int64_t most = 1;
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_results; i++) {
+            if (op->results[i].type->kind == TG_TY_TILE) {
+                most = tg_max_i64(most, tg_type_count(op->results[i].type));
+            }
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            most = tg_max_i64(most, largest_tile(op->regions[i]));
+        }
+    }
+    return most;
+}
+
+static tg_status run_passes(tg_func *kernel, const tg_machine *machine, int64_t lanes, size_t n,
+                            tg_module *out, tg_sink *sink, tg_func **out_func) {
+    tg_placer p = {.m = out,
+                   .machine = machine,
+                   .arena = out->arena,
+                   .sink = sink,
+                   .lanes = lanes,
+                   .shared_bytes = machine->shared_bytes};
+    p.f = tg_place_clone(kernel, out);
+    p.f->lanes = lanes;
+    *out_func = p.f;
+    for (size_t i = 0; i < n; i++) {
+        tg_status st = tg_place_pipeline[i].run(&p);
+        if (st) {
+            return st;
+        }
+    }
+    return TG_OK;
+}
+
+/* Tries layouts in a module of its own. */
+static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_module *out,
+                              tg_sink *sink, int64_t *out_lanes) {
+    int64_t lanes = 1, most = largest_tile(kernel->body);
+    while (lanes < machine->lanes && lanes < most) {
+        lanes *= 2;
+    }
+    while (lanes >= machine->lanes && lanes * 2 <= machine->max_lanes && lanes < most) {
+        tg_func *trial;
+        tg_op *where;
+        tg_module *m = tg_module_make(out->arena);
+        tg_status st = run_passes(kernel, machine, lanes, 2, m, sink, &trial);
+        if (st) {
+            return st;
+        }
+        if (tg_place_pressure(trial, out->arena, &where) <= machine->register_bytes) {
+            break;
+        }
+        lanes *= 2;
+    }
+    *out_lanes = lanes;
+    return TG_OK;
+}
+
+tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
+                          tg_sink *sink) {
+    int64_t lanes;
+    tg_func *f;
+    tg_status st = choose_lanes(kernel, machine, out, sink, &lanes);
+    return st ? st : run_passes(kernel, machine, lanes, n, out, sink, &f);
+}
+
+tg_status tg_place(tg_func *kernel, const tg_machine *machine, tg_module *out, tg_sink *sink) {
+    return tg_place_prefix(kernel, machine, tg_place_pipeline_count, out, sink);
+}

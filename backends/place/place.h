@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of placement: the state of one placement and its passes.
+ *
+ *   tile func ─ clone ─▶ placed func without layouts
+ *             ─ stage ─▶ what moves between lanes goes through buffers
+ *             ─ layout ─▶ every tile has holders, conversions are explicit
+ *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
+ *             ─ capacity ─▶ bytes of the buffers
+ *             ─ sync ─▶ barriers
+ *
+ * All passes work on the one function. Side tables are indexed by value id.
+ */
+#ifndef TG_PLACE_H
+#define TG_PLACE_H
+
+#include "backends/backend.h"
+#include "ir/build.h"
+#include "ir/layout.h"
+
+typedef struct tg_placer {
+    tg_func *f;
+    tg_module *m;
+    const tg_machine *machine;
+    tg_arena *arena; /* the module's: nothing is given back */
+    tg_sink *sink;
+    int64_t lanes;
+    int64_t shared_bytes; /* budget of the program */
+} tg_placer;
+
+/* A placement pass; TG_OK or a reported diagnostic. */
+typedef struct tg_place_pass {
+    const char *name;
+    tg_status (*run)(tg_placer *p);
+} tg_place_pass;
+/* In order; tests run prefixes of it. */
+extern const tg_place_pass tg_place_pipeline[];
+extern const size_t tg_place_pipeline_count;
+
+/* clone.c: an empty placed function in `out` gets everything of the tile function; `print` and
+ * `assume` stay behind. */
+tg_func *tg_place_clone(tg_func *tile, tg_module *out);
+
+/* place.c: runs the first n passes (all: tg_place_pipeline_count). */
+tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
+                          tg_sink *sink) TG_MUST_USE;
+
+tg_status tg_place_stage(tg_placer *p);
+tg_status tg_place_layout(tg_placer *p);
+tg_status tg_place_roles(tg_placer *p);
+tg_status tg_place_capacity(tg_placer *p);
+tg_status tg_place_sync(tg_placer *p);
+
+/* ---- buffers (buffer.c) --------------------------------------------------------------------- */
+
+/* A new buffer of the program, made at the top of the body. */
+tg_value *tg_place_buffer(tg_placer *p, tg_dtype t, int rank, const int64_t *shape, tg_span span);
+/* window(buf) with the view's axes and offsets per base axis (NULL: zeros); built at b. */
+tg_value *tg_place_window(tg_builder *b, tg_value *buf, int rank, const int64_t *shape,
+                          const int64_t *axes, const int64_t *offsets);
+/* window(buf) as another row-major shape. */
+tg_value *tg_place_window_reshape(tg_builder *b, tg_value *buf, int rank, const int64_t *shape);
+/* The buffer op below windows. */
+tg_op *tg_place_buffer_of(tg_value *buf);
+/* Bytes of one element and of all copies. */
+int64_t tg_place_elem_bytes(tg_dtype t);
+int64_t tg_place_buffer_bytes(const tg_type *t);
+tg_op *tg_place_put(tg_builder *b, tg_value *buf, tg_value *x);
+tg_value *tg_place_get(tg_builder *b, tg_value *buf, const tg_type *type);
+
+/* How an op uses the buffer in operand i: bits. */
+typedef enum tg_place_use { TG_USE_NONE = 0, TG_USE_READ = 1, TG_USE_WRITE = 2 } tg_place_use;
+unsigned tg_place_buffer_use(const tg_op *op, int i);
+
+/* Builder right behind the definition of v (start of its region for an argument). */
+tg_builder tg_place_after(tg_value *v);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sync: barriers between accesses of different lanes to the same bytes.
+ *
+ * Takes a function whose buffers have offsets. Gives one in which every write of a byte and every
+ * other access to it by other lanes have a barrier of the right fence between them; the same for
+ * tensors that the program writes. Refuses nothing.
+ *
+ * Before:
+ *   put %3, %1
+ *   %4 = get %3 : f32[64]@"..."
+ * After:
+ *   put %3, %1
+ *   barrier {fence = shared}
+ *   %4 = get %3 : f32[64]@"..."
+ *
+ * Method: a forward walk carries what has been accessed since the last barrier; an access that
+ * conflicts puts a barrier right before itself, which is as late and as seldom as straight-line
+ * code allows. A loop is walked from nothing until its own accesses agree over the back edge; what
+ * was pending before it and conflicts inside is settled by a barrier in front of the loop.
+ */
+#include "backends/place/place.h"
+#include "ir/passes/util.h"
+
+#include <string.h>
+
+/* Things that lanes share: buffers, then parameters. */
+typedef struct sync {
+    tg_placer *p;
+    TG_LIST(tg_op *) buffers;
+    int n;           /* buffers and parameters */
+    bool *overlaps;  /* n x n */
+    uint8_t *fences; /* by thing: FENCE_* that settles it */
+} sync;
+
+enum { PENDING_READ = 1, PENDING_WRITE = 2 };
+enum { SETTLE_SHARED = 1, SETTLE_GLOBAL = 2 };
+
+typedef struct walk {
+    uint8_t *pending; /* by thing */
+    bool insert;
+    unsigned conflicts; /* SETTLE_*, when not inserting */
+} walk;
+
+static uint8_t *copy_state(sync *s, const uint8_t *from) {
+    uint8_t *to = TG_NEW_ARRAY(s->p->arena, uint8_t, s->n + 1);
+    if (from != NULL) {
+        memcpy(to, from, (size_t)s->n);
+    }
+    return to;
+}
+
+static bool join_state(sync *s, uint8_t *into, const uint8_t *from) {
+    bool changed = false;
+    for (int i = 0; i < s->n; i++) {
+        changed |= (from[i] & ~into[i]) != 0;
+        into[i] |= from[i];
+    }
+    return changed;
+}
+
+static void settle(sync *s, uint8_t *pending, unsigned what) {
+    for (int i = 0; i < s->n; i++) {
+        if ((s->fences[i] & what) != 0) {
+            pending[i] = 0;
+        }
+    }
+}
+
+static void put_barrier(sync *s, tg_op *before, unsigned what) {
+    (void)s;
+    tg_builder b = tg_builder_before(before);
+    b.span = before->span;
+    tg_op *op = tg_build_op(&b, TG_OP_BARRIER, 0, NULL, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_FENCE,
+                  what == SETTLE_SHARED   ? TG_FENCE_SHARED
+                  : what == SETTLE_GLOBAL ? TG_FENCE_GLOBAL
+                                          : TG_FENCE_ALL);
+}
+
+/* ---- accesses of one op -----------------------------------------------------------------------
+ */
+
+typedef struct access {
+    int thing;
+    uint8_t how; /* PENDING_* */
+} access;
+
+typedef TG_LIST(access) accesses;
+
+static int buffer_index(const sync *s, tg_value *buf) {
+    tg_op *op = tg_place_buffer_of(buf);
+    for (size_t i = 0; i < s->buffers.count; i++) {
+        if (s->buffers.data[i] == op) {
+            return (int)i;
+        }
+    }
+    return 0;
+}
+
+static void add_access(sync *s, accesses *list, int thing, unsigned how) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->data[i].thing == thing) {
+            list->data[i].how |= (uint8_t)how;
+            return;
+        }
+    }
+    TG_LIST_PUSH(s->p->arena, list, (access){.thing = thing, .how = (uint8_t)how});
+}
+
+static bool has_exchange(const tg_op *op) { return tg_attr_int(op, TG_ATTR_EXCHANGE, 0) != 0; }
+
+static void collect_accesses(sync *s, tg_op *op, accesses *list) {
+    for (int i = 0; i < op->n_operands; i++) {
+        unsigned use = tg_place_buffer_use(op, i);
+        if (use != TG_USE_NONE) {
+            unsigned how = ((use & TG_USE_READ) != 0 ? PENDING_READ : 0u) |
+                           ((use & TG_USE_WRITE) != 0 ? PENDING_WRITE : 0u);
+            add_access(s, list, buffer_index(s, tg_operand(op, i)), how);
+        }
+    }
+    int tensor = op->code == TG_OP_COPY ? (tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2 : 1) : 0;
+    if (op->code == TG_OP_LOAD || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC ||
+        op->code == TG_OP_COPY) {
+        int param = tg_tensor_param(tg_operand(op, tensor));
+        bool reads = op->code == TG_OP_LOAD || op->code == TG_OP_COPY;
+        if (param >= 0) {
+            add_access(s, list, (int)s->buffers.count + param,
+                       reads ? PENDING_READ : PENDING_WRITE);
+        }
+    }
+}
+
+static unsigned conflicts_of(sync *s, const accesses *list, const uint8_t *pending) {
+    unsigned what = 0;
+    for (size_t k = 0; k < list->count; k++) {
+        const access *a = &list->data[k];
+        for (int i = 0; i < s->n; i++) {
+            bool hits =
+                (a->how & PENDING_WRITE) != 0 ? pending[i] != 0 : (pending[i] & PENDING_WRITE) != 0;
+            if (hits && s->overlaps[a->thing * s->n + i]) {
+                what |= s->fences[i];
+            }
+        }
+    }
+    return what;
+}
+
+static void visit_access(sync *s, walk *w, tg_op *op) {
+    accesses list = {0};
+    collect_accesses(s, op, &list);
+    unsigned what = conflicts_of(s, &list, w->pending);
+    if (what != 0) {
+        settle(s, w->pending, what);
+        if (w->insert) {
+            put_barrier(s, op, what);
+        } else {
+            w->conflicts |= what;
+        }
+    }
+    if (op->code == TG_OP_BARRIER) {
+        int64_t fence = tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL);
+        settle(s, w->pending,
+               fence == TG_FENCE_SHARED   ? SETTLE_SHARED
+               : fence == TG_FENCE_GLOBAL ? SETTLE_GLOBAL
+                                          : SETTLE_SHARED | SETTLE_GLOBAL);
+    }
+    for (size_t k = 0; k < list.count; k++) {
+        bool buffer = list.data[k].thing < (int)s->buffers.count;
+        if (buffer && has_exchange(op)) { /* it has its own barriers and ends reading */
+            settle(s, w->pending, s->fences[list.data[k].thing]);
+        }
+    }
+    for (size_t k = 0; k < list.count; k++) {
+        bool buffer = list.data[k].thing < (int)s->buffers.count;
+        w->pending[list.data[k].thing] |=
+            buffer && has_exchange(op) ? PENDING_READ : list.data[k].how;
+    }
+}
+
+/* ---- control flow -----------------------------------------------------------------------------
+ */
+
+static void walk_region(sync *s, walk *w, tg_region *r);
+
+static void walk_loop_body(sync *s, walk *w, tg_op *op) {
+    for (int i = 0; i < op->n_regions; i++) {
+        walk_region(s, w, op->regions[i]);
+    }
+}
+
+static void walk_loop(sync *s, walk *w, tg_op *op) {
+    uint8_t *steady = copy_state(s, NULL);
+    bool again = w->insert;
+    while (again) { /* its own accesses, over the back edge */
+        walk body = {.pending = copy_state(s, steady), .insert = true};
+        walk_loop_body(s, &body, op);
+        again = join_state(s, steady, body.pending);
+    }
+    if (w->insert) { /* what was pending before the loop */
+        walk check = {.pending = copy_state(s, w->pending)};
+        walk_loop_body(s, &check, op);
+        if (check.conflicts != 0) {
+            put_barrier(s, op, check.conflicts);
+            settle(s, w->pending, check.conflicts);
+        }
+    }
+    join_state(s, steady, w->pending);
+    walk out = {.pending = steady};
+    walk_loop_body(s, &out, op);
+    w->conflicts |= w->insert ? 0 : out.conflicts;
+    join_state(s, w->pending, out.pending);
+}
+
+static void walk_if(sync *s, walk *w, tg_op *op) {
+    uint8_t *joined = copy_state(s, NULL);
+    for (int i = 0; i < op->n_regions; i++) {
+        walk branch = {.pending = copy_state(s, w->pending), .insert = w->insert};
+        walk_region(s, &branch, op->regions[i]);
+        w->conflicts |= branch.conflicts;
+        join_state(s, joined, branch.pending);
+    }
+    memcpy(w->pending, joined, (size_t)s->n);
+}
+
+static void walk_region(sync *s, walk *w, tg_region *r) {
+    for (tg_op *op = r->first, *next; op != NULL; op = next) {
+        next = op->next;
+        if (op->code == TG_OP_FOR || op->code == TG_OP_WHILE) {
+            walk_loop(s, w, op);
+        } else if (op->code == TG_OP_IF) {
+            walk_if(s, w, op);
+        } else {
+            visit_access(s, w, op);
+        }
+    }
+}
+
+/* ---- what overlaps what -----------------------------------------------------------------------
+ */
+
+static bool buffers_overlap(const tg_op *a, const tg_op *b) {
+    const tg_type *x = a->results[0].type, *y = b->results[0].type;
+    int64_t at = tg_attr_int(a, TG_ATTR_OFFSET, 0), bt = tg_attr_int(b, TG_ATTR_OFFSET, 0);
+    return x->space == y->space && at < bt + tg_place_buffer_bytes(y) &&
+           bt < at + tg_place_buffer_bytes(x);
+}
+
+static void find_overlaps(sync *s) {
+    int n_buffers = (int)s->buffers.count;
+    const tg_func *f = s->p->f;
+    s->n = n_buffers + f->n_params;
+    s->overlaps = TG_NEW_ARRAY(s->p->arena, bool, s->n * s->n + 1);
+    s->fences = TG_NEW_ARRAY(s->p->arena, uint8_t, s->n + 1);
+    for (int i = 0; i < s->n; i++) {
+        bool shared =
+            i < n_buffers && s->buffers.data[i]->results[0].type->space == TG_SPACE_SHARED;
+        s->fences[i] = shared ? SETTLE_SHARED : SETTLE_GLOBAL;
+        for (int k = 0; k < s->n; k++) {
+            bool hit = i == k;
+            if (i < n_buffers && k < n_buffers) {
+                hit = buffers_overlap(s->buffers.data[i], s->buffers.data[k]);
+            } else if (i >= n_buffers && k >= n_buffers) {
+                hit |= (f->params[i - n_buffers].flags & TG_PARAM_ALIAS) != 0 &&
+                       (f->params[k - n_buffers].flags & TG_PARAM_ALIAS) != 0;
+            }
+            s->overlaps[i * s->n + k] = hit;
+        }
+    }
+}
+
+tg_status tg_place_sync(tg_placer *p) {
+    sync s = {.p = p};
+    for (tg_op *op = p->f->body->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_BUFFER) {
+            TG_LIST_PUSH(p->arena, &s.buffers, op);
+        }
+    }
+    find_overlaps(&s);
+    walk w = {.pending = copy_state(&s, NULL), .insert = true};
+    walk_region(&s, &w, p->f->body);
+    return TG_OK;
+}
