@@ -48,6 +48,11 @@ tgr_status tgr_buffer_import(tgr_device *device, void *pointer, size_t bytes, tg
     if (!pointer && bytes) {
         return tgr_fail(device->context, TGR_E_INVALID, "importing NULL as %zu bytes", bytes);
     }
+    if (!device->driver->host_memory) {
+        return tgr_fail(device->context, TGR_E_UNSUPPORTED,
+                        "device `%s` does not work on the host's memory; make a buffer and copy",
+                        device->driver->name);
+    }
     tgr_buffer *b = NULL;
     tgr_status st = buffer_make(device, &b);
     if (st) {
@@ -88,16 +93,18 @@ tgr_status tgr_buffer_map(tgr_buffer *buffer, void **out_pointer) {
 }
 
 static tgr_status copy(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *to,
-                       const void *from, size_t bytes, const char *what) {
+                       const void *from, size_t bytes, tgr_copy_kind kind) {
     tgr_device *d = tgr_queue_device(queue);
     if (offset > buffer->memory.bytes || bytes > buffer->memory.bytes - offset) {
-        return tgr_fail(d->context, TGR_E_INVALID, "%s %zu bytes at %zu of a buffer of %zu", what,
-                        bytes, offset, buffer->memory.bytes);
+        return tgr_fail(d->context, TGR_E_INVALID, "%s %zu bytes at %zu of a buffer of %zu",
+                        kind == TGR_COPY_TO_DEVICE ? "writing" : "reading", bytes, offset,
+                        buffer->memory.bytes);
     }
     if (bytes == 0) {
         return TGR_OK;
     }
-    tgr_command c = {.kind = TGR_CMD_COPY, .to = to, .from = from, .bytes = bytes, .keep = buffer};
+    tgr_command c = {
+        .kind = TGR_CMD_COPY, .copy = kind, .to = to, .from = from, .bytes = bytes, .keep = buffer};
     tgr_queue_lock(queue);
     tgr_status st = tgr_queue_submit(queue, &c, NULL);
     tgr_queue_unlock(queue);
@@ -110,7 +117,7 @@ tgr_status tgr_buffer_write(tgr_queue *queue, tgr_buffer *buffer, size_t offset,
         return TGR_E_INVALID;
     }
     char *to = buffer->memory.pointer;
-    return copy(queue, buffer, offset, to ? to + offset : NULL, host, bytes, "writing");
+    return copy(queue, buffer, offset, to ? to + offset : NULL, host, bytes, TGR_COPY_TO_DEVICE);
 }
 
 tgr_status tgr_buffer_read(tgr_queue *queue, tgr_buffer *buffer, size_t offset, void *host,
@@ -119,7 +126,8 @@ tgr_status tgr_buffer_read(tgr_queue *queue, tgr_buffer *buffer, size_t offset, 
         return TGR_E_INVALID;
     }
     const char *from = buffer->memory.pointer;
-    return copy(queue, buffer, offset, host, from ? from + offset : NULL, bytes, "reading");
+    return copy(queue, buffer, offset, host, from ? from + offset : NULL, bytes,
+                TGR_COPY_FROM_DEVICE);
 }
 
 /* ---- arena ---------------------------------------------------------------------------------- */

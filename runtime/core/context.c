@@ -281,6 +281,11 @@ tgr_status tgr_context_create(const tgr_context_options *options, tgr_context **
         (void)a.fn(a.user, c, sizeof *c, 0);
         return TGR_E_NOMEM;
     }
+    if (pthread_mutex_init(&c->drivers_lock, NULL) != 0) {
+        pthread_mutex_destroy(&c->lock);
+        (void)a.fn(a.user, c, sizeof *c, 0);
+        return TGR_E_NOMEM;
+    }
     atomic_init(&c->refs, 1);
     c->allocator = a;
     c->log = o.log;
@@ -296,6 +301,8 @@ void tgr_context_retain(tgr_context *context) { atomic_fetch_add(&context->refs,
 void tgr_context_release(tgr_context *context) {
     if (context && atomic_fetch_sub(&context->refs, 1) == 1) {
         tgr_allocator a = context->allocator;
+        tgr_drivers_detach(context);
+        pthread_mutex_destroy(&context->drivers_lock);
         pthread_mutex_destroy(&context->lock);
         (void)a.fn(a.user, context, sizeof *context, 0);
     }

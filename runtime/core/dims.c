@@ -112,7 +112,7 @@ static int64_t apply(tg_dim_code op, int64_t a, int64_t b) {
 }
 
 static int64_t evaluate(const uint8_t *code, size_t n, const int64_t *syms) {
-    int64_t stack[TG_PACK_CODE_DEPTH];
+    int64_t stack[TG_PACK_CODE_DEPTH] = {0};
     int top = 0;
     for (size_t i = 0; i < n; i += item_bytes(code[i])) {
         if (code[i] == TG_DIM_CONST) {

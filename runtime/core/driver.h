@@ -7,6 +7,10 @@
  * The core checks arguments, orders work and keeps references. A driver's `run` executes one launch
  * and returns when it is done; it is never called twice at the same time from one queue, but may be
  * from several.
+ *
+ * Two families: where `host_memory` is set, launch slots hold host addresses and the core reads and
+ * fills memory itself (cpu, null). Elsewhere addresses are the device's (or stand for a place in
+ * its memory), the core goes through copy and fill, and code comes as SIMT images (core/simt.h).
  */
 #ifndef TGR_DRIVER_H
 #define TGR_DRIVER_H
@@ -26,13 +30,19 @@ typedef struct tgr_memory {
     uint32_t flags;
 } tgr_memory;
 
-/* A kernel's entry points on this device. */
+/* A kernel's entry points on this device. There is code when plan or image is not NULL. */
 typedef struct tgr_entry {
     tg_cpu_plan_fn plan;
     tg_cpu_phase_fn phases[TG_CPU_MAX_PHASES];
     uint32_t n_phases;
-    void *image; /* driver's code object */
+    void *image;      /* driver's code object */
+    const void *simt; /* of SIMT drivers: their own entry in the image */
 } tgr_entry;
+
+static inline bool tgr_entry_ready(const tgr_entry *e) { return e->plan || e->image; }
+
+/* Which side of a copy is memory of the device. */
+typedef enum tgr_copy_kind { TGR_COPY_TO_DEVICE, TGR_COPY_FROM_DEVICE } tgr_copy_kind;
 
 /* Code of a package, still in the package's bytes. */
 typedef struct tgr_image_desc {
@@ -54,16 +64,31 @@ typedef struct tgr_run {
 
 typedef struct tgr_driver {
     const char *name;
-    /* What a device of this driver would be; false when there is none on this machine. */
-    bool (*describe)(tgr_context *context, tgr_device_info *out);
-    tgr_status (*open)(tgr_context *context, const tgr_device_options *options, void **out_state,
-                       int32_t *out_threads);
+    bool host_memory; /* see the top */
+    /*
+     * What the driver keeps per context: the vendor's library, the list of devices. NULL: nothing.
+     * attach fails with a message where there is nothing to drive; it is then called again the next
+     * time. Serialised by the core.
+     */
+    tgr_status (*attach)(tgr_context *context, void **out_globals);
+    void (*detach)(tgr_context *context, void *globals);
+    /* Device number index of this driver; false past the last one. Texts live as long as the
+     * globals. */
+    bool (*describe)(tgr_context *context, void *globals, int32_t index, tgr_device_info *out);
+    tgr_status (*open)(tgr_context *context, void *globals, int32_t index,
+                       const tgr_device_options *options, void **out_state, int32_t *out_threads);
     void (*close)(tgr_context *context, void *state);
 
     tgr_status (*memory_alloc)(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
     void (*memory_free)(tgr_context *context, void *state, tgr_memory *memory);
-    void (*copy)(void *state, void *to, const void *from, size_t bytes);
+    /* Both return when it is done. */
+    tgr_status (*copy)(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
+                       const void *from, size_t bytes);
+    /* Repeats the pattern (1, 2, 4 or 8 bytes, which divides bytes and aligns the pointer) over
+     * device memory. NULL with host_memory. */
+    tgr_status (*fill)(tgr_context *context, void *state, void *to, size_t bytes, uint64_t pattern,
+                       size_t pattern_bytes);
 
     /* Preference of an instruction set: negative when the device cannot run it. */
     int32_t (*isa_rank)(void *state, uint32_t isa);
@@ -84,6 +109,8 @@ typedef struct tgr_driver {
 
 extern const tgr_driver tgr_driver_cpu;
 extern const tgr_driver tgr_driver_null;
+extern const tgr_driver tgr_driver_opencl;
+extern const tgr_driver tgr_driver_vulkan;
 
 /* core/context.c, for drivers too. */
 void *tgr_alloc(tgr_context *context, size_t bytes);

@@ -7,6 +7,7 @@
  *   device.c   drivers and devices           package.c  container: header, sections, checksums
  *   buffer.c   memory                        signature.c  kernels and ops of a package
  *   queue.c    order, events, capture        module.c   loading, finding
+ *   transfer.c fills and facts on devices    simt.c     images of SIMT devices
  *   cache.c    files by content key          args.c     arguments against a signature
  *   facts.c    data facts                    launch.c   variants, commands, ops
  */
@@ -30,6 +31,7 @@
 
 #define TGR_MESSAGE_BYTES 512
 #define TGR_MESSAGE_THREADS 16
+#define TGR_MAX_DRIVERS 8
 
 /* The last failure of one thread. */
 typedef struct tgr_message {
@@ -48,7 +50,13 @@ struct tgr_context {
     pthread_mutex_t lock; /* messages */
     uint64_t clock;
     tgr_message messages[TGR_MESSAGE_THREADS];
+    pthread_mutex_t drivers_lock;
+    void *
+        driver_globals[TGR_MAX_DRIVERS]; /* of device.c's table, in its order; NULL: not attached */
 };
+
+/* Detaches every driver; the context is about to go. device.c */
+void tgr_drivers_detach(tgr_context *context);
 
 /* Zeroed; NULL when the host refuses. Sizes are given back to the host's allocator on free. */
 void *tgr_alloc(tgr_context *context, size_t bytes);
@@ -252,6 +260,8 @@ struct tgr_device {
     atomic_int refs;
     tgr_context *context;
     const tgr_driver *driver;
+    int32_t index;      /* among its driver's devices */
+    int32_t driver_row; /* in device.c's table */
     void *state;
     int32_t n_threads;
 };
@@ -276,6 +286,10 @@ typedef struct tgr_fill {
 } tgr_fill;
 
 void tgr_fill_run(const tgr_fill *fill);
+/* The same in memory that only the driver reaches. transfer.c */
+tgr_status tgr_fill_device(tgr_device *device, const tgr_fill *fill);
+/* tgr_facts_check on tensors in such memory: copies what has facts to the host first. */
+tgr_status tgr_facts_device(tgr_device *device, const tgr_kernel *kernel, const int64_t *slots);
 
 /* Tensor argument as bound: where its bytes lie. */
 typedef struct tgr_range {
@@ -309,7 +323,8 @@ typedef struct tgr_command {
     const tgr_kernel *kernel; /* RUN, FACTS; its module is retained */
     const tgr_kernel_variant *variant;
     bool checked; /* RUN: data facts first */
-    void *to;     /* COPY */
+    tgr_copy_kind copy;
+    void *to; /* COPY */
     const void *from;
     size_t bytes;
     tgr_buffer *keep; /* COPY: retained */

@@ -56,8 +56,9 @@ void tgr_fill_run(const tgr_fill *f) {
     }
 }
 
-static void fill_inits(const tgr_kernel *k, const int64_t *slots) {
-    for (uint32_t i = 0; i < k->n_params; i++) {
+static tgr_status fill_inits(tgr_device *d, const tgr_kernel *k, const int64_t *slots) {
+    tgr_status st = TGR_OK;
+    for (uint32_t i = 0; i < k->n_params && !st; i++) {
         const tgr_param *p = &k->params[i];
         if (!(p->flags & TG_PARAM_INIT)) {
             continue;
@@ -70,8 +71,18 @@ static void fill_inits(const tgr_kernel *k, const int64_t *slots) {
                       .elem_bytes = p->elem_bytes};
         memcpy(f.extents, s + 1, p->rank * sizeof *s);
         memcpy(f.strides, s + 1 + p->rank, p->rank * sizeof *s);
-        tgr_fill_run(&f);
+        if (d->driver->host_memory) {
+            tgr_fill_run(&f);
+        } else {
+            st = tgr_fill_device(d, &f);
+        }
     }
+    return st;
+}
+
+static tgr_status check_facts(tgr_device *d, const tgr_kernel *k, const int64_t *slots) {
+    return d->driver->host_memory ? tgr_facts_check(k, d->context, slots)
+                                  : tgr_facts_device(d, k, slots);
 }
 
 /* ---- one command ---------------------------------------------------------------------------- */
@@ -79,12 +90,12 @@ static void fill_inits(const tgr_kernel *k, const int64_t *slots) {
 static tgr_status run_kernel(tgr_device *d, const tgr_command *c, const int64_t *slots) {
     tgr_context *context = d->context;
     int64_t begin = context->profile ? tgr_now_ns() : 0;
-    tgr_status st = c->checked ? tgr_facts_check(c->kernel, context, slots) : TGR_OK;
+    tgr_status st = c->checked ? check_facts(d, c->kernel, slots) : TGR_OK;
+    if (!st && c->kernel->n_init) {
+        st = fill_inits(d, c->kernel, slots);
+    }
     if (st) {
         return st;
-    }
-    if (c->kernel->n_init) {
-        fill_inits(c->kernel, slots);
     }
     tgr_run run = {.name = c->kernel->name,
                    .entry = &c->variant->entry,
@@ -107,10 +118,11 @@ tgr_status tgr_command_run(tgr_device *device, const tgr_command *command, const
         return run_kernel(device, command, slots);
     }
     if (command->kind == TGR_CMD_FACTS) {
-        return tgr_facts_check(command->kernel, device->context, slots);
+        return check_facts(device, command->kernel, slots);
     }
     if (command->kind == TGR_CMD_COPY) {
-        device->driver->copy(device->state, command->to, command->from, command->bytes);
+        return device->driver->copy(device->context, device->state, command->copy, command->to,
+                                    command->from, command->bytes);
     }
     return TGR_OK;
 }
@@ -128,17 +140,18 @@ static tgr_status pick_variant(const tgr_kernel *k, tgr_context *context, const 
         const tgr_kernel_variant *v = &k->variants[i];
         bool holds = v->guard.kind == TGR_DIM_IS_NONE || tgr_dim_value_of(&v->guard, syms) != 0;
         guarded |= !holds;
-        if (wanted > 0 ? i + 1 == (uint32_t)wanted : holds && v->entry.plan) {
+        if (wanted > 0 ? i + 1 == (uint32_t)wanted : holds && tgr_entry_ready(&v->entry)) {
             *out = v;
             if (!holds) {
                 return tgr_fail(context, TGR_E_MISMATCH,
                                 "kernel `%s`: the guard of variant %d does not hold", k->name,
                                 wanted - 1);
             }
-            return v->entry.plan ? TGR_OK
-                                 : tgr_fail(context, TGR_E_UNSUPPORTED,
-                                            "kernel `%s`: variant %d has no code for this device",
-                                            k->name, wanted - 1);
+            return tgr_entry_ready(&v->entry)
+                       ? TGR_OK
+                       : tgr_fail(context, TGR_E_UNSUPPORTED,
+                                  "kernel `%s`: variant %d has no code for this device", k->name,
+                                  wanted - 1);
         }
     }
     return tgr_fail(context, TGR_E_UNSUPPORTED,
@@ -363,9 +376,8 @@ tgr_status tgr_kernel_check(const tgr_kernel *kernel, const tgr_arg *args, int32
     bound b;
     tgr_status st = check_handles(kernel, options, &o);
     st = st ? st : bind_kernel(kernel, args, n_args, &o, &b);
-    return !st && wants_facts(kernel, &o)
-               ? tgr_facts_check(kernel, kernel->module->device->context, b.slots)
-               : st;
+    return !st && wants_facts(kernel, &o) ? check_facts(kernel->module->device, kernel, b.slots)
+                                          : st;
 }
 
 tgr_status tgr_kernel_workspace(const tgr_kernel *kernel, const tgr_arg *args, int32_t n_args,

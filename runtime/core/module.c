@@ -223,7 +223,7 @@ static tgr_status link_entry(tgr_module *m, const tgr_linked_entry *e) {
     for (uint32_t i = 0; i < m->package.n_kernels; i++) {
         tgr_kernel *k = &m->package.kernels[i];
         if (strcmp(k->name, e->kernel) != 0 || e->variant >= k->n_variants ||
-            k->variants[e->variant].entry.plan) {
+            tgr_entry_ready(&k->variants[e->variant].entry)) {
             continue;
         }
         tgr_entry *to = &k->variants[e->variant].entry;

@@ -265,10 +265,15 @@ static tgr_status cpu_run(tgr_context *context, void *state, tgr_run *run) {
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static bool cpu_describe(tgr_context *context, tgr_device_info *out) {
+static bool cpu_describe(tgr_context *context, void *globals, int32_t index, tgr_device_info *out) {
     (void)context;
+    (void)globals;
+    if (index != 0) {
+        return false;
+    }
     uint64_t isas = tgr_cpu_isas();
     out->driver = "cpu";
+    out->host_memory = 1;
     out->name = "host processor";
     out->isa = isas ? tgr_cpu_isa_name(tgr_cpu_best_isa(isas)) : "";
     out->max_threads = tgr_pool_processors();
@@ -300,8 +305,10 @@ static tgr_status make_threads(cpu_state *s) {
     return TGR_OK;
 }
 
-static tgr_status cpu_open(tgr_context *context, const tgr_device_options *o, void **out_state,
-                           int32_t *out_threads) {
+static tgr_status cpu_open(tgr_context *context, void *globals, int32_t index,
+                           const tgr_device_options *o, void **out_state, int32_t *out_threads) {
+    (void)globals;
+    (void)index;
     cpu_state *s = tgr_alloc(context, sizeof *s);
     if (!s) {
         return tgr_fail(context, TGR_E_NOMEM, "out of memory opening the CPU");
@@ -325,9 +332,13 @@ static tgr_status cpu_open(tgr_context *context, const tgr_device_options *o, vo
     return TGR_OK;
 }
 
-static void cpu_copy(void *state, void *to, const void *from, size_t bytes) {
+static tgr_status cpu_copy(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
+                           const void *from, size_t bytes) {
+    (void)context;
     (void)state;
+    (void)kind;
     memmove(to, from, bytes);
+    return TGR_OK;
 }
 
 static int32_t cpu_isa_rank(void *state, uint32_t isa) {
@@ -336,6 +347,7 @@ static int32_t cpu_isa_rank(void *state, uint32_t isa) {
 
 const tgr_driver tgr_driver_cpu = {
     .name = "cpu",
+    .host_memory = true,
     .describe = cpu_describe,
     .open = cpu_open,
     .close = cpu_close,

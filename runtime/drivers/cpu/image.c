@@ -132,7 +132,7 @@ void tgr_cpu_image_name(tgr_context *context, void *state, void *img, uint64_t o
         return;
     }
     uint64_t size = bytes ? bytes : m->code_bytes - offset;
-    (void)fprintf(f, "%llx %llx %s\n", (unsigned long long)((uintptr_t)m->code + offset),
+    (void)fprintf(f, "%llx %llx %s\n", (unsigned long long)(uintptr_t)m->code + offset,
                   (unsigned long long)size, name);
     (void)fclose(f);
 }

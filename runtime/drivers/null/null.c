@@ -9,16 +9,27 @@
 
 enum { ALIGN = 64 };
 
-static bool null_describe(tgr_context *context, tgr_device_info *out) {
+static bool null_describe(tgr_context *context, void *globals, int32_t index,
+                          tgr_device_info *out) {
     (void)context;
-    *out = (tgr_device_info){
-        .driver = "null", .name = "launches that do nothing", .isa = "", .max_threads = 1};
+    (void)globals;
+    if (index != 0) {
+        return false;
+    }
+    *out = (tgr_device_info){.driver = "null",
+                             .name = "launches that do nothing",
+                             .isa = "",
+                             .max_threads = 1,
+                             .host_memory = 1};
     return true;
 }
 
-static tgr_status null_open(tgr_context *context, const tgr_device_options *options,
-                            void **out_state, int32_t *out_threads) {
+static tgr_status null_open(tgr_context *context, void *globals, int32_t index,
+                            const tgr_device_options *options, void **out_state,
+                            int32_t *out_threads) {
     (void)context;
+    (void)globals;
+    (void)index;
     (void)options;
     *out_state = NULL; /* a real driver's state */
     *out_threads = 1;
@@ -56,9 +67,13 @@ static void null_memory_free(tgr_context *context, void *state, tgr_memory *memo
     tgr_free(context, memory->base, memory->base_bytes);
 }
 
-static void null_copy(void *state, void *to, const void *from, size_t bytes) {
+static tgr_status null_copy(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
+                            const void *from, size_t bytes) {
+    (void)context;
     (void)state;
+    (void)kind;
     memmove(to, from, bytes);
+    return TGR_OK;
 }
 
 /* Any code will do, as none is run. */
@@ -113,6 +128,7 @@ static tgr_status null_run(tgr_context *context, void *state, tgr_run *run) {
 
 const tgr_driver tgr_driver_null = {
     .name = "null",
+    .host_memory = true,
     .describe = null_describe,
     .open = null_open,
     .close = null_close,

@@ -38,8 +38,17 @@
  *          n_imports x u32 import id (tg_import), padding to 16 (from the section's start), image
  * IR       text of the tile module (for later retargeting)
  *
- * A kernel is taken by the first variant whose guard holds; within a variant by the entry whose ISA
- * the processor has and that ranks highest (TG_ISAS order within one architecture).
+ * The image of a CODE section of a SIMT device (OpenCL C text or SPIR-V) is
+ *   u32 TG_SIMT_MAGIC, u32 n_entries, u64 code offset, u64 code bytes, n_entries x record, then the
+ *   code, 16-byte aligned, to the image's end
+ *   record     str entry (its name in the code), str plan entry ("": the grid below), u32 lanes of
+ * a program, u32 sub-group lanes it was made for (0: any), u64 features it needs
+ *              (tgr_simt_feature), u64 shared bytes and u64 scratch bytes of a program,
+ *              u32 n_pointers, n x u32 launch slots that are buffers of their own (OpenCL C only),
+ *              u32 n_grid, n_grid x (code over the launch SLOTS as symbols: extent in elements,
+ *              u64 elements of a block)
+ * Both the plan offset and phase 0 of a variant's entry are the place of its record in the image.
+ * A plan entry is run by one lane and writes a tg_cpu_plan to the scratch address.
  */
 #ifndef TEGULA_PACKAGE_FORMAT_H
 #define TEGULA_PACKAGE_FORMAT_H
@@ -102,15 +111,22 @@ typedef enum tg_pack_arg {
     X(AARCH64_SVE,       17, "aarch64-sve",        "aarch64")                                      \
     X(RISCV64,           32, "riscv64",            "riscv64")                                      \
     X(RISCV64_V,         33, "riscv64-v",          "riscv64")                                      \
-    X(LOONGARCH64,       48, "loongarch64",        "loongarch64")
+    X(LOONGARCH64,       48, "loongarch64",        "loongarch64")                                  \
+    X(OPENCL_C,          64, "opencl",             "opencl")                                       \
+    X(SPIRV_VULKAN,      65, "vulkan",             "vulkan")                                       \
+    X(SPIRV_OPENCL,      66, "opencl-spirv",       "opencl")
 /* clang-format on */
 
 typedef enum tg_isa {
 #define TG_X(e, v, n, a) TG_ISA_##e = v,
     TG_ISAS(TG_X)
 #undef TG_X
-        TG_ISA_LAST = 64
+        TG_ISA_LAST = 1024
 } tg_isa;
+
+#define TG_SIMT_MAGIC 0x31534754u /* "TGS1" */
+#define TG_SIMT_HEADER_BYTES 24u
+#define TG_SIMT_MAX_ENTRIES 65536u
 
 /* Functions of the C library a CPU blob may call: 8-byte slots the loader fills. */
 typedef enum tg_import {

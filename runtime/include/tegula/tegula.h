@@ -144,13 +144,31 @@ TGR_API size_t tgr_context_message(tgr_context *context, char *text, size_t size
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
+/* What a SIMT device can do (features of tgr_device_info). */
+typedef enum tgr_simt_feature {
+    TGR_SIMT_F64 = 1,
+    TGR_SIMT_INT8 = 2,
+    TGR_SIMT_INT16 = 4,
+    TGR_SIMT_INT64 = 8,
+    TGR_SIMT_ATOMIC64 = 16,
+    TGR_SIMT_FMA = 32,
+    TGR_SIMT_SUBGROUPS = 64,
+    TGR_SIMT_SUBNORMALS = 128,
+    TGR_SIMT_DIV = 256
+} tgr_simt_feature;
+
 typedef struct tgr_device_info {
-    const char *driver; /* "cpu", "null" */
+    const char *driver; /* "cpu", "null", "opencl", "vulkan" */
     const char *name;   /* what the machine is called */
     const char *isa;    /* best instruction-set level, e.g. "x86-64-v3"; "" if none */
     int32_t max_threads;
-    int32_t reserved;
-    uint64_t features; /* tgr_cpu_feature bits of CPUs */
+    int32_t host_memory;  /* not 0: launches take host pointers; else only device buffers */
+    uint64_t features;    /* CPUs: bits of the levels they run; SIMT devices: tgr_simt_feature */
+    const char *version;  /* of the driver, or NULL */
+    int64_t memory_bytes; /* SIMT devices; 0 where unknown */
+    int64_t shared_bytes; /* of one work-group */
+    int32_t max_lanes;    /* of one work-group */
+    int32_t subgroup;     /* lanes that shuffle together; 0: none */
 } tgr_device_info;
 
 /*
@@ -171,11 +189,16 @@ typedef struct tgr_device_options {
     void *parallel_user;
 } tgr_device_options;
 
-/* Drivers present, in a fixed order: "cpu" first. */
+/* Devices present, in a fixed order: "cpu" first, then the other drivers' one after the other. */
 TGR_API int32_t tgr_device_count(tgr_context *context);
 TGR_API tgr_status tgr_device_describe(tgr_context *context, int32_t index,
                                        tgr_device_info *out) TGR_MUST_USE;
-/* name: "cpu" or "null". TGR_E_NOT_FOUND otherwise. */
+/*
+ * name: a driver ("cpu", "null", "opencl", "vulkan": its first device), a driver and a number or a
+ * part of the device's name ("opencl:1", "opencl:pocl"; letter case is ignored), a number in the
+ * order of tgr_device_describe, or "default": what the environment's TEGULA_DEVICE says, else
+ * "cpu". TGR_E_NOT_FOUND when there is no such device.
+ */
 TGR_API tgr_status tgr_device_open(tgr_context *context, const char *name,
                                    const tgr_device_options *options,
                                    tgr_device **out) TGR_MUST_USE;

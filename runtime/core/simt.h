@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the drivers of SIMT devices share: reading a SIMT image (package_format.h), the number of
+ * programs of a launch, splitting a launch into slices, and the report of a trap.
+ *
+ * The device ABI of an entry: five 64-bit words
+ *   slots address, first program, end program, scratch address, report address
+ * A work-group runs program first + x + y * (groups along x) of itself and does nothing when that
+ * is not below end; its scratch begins (program - first) * scratch_bytes behind the scratch
+ * address. The report is four u32, zero before the launch: trap code, source line, program low and
+ * high.
+ */
+#ifndef TGR_SIMT_H
+#define TGR_SIMT_H
+
+#include "internal.h"
+
+enum { TGR_SIMT_REPORT_WORDS = 4, TGR_SIMT_MAX_POINTERS = 64 };
+
+typedef struct tgr_simt_axis {
+    tgr_dim extent; /* over the launch slots */
+    int64_t by;
+} tgr_simt_axis;
+
+typedef struct tgr_simt_entry {
+    uint64_t offset; /* in the image: what the package's entry says */
+    const char *name;
+    const char *plan; /* entry that computes the plan on the device, or NULL: the axes tell */
+    uint32_t lanes, subgroup;
+    uint64_t features; /* tgr_simt_feature */
+    uint64_t shared_bytes, scratch_bytes;
+    uint32_t n_pointers;
+    uint32_t *pointers; /* slot numbers, ascending */
+    uint32_t n_axes, max_slot;
+    tgr_simt_axis *axes;
+    void *driver; /* the driver's own: its kernel or pipeline object; NULL at first */
+    void *driver_plan;
+} tgr_simt_entry;
+
+typedef struct tgr_simt_image {
+    tgr_zone zone; /* of everything here, the code and byte codes included */
+    uint32_t isa, n_entries;
+    tgr_simt_entry *entries;
+    const uint8_t *code; /* NUL-terminated beyond code_bytes; 16-byte aligned */
+    size_t code_bytes;
+} tgr_simt_image;
+
+/* Reads and checks any bytes; copies what it needs. On failure there is nothing to free. */
+tgr_status tgr_simt_image_read(tgr_context *context, const tgr_image_desc *desc,
+                               tgr_simt_image *out);
+void tgr_simt_image_fini(tgr_simt_image *image);
+/* The record at an offset; NULL when there is none. */
+tgr_simt_entry *tgr_simt_image_find(tgr_simt_image *image, uint64_t offset);
+
+/* TGR_E_UNSUPPORTED with a message when the device (as described) lacks something. */
+tgr_status tgr_simt_check(tgr_context *context, const tgr_device_info *device,
+                          const tgr_simt_entry *entry);
+/* Programs of the launch from the axes; TGR_E_TRAP when the grid cannot be. Not for entries with a
+ * plan entry. */
+tgr_status tgr_simt_programs(tgr_context *context, const tgr_run *run, const tgr_simt_entry *entry,
+                             int64_t *out_programs);
+/* The same from what the plan entry wrote and reported. */
+tgr_status tgr_simt_planned(tgr_context *context, const tgr_run *run, const tg_cpu_plan *plan,
+                            const uint32_t report[TGR_SIMT_REPORT_WORDS], int64_t *out_programs);
+/* How many programs of the launch to run at once: at most `most_groups`, and with scratch no more
+ * than fit `scratch_cap` bytes (at least one). */
+int64_t tgr_simt_slice(const tgr_simt_entry *entry, int64_t programs, int64_t most_groups,
+                       uint64_t scratch_cap);
+/* TGR_OK, or TGR_E_TRAP with the message the report tells. */
+tgr_status tgr_simt_trapped(tgr_context *context, const tgr_run *run,
+                            const uint32_t report[TGR_SIMT_REPORT_WORDS]);
+
+#endif
