@@ -37,6 +37,9 @@ tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *o
 tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                          const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
 
+/* The name of f's entry in C text: every character that no identifier has becomes '_'. */
+const char *tg_simt_entry_name(tg_arena *a, const tg_func *f);
+
 /* One SPIR-V module in the flavour of the machine (Vulkan or OpenCL) with an entry per function. */
 tg_status tg_spirv_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                         const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
