@@ -186,14 +186,13 @@ static bool swizzle_stays(const tg_layout *l, bool memory) {
 }
 
 bool tg_layout_is_sound(const tg_layout *l) {
-    bool memory = false;
+    bool memory = l->n_modes > 0 && l->modes[0].resource == TG_RES_MEM;
     for (int i = 0; i < l->n_modes; i++) {
         const tg_layout_mode *d = &l->modes[i];
-        memory |= d->resource == TG_RES_MEM;
         if (d->axis >= l->rank || d->axis < -1 || d->resource >= TG_RES_COUNT || d->extent < 1 ||
             d->extent > MAX_NUMBER || d->place < 1 || d->place > MAX_NUMBER ||
             (d->axis >= 0 ? d->stride < 1 || d->stride > MAX_NUMBER : d->stride != 0) ||
-            (memory && d->resource != TG_RES_MEM)) {
+            memory != (d->resource == TG_RES_MEM)) {
             return false;
         }
     }

@@ -473,16 +473,17 @@ const tg_layout *tg_layout_reshape(tg_module *m, const tg_layout *l, int from_ra
         g.from_hi = g.from_lo;
         g.to_hi = g.to_lo;
         int64_t a = 1, b = 1;
-        do { /* the shorter side takes another axis; extents of 1 join where they stand */
-            if (g.from_lo > 0 && (a < b || (a == b && g.from_lo == g.from_hi) || g.to_lo == 0)) {
+        do { /* the shorter side takes another axis; outermost extents of 1 join the last group */
+            bool take_from = g.to_lo == 0 || a < b || (a == b && g.from_lo == g.from_hi);
+            if (g.from_lo > 0 && take_from) {
                 a *= from[--g.from_lo];
             } else if (g.to_lo > 0) {
                 b *= to[--g.to_lo];
             } else {
                 return NULL;
             }
-        } while (a != b || (g.from_lo == g.from_hi && g.from_lo > 0) ||
-                 (g.to_lo == g.to_hi && g.to_lo > 0));
+        } while (a != b || (g.from_lo == 0) != (g.to_lo == 0) || g.from_lo == g.from_hi ||
+                 g.to_lo == g.to_hi);
         if (!reshape_group(&r, l, &g, from, to)) {
             return NULL;
         }

@@ -167,7 +167,7 @@ static void remake(tg_layout_pass *s, tg_op *op, int extra, tg_value *const *mor
     made->results[0].name = op->results[0].name;
     tg_op_insert_before(op, made);
     tg_value *r = &made->results[0];
-    if (type != was) {
+    if (type != was && tg_value_is_used(&op->results[0])) {
         r = was->layout == NULL ? r : want(s, r, was->layout);
     }
     tg_replace_all_uses(&op->results[0], r);
