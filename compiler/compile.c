@@ -152,16 +152,18 @@ static const stage_doc docs[] = {
     {"canonicalise.2", "tile: clean-up once more"},
     {"cse.2", "tile: clean-up once more"},
     {"dce.2", "tile: clean-up once more"},
-    {"lower", "tile IR to loop IR for one machine"},
-    {"codegen", "loop IR through LLVM to an object"},
-    {"blob", "object to a position-independent image"},
+    {"place", "tile IR to placed IR: layouts, buffers, barriers; SIMT machines only"},
+    {"lower", "tile IR (CPU) or placed IR (SIMT) to loop IR for one machine"},
+    {"codegen", "loop IR through LLVM to an object; to C text or SPIR-V for SIMT machines"},
+    {"blob", "object or code to an image of the package"},
     {"pack", "signatures, images and IR text to a package"},
 };
 
 /* A pass that runs again has a number. tests/compiler holds this list against tg_tile_pipeline. */
 static const char *const stage_names[] = {
-    "load",           "specialise", "canonicalise", "cse",   "dce",     "index", "licm", "bounds",
-    "canonicalise.2", "cse.2",      "dce.2",        "lower", "codegen", "blob",  "pack", NULL};
+    "load",  "specialise", "canonicalise",   "cse",   "dce",   "index",
+    "licm",  "bounds",     "canonicalise.2", "cse.2", "dce.2", "place",
+    "lower", "codegen",    "blob",           "pack",  NULL};
 
 const char *const *tgc_pipeline(void) { return stage_names; }
 
@@ -223,7 +225,7 @@ bool tgc_state_init(tgc_state *s, const tgc_options *options) {
                  (!s->o.start_from || tgc_pipeline_doc(s->o.start_from)) &&
                  (!s->o.dump_after || strcmp(s->o.dump_after, "all") == 0 ||
                   tgc_pipeline_doc(s->o.dump_after));
-    return counts && names && s->o.emit <= TGC_EMIT_HEADER && (s->o.source || !s->o.source_bytes);
+    return counts && names && s->o.emit <= TGC_EMIT_SPIRV && (s->o.source || !s->o.source_bytes);
 }
 
 static void run_stages(tgc_state *s) {
@@ -245,10 +247,12 @@ static void run_guarded(tgc_state *s) {
     jmp_buf frame;
     if (TG_ENV_GUARD(&s->env, frame)) {
         s->status = TG_E_NOMEM;
-        return;
+    } else {
+        s->frame = &frame;
+        run_stages(s);
     }
-    s->frame = &frame;
-    run_stages(s);
+    s->frame = NULL;
+    s->env.oom = NULL;
 }
 
 static void *copy_out(const tgr_allocator *a, const void *bytes, size_t n) {
@@ -262,20 +266,20 @@ static void *copy_out(const tgr_allocator *a, const void *bytes, size_t n) {
 
 static void render(tgc_state *s, tgc_result *out) {
     jmp_buf frame;
-    if (!s->sink.first || TG_ENV_GUARD(&s->env, frame)) {
-        return;
-    }
-    tg_sb sb;
-    tg_sb_init(&sb, &s->arena);
-    for (const tg_diag *d = s->sink.first; d; d = d->next) {
-        if (s->o.json) {
-            tg_diag_render_json(&sb, d);
-        } else {
-            tg_diag_render(&sb, d);
+    if (s->sink.first && !TG_ENV_GUARD(&s->env, frame)) {
+        tg_sb sb;
+        tg_sb_init(&sb, &s->arena);
+        for (const tg_diag *d = s->sink.first; d; d = d->next) {
+            if (s->o.json) {
+                tg_diag_render_json(&sb, d);
+            } else {
+                tg_diag_render(&sb, d);
+            }
         }
+        out->diagnostics = copy_out(&s->o.allocator, sb.data, sb.len);
+        out->diagnostics_bytes = out->diagnostics ? sb.len : 0;
     }
-    out->diagnostics = copy_out(&s->o.allocator, sb.data, sb.len);
-    out->diagnostics_bytes = out->diagnostics ? sb.len : 0;
+    s->env.oom = NULL;
 }
 
 static tgr_status public_status(tg_status st) {

@@ -5,6 +5,7 @@
  *   compile.c    the pipeline: one flat list of stages, memory, results
  *   units.c      what to compile: targets, instances, their specialisations, merged into kernels
  *   stages.c     tile passes, lowering, code generation, blobs
+ *   simt.c       the same stages of SIMT machines
  *   header.c     the C header for linked objects
  *   module.c     compile through the cache and load
  */
@@ -15,14 +16,15 @@
 
 #include "backends/backend.h"
 #include "backends/pack/package_write.h"
+#include "backends/pack/simt_image.h"
 #include "frontend/frontend.h"
 #include "ir/passes.h"
 
 /* One target of the compilation. */
 typedef struct tgc_lane {
     const tg_machine *machine;
-    tg_module *tile, *loop;
-    const unsigned char *object;
+    tg_module *tile, *placed, *loop; /* placed: SIMT machines */
+    const unsigned char *object;     /* of a CPU: ELF; of a SIMT machine: text or SPIR-V */
     size_t object_bytes;
     tg_blob blob;
 } tgc_lane;
@@ -94,13 +96,19 @@ tg_status tgc_lower(tgc_state *s);
 tg_status tgc_codegen(tgc_state *s);
 tg_status tgc_make_blobs(tgc_state *s);
 tg_status tgc_pack(tgc_state *s);
+/* simt.c: a SIMT lane's part of lowering, code generation and packing. */
+bool tgc_is_simt(const tgc_lane *l);
+tg_status tgc_simt_lower(tgc_state *s, tgc_lane *l, bool first);
+tg_status tgc_simt_codegen(tgc_state *s, tgc_lane *l);
+tg_status tgc_simt_blob(tgc_state *s, tgc_lane *l);
 /* Appends the header text for the first lane. */
 tg_status tgc_header(tgc_state *s, tg_sb *sb);
 /* The package of the units; with_code false: signatures only. */
 tg_status tgc_write_package(tgc_state *s, bool with_code, const unsigned char **out,
                             size_t *out_bytes);
 
-/* Sets the result to a text. */
+/* Sets the result to a text, to a module's text. */
+void tgc_set_module_text(tgc_state *s, const tg_module *m);
 void tgc_set_text(tgc_state *s, const tg_sb *sb);
 /* Gives the text after `pass` to the host, if it asked for it. */
 void tgc_dump(tgc_state *s, const char *pass, const tg_func *f);

@@ -14,7 +14,7 @@
 #define TEGULA_LLVM_VERSION "none"
 #endif
 
-static void set_module_text(tgc_state *s, const tg_module *m) {
+void tgc_set_module_text(tgc_state *s, const tg_module *m) {
     tg_sb sb;
     tg_sb_init(&sb, &s->arena);
     tg_module_print(&sb, m);
@@ -67,7 +67,7 @@ static void put_ir(tgc_state *s);
 
 tg_status tgc_tile_passes(tgc_state *s) {
     if (tgc_wants_stop(s, "specialise") || tgc_wants_stop(s, "load")) {
-        set_module_text(s, s->lanes[0].tile);
+        tgc_set_module_text(s, s->lanes[0].tile);
         return TG_OK;
     }
     size_t first = s->o.start_from ? stage_index(s->o.start_from) : 0;
@@ -83,9 +83,9 @@ tg_status tgc_tile_passes(tgc_state *s) {
             break;
         }
     }
-    bool stopped = s->o.stop_after && stage_index(s->o.stop_after) < stage_index("lower");
+    bool stopped = s->o.stop_after && stage_index(s->o.stop_after) < stage_index("place");
     if (s->o.emit == TGC_EMIT_TILE || stopped) {
-        set_module_text(s, s->lanes[0].tile);
+        tgc_set_module_text(s, s->lanes[0].tile);
     }
     put_ir(s);
     return TG_OK;
@@ -93,14 +93,25 @@ tg_status tgc_tile_passes(tgc_state *s) {
 
 /* ---- lowering ------------------------------------------------------------------------------- */
 
+static tg_status lower_cpu(tgc_state *s, tgc_lane *l) {
+    if (s->o.emit == TGC_EMIT_PLACED || tgc_wants_stop(s, "place")) {
+        tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "%s is a CPU: its kernels are not placed",
+                 l->machine->name);
+        return TG_E_UNSUPPORTED;
+    }
+    tg_status st = TG_OK;
+    for (tg_func *f = l->tile->first_func; f && !st; f = f->next) {
+        st = tg_lower_cpu(f, l->machine, l->loop, &s->sink);
+    }
+    return st;
+}
+
 tg_status tgc_lower(tgc_state *s) {
     for (int lane = 0; lane < s->n_lanes; lane++) {
         tgc_lane *l = &s->lanes[lane];
-        for (tg_func *f = l->tile->first_func; f; f = f->next) {
-            tg_status st = tg_lower_cpu(f, l->machine, l->loop, &s->sink);
-            if (st) {
-                return st;
-            }
+        tg_status st = tgc_is_simt(l) ? tgc_simt_lower(s, l, lane == 0) : lower_cpu(s, l);
+        if (st || s->done) {
+            return st;
         }
         for (tg_func *f = l->loop->first_func; f; f = f->next) {
             if (s->o.verify_each && tg_func_verify(f, &s->sink)) {
@@ -112,56 +123,92 @@ tg_status tgc_lower(tgc_state *s) {
         }
     }
     if (s->o.emit == TGC_EMIT_LOOP || tgc_wants_stop(s, "lower")) {
-        set_module_text(s, s->lanes[0].loop);
+        tgc_set_module_text(s, s->lanes[0].loop);
     }
     return TG_OK;
 }
 
 /* ---- code generation ------------------------------------------------------------------------ */
 
-#if TEGULA_HAVE_LLVM
+static tg_llvm_options llvm_options(const tgc_state *s) {
+    return (tg_llvm_options){.opt_level = s->o.opt_level < 0    ? 0
+                                          : s->o.opt_level == 0 ? 2
+                                                                : s->o.opt_level,
+                             .debug_lines = s->o.debug_lines != 0,
+                             .emit = s->o.emit == TGC_EMIT_LLVM  ? TG_LLVM_IR
+                                     : s->o.emit == TGC_EMIT_ASM ? TG_LLVM_ASM
+                                                                 : TG_LLVM_OBJECT};
+}
 
-static tg_status emit_text(tgc_state *s, const tg_llvm_options *o) {
-    tgc_lane *l = &s->lanes[0];
-    const unsigned char *bytes = NULL;
-    size_t n = 0;
-    tg_status st = tg_llvm_emit(l->loop, l->machine, o, &s->arena, &s->sink, &bytes, &n);
+static tg_status codegen_cpu(tgc_state *s, tgc_lane *l) {
+#if TEGULA_HAVE_LLVM
+    tg_llvm_options o = llvm_options(s);
+    return tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
+#else
+    (void)llvm_options(s);
+    tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
+             "this build has no code generator for %s (it was made without LLVM)",
+             l->machine->name);
+    return TG_E_UNSUPPORTED;
+#endif
+}
+
+/* Is the first target's code itself what was asked for? Then *out_fits tells whether it is of that
+ * kind. */
+static bool wants_code(const tgc_state *s, bool *out_fits) {
+    const tgc_lane *l = &s->lanes[0];
+    bool c = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_OPENCL_C;
+    *out_fits = true;
+    switch (s->o.emit) {
+    case TGC_EMIT_LLVM:
+    case TGC_EMIT_ASM:
+    case TGC_EMIT_OBJECT:
+        *out_fits = !tgc_is_simt(l);
+        return true;
+    case TGC_EMIT_OPENCL:
+        *out_fits = c;
+        return true;
+    case TGC_EMIT_SPIRV:
+        *out_fits = tgc_is_simt(l) && !c;
+        return true;
+    default:
+        return tgc_wants_stop(s, "codegen");
+    }
+}
+
+static tg_status linked_header(tgc_state *s) {
+    tg_sb sb;
+    if (tgc_is_simt(&s->lanes[0])) {
+        tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
+                 "code for %s cannot be linked into a program", s->lanes[0].machine->name);
+        return TG_E_UNSUPPORTED;
+    }
+    tg_sb_init(&sb, &s->arena);
+    tg_status st = tgc_header(s, &sb);
     if (!st) {
-        s->bytes = bytes;
-        s->n_bytes = n;
-        s->done = true;
+        tgc_set_text(s, &sb);
     }
     return st;
 }
 
 tg_status tgc_codegen(tgc_state *s) {
-    tg_llvm_options o = {.opt_level = s->o.opt_level < 0    ? 0
-                                      : s->o.opt_level == 0 ? 2
-                                                            : s->o.opt_level,
-                         .debug_lines = s->o.debug_lines != 0,
-                         .emit = TG_LLVM_OBJECT};
-    if (s->o.emit == TGC_EMIT_LLVM || s->o.emit == TGC_EMIT_ASM) {
-        o.emit = s->o.emit == TGC_EMIT_LLVM ? TG_LLVM_IR : TG_LLVM_ASM;
-        return emit_text(s, &o);
-    }
+    bool fits, code = wants_code(s, &fits);
     if (s->o.emit == TGC_EMIT_HEADER) {
-        tg_sb sb;
-        tg_sb_init(&sb, &s->arena);
-        tg_status st = tgc_header(s, &sb);
-        if (!st) {
-            tgc_set_text(s, &sb);
-        }
-        return st;
+        return linked_header(s);
     }
-    for (int lane = 0; lane < s->n_lanes; lane++) {
+    if (!fits) {
+        tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "target %s has no code of that kind",
+                 s->lanes[0].machine->name);
+        return TG_E_UNSUPPORTED;
+    }
+    for (int lane = 0; lane < (code ? 1 : s->n_lanes); lane++) {
         tgc_lane *l = &s->lanes[lane];
-        tg_status st = tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object,
-                                    &l->object_bytes);
+        tg_status st = tgc_is_simt(l) ? tgc_simt_codegen(s, l) : codegen_cpu(s, l);
         if (st) {
             return st;
         }
     }
-    if (s->o.emit == TGC_EMIT_OBJECT || tgc_wants_stop(s, "codegen")) {
+    if (code) {
         s->bytes = s->lanes[0].object;
         s->n_bytes = s->lanes[0].object_bytes;
         s->done = true;
@@ -172,29 +219,15 @@ tg_status tgc_codegen(tgc_state *s) {
 tg_status tgc_make_blobs(tgc_state *s) {
     for (int lane = 0; lane < s->n_lanes; lane++) {
         tgc_lane *l = &s->lanes[lane];
-        tg_status st =
-            tg_blob_from_object(l->object, l->object_bytes, &s->arena, &s->sink, &l->blob);
+        tg_status st = tgc_is_simt(l) ? tgc_simt_blob(s, l)
+                                      : tg_blob_from_object(l->object, l->object_bytes, &s->arena,
+                                                            &s->sink, &l->blob);
         if (st) {
             return st;
         }
     }
     return TG_OK;
 }
-
-#else
-
-tg_status tgc_codegen(tgc_state *s) {
-    tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
-             "this build has no code generator (it was made without LLVM)");
-    return TG_E_UNSUPPORTED;
-}
-
-tg_status tgc_make_blobs(tgc_state *s) {
-    (void)s;
-    return TG_E_UNSUPPORTED;
-}
-
-#endif
 
 /* ---- package -------------------------------------------------------------------------------- */
 

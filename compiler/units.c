@@ -48,6 +48,7 @@ tg_status tgc_choose_targets(tgc_state *s) {
     }
     for (int i = 0; i < s->n_lanes; i++) {
         s->lanes[i].tile = tg_module_make(&s->arena);
+        s->lanes[i].placed = tg_module_make(&s->arena);
         s->lanes[i].loop = tg_module_make(&s->arena);
     }
     return TG_OK;

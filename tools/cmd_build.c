@@ -18,8 +18,8 @@ typedef struct build {
 } build;
 
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
-    static const char *const names[] = {"package", "ast", "tile",   "loop", "llvm",
-                                        "asm",     "obj", "header", NULL};
+    static const char *const names[] = {"package", "ast",    "tile",   "loop",   "llvm",  "asm",
+                                        "obj",     "header", "placed", "opencl", "spirv", NULL};
     int which = 0;
     bool ok = tool_option_word(t, "emit", name, names, &which);
     *out = (uint32_t)which;
@@ -137,7 +137,9 @@ static int import(void *user, const char *path, const char *from, const char **o
     return src != NULL;
 }
 
-static bool is_text(uint32_t emit) { return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT; }
+static bool is_text(uint32_t emit) {
+    return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT && emit != TGC_EMIT_SPIRV;
+}
 
 static int compile(tool *t, build *b, const tg_source *src) {
     size_t n = strlen(src->name);

@@ -62,11 +62,12 @@ static section make_code(tg_packer *p, const tg_pack_code *code) {
     tg_sb sb;
     tg_sb_init(&sb, p->arena);
     tg_pack_u32(&sb, (uint32_t)code->machine->isa_id);
-    tg_pack_u32(&sb, (uint32_t)TG_COUNT_OF(imports));
+    size_t n = code->machine->class_ == TG_MACHINE_CPU ? TG_COUNT_OF(imports) : 0;
+    tg_pack_u32(&sb, (uint32_t)n);
     tg_pack_u64(&sb, code->blob->imports_offset);
     tg_pack_u64(&sb, code->blob->n_bytes);
     tg_pack_u64(&sb, 0);
-    for (size_t i = 0; i < TG_COUNT_OF(imports); i++) {
+    for (size_t i = 0; i < n; i++) {
         tg_pack_u32(&sb, imports[i]);
     }
     pad(&sb);

@@ -29,8 +29,11 @@ typedef enum tgc_emit {
     TGC_EMIT_LLVM,   /* LLVM IR text */
     TGC_EMIT_ASM,    /* assembly text */
     TGC_EMIT_OBJECT, /* relocatable object of the first target */
-    TGC_EMIT_HEADER /* C header: signature package bytes and a tgr_linked_entry table for the object
-                     */
+    TGC_EMIT_HEADER, /* C header: signature package bytes and a tgr_linked_entry table for the
+                        object */
+    TGC_EMIT_PLACED, /* placed IR text of a SIMT target */
+    TGC_EMIT_OPENCL, /* OpenCL C of a SIMT target whose code is that */
+    TGC_EMIT_SPIRV   /* SPIR-V words of a SIMT target whose code is that */
 } tgc_emit;
 
 /* One kernel or op to compile with the bindings it gets. */
@@ -60,7 +63,8 @@ typedef struct tgc_options {
     int32_t n_instances;
     int32_t n_settings;
     const tgr_setting *settings; /* for every instance as well */
-    const char *const *targets;  /* machine names ("x86-64-v3", "host"); NULL: host */
+    const char *const *targets;  /* machine names ("x86-64-v3", "host", "opencl"); NULL: host, or
+                                    with a device what the device runs */
     int32_t n_targets;
     int32_t opt_level;      /* of code generation, 0: default (2), 1..3, -1: none */
     uint32_t no_schedule;   /* not 0: ignore every schedule */

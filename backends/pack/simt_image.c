@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The image of a SIMT module; the format is in tegula/package_format.h. */
+#include "backends/pack/simt_image.h"
+
+#include <string.h>
+
+#include <tegula/package_format.h>
+#include <tegula/tegula.h>
+
+enum { ALIGN = 16 };
+
+/* ---- names and plans ------------------------------------------------------------------------ */
+
+static size_t stem_bytes(const char *name, const char *suffix) {
+    size_t n = strlen(name), k = strlen(suffix);
+    return n > k && strcmp(name + n - k, suffix) == 0 ? n - k : 0;
+}
+
+static tg_func *kernel_of(tg_module *tile, const char *loop_name, const char *suffix) {
+    size_t n = stem_bytes(loop_name, suffix);
+    for (tg_func *f = tile->first_func; f && n; f = f->next) {
+        if (strlen(f->name) == n && strncmp(f->name, loop_name, n) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+void tg_simt_drop_plans(tg_module *loop, tg_module *tile) {
+    tg_sb axes[TG_MAX_RANK];
+    tg_func *last = NULL;
+    for (tg_func *f = loop->first_func; f; f = f->next) {
+        tg_func *kernel = kernel_of(tile, f->name, ".plan");
+        if (!kernel || !tg_simt_grid_code(kernel, loop->arena, axes)) {
+            last = f;
+        } else if (last) {
+            last->next = f->next;
+        } else {
+            loop->first_func = f->next;
+        }
+    }
+    loop->last_func = last;
+}
+
+const char *tg_simt_entry_in_code(const tg_func *f, const tg_machine *machine, tg_arena *a) {
+    if (machine->emitter != TG_EMIT_OPENCL_C) {
+        return f->name;
+    }
+    char *name = tg_arena_strdup(a, f->name);
+    for (char *p = name; *p; p++) {
+        bool word = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                    (*p >= '0' && *p <= '9') || *p == '_';
+        *p = word ? *p : '_';
+    }
+    return name;
+}
+
+/* ---- what a function asks for --------------------------------------------------------------- */
+
+static uint64_t type_needs(const tg_type *t) {
+    switch ((int)t->dtype) {
+    case TG_DT_F64:
+        return TGR_SIMT_F64;
+    case TG_DT_I8:
+    case TG_DT_U8:
+        return TGR_SIMT_INT8;
+    case TG_DT_I16:
+    case TG_DT_U16:
+        return TGR_SIMT_INT16;
+    case TG_DT_I64:
+    case TG_DT_U64:
+        return TGR_SIMT_INT64;
+    default:
+        return 0;
+    }
+}
+
+static uint64_t op_needs(const tg_op *op, const tg_machine *m) {
+    uint64_t needs = 0;
+    for (int i = 0; i < op->n_results; i++) {
+        needs |= type_needs(op->results[i].type);
+    }
+    bool f32 = op->n_results == 1 && op->results[0].type->dtype == TG_DT_F32;
+    bool root = op->code == TG_OP_MATH && tg_attr_int(op, TG_ATTR_FN, -1) == TG_MATH_SQRT;
+    if (f32 && (op->code == TG_OP_DIV || root) && m->simt & TG_SIMT_DIV) {
+        needs |= TGR_SIMT_DIV;
+    }
+    if (f32 && op->code == TG_OP_FMA && m->simt & TG_SIMT_FMA) {
+        needs |= TGR_SIMT_FMA;
+    }
+    if (op->code == TG_OP_ATOMICM && tg_dtype_bits(op->results[0].type->dtype) == 64) {
+        needs |= TGR_SIMT_ATOMIC64;
+    }
+    if (op->code == TG_OP_SHFL || op->code == TG_OP_BALLOT) {
+        needs |= TGR_SIMT_SUBGROUPS;
+    }
+    return needs;
+}
+
+static uint64_t region_needs(const tg_region *r, const tg_machine *m) {
+    uint64_t needs = 0;
+    for (const tg_op *op = r ? r->first : NULL; op; op = op->next) {
+        needs |= op_needs(op, m);
+        for (int i = 0; i < op->n_regions; i++) {
+            needs |= region_needs(op->regions[i], m);
+        }
+    }
+    return needs;
+}
+
+uint64_t tg_simt_needs(const tg_func *f, const tg_machine *machine) {
+    return region_needs(f->body, machine) | TGR_SIMT_INT64;
+}
+
+/* Sets bit s for every slot that is read as an address. */
+static void mark_pointers(const tg_region *r, uint64_t *marks) {
+    for (const tg_op *op = r ? r->first : NULL; op; op = op->next) {
+        int64_t slot = tg_attr_int(op, TG_ATTR_VALUE_I, 0);
+        if (op->code == TG_OP_SLOT && op->results[0].type->kind == TG_TY_PTR &&
+            slot < (int64_t)TG_PACK_MAX_SLOTS) {
+            marks[slot / 64] |= 1ull << (slot % 64);
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            mark_pointers(op->regions[i], marks);
+        }
+    }
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------- */
+
+static void put_le(tg_sb *sb, uint64_t v, int n) {
+    for (int i = 0; i < n; i++) {
+        tg_sb_addc(sb, (char)(unsigned char)(v >> (8 * i)));
+    }
+}
+
+static void put_text(tg_sb *sb, const char *text, size_t n) {
+    put_le(sb, n, 4);
+    tg_sb_addn(sb, text, n);
+}
+
+static void put_pointers(tg_sb *sb, const uint64_t *marks, bool wanted) {
+    uint32_t n = 0;
+    for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
+        n += wanted && (marks[s / 64] >> (s % 64) & 1);
+    }
+    put_le(sb, n, 4);
+    for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
+        if (wanted && (marks[s / 64] >> (s % 64) & 1)) {
+            put_le(sb, s, 4);
+        }
+    }
+}
+
+static void put_grid(tg_sb *sb, const tg_func *kernel, const tg_sb *axes, bool coded) {
+    put_le(sb, coded ? (uint64_t)kernel->n_grid : 0, 4);
+    for (int i = 0; coded && i < kernel->n_grid; i++) {
+        put_text(sb, axes[i].data, axes[i].len);
+        put_le(sb, (uint64_t)kernel->grid_by[i], 8);
+    }
+}
+
+static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func *kernel,
+                       const tg_machine *m, tg_arena *a) {
+    tg_sb axes[TG_MAX_RANK];
+    uint64_t marks[TG_PACK_MAX_SLOTS / 64] = {0};
+    bool coded = !plan && tg_simt_grid_code(kernel, a, axes);
+    const char *name = tg_simt_entry_in_code(f, m, a);
+    const char *plan_name = plan ? tg_simt_entry_in_code(plan, m, a) : "";
+    uint64_t needs = tg_simt_needs(f, m) | (plan ? tg_simt_needs(plan, m) : 0);
+    mark_pointers(f->body, marks);
+    put_text(sb, name, strlen(name));
+    put_text(sb, plan_name, strlen(plan_name));
+    put_le(sb, (uint64_t)f->lanes, 4);
+    put_le(sb, needs & TGR_SIMT_SUBGROUPS ? (uint64_t)m->subgroup : 0, 4);
+    put_le(sb, needs, 8);
+    put_le(sb, (uint64_t)f->shared_bytes, 8);
+    put_le(sb, (uint64_t)f->scratch_bytes, 8);
+    put_pointers(sb, marks, m->emitter == TG_EMIT_OPENCL_C);
+    put_grid(sb, kernel, axes, coded);
+}
+
+typedef struct maker {
+    tg_module *loop, *tile;
+    const tg_machine *machine;
+    tg_arena *arena;
+    tg_sb records;
+    tg_blob_symbol *symbols;
+    size_t n_symbols;
+    uint32_t n_entries;
+} maker;
+
+static void add_entry(maker *k, const tg_func *f, tg_func *kernel) {
+    const char *plan_name = tg_arena_printf(k->arena, "%s.plan", kernel->name);
+    const tg_func *plan = tg_func_find(k->loop, plan_name);
+    uint64_t at = TG_SIMT_HEADER_BYTES + k->records.len;
+    k->symbols[k->n_symbols++] = (tg_blob_symbol){.name = f->name, .offset = at};
+    k->symbols[k->n_symbols++] = (tg_blob_symbol){.name = plan_name, .offset = at};
+    put_record(&k->records, f, plan, kernel, k->machine, k->arena);
+    k->n_entries++;
+}
+
+static tg_status add_entries(maker *k, tg_sink *sink) {
+    size_t n = 0;
+    for (const tg_func *f = k->loop->first_func; f; f = f->next) {
+        n++;
+    }
+    k->symbols = TG_NEW_ARRAY(k->arena, tg_blob_symbol, 2 * n + 1);
+    for (const tg_func *f = k->loop->first_func; f; f = f->next) {
+        tg_func *kernel = kernel_of(k->tile, f->name, ".phase0");
+        bool plan = kernel_of(k->tile, f->name, ".plan") != NULL;
+        if (kernel && f->lanes > 0) {
+            add_entry(k, f, kernel);
+        } else if (!plan) {
+            tg_error(sink, TG_D_BACKEND, f->span, "`%s` is no function of a SIMT kernel", f->name);
+            return TG_E_INTERNAL;
+        }
+    }
+    return TG_OK;
+}
+
+tg_status tg_simt_image_make(tg_module *loop, tg_module *tile, const tg_machine *machine,
+                             const unsigned char *code, size_t code_bytes, tg_arena *a,
+                             tg_sink *sink, tg_blob *out) {
+    maker k = {.loop = loop, .tile = tile, .machine = machine, .arena = a};
+    tg_sb_init(&k.records, a);
+    tg_status st = add_entries(&k, sink);
+    if (st) {
+        return st;
+    }
+    size_t at = (TG_SIMT_HEADER_BYTES + k.records.len + ALIGN - 1) / ALIGN * ALIGN;
+    tg_sb sb;
+    tg_sb_init(&sb, a);
+    put_le(&sb, TG_SIMT_MAGIC, 4);
+    put_le(&sb, k.n_entries, 4);
+    put_le(&sb, at, 8);
+    put_le(&sb, code_bytes, 8);
+    tg_sb_addn(&sb, k.records.data ? k.records.data : "", k.records.len);
+    while (sb.len < at) {
+        tg_sb_addc(&sb, '\0');
+    }
+    tg_sb_addn(&sb, (const char *)code, code_bytes);
+    *out = (tg_blob){.bytes = (const unsigned char *)sb.data,
+                     .n_bytes = sb.len,
+                     .symbols = k.symbols,
+                     .n_symbols = k.n_symbols};
+    return TG_OK;
+}
