@@ -6,6 +6,7 @@
 
 #include "tools/check.h"
 #include "tools/commands.h"
+#include "tools/sim.h"
 
 enum { MAX_REPEAT = 1000000000 };
 
@@ -283,7 +284,10 @@ static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, outcome
 
 static bool run_interpreted(tool *t, const run_options *o, tool_kernel *k, outcome *out) {
     double begin = tool_now();
-    bool ok = tool_kernel_interpret(t, k, &o->interp);
+    const char *machine = tool_sim_machine(o->device);
+    tg_loop_options loops = {.seed = o->seed};
+    bool ok = machine != NULL ? tool_kernel_simulate(t, k, machine, &loops, NULL)
+                              : tool_kernel_interpret(t, k, &o->interp);
     out->best_us = 1e6 * (tool_now() - begin);
     return ok;
 }
@@ -296,7 +300,8 @@ static bool launch(tool *t, const run_options *o, tool_kernel *k, bool on_interp
     other.print_to = NULL;
     other.mode = on_interp ? TG_INTERP_F64 : TG_INTERP_F32;
     bool ok = !o->check || tool_check_begin(t, k, &other, &check);
-    ok = ok && (on_interp ? run_interpreted(t, o, k, out) : run_on_device(t, o, k, out));
+    bool here = on_interp || tool_sim_machine(o->device) != NULL;
+    ok = ok && (here ? run_interpreted(t, o, k, out) : run_on_device(t, o, k, out));
     if (o->interp.print_to->len > 0) {
         (void)fputs(o->interp.print_to->data, t->json ? stderr : stdout);
     }
@@ -383,7 +388,7 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
         return TOOL_USAGE;
     }
     bool on_interp = strcmp(o.device, "interp") == 0;
-    if (!on_interp && strcmp(o.device, "cpu") != 0 && strcmp(o.device, "null") != 0) {
+    if (!on_interp && tool_sim_machine(o.device) == NULL && strcmp(o.device, "cpu") != 0 && strcmp(o.device, "null") != 0) {
         tool_error(t, TG_D_TOOL, "there is no device '%s' here; `tegula targets` lists them",
                    o.device);
         return TOOL_NO_DEVICE;

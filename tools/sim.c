@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device `sim:MACHINE`: tile passes, placement and lowering for the machine, then the loop
+ * interpreter instead of a device. Slow, but it sees what no device tells.
+ */
+#include "tools/sim.h"
+
+#include <string.h>
+
+#include "backends/backend.h"
+#include "ir/passes.h"
+
+#ifndef TEGULA_HAVE_SIMT
+#define TEGULA_HAVE_SIMT 0
+#endif
+
+const char *tool_sim_machine(const char *device) {
+    return strncmp(device, "sim:", 4) == 0 ? device + 4 : NULL;
+}
+
+const char *tool_sim_vendor(const char *machine) {
+    const tg_machine *m = tg_machine_find(machine);
+    return m != NULL ? m->vendor : "cpu";
+}
+
+static void run_passes(tool *t, tg_func *f) {
+    for (size_t p = 0; p < tg_tile_pipeline_count; p++) {
+        tg_pass_context ctx = {.scratch = &t->arena, .sink = &t->sink};
+        tg_tile_pipeline[p].run(f, &ctx);
+    }
+}
+
+static bool lower(tool *t, tg_func *f, const tg_machine *m, tg_module *loop) {
+    if (m->class_ == TG_MACHINE_CPU) {
+        return tg_lower_cpu(f, m, loop, &t->sink) == TG_OK;
+    }
+    tg_module *placed = tg_module_make(&t->arena);
+    if (tg_place(f, m, placed, &t->sink) != TG_OK || tg_module_verify(placed, &t->sink) != TG_OK) {
+        return false;
+    }
+#if TEGULA_HAVE_SIMT
+    tg_func *p = tg_func_find(placed, f->name);
+    return p != NULL && tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
+#else
+    tool_error(t, TG_D_TOOL, "this build has no lowering for %s", m->name);
+    return false;
+#endif
+}
+
+static void tell(tool *t, const tg_loop_report *r) {
+    for (int k = 0; k < r->n_findings; k++) {
+        const tg_loop_finding *f = &r->findings[k];
+        tg_span span = f->op != NULL ? f->op->span : (tg_span){0};
+        (void)tg_error(&t->sink, TG_D_TOOL, span, "%s: %s%s%s (program %lld, lane %d)",
+                       tg_loop_fault_name(f->fault),
+                       f->op != NULL ? tg_op_info_get(f->op->code)->name : "",
+                       f->op != NULL ? ": " : "", f->text, (long long)f->program, f->lane);
+    }
+    if (r->trap != 0) {
+        tool_error(t, TG_D_TOOL, "trap %d at line %lld", r->trap, (long long)r->trap_line);
+    }
+}
+
+static bool run_loops(tool *t, tool_kernel *k, tg_module *loop, const tg_loop_options *options,
+                      tg_loop_report *out) {
+    tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        args[i].data = a->data;
+        args[i].scalar = a->scalar;
+        memcpy(args[i].extent, a->extent, sizeof args[i].extent);
+        memcpy(args[i].stride_bytes, a->stride_bytes, sizeof args[i].stride_bytes);
+        for (int64_t e = 0; (a->param->flags & TG_PARAM_INIT) != 0 && e < a->count; e++) {
+            tool_array_set(a, e, a->param->init);
+        }
+    }
+    if (tg_loop_run_kernel(loop, k->func, args, k->syms, options, &t->arena, out) != TG_OK) {
+        tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->func->name);
+        return false;
+    }
+    tell(t, out);
+    return out->faults == 0 && out->trap == 0;
+}
+
+bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *machine,
+                          const tg_loop_options *options, tg_loop_report *out) {
+    const tg_machine *m = tg_machine_find(machine);
+    tg_loop_report report;
+    if (m == NULL) {
+        tool_error(t, TG_D_TOOL, "there is no machine `%s`", machine);
+        return false;
+    }
+    tg_module *loop = tg_module_make(&t->arena);
+    run_passes(t, k->func);
+    return lower(t, k->func, m, loop) && tg_module_verify(loop, &t->sink) == TG_OK &&
+           run_loops(t, k, loop, options, out != NULL ? out : &report);
+}
