@@ -8,10 +8,8 @@
 #include "backends/place/walk.h"
 
 const tg_place_pass tg_place_pipeline[] = {
-    {"stage", tg_place_stage},
-    {"layout", tg_place_layout},
-    {"capacity", tg_place_capacity},
-    {"sync", tg_place_sync},
+    {"chunk", tg_place_chunk},       {"stage", tg_place_stage}, {"layout", tg_place_layout},
+    {"capacity", tg_place_capacity}, {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
 
@@ -63,7 +61,7 @@ static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_mod
         tg_func *trial;
         tg_op *where;
         tg_module *m = tg_module_make(out->arena);
-        tg_status st = run_passes(kernel, machine, lanes, 2, m, sink, &trial);
+        tg_status st = run_passes(kernel, machine, lanes, 3, m, sink, &trial);
         if (st) {
             return st;
         }

@@ -3,6 +3,7 @@
  * Inside of placement: the state of one placement and its passes.
  *
  *   tile func ─ clone ─▶ placed func without layouts
+ *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
@@ -45,6 +46,7 @@ tg_func *tg_place_clone(tg_func *tile, tg_module *out);
 tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
                           tg_sink *sink) TG_MUST_USE;
 
+tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);

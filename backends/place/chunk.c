@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chunk: long contractions go through shared memory in pieces.
+ *
+ * Takes a placed function without layouts. Gives one in which a `dot` of two blocks that are loaded
+ * for it alone, and that are too large to stand in shared memory together, is a loop over pieces of
+ * the contracted axis. The order along that axis is kept. Also drops the mask of a `dot` whose both
+ * operands are zero where it is false. Refuses nothing.
+ *
+ * Before:
+ *   %3 = span %k, %K : span<256>
+ *   %4 = load %a, %i, %3 {axes = [0, 1]} : f32[128, 256]
+ *   %5 = load %b, %3, %j {axes = [0, 1]} : f32[256, 128]
+ *   %6 = span_mask %3 : bool[256]
+ *   %8 = dot %4, %5, %7, %6 {masked = true} : f32[128, 128]
+ * After:
+ *   %8 = for 0, min(256, %K - %k), 16, %7 : f32[128, 128] (%9: i64, %10: f32[128, 128]) {
+ *     %11 = span %k + %9, %K : span<16>
+ *     %12 = load %a, %i, %11 {axes = [0, 1]} : f32[128, 16]
+ *     %13 = load %b, %11, %j {axes = [0, 1]} : f32[16, 128]
+ *     %14 = dot %12, %13, %10 : f32[128, 128]
+ *     yield %14
+ *   }
+ */
+#include "backends/place/place.h"
+#include "ir/passes/util.h"
+
+/* One operand of dot: a load, perhaps permuted, and where the contracted axis is in it. */
+typedef struct side {
+    tg_op *permute, *load; /* permute may be NULL */
+    int64_t axis;          /* of the load's result */
+    int index;             /* the load's operand that gives it, a span */
+} side;
+
+/* The load behind v and the span that gives v's axis; false when there is none. */
+static bool find_side(tg_value *v, int64_t axis, side *out) {
+    *out = (side){.axis = axis};
+    if (v->def != NULL && v->def->code == TG_OP_PERMUTE) {
+        out->permute = v->def;
+        out->axis = tg_attr_get(v->def, TG_ATTR_AXES)->list[axis];
+        v = tg_operand(v->def, 0);
+    }
+    if (v->def == NULL || v->def->code != TG_OP_LOAD) {
+        return false;
+    }
+    out->load = v->def;
+    const tg_attr *axes = tg_attr_get(out->load, TG_ATTR_AXES);
+    size_t at = 0;
+    for (int i = 1; i <= out->load->operands[0].value->type->rank; i++) {
+        const tg_type *t = out->load->operands[i].value->type;
+        for (int k = 0; k < t->rank; k++) {
+            if (axes->list[at++] == out->axis) {
+                bool first = out->index == 0 && t->kind == TG_TY_SPAN;
+                out->index = first ? i : -1;
+            }
+        }
+    }
+    return out->index > 0;
+}
+
+/* ---- masks ---------------------------------------------------------------------------------- */
+
+/* Where the mask is false both operands were read as zero, so it masks nothing. */
+static void drop_mask(tg_op *dot, const side *a, const side *b) {
+    tg_value *mask = dot->n_operands == 4 ? tg_operand(dot, 3) : NULL;
+    if (mask == NULL || mask->def == NULL || mask->def->code != TG_OP_SPAN_MASK) {
+        return;
+    }
+    tg_value *span = tg_operand(mask->def, 0);
+    if (tg_operand(a->load, a->index) == span && tg_operand(b->load, b->index) == span) {
+        tg_drop_mask(dot);
+    }
+}
+
+/* ---- chunks --------------------------------------------------------------------------------- */
+
+static bool used_once(const tg_op *op) {
+    return op == NULL || (op->results[0].uses != NULL && op->results[0].uses->next == NULL);
+}
+
+/* The load may be done again, piece by piece, where the dot stands. */
+static bool can_move(const side *s, const tg_op *dot) {
+    tg_value *span = tg_operand(s->load, s->index);
+    if (s->load->parent != dot->parent || !used_once(s->load) || !used_once(s->permute) ||
+        !tg_load_is_stable(s->load) || tg_attr_int(s->load, TG_ATTR_MASKED, 0) != 0 ||
+        span->def == NULL || span->def->code != TG_OP_SPAN) {
+        return false;
+    }
+    for (int i = 1; i < s->load->n_operands; i++) {
+        const tg_type *t = s->load->operands[i].value->type;
+        if (t->kind == TG_TY_TILE && t->rank > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int64_t bytes_of(const tg_value *v) {
+    return tg_type_count(v->type) * tg_place_elem_bytes(v->type->dtype);
+}
+
+/* Elements of the contracted axis at a time; the whole axis when it fits or cannot be halved. */
+static int64_t chunk_of(const tg_placer *p, const tg_op *dot, int64_t k) {
+    int64_t bytes = bytes_of(dot->operands[0].value) + bytes_of(dot->operands[1].value);
+    int64_t chunk = k;
+    while (bytes > p->shared_bytes / 2 && chunk % 2 == 0 && chunk > 8) {
+        chunk /= 2;
+        bytes /= 2;
+    }
+    return chunk;
+}
+
+/* The operand for positions lo .. lo + n of the contracted axis. */
+static tg_value *piece(tg_builder *b, const side *s, tg_value *at, int64_t n) {
+    tg_op *span = tg_operand(s->load, s->index)->def;
+    tg_value *lo = tg_build_binary(b, TG_OP_ADD, tg_operand(span, 0), at);
+    tg_value *part = tg_build_span(b, lo, tg_operand(span, 1), n);
+    tg_value_map *map = tg_value_map_make(b->module->arena);
+    tg_value_map_put(map, &span->results[0], part);
+    int64_t shape[TG_MAX_RANK];
+    const tg_type *t = s->load->results[0].type;
+    for (int a = 0; a < t->rank; a++) {
+        shape[a] = a == s->axis ? n : t->shape[a];
+    }
+    tg_op *load = tg_op_clone(s->load, b->region, map);
+    /* the same span may also index another axis: only this one is cut */
+    for (int i = 1; i < load->n_operands; i++) {
+        tg_set_operand(load, i, i == s->index ? part : tg_operand(s->load, i));
+    }
+    load->results[0].type = tg_type_tile(b->module, t->dtype, t->rank, shape);
+    if (s->permute == NULL) {
+        return &load->results[0];
+    }
+    return tg_build_permute(b, &load->results[0], tg_attr_get(s->permute, TG_ATTR_AXES)->list);
+}
+
+static void make_loop(tg_op *dot, const side *a, const side *b, int64_t k, int64_t chunk) {
+    tg_builder at = tg_builder_before(dot);
+    at.span = dot->span;
+    tg_op *span = tg_operand(a->load, a->index)->def;
+    tg_value *hi = tg_build_index(&at, k);
+    if (tg_operand(b->load, b->index)->def == span) { /* beyond its end both are zero */
+        tg_value *left = tg_build_binary(&at, TG_OP_SUB, tg_operand(span, 1), tg_operand(span, 0));
+        hi = tg_build_binary(&at, TG_OP_MIN, hi, left);
+    }
+    tg_value *acc = tg_operand(dot, 2), *iv;
+    tg_op *loop =
+        tg_build_for(&at, tg_build_index(&at, 0), hi, tg_build_index(&at, chunk), 1, &acc, &iv);
+    tg_value *operands[] = {piece(&at, a, iv, chunk), piece(&at, b, iv, chunk), acc};
+    const tg_type *type = dot->results[0].type;
+    tg_op *part = tg_build_op(&at, TG_OP_DOT, 3, operands, 1, &type, 0);
+    part->attrs = dot->attrs;
+    part->n_attrs = dot->n_attrs;
+    acc = &part->results[0];
+    tg_build_end_for(&at, loop, 1, &acc);
+    tg_replace_all_uses(&dot->results[0], acc);
+    tg_op_erase(dot);
+}
+
+static void visit_dot(tg_placer *p, tg_op *dot) {
+    int batch = (int)tg_attr_int(dot, TG_ATTR_BATCH, 0);
+    side a, b;
+    if (!find_side(tg_operand(dot, 0), batch + 1, &a) ||
+        !find_side(tg_operand(dot, 1), batch, &b)) {
+        return;
+    }
+    drop_mask(dot, &a, &b);
+    int64_t k = tg_operand(dot, 1)->type->shape[batch], chunk = chunk_of(p, dot, k);
+    bool one_load = a.load == b.load; /* x @ x.T */
+    if (chunk < k && dot->n_operands == 3 && !one_load && can_move(&a, dot) && can_move(&b, dot)) {
+        make_loop(dot, &a, &b, k, chunk);
+    }
+}
+
+static void visit_region(tg_placer *p, tg_region *r) {
+    for (tg_op *op = r->first, *next; op != NULL; op = next) {
+        next = op->next;
+        for (int i = 0; i < op->n_regions; i++) {
+            visit_region(p, op->regions[i]);
+        }
+        if (op->code == TG_OP_DOT) {
+            visit_dot(p, op);
+        }
+    }
+}
+
+tg_status tg_place_chunk(tg_placer *p) {
+    visit_region(p, p->f->body);
+    return TG_OK;
+}
