@@ -391,6 +391,11 @@ static bool through_store(tg_lower *L, tg_op *op) {
                 (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
         }
     }
+    for (int a = 0; op->code == TG_OP_STORE && mask != NULL && a < mask->type->rank; a++) {
+        if (need[a].kind == TG_NEED_FULL) { /* nothing is stored where the mask ends */
+            need[a] = mask_need(L, mask, a);
+        }
+    }
     bool changed = all_axes(L, tg_operand(op, 1), need);
     if (op->code == TG_OP_ATOMIC && tg_attr_int(op, TG_ATTR_ATOMIC, 0) == TG_ATOMIC_CAS) {
         changed = all_axes(L, tg_operand(op, 2), need) || changed;
@@ -553,11 +558,22 @@ static bool through_control(tg_lower *L, tg_op *op) {
     return changed;
 }
 
+/* A running value needs what lies before it: the prefix that is needed of the result. */
+static bool through_scan(tg_lower *L, tg_op *op, const tg_need *need) {
+    tg_value *mask = mask_of(op);
+    int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
+    bool changed = all_axes(L, tg_operand(op, 0), need);
+    if (mask != NULL) {
+        changed = all_axes(L, mask, mask->type->rank == 1 ? need + axis : need) || changed;
+    }
+    return changed;
+}
+
 /* sort, topk, histogram, ...: all of the operands, or the present prefix. */
 static bool through_other(tg_lower *L, tg_op *op) {
     tg_value *mask = mask_of(op);
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
-    bool prefix = mask != NULL && op->code != TG_OP_SCAN && op->code != TG_OP_COMPRESS;
+    bool prefix = mask != NULL && op->code != TG_OP_COMPRESS;
     bool changed = false;
     for (int k = 0; k < op->n_operands; k++) {
         tg_value *x = tg_operand(op, k);
@@ -624,6 +640,8 @@ static bool visit(tg_lower *L, tg_op *op) {
         return through_reduce(L, op);
     case TG_OP_DOT:
         return through_dot(L, op);
+    case TG_OP_SCAN:
+        return through_scan(L, op, need);
     case TG_OP_FOR:
     case TG_OP_WHILE:
     case TG_OP_IF:

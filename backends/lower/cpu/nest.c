@@ -19,9 +19,41 @@
 /* ---- emission of a nest
  * ---------------------------------------------------------------------------------------- */
 
+/* A masked store to places that indices name: nothing of it is computed for a vector of which
+ * nothing is stored, which is the rule where a mask selects few. */
+static bool selective_store(nest *n, action *a) {
+    tg_ctx *x = &n->x;
+    tg_index ix[TG_MAX_RANK];
+    tg_value *mask;
+    bool scatters = false;
+    int count = tg_indices(a->op, ix, &mask);
+    for (int k = 0; k < count; k++) {
+        scatters = scatters || (ix[k].v->type->kind != TG_TY_SPAN && ix[k].n_axes > 0);
+    }
+    if (mask == NULL || !scatters || x->lanes == 1) {
+        return false;
+    }
+    tg_ev on = tg_elem(x, mask, n->c);
+    if (!on.vec) {
+        return false;
+    }
+    size_t known = x->memo.count;
+    tg_builder *b = &x->bl[x->depth];
+    tg_op *branch = tg_build_if(b, tg_build_reducev(b, TG_RED_ANY, on.v), 0, NULL);
+    tg_tensor_write(x, a->op, n->c, tg_elem(x, a->value, n->c));
+    tg_build_else(b, branch, 0, NULL);
+    tg_build_end_if(b, branch, 0, NULL);
+    x->memo.count = known; /* what was computed inside is not known behind */
+    return true;
+}
+
 void nest_act_element(nest *n, action *a) {
     tg_ctx *x = &n->x;
     if (a->kind == ACT_STORE) {
+        x->bl[x->depth].span = a->op->span;
+        if (selective_store(n, a)) {
+            return;
+        }
         tg_ev e = tg_elem(x, a->value, n->c);
         x->bl[x->depth].span = a->op->span;
         tg_tensor_write(x, a->op, n->c, e);

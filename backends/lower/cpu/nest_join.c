@@ -176,6 +176,12 @@ static void store_needs(const tg_lower *L, const tg_op *op, tg_need *need) {
                 (tg_need){.kind = TG_NEED_SPAN, .span = tg_info(L, ix[k].v)->canon};
         }
     }
+    for (int a = 0; mask != NULL && a < mask->type->rank; a++) {
+        tg_value *span = need[a].kind == TG_NEED_FULL ? tg_mask_span(L, mask, a) : NULL;
+        if (span != NULL && !tg_span_is_full(span)) {
+            need[a] = (tg_need){.kind = TG_NEED_SPAN, .span = span};
+        }
+    }
 }
 
 void nest_natural_order(nest *n, int inner) {

@@ -18,6 +18,7 @@ typedef struct plan {
     int *group_first, *group_last; /* op position -> first and last position of its run of nests */
     int64_t *evals;                /* by value id: evaluations of one element if inline */
     int *last_eval;                /* by value id: last op position that evaluates it */
+    const tg_op **reader;          /* by value id: the one op that evaluates it; NULL: several */
 } plan;
 
 /* ---- cost
@@ -150,8 +151,34 @@ static bool all_dead(tg_lower *L, const tg_op *op) {
     return op->n_results > 0 && op->n_regions == 0 && op->code != TG_OP_ATOMIC;
 }
 
+/* Does op evaluate its operands once for every element, all at one place? What is used twice below
+ * it is then computed once. */
+static bool reads_once(const tg_op *op) {
+    return op->code == TG_OP_STORE || op->code == TG_OP_REDUCE || op->code == TG_OP_SCAN ||
+           op->code == TG_OP_HISTOGRAM || op->code == TG_OP_SCATTER_ADD ||
+           (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0;
+}
+
+/* The op that all uses of v lead to through elementwise ops, or NULL. */
+static const tg_op *only_reader(const plan *p, const tg_value *v) {
+    const tg_op *only = NULL;
+    for (const tg_use *u = v->uses; u != NULL; u = u->next) {
+        const tg_op *user = u->user, *reader = user;
+        bool elementwise = (tg_op_info_get(user->code)->flags & TG_OPF_ELEMENTWISE) != 0;
+        if (transparent(p->L, user)) {
+            reader = elementwise ? p->reader[user->results[0].id] : NULL;
+        }
+        if (reader == NULL || !reads_once(reader) || (only != NULL && only != reader)) {
+            return NULL;
+        }
+        only = reader;
+    }
+    return only;
+}
+
 static void count_uses(plan *p, tg_value *v) {
     tg_lower *L = p->L;
+    p->reader[v->id] = only_reader(p, v);
     const tg_region *home = v->def != NULL ? v->def->parent : v->region;
     int depth = loop_depth(home);
     int64_t evals = 0;
@@ -173,7 +200,7 @@ static void count_uses(plan *p, tg_value *v) {
         if (times > 0 && loop_depth(user->parent) > depth) {
             times *= DEEPER;
         }
-        evals += times;
+        evals = p->reader[v->id] != NULL ? tg_max_i64(evals, times) : evals + times;
         last = end > last && times > 0 ? end : last;
     }
     p->evals[v->id] = evals > COST_CAP ? COST_CAP : evals;
@@ -283,7 +310,8 @@ static bool written_at_all(const tg_lower *L, const tg_value *v) {
 /* A consumer that wants its operand in memory. */
 static bool wants_buffer(tg_lower *L, const tg_value *v) {
     for (const tg_use *u = v->uses; u != NULL; u = u->next) {
-        if (u->user->code == TG_OP_YIELD || tg_is_select_op(u->user->code)) {
+        if (u->user->code == TG_OP_YIELD ||
+            (tg_is_select_op(u->user->code) && !reads_once(u->user))) {
             return true;
         }
         if (u->user->code == TG_OP_LOCAL_GATHER && u == &u->user->operands[0] && v->def != NULL &&
@@ -722,6 +750,7 @@ void tg_cpu_decide(tg_lower *L) {
     p.group_last = TG_NEW_ARRAY(L->arena, int, n_ops);
     p.evals = TG_NEW_ARRAY(L->arena, int64_t, L->n_info);
     p.last_eval = TG_NEW_ARRAY(L->arena, int, L->n_info);
+    p.reader = TG_NEW_ARRAY(L->arena, const tg_op *, L->n_info);
     find_groups(&p);
     decide_kinds(&p);
     decide_homes(&p);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counting and moving: histogram, scatter_add, ranks, compress.
+ */
+#include "backends/lower/cpu/select.h"
+
+/* ---- counting and moving
+ * --------------------------------------------------------------------------------------------- */
+
+/* 0 <= i < n as a bool; *safe: i or 0. */
+static tg_value *in_range(tg_ctx *x, tg_value *i, int64_t n, tg_value **safe) {
+    tg_builder *b = sel_at(x);
+    tg_value *ok = tg_build_binary(b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, i, sel_ix(x, 0)),
+                                   tg_build_cmp(b, TG_CMP_LT, i, sel_ix(x, n)));
+    *safe = sel_select(x, ok, i, sel_ix(x, 0));
+    return ok;
+}
+
+static tg_value *index_value(tg_ctx *x, tg_value *v, const tg_coord *c) {
+    tg_dtype t = v->type->dtype;
+    return tg_expand_convert(sel_at(x), x->L->mc, tg_elem(x, v, c).v, t, TG_DT_I64, TG_ROUND_RNE,
+                             false);
+}
+
+void sel_emit_rank(tg_lower *L, tg_op *op) {
+    tg_value *key = tg_operand(op, 0), *mask = sel_mask_operand(op), *r = &op->results[0];
+    int64_t n = tg_attr_int(op, TG_ATTR_N, 1), mark = L->scratch.used;
+    tg_value *table = tg_scratch_take(&L->scratch, &L->b, n * 4);
+    tg_value *trip = sel_axis_trip(L, mask, 0, key->type->shape[0]), *iv;
+    tg_ctx x = tg_ctx_begin(L, 1);
+    tg_value *clear[3] = {table, tg_build_int(sel_at(&x), sel_scalar_type(&x, TG_DT_U8), 0),
+                          sel_ix(&x, n * 4)};
+    tg_build_op(sel_at(&x), TG_OP_MEMSET, 3, clear, 0, NULL, 0);
+    tg_op *loop = tg_ctx_open(&x, sel_ix(&x, 0), trip, 1, 0, NULL, &iv);
+    tg_coord c = sel_coord(&x, iv);
+    tg_value *safe, *k = index_value(&x, key, &c);
+    tg_value *ok = in_range(&x, k, n, &safe);
+    tg_value *count = sel_load_at(&x, table, safe, TG_DT_I32);
+    tg_value *counted = tg_build_binary(sel_at(&x), TG_OP_AND, ok, sel_present_at(&x, mask, &c, 0));
+    sel_write_at(&x, r, &c, sel_select(&x, ok, count, tg_build_int(sel_at(&x), count->type, 0)));
+    tg_value *inc = tg_build_cast(sel_at(&x), counted, TG_DT_I32);
+    sel_store_at(&x, table, safe, TG_DT_I32, sel_add(&x, count, inc));
+    tg_ctx_close(&x, loop, 0, NULL);
+    tg_ctx_end(&x);
+    L->scratch.used = mark;
+}
+
+void sel_emit_compress(tg_lower *L, tg_op *op) {
+    tg_value *v = tg_operand(op, 0), *mask = tg_operand(op, 1), *r = &op->results[0];
+    tg_value *trip = sel_axis_trip(L, mask, 0, v->type->shape[0]), *iv;
+    tg_ctx x = tg_ctx_begin(L, 1);
+    bool wanted = tg_info(L, r)->kind == TG_V_BUFFER;
+    if (wanted) {
+        sel_clear_buffer(&x, r);
+    }
+    tg_value *count = sel_ix(&x, 0);
+    tg_op *loop = tg_ctx_open(&x, sel_ix(&x, 0), trip, 1, 1, &count, &iv);
+    tg_coord c = sel_coord(&x, iv);
+    tg_value *on = tg_elem(&x, mask, &c).v;
+    if (wanted) {
+        tg_value *e = tg_elem(&x, v, &c).v;
+        tg_op *branch = sel_when(&x, on);
+        tg_coord to = sel_coord(&x, count);
+        sel_write_at(&x, r, &to, e);
+        sel_end_when(&x, branch);
+    }
+    tg_value *next = sel_add(&x, count, tg_build_cast(sel_at(&x), on, TG_DT_I64));
+    tg_ctx_close(&x, loop, 1, &next);
+    tg_info(L, &op->results[1])->loop = tg_build_cast(sel_at(&x), next, TG_DT_I32);
+    tg_ctx_end(&x);
+}
+
+/* ---- counting
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* table[index[c]] += amount[c] at every present c whose index lies in the table. */
+typedef struct updates {
+    tg_value *index, *mask, *table;
+    tg_value *amount; /* NULL: 1 */
+    int64_t size;     /* entries of the table */
+} updates;
+
+/* What is added at c, in the table's arithmetic type. */
+static tg_ev amount_at(tg_ctx *x, const updates *u, const tg_coord *c) {
+    tg_dtype w = tg_dtype_arith(u->table->type->dtype);
+    if (u->amount == NULL) {
+        return (tg_ev){.v = tg_build_int(sel_at(x), sel_scalar_type(x, w), 1), .level = x->depth};
+    }
+    tg_ev e = tg_elem(x, u->amount, c);
+    e.v = tg_expand_convert(&x->bl[e.level], x->L->mc, e.v, u->amount->type->dtype, w, TG_ROUND_RNE,
+                            false);
+    return e;
+}
+
+static void add_to_entry(tg_ctx *x, const updates *u, tg_value *i, tg_value *amount) {
+    tg_builder *b = sel_at(x);
+    tg_dtype t = u->table->type->dtype, w = tg_dtype_arith(t);
+    tg_value *p = tg_build_gep(b, tg_buffer_ptr(x->L, b, u->table), i, tg_scratch_elem_bytes(t));
+    tg_value *old = tg_build_loadm(b, sel_scalar_type(x, t), p, 0);
+    tg_value *sum =
+        sel_add(x, tg_expand_convert(b, x->L->mc, old, t, w, TG_ROUND_RNE, false), amount);
+    tg_build_storem(b, p, tg_expand_convert(b, x->L->mc, sum, w, t, TG_ROUND_RNE, false), 0);
+}
+
+static void update_one(tg_ctx *x, const updates *u, const tg_coord *c) {
+    tg_value *safe, *i = index_value(x, u->index, c);
+    tg_value *ok = in_range(x, i, u->size, &safe);
+    ok = tg_build_binary(sel_at(x), TG_OP_AND, ok, sel_present_at(x, u->mask, c, 0));
+    tg_value *amount = amount_at(x, u, c).v;
+    tg_op *branch = sel_when(x, ok);
+    add_to_entry(x, u, safe, amount);
+    sel_end_when(x, branch);
+}
+
+/*
+ * A vector of indices: nothing is done when none counts, which is the rule where a mask picks few.
+ * Lanes that do not count add to the entry behind the table, which every buffer has room for.
+ */
+static void update_vector(tg_ctx *x, const updates *u, const tg_coord *c) {
+    tg_builder *b = sel_at(x);
+    tg_dtype t = u->index->type->dtype;
+    bool narrow = tg_dtype_bits(t) < 32 || (tg_dtype_bits(t) == 32 && tg_dtype_is_signed(t));
+    tg_value *i = tg_ev_vec(x, tg_elem(x, u->index, c));
+    i = tg_expand_convert(b, x->L->mc, i, t, narrow ? TG_DT_I32 : TG_DT_I64, TG_ROUND_RNE, false);
+    tg_value *size = tg_build_int(b, i->type, u->size);
+    tg_value *ok =
+        tg_build_binary(b, TG_OP_AND, tg_build_cmp(b, TG_CMP_GE, i, tg_build_int(b, i->type, 0)),
+                        tg_build_cmp(b, TG_CMP_LT, i, size));
+    if (u->mask != NULL) {
+        ok = tg_build_binary(b, TG_OP_AND, ok, tg_ev_vec(x, tg_elem(x, u->mask, c)));
+    }
+    tg_ev amount = amount_at(x, u, c);
+    tg_op *branch = sel_when(x, tg_build_reducev(b, TG_RED_ANY, ok));
+    i = tg_build_select(b, ok, i, size);
+    for (int l = 0; l < x->lanes; l++) {
+        tg_value *entry = tg_build_cast(b, tg_build_extract(b, i, l), TG_DT_I64);
+        add_to_entry(x, u, entry, amount.vec ? tg_build_extract(b, amount.v, l) : amount.v);
+    }
+    sel_end_when(x, branch);
+}
+
+static void update_row(tg_ctx *x, const updates *u, tg_value *trip) {
+    tg_coord c = {.align = 1};
+    int lanes = x->L->lanes / 2;
+    tg_value *lo = sel_ix(x, 0), *iv;
+    tg_value *span = u->mask == NULL ? NULL : tg_mask_span(x->L, u->mask, 0);
+    if (lanes > 1 && u->index->type->shape[0] >= lanes) {
+        tg_value *whole = tg_build_binary(sel_at(x), TG_OP_AND, trip, sel_ix(x, -lanes));
+        tg_op *loop = tg_ctx_open(x, lo, whole, lanes, 0, NULL, &iv);
+        x->lanes = lanes;
+        c = (tg_coord){.v = iv, .lane = 1, .level = x->depth, .align = lanes, .v_align = lanes};
+        c.bound = span;
+        update_vector(x, u, &c);
+        x->lanes = 1;
+        tg_ctx_close(x, loop, 0, NULL);
+        lo = whole;
+    }
+    tg_op *loop = tg_ctx_open(x, lo, trip, 1, 0, NULL, &iv);
+    c = sel_coord(x, iv);
+    c.bound = span;
+    update_one(x, u, &c);
+    tg_ctx_close(x, loop, 0, NULL);
+}
+
+static void emit_updates(tg_lower *L, const updates *u) {
+    const tg_type *t = u->index->type;
+    tg_value *trip = t->rank == 0 ? NULL : sel_axis_trip(L, u->mask, 0, t->shape[0]);
+    tg_ctx x = tg_ctx_begin(L, 1);
+    if (t->rank == 1) {
+        update_row(&x, u, trip);
+    } else {
+        tg_coord c[TG_MAX_RANK];
+        tg_op *loops[TG_MAX_RANK + 1];
+        int n = sel_open_axes(&x, t, -1, trip, c, loops);
+        update_one(&x, u, c);
+        sel_close_others(&x, n, loops);
+    }
+    tg_ctx_end(&x);
+}
+
+void sel_emit_histogram(tg_lower *L, tg_op *op) {
+    tg_value *mask = sel_mask_operand(op), *r = &op->results[0];
+    bool weighted = op->n_operands > (mask != NULL ? 2 : 1);
+    updates u = {.index = tg_operand(op, 0),
+                 .mask = mask,
+                 .table = r,
+                 .amount = weighted ? tg_operand(op, 1) : NULL,
+                 .size = r->type->shape[0]};
+    if (tg_info(L, r)->kind != TG_V_BUFFER) {
+        return;
+    }
+    tg_ctx x = tg_ctx_begin(L, 1);
+    sel_clear_buffer(&x, r);
+    tg_ctx_end(&x);
+    emit_updates(L, &u);
+}
+
+void sel_emit_scatter_add(tg_lower *L, tg_op *op) {
+    tg_value *r = &op->results[0];
+    updates u = {.index = tg_operand(op, 1),
+                 .mask = sel_mask_operand(op),
+                 .table = r,
+                 .amount = tg_operand(op, 2),
+                 .size = r->type->shape[0]};
+    if (tg_info(L, r)->kind != TG_V_BUFFER) {
+        return;
+    }
+    tg_emit_copy(L, tg_operand(op, 0), r);
+    emit_updates(L, &u);
+}
