@@ -14,7 +14,7 @@
  * A buffer is alive from its first access to its last, stretched over loops that begin or end in
  * between. Buffers that are never alive together may share bytes (in shared memory only when their
  * elements are equally wide). They are placed first-fit, largest first. While they do not fit, the
- * largest one goes to scratch memory.
+ * one whose leaving costs least goes to scratch memory.
  */
 #include "backends/place/walk.h"
 
@@ -23,6 +23,7 @@ typedef struct block {
     tg_region *home; /* encloses all accesses */
     int begin, end;  /* alive */
     int64_t bytes, width, offset;
+    int64_t traffic; /* bytes accessed, roughly */
     bool placed;
 } block;
 
@@ -53,6 +54,11 @@ static void find_home(void *user, tg_op *access) {
 static void find_life(void *user, tg_op *access) {
     block *b = user;
     tg_timeline_widen(access, b->home, &b->begin, &b->end);
+    int64_t times = 1;
+    for (const tg_op *o = access->parent->parent; o != NULL; o = o->parent->parent) {
+        times *= (o->code == TG_OP_FOR || o->code == TG_OP_WHILE) && times < 4096 ? 8 : 1;
+    }
+    b->traffic += times * b->bytes;
 }
 
 static void collect(blocks *s) {
@@ -135,6 +141,28 @@ static void set_space(tg_placer *p, tg_value *buf, tg_space space) {
     }
 }
 
+/*
+ * The block whose leaving helps most: of those after which the rest fits, the one with the least
+ * traffic (bytes times accesses, those in loops counted more); else the largest.
+ */
+static block *choose_to_leave(blocks *s) {
+    block *best = NULL;
+    for (size_t i = 0; i < s->all.count; i++) {
+        block *b = &s->all.data[i];
+        if (space_of(b) != TG_SPACE_SHARED) {
+            continue;
+        }
+        set_space(s->p, &b->op->results[0], TG_SPACE_SCRATCH);
+        bool fits = place_space(s, TG_SPACE_SHARED) <= s->p->shared_bytes;
+        set_space(s->p, &b->op->results[0], TG_SPACE_SHARED);
+        if (fits && (best == NULL || b->traffic < best->traffic)) {
+            best = b;
+        }
+    }
+    (void)place_space(s, TG_SPACE_SHARED);
+    return best != NULL ? best : largest(s, TG_SPACE_SHARED, true);
+}
+
 /* ---- too much ------------------------------------------------------------------------------- */
 
 #define MAX_SCRATCH_BYTES ((int64_t)1 << 30) /* of one program */
@@ -174,7 +202,7 @@ tg_status tg_place_capacity(tg_placer *p) {
     tg_timeline_clear(p->f);
     int64_t need = place_space(&s, TG_SPACE_SHARED);
     while (need > p->shared_bytes) {
-        block *b = largest(&s, TG_SPACE_SHARED, true);
+        block *b = choose_to_leave(&s);
         if (b == NULL) {
             break;
         }

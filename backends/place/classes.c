@@ -8,14 +8,25 @@
  * tiles) to classes that have none, so that as few conversions as possible remain.
  */
 #include "backends/place/layout.h"
+#include "ir/passes/util.h"
 
 #include <string.h>
 
 /* ---- free values ---------------------------------------------------------------------------- */
 
+/* Short enough that doing it again costs less than a trip through memory. */
+#define SMALL_ELEMS 256
+
+static bool is_small(const tg_op *op) {
+    return op->results[0].type->rank <= 1 && tg_type_count(op->results[0].type) <= SMALL_ELEMS;
+}
+
 static bool is_cheap_elementwise(const tg_op *op) {
+    if (op->code == TG_OP_DIV || op->code == TG_OP_REM) {
+        return is_small(op);
+    }
     return (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 && op->code != TG_OP_MATH &&
-           op->code != TG_OP_RNG && op->code != TG_OP_DIV && op->code != TG_OP_REM;
+           op->code != TG_OP_RNG;
 }
 
 static bool op_is_free(tg_layout_pass *s, tg_op *op) {
@@ -23,7 +34,9 @@ static bool op_is_free(tg_layout_pass *s, tg_op *op) {
         op->code == TG_OP_SPAN_MASK) {
         return true;
     }
-    if (op->code != TG_OP_BROADCAST && op->code != TG_OP_PRESENT && !is_cheap_elementwise(op)) {
+    bool small_load = op->code == TG_OP_LOAD && is_small(op) && tg_load_is_stable(op);
+    if (op->code != TG_OP_BROADCAST && op->code != TG_OP_PRESENT && !small_load &&
+        !is_cheap_elementwise(op)) {
         return false;
     }
     for (int i = 0; i < op->n_operands; i++) {
@@ -273,9 +286,12 @@ const tg_layout *tg_layout_default(tg_placer *p, const tg_type *t) {
 
 /*
  * Lanes of an accumulator [batch.., M, N]: the fewest accumulators a lane, then the fewest operand
- * reads (rows plus columns of the lane's block); among equals more lanes along N.
+ * reads (rows plus columns of the lane's block); among equals more lanes along N. Accumulators with
+ * the same rows (the scores and the output of an attention) share their split of the rows unless
+ * that costs half as many reads again: what is reduced over one broadcasts over the other.
  */
-static const tg_layout *dot_layout(tg_placer *p, const tg_type *t) {
+static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
+    tg_placer *p = s->p;
     int64_t inner[TG_MAX_RANK], lanes[TG_MAX_RANK], best[TG_MAX_RANK] = {0};
     int64_t best_regs = INT64_MAX, best_reads = INT64_MAX;
     int m = t->rank - 2, n = t->rank - 1;
@@ -293,7 +309,8 @@ static const tg_layout *dot_layout(tg_placer *p, const tg_type *t) {
             int64_t ln = p->lanes / lb / lm;
             int64_t rows = tg_cdiv_i64(t->shape[m], lm), cols = tg_cdiv_i64(t->shape[n], ln);
             int64_t blocks = t->rank < 3 ? 1 : tg_cdiv_i64(t->shape[m - 1], lb);
-            int64_t regs = blocks * rows * cols, reads = blocks * (rows + cols);
+            int64_t regs = blocks * rows * cols, reads = 2 * blocks * (rows + cols);
+            reads += s->rows == t->shape[m] && s->rows_lanes != lm ? reads / 2 : 0;
             if (regs < best_regs || (regs == best_regs && reads < best_reads)) {
                 best_regs = regs;
                 best_reads = reads;
@@ -308,6 +325,8 @@ static const tg_layout *dot_layout(tg_placer *p, const tg_type *t) {
     }
     lanes[m] = best[1];
     lanes[n] = best[2];
+    s->rows = t->shape[m];
+    s->rows_lanes = best[1];
     for (int a = m; a <= n; a++) { /* up to 4 neighbours a lane, where that pads nothing */
         int64_t each = tg_cdiv_i64(t->shape[a], lanes[a]);
         inner[a] = each % 4 == 0 ? 4 : each % 2 == 0 ? 2 : 1;
@@ -366,7 +385,7 @@ static void assign(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
 static void anchor_region(tg_layout_pass *s, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
         if (op->code == TG_OP_DOT) {
-            assign(s, &op->results[0], dot_layout(s->p, op->results[0].type));
+            assign(s, &op->results[0], dot_layout(s, op->results[0].type));
         }
         for (int i = 0; i < op->n_regions && op->code != TG_OP_TEAM; i++) {
             anchor_region(s, op->regions[i]);

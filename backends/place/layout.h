@@ -28,11 +28,12 @@ typedef struct tg_layout_made {
 
 typedef struct tg_layout_pass {
     tg_placer *p;
-    uint32_t n_values;     /* side tables cover the ids below */
-    uint32_t *parent;      /* union-find over value ids */
-    tg_value **values;     /* by id; NULL: not a tile of the body */
-    const tg_layout **got; /* by class root: the layout chosen */
-    int8_t *free_;         /* 0 unknown, 1 free, -1 held */
+    uint32_t n_values;        /* side tables cover the ids below */
+    uint32_t *parent;         /* union-find over value ids */
+    tg_value **values;        /* by id; NULL: not a tile of the body */
+    const tg_layout **got;    /* by class root: the layout chosen */
+    int8_t *free_;            /* 0 unknown, 1 free, -1 held */
+    int64_t rows, rows_lanes; /* of the last accumulator: its extent and lanes along M */
     TG_LIST(tg_layout_edge) edges;
     TG_LIST(tg_layout_made) made;
 } tg_layout_pass;

@@ -48,22 +48,30 @@ static const tg_layout *project_need(tg_layout_pass *s, const tg_value *x, const
 /* ---- one value in one layout ------------------------------------------------------------------
  */
 
+/* Operand i of a free op whose result has layout l, as that needs it. */
+static tg_value *free_operand(tg_layout_pass *s, tg_op *op, int i, size_t axes_at,
+                              const tg_layout *l) {
+    tg_value *x = tg_operand(op, i);
+    bool mask = op->code == TG_OP_LOAD && tg_attr_int(op, TG_ATTR_MASKED, 0) != 0 &&
+                i == op->n_operands - 1;
+    if (!tg_is_held_type(x->type)) {
+        return x;
+    }
+    if (op->code == TG_OP_LOAD && !mask) {
+        return want(s, x, project_need(s, x, tg_attr_get(op, TG_ATTR_AXES)->list + axes_at, l));
+    }
+    return want(s, x, op->code == TG_OP_BROADCAST ? broadcast_need(s, op, l) : l);
+}
+
 /* The free op again, with result layout l; its operands as that needs. */
 static tg_value *free_copy(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
-    tg_op *op = v->def;
-    tg_value *operands[4] = {0};
+    tg_op *op = v->def, *copy = tg_op_clone(op, op->parent, tg_value_map_make(s->p->arena));
+    size_t at = 0;
     for (int i = 0; i < op->n_operands; i++) {
         tg_value *x = tg_operand(op, i);
-        if (tg_is_held_type(x->type)) {
-            x = want(s, x, op->code == TG_OP_BROADCAST ? broadcast_need(s, op, l) : l);
-        }
-        operands[i] = x;
+        tg_set_operand(copy, i, free_operand(s, op, i, at, l));
+        at += x->type->kind == TG_TY_TENSOR ? 0 : x->type->rank;
     }
-    tg_value_map *map = tg_value_map_make(s->p->arena);
-    for (int i = 0; i < op->n_operands; i++) {
-        tg_value_map_put(map, tg_operand(op, i), operands[i]);
-    }
-    tg_op *copy = tg_op_clone(op, op->parent, map);
     tg_op_unlink(copy);
     tg_op_insert_before(op, copy);
     copy->results[0].type = tg_type_with_layout(s->p->m, v->type, l);
@@ -73,29 +81,20 @@ static tg_value *free_copy(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
 /* Reading once more in layout l, right behind the first read; NULL when that is not the same. */
 static tg_value *read_again(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
     tg_op *op = v->def;
-    const tg_type *type = tg_type_with_layout(s->p->m, v->type, l);
     if (op == NULL || (op->code != TG_OP_GET && !tg_load_is_stable(op))) {
         return NULL;
     }
-    tg_value_map *map = tg_value_map_make(s->p->arena);
-    const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
-    bool masked = tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;
+    tg_op *copy = tg_op_clone(op, op->parent, tg_value_map_make(s->p->arena));
     size_t at = 0;
-    for (int i = 1; i < op->n_operands && op->code == TG_OP_LOAD; i++) {
-        tg_value *x = tg_operand(op, i);
-        bool mask = masked && i == op->n_operands - 1;
-        if (tg_is_held_type(x->type)) {
-            x = want(s, x, mask ? l : project_need(s, x, axes->list + at, l));
-        }
-        tg_value_map_put(map, tg_operand(op, i), x);
-        at += mask ? 0 : tg_operand(op, i)->type->rank;
-    }
-    /* The clone stands behind the copies of its operands, which stand behind their definitions. */
-    tg_builder b = tg_place_after(v);
-    tg_op *copy = tg_op_clone(op, op->parent, map);
     tg_op_unlink(copy);
+    for (int i = 1; i < op->n_operands && op->code == TG_OP_LOAD; i++) {
+        tg_set_operand(copy, i, free_operand(s, op, i, at, l));
+        at += tg_operand(op, i)->type->rank;
+    }
+    /* It stands behind the copies of its operands, which stand behind their definitions. */
+    tg_builder b = tg_place_after(v);
     tg_op_insert_before(b.before, copy);
-    copy->results[0].type = type;
+    copy->results[0].type = tg_type_with_layout(s->p->m, v->type, l);
     return &copy->results[0];
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* place_print FILE.tg KERNEL MACHINE [PASSES] [NAME=VALUE...]: prints the placed function. */
 #include "backends/place/place.h"
+#include "backends/place/walk.h"
 #include "tests/place/support.h"
 
 #include <stdio.h>
@@ -37,7 +38,10 @@ int main(int argc, char **argv) {
         tg_program_specialise(p, argv[2], settings, n, NULL, m, &f) == TG_OK && f != NULL) {
         place_test_optimise(&t, f);
         rc = tg_place_prefix(f, machine, passes, out, &t.sink) == TG_OK ? 0 : 1;
+        tg_op *where;
+        int64_t bytes = tg_place_pressure(out->first_func, &t.arena, &where);
         (void)fputs(place_test_print(&t, out), stdout);
+        (void)fprintf(stderr, "%lld bytes of registers a lane at most\n", (long long)bytes);
         rc |= tg_module_verify(out, &t.sink) == TG_OK ? 0 : 1;
     }
     (void)fputs(t.sink.first == NULL ? "" : place_test_messages(&t), stderr);
