@@ -13,6 +13,7 @@
 
 #include "tools/commands.h"
 #include "tools/conform.h"
+#include "tools/sim.h"
 #include "tools/supervise.h"
 
 typedef enum conform_level { LEVEL_SMOKE, LEVEL_CORE, LEVEL_FULL } conform_level;
@@ -29,7 +30,7 @@ typedef struct conform {
     TG_LIST(conform_case) cases;    /* all, in order */
     TG_LIST(tg_program *) programs; /* of each case */
     TG_LIST(int) todo;              /* cases not found in the journal */
-    conform_device dev;             /* in the worker */
+    conform_device dev;             /* opened in the worker; limits known before */
     tool_report report;
     int passed, failed, skipped;
     bool broken; /* a file does not load, no device: the run fails whatever the cases say */
@@ -219,8 +220,11 @@ static void finish_row(conform *c, const conform_case *k, const tool_row *row) {
 
 static void open_device(void *user) {
     conform *c = user;
-    c->dev = (conform_device){.vendor = "cpu"};
-    if (strcmp(c->device, "interp") != 0) {
+    c->dev.vendor = "cpu";
+    c->dev.machine = tool_sim_machine(c->device);
+    if (c->dev.machine != NULL) {
+        c->dev.vendor = tool_sim_vendor(c->dev.machine);
+    } else if (strcmp(c->device, "interp") != 0) {
         c->dev.device = tool_device_open(c->t, c->device, c->threads);
         tool_flush_diagnostics(c->t);
         if (c->dev.device == NULL) {
@@ -347,15 +351,29 @@ static bool plan(conform *c) {
 static void probe_done(void *user, int job, const supervise_result *r) {
     (void)job;
     conform *c = user;
+    tool_limits *l = &c->dev.limits;
     (void)fputs(r->errors, stderr);
     c->broken = r->end != SUPERVISE_DONE;
+    if (!c->broken && sscanf(r->text, "%lf %lf", &l->fma_gflops, &l->copy_gbs) == 2) {
+        l->read_gbs = l->copy_gbs;
+        c->report.preamble = tg_arena_printf(
+            &c->t->arena,
+            "limits of this device, by tools/limits.tg: f32 FMA %.4g GFLOP/s, copy %.4g GB/s",
+            l->fma_gflops, l->copy_gbs);
+    }
 }
 
+/* With a report asked for: what the device can do, as "GFLOP/s GB/s". */
 static const char *probe_run(void *user, int job, bool *out_last) {
-    (void)user;
     (void)job;
+    conform *c = user;
+    tool_limits l;
     *out_last = true;
-    return "";
+    bool wanted = c->dev.device != NULL && (c->json != NULL || c->html != NULL);
+    if (!wanted || !tool_limits_of_device(c->t, c->dev.device, &l)) {
+        return "";
+    }
+    return tg_arena_printf(&c->t->arena, "%.6g %.6g", l.fma_gflops, l.copy_gbs);
 }
 
 static bool device_is_there(conform *c) {
@@ -382,11 +400,11 @@ int cmd_conform(tool *t, int argc, char **argv) {
     if (c.level == LEVEL_FULL && c.exact && c.schedules == 0) {
         c.schedules = FULL_SCHEDULES;
     }
+    tool_report_init(&c.report, "Conformance", c.device);
     if (!device_is_there(&c)) {
         tool_error(t, TG_D_TOOL, "there is no device '%s' here", c.device);
         return TOOL_NO_DEVICE;
     }
-    tool_report_init(&c.report, "Conformance", c.device);
     if (tool_each_kernel_file(t, c.dir, visit, &c) == 0) {
         tool_error(t, TG_D_TOOL, "no .tg file below %s", c.dir);
         return TOOL_FAILED;

@@ -12,6 +12,7 @@
 #ifndef TG_TOOL_CONFORM_H
 #define TG_TOOL_CONFORM_H
 
+#include "tools/limits.h"
 #include "tools/report.h"
 
 /*
@@ -24,9 +25,11 @@
 
 /* The device under test, opened in the process that uses it. */
 typedef struct conform_device {
-    tool_device *device; /* NULL: the interpreter */
+    tool_device *device; /* NULL: an interpreter */
+    const char *machine; /* of device `sim:MACHINE`, else NULL */
     const char *vendor;  /* schedules of this vendor apply */
     bool lost;           /* nothing more can run in this process */
+    tool_limits limits;  /* measured; fma_gflops 0: not */
 } conform_device;
 
 /* One case and how it runs. */

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "tools/conform.h"
+#include "tools/sim.h"
+#include "tools/work.h"
 
 static bool is_output(const tool_array *a) {
     return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
@@ -28,6 +30,10 @@ static const char *reason(tool *t, const char *otherwise) {
 
 static bool launch(tool *t, conform_device *d, tool_code *code, tool_kernel *k) {
     tg_interp_options interp = {.check_races = true, .check_facts = true};
+    tg_loop_options loops = {.seed = 1};
+    if (d->machine != NULL) {
+        return tool_kernel_simulate(t, k, d->machine, &loops, NULL);
+    }
     return d->device == NULL ? tool_kernel_interpret(t, k, &interp) : tool_code_launch(t, code, k);
 }
 
@@ -141,7 +147,12 @@ static void run_tolerance(run *r) {
     } else {
         double begin = tool_now();
         bool ok = launch(r->t, r->d, r->code, &r->k);
-        r->row->best_us = 1e6 * (tool_now() - begin);
+        double seconds = tool_now() - begin;
+        tool_work work = tool_work_of(&r->k);
+        r->row->best_us = 1e6 * seconds;
+        if (r->d->limits.fma_gflops > 0) {
+            r->row->share = tool_work_limit(&work, &r->d->limits) / seconds;
+        }
         if (!ok) {
             launch_failed(r->t, r->d, r->row);
         } else {

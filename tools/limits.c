@@ -31,47 +31,30 @@ typedef struct job {
 } job;
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static double fma_avx2(job *j) {
-    __m256 a[12], x = _mm256_set1_ps(1.0000001f), y = _mm256_set1_ps(1e-9f);
-    for (int i = 0; i < 12; i++) {
-        a[i] = _mm256_set1_ps((float)i);
+/* `regs` independent accumulators hide the latency of the units; `lanes` floats each. */
+#define FMA_LOOP(name, isa, vec, lanes, regs, set1, fmadd, first)                                  \
+    __attribute__((target(isa))) static double name(job *j) {                                      \
+        enum { TRIPS = 4800000 / (regs) };                                                         \
+        vec a[regs], x = set1(1.0000001f), y = set1(1e-9f);                                        \
+        for (int i = 0; i < (regs); i++) {                                                         \
+            a[i] = set1((float)i);                                                                 \
+        }                                                                                          \
+        double begin = tool_now();                                                                 \
+        for (long t = 0; t < TRIPS; t++) {                                                         \
+            _Pragma("GCC unroll 16") for (int i = 0; i < (regs); i++) {                            \
+                a[i] = fmadd(a[i], x, y);                                                          \
+            }                                                                                      \
+        }                                                                                          \
+        double took = tool_now() - begin;                                                          \
+        for (int i = 0; i < (regs); i++) {                                                         \
+            j->sink += first(a[i]);                                                                \
+        }                                                                                          \
+        j->work = (double)TRIPS * (regs) * 2 * (lanes);                                            \
+        return took;                                                                               \
     }
-    const long trips = 400000;
-    double begin = tool_now();
-    for (long t = 0; t < trips; t++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < 12; i++) {
-            a[i] = _mm256_fmadd_ps(a[i], x, y);
-        }
-    }
-    double took = tool_now() - begin;
-    for (int i = 0; i < 12; i++) {
-        j->sink += _mm256_cvtss_f32(a[i]);
-    }
-    j->work = (double)trips * 12 * 16;
-    return took;
-}
 
-__attribute__((target("avx512f"))) static double fma_avx512(job *j) {
-    __m512 a[16], x = _mm512_set1_ps(1.0000001f), y = _mm512_set1_ps(1e-9f);
-    for (int i = 0; i < 16; i++) {
-        a[i] = _mm512_set1_ps((float)i);
-    }
-    const long trips = 300000;
-    double begin = tool_now();
-    for (long t = 0; t < trips; t++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            a[i] = _mm512_fmadd_ps(a[i], x, y);
-        }
-    }
-    double took = tool_now() - begin;
-    for (int i = 0; i < 16; i++) {
-        j->sink += _mm512_cvtss_f32(a[i]);
-    }
-    j->work = (double)trips * 16 * 32;
-    return took;
-}
+FMA_LOOP(fma_avx2, "avx2,fma", __m256, 8, 12, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32)
+FMA_LOOP(fma_avx512, "avx512f", __m512, 16, 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32)
 
 __attribute__((target("avx2"))) static double read_avx2(job *j) {
     size_t part = j->bytes / (size_t)j->streams / 256 * 256;

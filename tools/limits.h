@@ -3,6 +3,8 @@
 #ifndef TG_TOOL_LIMITS_H
 #define TG_TOOL_LIMITS_H
 
+#include <stdbool.h>
+
 typedef struct tool_limits {
     int threads;
     double fma_gflops; /* f32 FMA peak, dependency-free register loop */
@@ -14,6 +16,11 @@ typedef struct tool_limits {
 /* Keeps the best of this and earlier calls with the same struct, so interleaved rounds sharpen it.
  */
 void tool_limits_measure(tool_limits *limits, int threads);
+
+/* The same for a device of the runtime, by kernels compiled for it (limits.tg). */
+struct tool;
+struct tool_device;
+bool tool_limits_of_device(struct tool *t, struct tool_device *d, tool_limits *out);
 
 /* Processor model as the system names it. */
 void tool_processor_name(char *out, unsigned long size);

@@ -23,9 +23,10 @@ static const char *header_value(const char *header, const char *key) {
 
 static bool parse_shape(const char *s, tool_npy *out) {
     out->rank = 0;
-    if (s == NULL || *s++ != '(') {
+    if (s == NULL || *s != '(') {
         return false;
     }
+    s++;
     while (*s != ')') {
         char *end;
         long long v = strtoll(s, &end, 10);

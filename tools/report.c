@@ -45,6 +45,10 @@ bool tool_report_json(tool *t, const tool_report *r, const char *path) {
                    escape(t, w->detail, true));
         tg_sb_addf(&sb, "\"max_ulp\": %.6g, \"max_rel\": %.6g, \"metric\": %.6g, \"seconds\": %.6f",
                    w->max_ulp, w->max_rel, w->metric, w->seconds);
+        if (w->unit == NULL && w->best_us > 0) {
+            tg_sb_addf(&sb, ", \"compile_ms\": %.2f, \"launch_us\": %.3f, \"share\": %.4g",
+                       w->compile_ms, w->best_us, w->share);
+        }
         if (w->unit != NULL) {
             tg_sb_addf(&sb,
                        ", \"compile_ms\": %.2f, \"best_us\": %.3f, \"rate\": %.3f, \"unit\": "
@@ -103,12 +107,16 @@ bool tool_report_html(tool *t, const tool_report *r, const char *path) {
     if (r->preamble != NULL) {
         tg_sb_addf(&sb, "<pre>%s</pre>", escape(t, r->preamble, false));
     }
+    if (!speed && r->rows.count > 0) {
+        tool_report_matrix(t, r, &sb);
+    }
     tg_sb_add(&sb, "<table><tr><th>kernel</th><th class=t>status</th>");
-    tg_sb_add(&sb,
-              speed ? "<th class=t>shape</th><th>error</th><th>compile ms</th><th>best "
-                      "us</th><th>rate</th><th class=t>of the limit</th><th class=t>peer</th></tr>"
-                    : "<th>max ulp</th><th>max rel</th><th>metric</th><th>ms</th><th "
-                      "class=t>detail</th></tr>");
+    tg_sb_add(
+        &sb, speed ? "<th class=t>shape</th><th>error</th><th>compile ms</th><th>best "
+                     "us</th><th>rate</th><th class=t>of the limit</th><th class=t>peer</th></tr>"
+                   : "<th>max ulp</th><th>max rel</th><th>metric</th><th>compile ms</th><th>launch "
+                     "us</th><th>of the limit</th><th>ms</th><th "
+                     "class=t>detail</th></tr>");
     for (size_t i = 0; i < r->rows.count; i++) {
         const tool_row *w = &r->rows.data[i];
         tg_sb_addf(&sb, "<tr><td>%s</td><td class=\"t %s\">%s</td>", escape(t, w->name, false),
@@ -127,10 +135,11 @@ bool tool_report_html(tool *t, const tool_report *r, const char *path) {
             }
             tg_sb_add(&sb, "</td></tr>\n");
         } else {
-            tg_sb_addf(
-                &sb,
-                "<td>%.3g</td><td>%.2g</td><td>%.2g</td><td>%.1f</td><td class=t>%s</td></tr>\n",
-                w->max_ulp, w->max_rel, w->metric, 1e3 * w->seconds, escape(t, w->detail, false));
+            tg_sb_addf(&sb,
+                       "<td>%.3g</td><td>%.2g</td><td>%.2g</td><td>%.1f</td><td>%.0f</td><td>%.1f "
+                       "%%</td><td>%.1f</td><td class=t>%s</td></tr>\n",
+                       w->max_ulp, w->max_rel, w->metric, w->compile_ms, w->best_us, 100 * w->share,
+                       1e3 * w->seconds, escape(t, w->detail, false));
         }
     }
     tg_sb_add(&sb, "</table>\n");

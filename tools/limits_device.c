@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device does with the kernels of limits.tg: the denominators of its conformance report.
+ * They are measured through the same compiler, so they say what this device gives a simple kernel
+ * and not what its data sheet says.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "tools/limits.h"
+#include "tools/tool.h"
+
+enum { FMA_TRIPS = 64, ROUNDS = 5 };
+static const double LEAST_SECONDS = 0.01;
+
+/* Best seconds of a launch over n elements; 0 when it fails. */
+static double best_launch(tool *t, tool_code *code, tg_program *p, const char *kernel, int64_t n) {
+    tool_kernel k = {0};
+    tg_setting settings[2] = {
+        {.name = "N", .value = tg_arena_printf(&t->arena, "%lld", (long long)n)},
+        {.name = "r", .value = tg_arena_printf(&t->arena, "%d", FMA_TRIPS)}};
+    double best = INFINITY;
+    int n_settings = strcmp(kernel, "limit_fma") == 0 ? 2 : 1;
+    bool ok = tool_kernel_make(t, p, kernel, settings, n_settings, NULL, &k) &&
+              tool_kernel_allocate(t, &k, 0);
+    if (ok) {
+        tool_kernel_fill(t, &k, NULL, 1);
+    }
+    for (int i = 0; ok && i < ROUNDS; i++) {
+        double begin = tool_now();
+        ok = tool_code_launch(t, code, &k);
+        best = fmin(best, tool_now() - begin);
+    }
+    tool_kernel_free(&k);
+    return ok ? best : 0;
+}
+
+/* Elements a second of the kernel; grows the launch until it is long enough to time. */
+static double elements_per_second(tool *t, tool_device *d, tg_program *p, const char *path,
+                                  const char *kernel) {
+    tool_compile_options options = {.no_schedule = false};
+    tool_code *code = tool_device_compile(t, d, path, kernel, NULL, 0, &options, NULL);
+    double seconds = 0;
+    int64_t n = 1 << 16;
+    for (; code != NULL && n <= 1 << 24; n *= 4) {
+        seconds = best_launch(t, code, p, kernel, n);
+        if (seconds <= 0 || seconds >= LEAST_SECONDS || n == 1 << 24) {
+            break;
+        }
+    }
+    tool_code_free(code);
+    return seconds > 0 ? (double)n / seconds : 0;
+}
+
+bool tool_limits_of_device(tool *t, tool_device *d, tool_limits *out) {
+    const char *path = TEGULA_TOOLS_DIR "/limits.tg";
+    tg_program *p = tool_load_program(t, path);
+    *out = (tool_limits){.instructions = "limits.tg"};
+    if (p != NULL) {
+        out->fma_gflops = 16.0 * FMA_TRIPS * elements_per_second(t, d, p, path, "limit_fma") / 1e9;
+        out->copy_gbs = 8.0 * elements_per_second(t, d, p, path, "limit_copy") / 1e9;
+        out->read_gbs = out->copy_gbs;
+    }
+    return out->fma_gflops > 0 && out->copy_gbs > 0;
+}
