@@ -9,7 +9,7 @@
 
 #include "ir/ir.h"
 
-enum { GEN_MAX_PARAMS = 18, GEN_MAX_SYMS = 6 };
+enum { GEN_MAX_PARAMS = 24, GEN_MAX_SYMS = 6 };
 
 typedef enum gen_data {
     GEN_DATA_ANY,   /* any bits of an integer type; small exact numbers of a float type */

@@ -42,7 +42,8 @@ static void describe(gen_case *c, uint64_t seed) {
     uint64_t rng = seed ^ 0xD1D1;
     int64_t by_name[3] = {0};
     for (int i = 0; i < 3; i++) {
-        by_name[i] = extents[gen_random(&rng) % TG_COUNT_OF(extents)];
+        uint64_t r = gen_random(&rng);
+        by_name[i] = r % 23 == 0 ? 0 : extents[r / 64 % TG_COUNT_OF(extents)];
     }
     bool specials = gen_random(&rng) % 6 == 0, padded = gen_random(&rng) % 3 == 0;
     for (int s = 0; s < c->func->n_syms; s++) {
@@ -51,7 +52,7 @@ static void describe(gen_case *c, uint64_t seed) {
     }
     for (int p = 0; p < c->func->n_params && p < GEN_MAX_PARAMS; p++) {
         const tg_param *q = &c->func->params[p];
-        bool out = (q->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+        bool out = (q->flags & TG_PARAM_OUT) != 0;
         bool index = strncmp(q->name, "index", 5) == 0;
         c->params[p] = (gen_param){.data = out     ? GEN_DATA_OUTPUT
                                            : index ? GEN_DATA_INDEX
@@ -62,6 +63,7 @@ static void describe(gen_case *c, uint64_t seed) {
             c->params[p].index_limit = by_name[q->name[5] == 'i' ? 0 : q->name[5] == 'j' ? 1 : 2];
         }
     }
+    gen_find_fields(c);
     c->seed = seed;
 }
 

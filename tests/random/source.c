@@ -4,47 +4,16 @@
  * (block of the loop around it) and d (a whole compile-time axis); axes i and j are never combined
  * along, and a value along k only by what skips absent elements, so tile extents do not show.
  */
-#include "tests/random/source.h"
+#include "tests/random/source_internal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/random/gen.h"
+int src_below(maker *m, int n) { return (int)(gen_random(&m->rng) % (uint64_t)n); }
+bool src_chance(maker *m, int percent) { return src_below(m, 100) < percent; }
 
-enum { MAX_VALUES = 120, MAX_INPUTS = 8 };
-
-typedef enum kind { KIND_FLOAT, KIND_INT, KIND_BOOL } kind;
-
-typedef struct value {
-    char text[24]; /* name */
-    char axes[4];
-    kind k;
-    bool absent; /* maybe, inside its blocks */
-    bool exact;  /* floats: whole multiples of 1/4 up to bound */
-    double bound;
-} value;
-
-typedef struct input {
-    char axes[4];
-    const char *dtype;
-} input;
-
-typedef struct maker {
-    tg_sb sb;
-    uint64_t rng;
-    value pool[MAX_VALUES];
-    int n, next_name, depth;
-    input inputs[MAX_INPUTS];
-    int n_inputs;
-    bool two; /* grid i, j; else grid i */
-    bool in_loop;
-} maker;
-
-static int below(maker *m, int n) { return (int)(gen_random(&m->rng) % (uint64_t)n); }
-static bool chance(maker *m, int percent) { return below(m, 100) < percent; }
-
-static void indent(maker *m) {
+void src_indent(maker *m) {
     for (int i = 0; i <= m->depth; i++) {
         tg_sb_add(&m->sb, "  ");
     }
@@ -61,22 +30,22 @@ static void name_value(maker *m, value *v) {
     snprintf(v->text, sizeof v->text, "v%d", m->next_name++);
 }
 
-static void push(maker *m, value v) {
+void src_push(maker *m, value v) {
     if (m->n < MAX_VALUES) {
         m->pool[m->n++] = v;
     }
 }
 
 /* Begins `let vN = ` for a value that is then written and pushed by the caller. */
-static void let(maker *m, value *v) {
+void src_let(maker *m, value *v) {
     name_value(m, v);
-    indent(m);
+    src_indent(m);
     tg_sb_addf(&m->sb, "let %s = ", v->text);
 }
 
-static value *pick(maker *m, kind k) {
+value *src_pick(maker *m, kind k) {
     for (int tries = 0; tries < 20; tries++) {
-        value *v = &m->pool[m->n - 1 - below(m, chance(m, 60) && m->n > 6 ? 6 : m->n)];
+        value *v = &m->pool[m->n - 1 - src_below(m, src_chance(m, 60) && m->n > 6 ? 6 : m->n)];
         if (v->k == k) {
             return v;
         }
@@ -84,17 +53,17 @@ static value *pick(maker *m, kind k) {
     return NULL;
 }
 
-static bool has(const value *v, char axis) { return strchr(v->axes, axis) != NULL; }
+bool src_has(const value *v, char axis) { return strchr(v->axes, axis) != NULL; }
 
 /* Appends v with new axes where `axes` has more: the language's `_`. False when v has others. */
-static bool put_as(maker *m, const value *v, const char *axes) {
+bool src_put_as(maker *m, const value *v, const char *axes) {
     if (v->axes[0] == '\0') {
         tg_sb_add(&m->sb, v->text);
         return true;
     }
     size_t found = 0;
     for (const char *c = axes; *c != '\0'; c++) {
-        found += has(v, *c);
+        found += src_has(v, *c);
     }
     if (found != strlen(v->axes)) {
         return false;
@@ -103,7 +72,7 @@ static bool put_as(maker *m, const value *v, const char *axes) {
     if (strcmp(v->axes, axes) != 0) {
         tg_sb_addc(&m->sb, '[');
         for (const char *c = axes; *c != '\0'; c++) {
-            tg_sb_addf(&m->sb, "%s%s", c == axes ? "" : ", ", has(v, *c) ? ":" : "_");
+            tg_sb_addf(&m->sb, "%s%s", c == axes ? "" : ", ", src_has(v, *c) ? ":" : "_");
         }
         tg_sb_addc(&m->sb, ']');
     }
@@ -111,10 +80,10 @@ static bool put_as(maker *m, const value *v, const char *axes) {
 }
 
 /* Union of two axis sets in the order i j k d; false when it has more than two axes. */
-static bool join_axes(const value *x, const value *y, char out[4]) {
+bool src_join_axes(const value *x, const value *y, char out[4]) {
     size_t n = 0;
     for (const char *c = "ijkd"; *c != '\0'; c++) {
-        if (has(x, *c) || has(y, *c)) {
+        if (src_has(x, *c) || src_has(y, *c)) {
             if (n == 3) {
                 return false;
             }
@@ -134,12 +103,13 @@ static bool is_float_name(const char *t) { return t[0] == 'f' || t[0] == 'b'; }
 static void put_index(maker *m, char axis, value *r) {
     if (axis == 'd') {
         tg_sb_add(&m->sb, ":");
-    } else if (has(r, 'k') && axis != 'k') { /* rows that come and go with k cannot be carried */
+    } else if (src_has(r, 'k') &&
+               axis != 'k') { /* rows that come and go with k cannot be carried */
         tg_sb_addf(&m->sb, "%c", axis);
-    } else if (chance(m, 12)) {
-        tg_sb_addf(&m->sb, "%c %c %d", axis, chance(m, 50) ? '+' : '-', 1 + below(m, 3));
+    } else if (src_chance(m, 12)) {
+        tg_sb_addf(&m->sb, "%c %c %d", axis, src_chance(m, 50) ? '+' : '-', 1 + src_below(m, 3));
         r->absent = true;
-    } else if (chance(m, 12)) {
+    } else if (src_chance(m, 12)) {
         tg_sb_addf(&m->sb, "index%c[%c]", axis, axis);
         r->absent = true;
     } else {
@@ -157,18 +127,18 @@ static void load_input(maker *m, int p) {
         return;
     }
     memcpy(v.axes, in->axes, sizeof v.axes);
-    let(m, &v);
+    src_let(m, &v);
     tg_sb_addf(&m->sb, "x%d[", p);
     for (const char *c = in->axes; *c != '\0'; c++) {
         tg_sb_add(&m->sb, c == in->axes ? "" : ", ");
         put_index(m, *c, &v);
     }
-    bool raw = v.k == KIND_FLOAT && chance(m, 40);
+    bool raw = v.k == KIND_FLOAT && src_chance(m, 40);
     tg_sb_addf(&m->sb, "]%s\n", raw ? "" : v.k == KIND_FLOAT ? " as f32" : " as i32");
-    push(m, v);
+    src_push(m, v);
 }
 
-static void load(maker *m) { load_input(m, below(m, m->n_inputs)); }
+static void load(maker *m) { load_input(m, src_below(m, m->n_inputs)); }
 
 /* ---- expressions
  * ---------------------------------------------------------------------------------- */
@@ -182,62 +152,62 @@ static void step_binary(maker *m) {
     static const char *const float_ops[] = {"+", "-", "*", "/"}, *const int_ops[] = {"+", "-", "*",
                                                                                      "/", "%", "&",
                                                                                      "|", "^"};
-    kind k = chance(m, 65) ? KIND_FLOAT : KIND_INT;
-    const value *x = pick(m, k), *y = pick(m, k);
+    kind k = src_chance(m, 65) ? KIND_FLOAT : KIND_INT;
+    const value *x = src_pick(m, k), *y = src_pick(m, k);
     value r = {.k = k};
-    if (x == NULL || y == NULL || !join_axes(x, y, r.axes)) {
+    if (x == NULL || y == NULL || !src_join_axes(x, y, r.axes)) {
         return;
     }
     merge(&r, x, y);
-    const char *op = k == KIND_FLOAT ? float_ops[below(m, 4)] : int_ops[below(m, 8)];
+    const char *op = k == KIND_FLOAT ? float_ops[src_below(m, 4)] : int_ops[src_below(m, 8)];
     r.bound = op[0] == '*' ? x->bound * y->bound : x->bound + y->bound;
     r.exact = r.exact && op[0] != '/' && op[0] != '*' && r.bound <= 4096;
-    let(m, &r);
-    bool call = chance(m, 20);
-    tg_sb_add(&m->sb, call ? (chance(m, 50) ? "min(" : "max(") : "");
-    (void)put_as(m, x, r.axes);
+    src_let(m, &r);
+    bool call = src_chance(m, 20);
+    tg_sb_add(&m->sb, call ? (src_chance(m, 50) ? "min(" : "max(") : "");
+    (void)src_put_as(m, x, r.axes);
     tg_sb_addf(&m->sb, call ? ", " : " %s ", op);
-    (void)put_as(m, y, r.axes);
+    (void)src_put_as(m, y, r.axes);
     tg_sb_add(&m->sb, call ? ")\n" : "\n");
     if (call) {
         r.exact = x->exact && y->exact;
         r.bound = fmax(x->bound, y->bound);
     }
-    push(m, r);
+    src_push(m, r);
 }
 
 /* A truth value: a comparison of two values, or of two positions (a causal mask). */
 static void step_condition(maker *m) {
     value r = {.k = KIND_BOOL};
     static const char *const preds[] = {"<", "<=", ">", ">=", "==", "!="};
-    if (m->two && chance(m, 30)) {
+    if (m->two && src_chance(m, 30)) {
         memcpy(r.axes, "ij", 3);
-        let(m, &r);
-        tg_sb_addf(&m->sb, "j[_, :] <= i[:, _] + %d\n", below(m, 7) - 3);
-        push(m, r);
+        src_let(m, &r);
+        tg_sb_addf(&m->sb, "j[_, :] <= i[:, _] + %d\n", src_below(m, 7) - 3);
+        src_push(m, r);
         return;
     }
-    kind k = chance(m, 60) ? KIND_FLOAT : KIND_INT;
-    const value *x = pick(m, k), *y = pick(m, k);
-    if (x == NULL || y == NULL || !join_axes(x, y, r.axes)) {
+    kind k = src_chance(m, 60) ? KIND_FLOAT : KIND_INT;
+    const value *x = src_pick(m, k), *y = src_pick(m, k);
+    if (x == NULL || y == NULL || !src_join_axes(x, y, r.axes)) {
         return;
     }
     merge(&r, x, y);
-    let(m, &r);
+    src_let(m, &r);
     tg_sb_add(&m->sb, "(");
-    (void)put_as(m, x, r.axes);
-    tg_sb_addf(&m->sb, k == KIND_FLOAT ? " as f32) %s (" : ") %s (", preds[below(m, 6)]);
-    (void)put_as(m, y, r.axes);
+    (void)src_put_as(m, x, r.axes);
+    tg_sb_addf(&m->sb, k == KIND_FLOAT ? " as f32) %s (" : ") %s (", preds[src_below(m, 6)]);
+    (void)src_put_as(m, y, r.axes);
     tg_sb_add(&m->sb, k == KIND_FLOAT ? " as f32)\n" : ")\n");
-    push(m, r);
+    src_push(m, r);
 }
 
 static void step_where(maker *m) {
-    kind k = chance(m, 65) ? KIND_FLOAT : KIND_INT;
-    const value *c = pick(m, KIND_BOOL), *x = pick(m, k), *y = pick(m, k);
+    kind k = src_chance(m, 65) ? KIND_FLOAT : KIND_INT;
+    const value *c = src_pick(m, KIND_BOOL), *x = src_pick(m, k), *y = src_pick(m, k);
     value r = {.k = k}, two = {.k = k};
-    if (c == NULL || x == NULL || y == NULL || !join_axes(x, y, two.axes) ||
-        !join_axes(&two, c, r.axes)) {
+    if (c == NULL || x == NULL || y == NULL || !src_join_axes(x, y, two.axes) ||
+        !src_join_axes(&two, c, r.axes)) {
         return;
     }
     merge(&r, x, y);
@@ -246,80 +216,80 @@ static void step_where(maker *m) {
     if (r.axes[0] != '\0' && c->axes[0] == '\0') {
         return; /* a scalar condition of tiles is an `if` */
     }
-    let(m, &r);
+    src_let(m, &r);
     tg_sb_add(&m->sb, "where(");
-    (void)put_as(m, c, r.axes);
+    (void)src_put_as(m, c, r.axes);
     tg_sb_add(&m->sb, ", ");
-    (void)put_as(m, x, r.axes);
+    (void)src_put_as(m, x, r.axes);
     tg_sb_add(&m->sb, k == KIND_FLOAT ? " as f32, " : ", ");
-    (void)put_as(m, y, r.axes);
+    (void)src_put_as(m, y, r.axes);
     tg_sb_add(&m->sb, k == KIND_FLOAT ? " as f32)\n" : ")\n");
-    push(m, r);
+    src_push(m, r);
 }
 
 static void step_unary(maker *m) {
     static const char *const fns[] = {"abs(%s)", "-%s", "floor(%s as f32)",
                                       "round((%s as f32) * 0.5)", "sqrt(abs(%s) as f32)"};
-    kind k = chance(m, 70) ? KIND_FLOAT : KIND_INT;
-    const value *x = pick(m, k);
+    kind k = src_chance(m, 70) ? KIND_FLOAT : KIND_INT;
+    const value *x = src_pick(m, k);
     if (x == NULL) {
         return;
     }
     value r = *x;
-    int f = k == KIND_FLOAT ? below(m, 5) : below(m, 2);
+    int f = k == KIND_FLOAT ? src_below(m, 5) : src_below(m, 2);
     r.exact = x->exact && f < 4;
-    let(m, &r);
+    src_let(m, &r);
     const char *at = strchr(fns[f], '%');
     tg_sb_addn(&m->sb, fns[f], (size_t)(at - fns[f]));
     tg_sb_add(&m->sb, x->text);
     tg_sb_addf(&m->sb, "%s\n", at + 2);
-    push(m, r);
+    src_push(m, r);
 }
 
 static void step_cast(maker *m) {
     static const char *const types[] = {"bf16", "f16", "f32", "f8e4m3"};
-    const value *x = pick(m, chance(m, 60) ? KIND_FLOAT : KIND_INT);
+    const value *x = src_pick(m, src_chance(m, 60) ? KIND_FLOAT : KIND_INT);
     if (x == NULL) {
         return;
     }
     value r = *x;
-    bool to_int = x->k == KIND_FLOAT && chance(m, 40);
+    bool to_int = x->k == KIND_FLOAT && src_chance(m, 40);
     r.k = to_int ? KIND_INT : KIND_FLOAT;
     r.exact = false;
-    let(m, &r);
-    const char *t = to_int ? "i32" : x->k == KIND_INT ? "f32" : types[below(m, 4)];
+    src_let(m, &r);
+    const char *t = to_int ? "i32" : x->k == KIND_INT ? "f32" : types[src_below(m, 4)];
     tg_sb_addf(&m->sb, "%s%s as %s\n", x->text, "", t);
-    push(m, r);
+    src_push(m, r);
 }
 
 /* Only away from k: what `else` fills in behind a block's end would be counted there. */
 static void step_else(maker *m) {
-    const value *x = pick(m, chance(m, 70) ? KIND_FLOAT : KIND_INT);
-    if (x == NULL || has(x, 'k') || x->axes[0] == '\0') {
+    const value *x = src_pick(m, src_chance(m, 70) ? KIND_FLOAT : KIND_INT);
+    if (x == NULL || src_has(x, 'k') || x->axes[0] == '\0') {
         return;
     }
     value r = *x;
-    bool cut = !x->absent && chance(m, 40);
-    const value *c = cut ? pick(m, KIND_BOOL) : NULL;
+    bool cut = !x->absent && src_chance(m, 40);
+    const value *c = cut ? src_pick(m, KIND_BOOL) : NULL;
     char axes[4];
-    let(m, &r);
-    if (c != NULL && c->axes[0] != '\0' && !c->absent && join_axes(x, c, axes) &&
+    src_let(m, &r);
+    if (c != NULL && c->axes[0] != '\0' && !c->absent && src_join_axes(x, c, axes) &&
         strcmp(axes, x->axes) == 0) {
         tg_sb_addf(&m->sb, "%s if ", x->text);
-        (void)put_as(m, c, axes);
+        (void)src_put_as(m, c, axes);
         tg_sb_add(&m->sb, "\n");
         r.absent = true;
     } else {
-        tg_sb_addf(&m->sb, "%s else %d%s\n", x->text, below(m, 5) - 2,
+        tg_sb_addf(&m->sb, "%s else %d%s\n", x->text, src_below(m, 5) - 2,
                    x->k == KIND_FLOAT ? ".0" : "");
         r.absent = false;
         r.bound = fmax(r.bound, 2);
     }
-    push(m, r);
+    src_push(m, r);
 }
 
 /* A float that is exact again: clamped and rounded to whole numbers. */
-static void put_tame(maker *m, const value *x) {
+void src_put_tame(maker *m, const value *x) {
     if (x->exact && x->bound <= 64) {
         tg_sb_add(&m->sb, x->text);
     } else {
@@ -330,7 +300,7 @@ static void put_tame(maker *m, const value *x) {
 /* Along the last axis, d or k: everything there skips what is absent. */
 static void step_reduce(maker *m) {
     static const char *const fns[] = {"sum", "max", "min", "argmax", "argmin", "prod"};
-    const value *x = pick(m, chance(m, 65) ? KIND_FLOAT : KIND_INT);
+    const value *x = src_pick(m, src_chance(m, 65) ? KIND_FLOAT : KIND_INT);
     size_t n = x == NULL ? 0 : strlen(x->axes);
     if (n == 0 || (x->axes[n - 1] != 'd' && x->axes[n - 1] != 'k')) {
         return;
@@ -339,7 +309,7 @@ static void step_reduce(maker *m) {
     value r = *x;
     r.axes[n - 1] = '\0';
     r.absent = n > 1 && x->absent;
-    int f = below(m, k ? 3 : 6);
+    int f = src_below(m, k ? 3 : 6);
     if (k || (f == 5 && x->k == KIND_FLOAT)) {
         f = k ? 0
               : 1; /* partial results of a block are whole only when they are combined: see loops */
@@ -349,10 +319,10 @@ static void step_reduce(maker *m) {
     }
     r.exact = f <= 2;
     r.bound = f == 0 ? 512 : x->bound;
-    let(m, &r);
+    src_let(m, &r);
     tg_sb_addf(&m->sb, "%s(", fns[f]);
     if (f == 0 && x->k == KIND_FLOAT) {
-        put_tame(m, x);
+        src_put_tame(m, x);
     } else {
         tg_sb_add(&m->sb, x->text);
     }
@@ -363,23 +333,23 @@ static void step_reduce(maker *m) {
     if (r.axes[0] == '\0') {
         r.absent = false;
     }
-    push(m, r);
+    src_push(m, r);
 }
 
 /* Scans, sorts, top-k, along d only. */
 static void step_order(maker *m) {
-    kind k = chance(m, 65) ? KIND_FLOAT : KIND_INT;
-    const value *x = pick(m, k);
+    kind k = src_chance(m, 65) ? KIND_FLOAT : KIND_INT;
+    const value *x = src_pick(m, k);
     size_t n = x == NULL ? 0 : strlen(x->axes);
     if (n == 0 || x->axes[n - 1] != 'd') {
         return;
     }
     value r = *x;
     const char *point = k == KIND_FLOAT ? ".0" : "";
-    int f = below(m, 5);
+    int f = src_below(m, 5);
     f = (f == 0 && k == KIND_FLOAT) || (f != 4 && x->absent) ? 2 : f;
     r.exact = r.absent = false;
-    let(m, &r);
+    src_let(m, &r);
     switch (f) {
     case 0:
         tg_sb_addf(&m->sb, "scan(%s)\n", x->text);
@@ -397,7 +367,7 @@ static void step_order(maker *m) {
         tg_sb_addf(&m->sb, "sort_desc(%s else 0%s)\n", x->text, point);
         break;
     }
-    push(m, r);
+    src_push(m, r);
 }
 
 /* ---- loops --------------------------------------------------------------------------------------
@@ -406,14 +376,14 @@ static void step_order(maker *m) {
 typedef struct carried {
     char name[8], axes[4];
     kind k;
-    int how; /* 0 sum of a product, 1 sum, 2 max, 3 min, 4 count */
+    int how; /* 0 sum of a product, 1 sum, 2 max, 3 min, 4 count, 5 sum of an integer product */
 } carried;
 
 static const char *extent_of(char axis) {
     return axis == 'i' ? "BM" : axis == 'j' ? "BN" : axis == 'k' ? "BK" : "8";
 }
 
-static void put_shape(maker *m, const char *axes) {
+void src_put_shape(maker *m, const char *axes) {
     for (const char *c = axes; *c != '\0'; c++) {
         tg_sb_addf(&m->sb, "%s%s", c == axes ? "[" : ", ", extent_of(*c));
     }
@@ -422,15 +392,16 @@ static void put_shape(maker *m, const char *axes) {
 
 static void declare(maker *m, carried *c) {
     snprintf(c->name, sizeof c->name, "a%d", m->next_name++);
-    c->how = m->two && chance(m, 35) ? 0 : 1 + below(m, 4);
-    c->k = c->how == 4 ? KIND_INT : c->how == 0 || chance(m, 70) ? KIND_FLOAT : KIND_INT;
-    memcpy(c->axes, c->how == 0 ? "ij" : chance(m, 70) || !m->two ? "i" : "j", 2);
-    c->axes[c->how == 0 ? 2 : 1] = '\0';
-    indent(m);
+    c->how = m->two && src_chance(m, 35) ? (src_chance(m, 25) ? 5 : 0) : 1 + src_below(m, 4);
+    bool product = c->how == 0 || c->how == 5;
+    c->k = c->how >= 4 ? KIND_INT : c->how == 0 || src_chance(m, 70) ? KIND_FLOAT : KIND_INT;
+    memcpy(c->axes, product ? "ij" : src_chance(m, 70) || !m->two ? "i" : "j", 2);
+    c->axes[product ? 2 : 1] = '\0';
+    src_indent(m);
     bool extreme = c->how == 2 || c->how == 3;
     tg_sb_addf(&m->sb, "var %s = %s %s", c->name, extreme ? "full" : "zeros",
                c->k == KIND_FLOAT ? "f32" : "i32");
-    put_shape(m, c->axes);
+    src_put_shape(m, c->axes);
     if (extreme) {
         tg_sb_addf(&m->sb, " = %s", c->how == 2 ? "-100" : "100");
         tg_sb_add(&m->sb, c->k == KIND_FLOAT ? ".0" : "");
@@ -440,14 +411,14 @@ static void declare(maker *m, carried *c) {
 
 /* A value of these axes in the pool, or loaded now; NULL when no input has them. */
 static const value *with_axes(maker *m, kind k, const char *axes) {
-    for (int p = 0; p < m->n_inputs && chance(m, 70); p++) {
+    for (int p = 0; p < m->n_inputs && src_chance(m, 70); p++) {
         if (strcmp(m->inputs[p].axes, axes) == 0 &&
             is_float_name(m->inputs[p].dtype) == (k == KIND_FLOAT)) {
             load_input(m, p);
         }
     }
     for (int i = m->n - 1; i >= 0; i--) {
-        if (m->pool[i].k == k && strcmp(m->pool[i].axes, axes) == 0 && chance(m, 60)) {
+        if (m->pool[i].k == k && strcmp(m->pool[i].axes, axes) == 0 && src_chance(m, 60)) {
             return &m->pool[i];
         }
     }
@@ -461,12 +432,23 @@ static void update(maker *m, const carried *c) {
         if (x == NULL || y == NULL || !x->exact || !y->exact || x->bound > 16 || y->bound > 16) {
             return;
         }
-        bool cast = chance(m, 50); /* both sides of one type */
-        indent(m);
+        bool cast = src_chance(m, 50); /* both sides of one type */
+        src_indent(m);
         tg_sb_addf(&m->sb,
                    cast ? "%s += (%s as bf16) @ (%s as bf16).T\n"
                         : "%s += (%s as f32) @ (%s as f32).T\n",
                    c->name, x->text, y->text);
+        return;
+    }
+    if (c->how == 5) {
+        static const char *const types[] = {"i16", "u16", "i8", "i32", "u8"};
+        const value *x = with_axes(m, KIND_INT, "ik"), *y = with_axes(m, KIND_INT, "jk");
+        const char *t = types[src_below(m, 5)];
+        if (x != NULL && y != NULL) {
+            src_indent(m);
+            tg_sb_addf(&m->sb, "%s += ((%s as %s) @ (%s as %s).T) as i32\n", c->name, x->text, t,
+                       y->text, t);
+        }
         return;
     }
     const value *x = with_axes(m, c->k == KIND_INT && c->how == 4 ? KIND_FLOAT : c->k, axes);
@@ -474,13 +456,13 @@ static void update(maker *m, const carried *c) {
         return;
     }
     const char *f = c->how == 2 ? "max" : "min";
-    indent(m);
+    src_indent(m);
     if (c->how == 4) {
         tg_sb_addf(&m->sb, "%s += count(%s, axis 1)\n", c->name, x->text);
     } else if (c->how == 1) {
         tg_sb_addf(&m->sb, "%s += sum(", c->name);
         if (c->k == KIND_FLOAT) {
-            put_tame(m, x);
+            src_put_tame(m, x);
         } else {
             tg_sb_add(&m->sb, x->text);
         }
@@ -491,31 +473,30 @@ static void update(maker *m, const carried *c) {
     }
 }
 
-static void step(maker *m);
-
 static void step_loop(maker *m) {
     carried c[3];
-    int n = 1 + below(m, 3), mark = m->n;
+    int n = 1 + src_below(m, 3), mark = m->n;
     if (m->in_loop) {
         return;
     }
     for (int i = 0; i < n; i++) {
         declare(m, &c[i]);
     }
-    indent(m);
-    if (chance(m, 25)) {
-        tg_sb_addf(&m->sb, "for k: %d .. min(K, %d) by BK {\n", below(m, 4), 4 + below(m, 30));
+    src_indent(m);
+    if (src_chance(m, 25)) {
+        tg_sb_addf(&m->sb, "for k: %d .. min(K, %d) by BK {\n", src_below(m, 4),
+                   4 + src_below(m, 30));
     } else {
         tg_sb_add(&m->sb, "for k: K by BK {\n");
     }
     m->depth++;
     m->in_loop = true;
-    int steps = 4 + below(m, 6);
+    int steps = 4 + src_below(m, 6);
     for (int i = 0; i < steps; i++) {
-        if (chance(m, 50)) {
+        if (src_chance(m, 50)) {
             load(m);
         } else {
-            step(m);
+            src_step(m);
         }
     }
     for (int i = 0; i < n; i++) {
@@ -523,22 +504,23 @@ static void step_loop(maker *m) {
     }
     m->in_loop = false;
     m->depth--;
-    indent(m);
+    src_indent(m);
     tg_sb_add(&m->sb, "}\n");
     m->n = mark;
     for (int i = 0; i < n; i++) {
         value v = {.k = c[i].k, .exact = true, .bound = 60000};
         memcpy(v.text, c[i].name, sizeof c[i].name);
         memcpy(v.axes, c[i].axes, sizeof v.axes);
-        push(m, v);
+        src_push(m, v);
     }
 }
 
-static void step(maker *m) {
+void src_step(maker *m) {
     static void (*const steps[])(maker *) = {
-        load,       load,      step_binary, step_binary, step_binary, step_condition, step_where,
-        step_unary, step_cast, step_else,   step_reduce, step_order,  step_loop};
-    steps[below(m, (int)TG_COUNT_OF(steps))](m);
+        load,       load,          step_binary,   step_binary,  step_binary, step_condition,
+        step_where, step_unary,    step_cast,     step_else,    step_reduce, step_order,
+        step_loop,  src_step_more, src_step_more, src_step_more};
+    steps[src_below(m, (int)TG_COUNT_OF(steps))](m);
 }
 
 /* ---- the program
@@ -552,16 +534,18 @@ static void add_inputs(maker *m) {
                                                                                         "ik", "id"};
     static const char *const types[] = {"f32", "f32",    "bf16", "f16",   "i32",
                                         "i8",  "f8e4m3", "u8",   "f8e5m2"};
-    m->n_inputs = 4 + below(m, 4);
+    m->n_inputs = 4 + src_below(m, 4);
     for (int p = 0; p < m->n_inputs; p++) {
-        const char *axes = (m->two ? two : one)[p < 3 ? p : below(m, 8)];
+        const char *axes = (m->two ? two : one)[p < 3 ? p : src_below(m, 8)];
         memcpy(m->inputs[p].axes, axes, strlen(axes) + 1);
-        m->inputs[p].dtype = types[below(m, 9)];
+        m->inputs[p].dtype = types[src_below(m, 9)];
     }
 }
 
 static void put_signature(maker *m, const char *out_axes, int n_out, const char *const *out_types) {
+    src_put_declarations(m);
     tg_sb_add(&m->sb, "kernel r(size: i8[M, N], ksize: i8[K]");
+    src_put_more_params(m);
     for (int p = 0; p < m->n_inputs; p++) {
         tg_sb_addf(&m->sb, ", x%d: %s[", p, m->inputs[p].dtype);
         for (const char *c = m->inputs[p].axes; *c != '\0'; c++) {
@@ -588,9 +572,9 @@ static void put_store(maker *m, int o, const char *axes, const char *type) {
     char joined[4];
     value like = {0};
     memcpy(like.axes, axes, strlen(axes) + 1);
-    for (int i = m->n - 1, skip = below(m, 4); i >= 0; i--) {
+    for (int i = m->n - 1, skip = src_below(m, 4); i >= 0; i--) {
         const value *v = &m->pool[i];
-        if (v->k == (is_float ? KIND_FLOAT : KIND_INT) && join_axes(v, &like, joined) &&
+        if (v->k == (is_float ? KIND_FLOAT : KIND_INT) && src_join_axes(v, &like, joined) &&
             strcmp(joined, axes) == 0 && v->axes[0] != '\0') {
             best = v;
             if (skip-- <= 0) {
@@ -598,7 +582,7 @@ static void put_store(maker *m, int o, const char *axes, const char *type) {
             }
         }
     }
-    indent(m);
+    src_indent(m);
     tg_sb_addf(&m->sb, "y%d[", o);
     for (const char *c = axes; *c != '\0'; c++) {
         tg_sb_addf(&m->sb, "%s%s", c == axes ? "" : ", ", *c == 'd' ? ":" : *c == 'i' ? "i" : "j");
@@ -607,18 +591,18 @@ static void put_store(maker *m, int o, const char *axes, const char *type) {
     const char *zero = is_float ? "0.0" : "0";
     if (best == NULL) {
         tg_sb_addf(&m->sb, "full %s", type);
-        put_shape(m, axes);
+        src_put_shape(m, axes);
         tg_sb_addf(&m->sb, " = %s\n", zero);
         return;
     }
     bool stretch = strcmp(best->axes, axes) != 0;
     if (stretch) {
         tg_sb_addf(&m->sb, "((zeros %s", is_float ? "f32" : "i32");
-        put_shape(m, axes);
+        src_put_shape(m, axes);
         tg_sb_addf(&m->sb, ") + ");
     }
     tg_sb_add(&m->sb, "(");
-    (void)put_as(m, best, axes);
+    (void)src_put_as(m, best, axes);
     if (best->absent) {
         tg_sb_addf(&m->sb, " else %s", zero);
     }
@@ -630,21 +614,24 @@ const char *source_make(uint64_t seed, tg_arena *a) {
     maker *m = TG_NEW(a, maker);
     m->rng = seed * 0x9E3779B97F4A7C15u + 7;
     tg_sb_init(&m->sb, a);
-    m->two = chance(m, 60);
-    const char *out_axes = m->two ? "ij" : chance(m, 50) ? "id" : "i";
+    m->two = src_chance(m, 60);
+    m->has_records = src_chance(m, 30);
+    m->has_state = src_chance(m, 40);
+    m->has_counts = src_chance(m, 30);
+    const char *out_axes = m->two ? "ij" : src_chance(m, 50) ? "id" : "i";
     const char *out_types[3];
-    int n_out = 1 + below(m, 3);
+    int n_out = 1 + src_below(m, 3);
     for (int o = 0; o < n_out; o++) {
-        out_types[o] = types[below(m, 6)];
+        out_types[o] = types[src_below(m, 6)];
     }
     add_inputs(m);
     put_signature(m, out_axes, n_out, out_types);
     for (int tries = 0; m->n < 4 && tries < 50; tries++) {
         load(m);
     }
-    int steps = 8 + below(m, 16);
+    int steps = 8 + src_below(m, 16);
     for (int i = 0; i < steps && m->n > 0; i++) {
-        step(m);
+        src_step(m);
     }
     for (int o = 0; o < n_out; o++) {
         put_store(m, o, out_axes, out_types[o]);
