@@ -162,8 +162,25 @@ static uint32_t neg_abs(tg_spv *s, const tg_type *t, bool neg, uint32_t x) {
     return pick(s, t, below, TG_SPV_VALUE(s, SpvOpSNegate, type, x), x);
 }
 
+/*
+ * To the nearest even integer, f64: lavapipe 22.3 takes 1.5 to 1 and loses the sign of -0. Adding
+ * 2^52 leaves no room for a fraction; from there on everything is an integer already.
+ */
+static uint32_t round_even(tg_spv *s, const tg_type *t, uint32_t x) {
+    uint32_t type = tg_spv_type(s, t), i64 = tg_spv_type_int(s, 64);
+    uint32_t big = tg_spv_const_f64(s, 4503599627370496.0), size = change_sign(s, t, false, x);
+    uint32_t r = tg_spv_float_op(s, SpvOpFAdd, type, size, big);
+    r = tg_spv_float_op(s, SpvOpFSub, type, r, big);
+    uint32_t sign = TG_SPV_VALUE(s, SpvOpBitwiseAnd, i64, tg_spv_as_bits(s, t, x),
+                                 tg_spv_const(s, 64, UINT64_C(1) << 63));
+    r = TG_SPV_VALUE(s, SpvOpBitwiseOr, i64, tg_spv_as_bits(s, t, r), sign);
+    uint32_t small = TG_SPV_VALUE(s, SpvOpFOrdLessThan, tg_spv_type_bool(s), size, big);
+    return pick(s, t, small, tg_spv_from_bits(s, t, r), x);
+}
+
 static uint32_t math(tg_spv *s, const tg_op *op, uint32_t x) {
-    uint32_t type = tg_spv_type(s, op->results[0].type);
+    const tg_type *t = op->results[0].type;
+    uint32_t type = tg_spv_type(s, t);
     switch ((int)tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT)) {
     case TG_MATH_SQRT:
         return tg_spv_ext(s, type, s->flavour->sqrt, x);
@@ -172,7 +189,8 @@ static uint32_t math(tg_spv *s, const tg_op *op, uint32_t x) {
     case TG_MATH_CEIL:
         return tg_spv_ext(s, type, s->flavour->ceil, x);
     case TG_MATH_ROUND:
-        return tg_spv_ext(s, type, s->flavour->rint, x);
+        return t->dtype == TG_DT_F64 ? round_even(s, t, x)
+                                     : tg_spv_ext(s, type, s->flavour->rint, x);
     }
     tg_spv_refuse(s, op, "the function was not expanded before code generation");
     return 0;

@@ -90,9 +90,13 @@ static uint32_t fma64(tg_spv *s, uint32_t x, uint32_t y, uint32_t z) {
     uint32_t rest = two_sum(&r, tl, vl, &error);
     uint32_t exact = add(&r, vh, to_odd(&r, rest, error));
     uint32_t plain = add(&r, uh, z);
-    uint32_t difference = sub(&r, exact, exact); /* 0, or NaN when exact is not finite */
-    uint32_t finite = TG_SPV_VALUE(s, SpvOpFOrdEqual, truth, difference, tg_spv_const_f64(s, 0.0));
-    return TG_SPV_VALUE(s, SpvOpSelect, r.type, finite, exact, plain);
+    /* exact - exact is 0, or NaN when exact is not finite; a zero's sign comes from the plain sum
+     */
+    uint32_t zero = tg_spv_const_f64(s, 0.0), difference = sub(&r, exact, exact);
+    uint32_t finite = TG_SPV_VALUE(s, SpvOpFOrdEqual, truth, difference, zero);
+    uint32_t some = TG_SPV_VALUE(s, SpvOpFOrdNotEqual, truth, exact, zero);
+    uint32_t use = TG_SPV_VALUE(s, SpvOpLogicalAnd, truth, finite, some);
+    return TG_SPV_VALUE(s, SpvOpSelect, r.type, use, exact, plain);
 }
 
 uint32_t tg_spv_fma(tg_spv *s, const tg_type *t, uint32_t x, uint32_t y, uint32_t z) {
