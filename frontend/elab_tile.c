@@ -700,7 +700,7 @@ static tg_dtype accumulator(tg_dtype a, tg_dtype b) {
         return (a == TG_DT_F64) == (b == TG_DT_F64) ? (a == TG_DT_F64 ? a : TG_DT_F32) : TG_DT_NONE;
     }
     if (tg_dtype_is_int(a) && tg_dtype_is_int(b)) {
-        if (tg_dtype_bits(a) <= 8 && tg_dtype_bits(b) <= 8) {
+        if (tg_dtype_bits(a) <= 16 && tg_dtype_bits(b) <= 16) {
             return TG_DT_I32;
         }
         return a == b ? a : TG_DT_NONE;
@@ -858,6 +858,14 @@ static const tg_val *matmul(tg_elab *e, const tg_val *a, const tg_val *b, const 
     return r;
 }
 
+/* 16-bit integers multiply as i32, where their products fit and sums wrap late. */
+static const tg_val *widened(tg_elab *e, const tg_val *x, tg_span where) {
+    tg_dtype t = tg_el_dtype(x);
+    return t == TG_DT_I16 || t == TG_DT_U16
+               ? tg_el_cast(e, x, TG_DT_I32, TG_ROUND_RNE, false, where)
+               : x;
+}
+
 const tg_val *tg_el_matmul(tg_elab *e, const tg_val *a, const tg_val *b, const tg_val *acc,
                            tg_dot_numeric numeric, tg_span where) {
     a = tg_el_rvalue(e, a);
@@ -873,6 +881,8 @@ const tg_val *tg_el_matmul(tg_elab *e, const tg_val *a, const tg_val *b, const t
                     tg_el_describe(e, a), tg_el_describe(e, b));
         return &tg_val_error;
     }
+    a = widened(e, a, where);
+    b = widened(e, b, where);
     if (!operand_types_fit(tg_el_dtype(a), tg_el_dtype(b))) {
         tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`@` does not multiply %s with %s",
                                  tg_dtype_name(tg_el_dtype(a)), tg_dtype_name(tg_el_dtype(b)));

@@ -425,6 +425,12 @@ static const verdict verdicts[] = {
           "j] + y[j] }",
      TG_D_SHAPE},
     /* 7. numerics */
+    {HEAD "(x: i16[N, 8], w: u16[8, 8], out y: i32[N, 8]) grid i: N by 8 { y[i, :] = x[i, :] @ "
+          "w[:, :] }",
+     0}, /* 16-bit products are sums of i32 */
+    {HEAD "(x: i16[N, 8], w: i16[8, 8], out y: i16[N, 8]) grid i: N by 8 { y[i, :] = x[i, :] @ "
+          "w[:, :] }",
+     TG_D_TYPE_MISMATCH},
     {HEAD "(x: f32[N], out z: f16[N]) grid i: N by 8 { z[i] = x[i] }", TG_D_TYPE_MISMATCH},
     {HEAD "(x: f16[N], out z: f32[N]) grid i: N by 8 { z[i] = x[i] * x[i] }", 0},
     {HEAD "(x: f16[N], out z: f16[N]) grid i: N by 8 { z[i] = x[i] * x[i] }", TG_D_TYPE_MISMATCH},

@@ -757,9 +757,7 @@ static void step_keys(gen *g) {
 
 static bool is_matrix(const gen_value *v) {
     const tg_type *t = v->v->type;
-    bool sixteen =
-        t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16; /* the language multiplies these as i32 */
-    return t->rank == 2 && t->dtype != TG_DT_BOOL && t->dtype != TG_DT_F8E8M0 && !sixteen;
+    return t->rank == 2 && t->dtype != TG_DT_BOOL && t->dtype != TG_DT_F8E8M0;
 }
 
 /* x as a [k, n] or [m, k] operand: with a bound that keeps the sum exact, joint masks resolved. */
@@ -825,8 +823,7 @@ static void step_dot(gen *g) {
 static void step_dot_batch(gen *g) {
     gen_value *pick = gen_pick(g);
     const tg_type *t = pick->v->type;
-    if (t->rank != 3 || t->dtype == TG_DT_BOOL || t->dtype == TG_DT_F8E8M0 ||
-        t->dtype == TG_DT_I16 || t->dtype == TG_DT_U16) {
+    if (t->rank != 3 || t->dtype == TG_DT_BOOL || t->dtype == TG_DT_F8E8M0) {
         return;
     }
     gen_value a = dot_operand(g, pick), r = {0};
