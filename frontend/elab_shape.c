@@ -27,7 +27,7 @@ static void carry(tg_elab *e, tg_val *r, const tg_val *x, const int *map) {
 }
 
 const tg_val *tg_el_permute(tg_elab *e, const tg_val *x, const int *perm, tg_span where) {
-    int64_t axes[TG_MAX_RANK];
+    int64_t axes[TG_MAX_RANK] = {0};
     int map[TG_MAX_RANK] = {0};
     for (int i = 0; i < tg_el_rank(x); i++) {
         axes[i] = perm[i];

@@ -20,9 +20,11 @@
 #if defined(__GNUC__)
 #define TG_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define TG_MUST_USE __attribute__((warn_unused_result))
+#define TG_NOT_NULL __attribute__((returns_nonnull))
 #else
 #define TG_PRINTF(fmt, args)
 #define TG_MUST_USE
+#define TG_NOT_NULL
 #endif
 
 #define TG_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -70,8 +72,9 @@ typedef struct tg_arena {
 void tg_arena_init(tg_arena *a, tg_env *env);
 void tg_arena_fini(tg_arena *a); /* frees all blocks; the arena may be used again */
 /* Zeroed memory, 16-byte aligned. Never NULL; see the file comment. */
-void *tg_arena_alloc(tg_arena *a, size_t bytes);
-void *tg_arena_array(tg_arena *a, size_t count, size_t elem_bytes); /* checked product */
+void *tg_arena_alloc(tg_arena *a, size_t bytes) TG_NOT_NULL;
+void *tg_arena_array(tg_arena *a, size_t count,
+                     size_t elem_bytes) TG_NOT_NULL; /* checked product */
 char *tg_arena_strndup(tg_arena *a, const char *s, size_t len);
 char *tg_arena_strdup(tg_arena *a, const char *s);
 char *tg_arena_printf(tg_arena *a, const char *fmt, ...) TG_PRINTF(2, 3);
@@ -96,7 +99,8 @@ char *tg_arena_printf(tg_arena *a, const char *fmt, ...) TG_PRINTF(2, 3);
         }                                                                                          \
         (list)->data[(list)->count++] = __VA_ARGS__;                                               \
     } while (0)
-void *tg_list_grow(tg_arena *a, const void *data, size_t count, size_t *cap, size_t elem_bytes);
+void *tg_list_grow(tg_arena *a, const void *data, size_t count, size_t *cap,
+                   size_t elem_bytes) TG_NOT_NULL;
 
 /* ---- strings -------------------------------------------------------------------------------- */
 

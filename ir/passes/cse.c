@@ -65,13 +65,20 @@ static uint64_t op_hash(const tg_op *op) {
     return mix(h, attrs);
 }
 
+/* Bits, not values: -0 is not 0, and a NaN equals itself. */
+static bool same_bits(double a, double b) {
+    uint64_t x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
+}
+
 static bool attr_equal(const tg_attr *a, const tg_attr *b) {
     if (b == NULL) {
         return false;
     }
-    /* Bits, not values: -0 is not 0, and a NaN equals itself. */
-    bool plain = a->i == b->i && memcmp(&a->f, &b->f, sizeof(a->f)) == 0 && a->type == b->type &&
-                 a->n_list == b->n_list;
+    bool plain =
+        a->i == b->i && same_bits(a->f, b->f) && a->type == b->type && a->n_list == b->n_list;
     if (!plain || (a->s == NULL) != (b->s == NULL)) {
         return false;
     }
