@@ -35,48 +35,60 @@ static double row_dot(const double *a, const double *b, int64_t depth) {
     return sum;
 }
 
-/* linear(x: [M, K], w: [N, K], out y: [M, N]): y = x w^T */
-static bool linear(tgk_arg *args, int n) {
-    if (n != 3) {
+/* What a product's element i, j becomes; args are the kernel's. */
+typedef double finish_fn(const tgk_arg *args, double v, int64_t i, int64_t j);
+
+/* y = finish(x w^T) for x: [M, K], w: [N, K] and the output as last argument. */
+static bool transposed_product(tgk_arg *args, int n, int want_n, finish_fn *finish) {
+    if (n != want_n) {
         return false;
     }
     int64_t rows = args[0].extent[0], depth = args[0].extent[1], cols = args[1].extent[0];
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < cols; j++) {
-            args[2].f[i * cols + j] = row_dot(args[0].f + i * depth, args[1].f + j * depth, depth);
+            double v = row_dot(args[0].f + i * depth, args[1].f + j * depth, depth);
+            args[n - 1].f[i * cols + j] = finish(args, v, i, j);
         }
     }
     return true;
 }
 
+static double as_is(const tgk_arg *args, double v, int64_t i, int64_t j) {
+    (void)args;
+    (void)i;
+    (void)j;
+    return v;
+}
+
+static double silu_of_biased(const tgk_arg *args, double v, int64_t i, int64_t j) {
+    (void)i;
+    v += args[2].f[j];
+    return v / (1 + exp(-v));
+}
+
+static double plus_residual(const tgk_arg *args, double v, int64_t i, int64_t j) {
+    return v + args[2].f[i * args[1].extent[0] + j];
+}
+
+/* linear(x: [M, K], w: [N, K], out y: [M, N]): y = x w^T */
+static bool linear(tgk_arg *args, int n) { return transposed_product(args, n, 3, as_is); }
+
 /* linear_silu(x: [M, K], w: [N, K], bias: [N], out y: [M, N]): y = silu(x w^T + bias) */
 static bool linear_silu(tgk_arg *args, int n) {
-    if (n != 4) {
-        return false;
-    }
-    int64_t rows = args[0].extent[0], depth = args[0].extent[1], cols = args[1].extent[0];
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < cols; j++) {
-            double v = row_dot(args[0].f + i * depth, args[1].f + j * depth, depth) + args[2].f[j];
-            args[3].f[i * cols + j] = v / (1 + exp(-v));
-        }
-    }
-    return true;
+    return transposed_product(args, n, 4, silu_of_biased);
 }
 
 /* linear_residual(x: [M, K], w: [N, K], res: [M, N], out y: [M, N]): y = x w^T + res */
 static bool linear_residual(tgk_arg *args, int n) {
-    if (n != 4) {
-        return false;
+    return transposed_product(args, n, 4, plus_residual);
+}
+
+static int64_t row_dot_i(const int64_t *a, const int64_t *b, int64_t depth) {
+    int64_t sum = 0;
+    for (int64_t k = 0; k < depth; k++) {
+        sum += a[k] * b[k];
     }
-    int64_t rows = args[0].extent[0], depth = args[0].extent[1], cols = args[1].extent[0];
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < cols; j++) {
-            args[3].f[i * cols + j] = row_dot(args[0].f + i * depth, args[1].f + j * depth, depth) +
-                                      args[2].f[i * cols + j];
-        }
-    }
-    return true;
+    return sum;
 }
 
 /* matmul_i8(a: i8[M, K], b: i8[N, K], out c: i32[M, N]) */
@@ -87,10 +99,7 @@ static bool matmul_i8(tgk_arg *args, int n) {
     int64_t rows = args[0].extent[0], depth = args[0].extent[1], cols = args[1].extent[0];
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < cols; j++) {
-            int64_t sum = 0;
-            for (int64_t k = 0; k < depth; k++) {
-                sum += args[0].i[i * depth + k] * args[1].i[j * depth + k];
-            }
+            int64_t sum = row_dot_i(args[0].i + i * depth, args[1].i + j * depth, depth);
             args[2].i[i * cols + j] = (int32_t)(uint32_t)(uint64_t)sum;
         }
     }
@@ -105,10 +114,7 @@ static bool linear_i8(tgk_arg *args, int n) {
     int64_t rows = args[0].extent[0], depth = args[0].extent[1], cols = args[1].extent[0];
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < cols; j++) {
-            int64_t sum = 0;
-            for (int64_t k = 0; k < depth; k++) {
-                sum += args[0].i[i * depth + k] * args[1].i[j * depth + k];
-            }
+            int64_t sum = row_dot_i(args[0].i + i * depth, args[1].i + j * depth, depth);
             args[4].f[i * cols + j] = (double)sum * args[2].f[i] * args[3].f[j];
         }
     }

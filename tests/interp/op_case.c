@@ -60,6 +60,11 @@ static double decode(tg_dtype t, uint64_t bits) {
     return t == TG_DT_U64 ? (double)(uint64_t)v : (double)v;
 }
 
+void bench_open(bench *b, const char *text) {
+    bench_init(b);
+    bench_load(b, text);
+}
+
 void bench_tensor(bench *b, int p, int rank, const int64_t *extents, const double *values) {
     tg_dtype t = b->func->params[p].type->dtype;
     tg_interp_arg *a = &b->args[p];

@@ -25,6 +25,8 @@ typedef struct bench {
 
 void bench_init(bench *b);
 void bench_fini(bench *b);
+/* Both: a fresh bench with this text loaded. */
+void bench_open(bench *b, const char *text);
 /* Parses and verifies the text; its first kernel becomes b->func. Fails the test when it cannot. */
 void bench_load(bench *b, const char *text);
 /* Parameter p becomes a fresh contiguous tensor of these extents, filled from values (NULL: zeros).

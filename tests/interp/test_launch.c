@@ -35,8 +35,7 @@ static void ragged_span(void **state) {
     for (int64_t n = 0; n <= 9; n++) {
         for (uint64_t seed = 0; seed < 3; seed++) {
             bench b;
-            bench_init(&b);
-            bench_load(&b, ragged);
+            bench_open(&b, ragged);
             b.options.order_seed = seed * 77777;
             bench_tensor(&b, 0, 1, E(n), V(1, 2, 3, 4, 5, 6, 7, 8, 9));
             bench_tensor(&b, 1, 1, E(n), NULL);
@@ -68,8 +67,7 @@ static void gather_rows(void **state) {
     (void)state;
     const double want[] = {4, 5, 0, 0, 0, 0, 1, 2, 0, 0};
     bench b;
-    bench_init(&b);
-    bench_load(&b, gather);
+    bench_open(&b, gather);
     bench_tensor(&b, 0, 2, E(2, 2), V(1, 2, 4, 5));
     bench_tensor(&b, 1, 1, E(5), V(1, -1, 2, 0, -2147483648.0));
     bench_tensor(&b, 2, 2, E(5, 2), NULL);
@@ -96,8 +94,7 @@ static void scatter_drops_and_tells_twins(void **state) {
     (void)state;
     for (int twins = 0; twins < 2; twins++) {
         bench b;
-        bench_init(&b);
-        bench_load(&b, scatter);
+        bench_open(&b, scatter);
         bench_tensor(&b, 0, 1, E(3), V(10, 20, 30));
         bench_tensor(&b, 1, 1, E(3), twins ? V(2, 0, 2) : V(2, 7, 0));
         bench_tensor(&b, 2, 1, E(3), V(1, 2, 3));
@@ -125,8 +122,7 @@ static void packed_rows(void **state) {
     (void)state;
     const double want[] = {1, -4, -2, 5, 3, -6};
     bench b;
-    bench_init(&b);
-    bench_load(&b, nibbles);
+    bench_open(&b, nibbles);
     bench_tensor(&b, 0, 2, E(2, 3), V(1, -2, 3, -4, 5, -6));
     bench_tensor(&b, 1, 2, E(3, 2), NULL);
     assert_int_equal(bench_run(&b), TG_OK);
@@ -152,8 +148,7 @@ static const char records[] =
 static void record_fields(void **state) {
     (void)state;
     bench b;
-    bench_init(&b);
-    bench_load(&b, records);
+    bench_open(&b, records);
     bench_tensor(&b, 0, 1, E(3), NULL);
     bench_tensor(&b, 1, 1, E(3), NULL);
     const unsigned char bytes[] = {1, 2, 0xFF, 0xFF, 3, 4, 0, 1, 5, 6, 7, 0};
@@ -187,8 +182,7 @@ static void loops_carry(void **state) {
     const double want[][3] = {{0, 0, 0}, {-1, 1, 0}, {3, 1, 0}, {6, 2, 0}, {10, 3, 0}};
     for (int n = 0; n < 5; n++) {
         bench b;
-        bench_init(&b);
-        bench_load(&b, loops);
+        bench_open(&b, loops);
         bench_scalar(&b, 0, n);
         bench_tensor(&b, 1, 1, E(3), NULL);
         assert_int_equal(bench_run(&b), TG_OK);
@@ -202,8 +196,7 @@ static void loops_carry(void **state) {
 static void limits(void **state) {
     (void)state;
     bench b;
-    bench_init(&b);
-    bench_load(&b, loops);
+    bench_open(&b, loops);
     bench_scalar(&b, 0, 10);
     bench_tensor(&b, 1, 1, E(3), NULL);
     assert_int_equal(bench_run(&b), TG_OK);
@@ -322,8 +315,7 @@ static void alias_is_one_view(void **state) {
     (void)state;
     for (int shift = 0; shift < 3; shift++) {
         bench b;
-        bench_init(&b);
-        bench_load(&b, twins);
+        bench_open(&b, twins);
         bench_tensor(&b, 0, 1, E(16), NULL);
         bench_tensor(&b, 1, 1, E(8), NULL);
         b.args[0].extent[0] = 8;
@@ -337,16 +329,14 @@ static void alias_is_one_view(void **state) {
 static void overlap_is_told(void **state) {
     (void)state;
     bench b;
-    bench_init(&b);
-    bench_load(&b, ragged);
+    bench_open(&b, ragged);
     bench_tensor(&b, 0, 1, E(8), NULL);
     bench_tensor(&b, 1, 1, E(8), NULL);
     b.args[1].data = (char *)b.args[0].data + 28;
     assert_int_equal(bench_run(&b), TG_E_SOURCE);
     assert_true(bench_told(&b, TG_D_INTERP_ALIAS));
     bench_fini(&b);
-    bench_init(&b);
-    bench_load(&b, ragged);
+    bench_open(&b, ragged);
     bench_tensor(&b, 0, 1, E(8), NULL);
     bench_tensor(&b, 1, 1, E(8), NULL);
     b.args[0].data = NULL;
@@ -383,8 +373,7 @@ static void claims_are_checked(void **state) {
     };
     for (size_t i = 0; i < TG_COUNT_OF(cases); i++) {
         bench b;
-        bench_init(&b);
-        bench_load(&b, claims);
+        bench_open(&b, claims);
         b.options.mode = cases[i].mode;
         b.options.check_nan_birth = true;
         bench_tensor(&b, 0, 1, E(2), V(cases[i].a, cases[i].b));
@@ -410,8 +399,7 @@ static const char long_loop[] =
 static void long_loops_do_not_grow(void **state) {
     (void)state;
     bench b;
-    bench_init(&b);
-    bench_load(&b, long_loop);
+    bench_open(&b, long_loop);
     bench_scalar(&b, 0, 200000);
     bench_tensor(&b, 1, 1, E(64), NULL);
     size_t before = b.env.used_bytes;
@@ -441,8 +429,7 @@ static void noise_is_the_bound(void **state) {
     }
     for (uint64_t seed = 0; seed < 4; seed++) {
         bench b;
-        bench_init(&b);
-        bench_load(&b, cancelling);
+        bench_open(&b, cancelling);
         b.options.mode = TG_INTERP_F64;
         b.options.noise_seed = seed;
         bench_tensor(&b, 0, 1, E(1000), x);
