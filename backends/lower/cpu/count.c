@@ -45,28 +45,77 @@ void sel_emit_rank(tg_lower *L, tg_op *op) {
     L->scratch.used = mark;
 }
 
+typedef struct packing {
+    tg_value *from, *mask;
+    tg_value *to; /* NULL: only the number is wanted */
+} packing;
+
+/* A vector's elements are all written where the count has got to: the next one wanted replaces what
+ * was not, and finish_packing what remains behind the last. */
+static tg_value *pack_vector(tg_ctx *x, const packing *p, const tg_coord *c, tg_value *count) {
+    tg_builder *b = sel_at(x);
+    tg_value *on = tg_ev_vec(x, tg_elem(x, p->mask, c)), *none = count;
+    tg_value *e = p->to == NULL ? NULL : tg_ev_vec(x, tg_elem(x, p->from, c));
+    tg_op *branch = tg_build_if(b, tg_build_reducev(b, TG_RED_ANY, on), 1, &count->type);
+    for (int l = 0; l < x->lanes; l++) {
+        if (p->to != NULL) {
+            sel_store_at(x, tg_buffer_ptr(x->L, b, p->to), count, p->to->type->dtype,
+                         tg_build_extract(b, e, l));
+        }
+        count = sel_add(x, count, tg_build_cast(b, tg_build_extract(b, on, l), TG_DT_I64));
+    }
+    tg_build_else(b, branch, 1, &count);
+    tg_build_end_if(b, branch, 1, &none);
+    return &branch->results[0];
+}
+
+static tg_value *pack_one(tg_ctx *x, const packing *p, const tg_coord *c, tg_value *count) {
+    tg_value *on = tg_elem(x, p->mask, c).v;
+    if (p->to != NULL) {
+        tg_value *e = tg_elem(x, p->from, c).v;
+        sel_store_at(x, tg_buffer_ptr(x->L, sel_at(x), p->to), count, p->to->type->dtype, e);
+    }
+    return sel_add(x, count, tg_build_cast(sel_at(x), on, TG_DT_I64));
+}
+
+/* Zeros from the count to the end of the row. */
+static void finish_packing(tg_ctx *x, const packing *p, tg_value *count) {
+    int64_t bytes = tg_scratch_elem_bytes(p->to->type->dtype), n = p->to->type->shape[0];
+    tg_builder *b = sel_at(x);
+    tg_value *left = tg_build_binary(b, TG_OP_SUB, sel_ix(x, n), count);
+    tg_value *ops[3] = {tg_build_gep(b, tg_buffer_ptr(x->L, b, p->to), count, bytes),
+                        tg_build_int(b, sel_scalar_type(x, TG_DT_U8), 0),
+                        tg_build_binary(b, TG_OP_MUL, left, sel_ix(x, bytes))};
+    tg_build_op(b, TG_OP_MEMSET, 3, ops, 0, NULL, 0);
+}
+
 void sel_emit_compress(tg_lower *L, tg_op *op) {
-    tg_value *v = tg_operand(op, 0), *mask = tg_operand(op, 1), *r = &op->results[0];
-    tg_value *trip = sel_axis_trip(L, mask, 0, v->type->shape[0]), *iv;
+    packing p = {.from = tg_operand(op, 0), .mask = tg_operand(op, 1), .to = &op->results[0]};
+    tg_value *trip = sel_axis_trip(L, p.mask, 0, p.from->type->shape[0]), *iv;
+    tg_value *span = tg_mask_span(L, p.mask, 0);
     tg_ctx x = tg_ctx_begin(L, 1);
-    bool wanted = tg_info(L, r)->kind == TG_V_BUFFER;
-    if (wanted) {
-        sel_clear_buffer(&x, r);
+    p.to = tg_info(L, p.to)->kind == TG_V_BUFFER ? p.to : NULL;
+    int lanes = L->lanes / 2;
+    tg_value *count = sel_ix(&x, 0), *whole = count;
+    if (lanes > 1 && p.from->type->shape[0] >= lanes) {
+        whole = tg_build_binary(sel_at(&x), TG_OP_AND, trip, sel_ix(&x, -lanes));
+        tg_op *loop = tg_ctx_open(&x, sel_ix(&x, 0), whole, lanes, 1, &count, &iv);
+        tg_coord c = {
+            .v = iv, .lane = 1, .level = x.depth, .align = lanes, .v_align = lanes, .bound = span};
+        x.lanes = lanes;
+        count = pack_vector(&x, &p, &c, count);
+        x.lanes = 1;
+        tg_ctx_close(&x, loop, 1, &count);
     }
-    tg_value *count = sel_ix(&x, 0);
-    tg_op *loop = tg_ctx_open(&x, sel_ix(&x, 0), trip, 1, 1, &count, &iv);
+    tg_op *loop = tg_ctx_open(&x, whole, trip, 1, 1, &count, &iv);
     tg_coord c = sel_coord(&x, iv);
-    tg_value *on = tg_elem(&x, mask, &c).v;
-    if (wanted) {
-        tg_value *e = tg_elem(&x, v, &c).v;
-        tg_op *branch = sel_when(&x, on);
-        tg_coord to = sel_coord(&x, count);
-        sel_write_at(&x, r, &to, e);
-        sel_end_when(&x, branch);
+    c.bound = span;
+    count = pack_one(&x, &p, &c, count);
+    tg_ctx_close(&x, loop, 1, &count);
+    if (p.to != NULL) {
+        finish_packing(&x, &p, count);
     }
-    tg_value *next = sel_add(&x, count, tg_build_cast(sel_at(&x), on, TG_DT_I64));
-    tg_ctx_close(&x, loop, 1, &next);
-    tg_info(L, &op->results[1])->loop = tg_build_cast(sel_at(&x), next, TG_DT_I32);
+    tg_info(L, &op->results[1])->loop = tg_build_cast(sel_at(&x), count, TG_DT_I32);
     tg_ctx_end(&x);
 }
 

@@ -156,6 +156,7 @@ static bool all_dead(tg_lower *L, const tg_op *op) {
 static bool reads_once(const tg_op *op) {
     return op->code == TG_OP_STORE || op->code == TG_OP_REDUCE || op->code == TG_OP_SCAN ||
            op->code == TG_OP_HISTOGRAM || op->code == TG_OP_SCATTER_ADD ||
+           op->code == TG_OP_COMPRESS ||
            (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0;
 }
 
