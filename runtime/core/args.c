@@ -271,6 +271,8 @@ static tgr_status bind_tensor(binder *b, const tgr_param *p, const tgr_arg *a) {
         a->buffer ? (uintptr_t)a->buffer->memory.pointer + a->offset_bytes : (uintptr_t)a->data;
     slots[0] = (int64_t)base;
     if (empty) {
+        /* Nobody may look up the address of no bytes. */
+        slots[0] = b->kernel->module->device->driver->host_memory ? slots[0] : 0;
         b->ranges[p - b->kernel->params] = (tgr_range){0, 0};
         return TGR_OK;
     }

@@ -29,8 +29,8 @@ typedef struct tgr_simt_entry {
     uint32_t lanes, subgroup;
     uint64_t features; /* tgr_simt_feature */
     uint64_t shared_bytes, scratch_bytes;
-    uint32_t n_pointers;
-    uint32_t *pointers; /* slot numbers, ascending */
+    uint32_t n_pointers, n_plan_pointers;
+    uint32_t *pointers, *plan_pointers; /* slot numbers, ascending */
     uint32_t n_axes, max_slot;
     tgr_simt_axis *axes;
     void *driver; /* the driver's own: its kernel or pipeline object; NULL at first */

@@ -45,6 +45,7 @@
  * a program, u32 sub-group lanes it was made for (0: any), u64 features it needs
  *              (tgr_simt_feature), u64 shared bytes and u64 scratch bytes of a program,
  *              u32 n_pointers, n x u32 launch slots that are buffers of their own (OpenCL C only),
+ *              the same of the plan entry,
  *              u32 n_grid, n_grid x (code over the launch SLOTS as symbols: extent in elements,
  *              u64 elements of a block)
  * Both the plan offset and phase 0 of a variant's entry are the place of its record in the image.
