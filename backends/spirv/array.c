@@ -73,7 +73,7 @@ static void shared_variable(tg_spv *s, const range_list *l, size_t begin, size_t
     uint32_t word = tg_spv_type_int(s, bits);
     uint32_t array = tg_spv_type_array(s, word, (uint32_t)((to - from) / bytes));
     uint32_t variable = tg_spv_global(s, SpvStorageClassWorkgroup, array);
-    TG_LIST_PUSH(s->arena, &s->interface, variable);
+    tg_spv_interface(s, variable, SpvStorageClassWorkgroup);
     tg_spv_name(s, variable, tg_attr_str(l->data[begin].op, TG_ATTR_NAME));
     for (size_t i = begin; i < end; i++) {
         const range *r = &l->data[i];

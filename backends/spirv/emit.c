@@ -149,15 +149,6 @@ static const struct {
                           {SpvBuiltInSubgroupLocalInvocationId, false},
                           {SpvBuiltInSubgroupSize, false}};
 
-static bool in_interface(const tg_spv *s, uint32_t id) {
-    for (size_t i = 0; i < s->interface.count; i++) {
-        if (s->interface.data[i] == id) {
-            return true;
-        }
-    }
-    return false;
-}
-
 uint32_t tg_spv_builtin(tg_spv *s, tg_spv_builtin_id i) {
     bool vector = builtins[i].vector;
     uint32_t word = tg_spv_type_int(s, vector ? s->flavour->index_bits : 32);
@@ -167,9 +158,7 @@ uint32_t tg_spv_builtin(tg_spv *s, tg_spv_builtin_id i) {
         TG_SPV(s, TG_SPV_DECORATION, SpvOpDecorate, s->builtins[i], SpvDecorationBuiltIn,
                (uint32_t)builtins[i].which);
     }
-    if (!in_interface(s, s->builtins[i])) {
-        TG_LIST_PUSH(s->arena, &s->interface, s->builtins[i]);
-    }
+    tg_spv_interface(s, s->builtins[i], SpvStorageClassInput);
     return TG_SPV_VALUE(s, SpvOpLoad, type, s->builtins[i]);
 }
 
@@ -340,6 +329,7 @@ tg_status tg_spirv_emit(tg_module *loop, const tg_machine *machine, tg_arena *a,
     }
     tg_spv *s = TG_NEW(a, tg_spv);
     s->flavour = flavour;
+    s->version = flavour->version;
     s->machine = machine;
     s->arena = a;
     s->sink = sink;

@@ -30,7 +30,7 @@ static uint32_t push_block(tg_spv *s) {
 static void push_arguments(tg_spv *s, uint32_t *args) {
     uint32_t word = tg_spv_type_int(s, 64), block = push_block(s);
     uint32_t pointer = tg_spv_type_pointer(s, SpvStorageClassPushConstant, word);
-    TG_LIST_PUSH(s->arena, &s->interface, block);
+    tg_spv_interface(s, block, SpvStorageClassPushConstant);
     for (uint32_t i = 0; i < TG_SPV_ARGS; i++) {
         uint32_t at = TG_SPV_VALUE(s, SpvOpAccessChain, pointer, block, tg_spv_const(s, 32, i));
         args[i] = TG_SPV_VALUE(s, SpvOpLoad, word, at);

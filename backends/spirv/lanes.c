@@ -86,8 +86,12 @@ static uint32_t shuffle_bits(tg_spv *s, int bits, uint32_t x, uint32_t lane) {
     return TG_SPV_VALUE(s, SpvOpBitwiseOr, i64, high, tg_spv_resize(s, 32, 64, false, low));
 }
 
+/* Group operations came with SPIR-V 1.3. */
+enum { VERSION_WITH_GROUPS = 0x00010300 };
+
 static bool has_subgroups(tg_spv *s, const tg_op *op) {
     if (s->machine->simt & TG_SIMT_SUBGROUPS) {
+        s->version = s->version < VERSION_WITH_GROUPS ? VERSION_WITH_GROUPS : s->version;
         return true;
     }
     tg_spv_refuse(s, op, "the machine has no sub-groups");

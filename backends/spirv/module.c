@@ -246,6 +246,21 @@ uint32_t tg_spv_global(tg_spv *s, SpvStorageClass storage, uint32_t type) {
     return id;
 }
 
+/* Before 1.4 an interface is inputs only. */
+enum { VERSION_WITH_ALL = 0x00010400 };
+
+void tg_spv_interface(tg_spv *s, uint32_t variable, SpvStorageClass storage) {
+    if (storage != SpvStorageClassInput && s->flavour->version < VERSION_WITH_ALL) {
+        return;
+    }
+    for (size_t i = 0; i < s->interface.count; i++) {
+        if (s->interface.data[i] == variable) {
+            return;
+        }
+    }
+    TG_LIST_PUSH(s->arena, &s->interface, variable);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
 /* Tools that write SPIR-V are registered by number; ours is not: 0. */
@@ -257,8 +272,7 @@ void tg_spv_finish(tg_spv *s, const unsigned char **out, size_t *out_bytes) {
         n += s->section[i].count;
     }
     uint32_t *words = TG_NEW_ARRAY(s->arena, uint32_t, n);
-    const uint32_t header[HEADER_WORDS] = {SpvMagicNumber, s->flavour->version, GENERATOR,
-                                           s->next_id, 0};
+    const uint32_t header[HEADER_WORDS] = {SpvMagicNumber, s->version, GENERATOR, s->next_id, 0};
     memcpy(words, header, sizeof header);
     size_t at = HEADER_WORDS;
     for (int i = 0; i < TG_SPV_HEAD; i++) {

@@ -115,6 +115,7 @@ struct tg_spv {
     tg_arena *arena;
     tg_sink *sink;
     bool failed;
+    uint32_t version; /* the flavour's, or what an operation needs beyond it */
     tg_spv_words section[TG_SPV_SECTIONS];
     uint32_t next_id;
     uint32_t import; /* extended instructions */
@@ -177,6 +178,8 @@ uint32_t tg_spv_const_f64(tg_spv *s, double v);
 uint32_t tg_spv_const_bool(tg_spv *s, bool v);
 /* A module variable; not interned. */
 uint32_t tg_spv_global(tg_spv *s, SpvStorageClass storage, uint32_t type);
+/* Names a module variable in the entry's interface, where this version of SPIR-V wants it. */
+void tg_spv_interface(tg_spv *s, uint32_t variable, SpvStorageClass storage);
 /* Everything in order, behind the header. */
 void tg_spv_finish(tg_spv *s, const unsigned char **out, size_t *out_bytes);
 
