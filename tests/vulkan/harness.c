@@ -46,6 +46,17 @@ static void print_diagnostics(const tg_sink *sink, tg_arena *a) {
     fprintf(stderr, "%s\n", sb.data ? sb.data : "");
 }
 
+/* OpenCL has 64-bit atomics by an extension that its environment of spirv-val does not know. */
+static const char *environment(const void *bytes, size_t n, const tg_machine *m) {
+    enum { HEADER = 5, OP_CAPABILITY = 2 << 16 | 17, INT64_ATOMICS = 12 };
+    const uint32_t *words = bytes;
+    bool atomics = false;
+    for (size_t i = HEADER; i + 1 < n / 4 && words[i] == OP_CAPABILITY; i += 2) {
+        atomics = atomics || words[i + 1] == INT64_ATOMICS;
+    }
+    return m->emitter == TG_EMIT_SPIRV_VULKAN ? "vulkan1.2" : atomics ? "spv1.2" : "opencl2.2";
+}
+
 static void validate(const void *bytes, size_t n, const tg_machine *m) {
     if (TG_SPIRV_VAL[0] == '\0') {
         return;
@@ -56,7 +67,7 @@ static void validate(const void *bytes, size_t n, const tg_machine *m) {
     assert_int_equal(write(fd, bytes, n), n);
     close(fd);
     snprintf(command, sizeof command, "%s --target-env %s %s", TG_SPIRV_VAL,
-             m->emitter == TG_EMIT_SPIRV_VULKAN ? "vulkan1.2" : "opencl2.2", name);
+             environment(bytes, n, m), name);
     int rc = system(command);
     if (rc == 0 || !getenv("TG_KEEP_SPIRV")) {
         unlink(name);
@@ -134,7 +145,8 @@ void vkt_free(vkt *t, tgr_memory *memory) { tgr_vk_memory_free(t->context, t->vk
 
 void vkt_run(vkt *t, const char *text, const char *entry, const int64_t *slots, uint32_t n_slots,
              int64_t programs, uint64_t scratch_bytes, uint32_t report[4]) {
-    size_t n = 0;
+    size_t n = 0, n_other = 0;
+    free(vkt_compile(text, "opencl-spirv", &n_other)); /* is valid too */
     uint32_t *words = vkt_compile(text, "vulkan", &n), own[4];
     VkPipeline p = VK_NULL_HANDLE;
     must(t, tgr_vk_module_fit(t->context, t->vk->abilities, words, &n));
