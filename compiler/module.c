@@ -106,6 +106,18 @@ static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l,
     return st;
 }
 
+/* Without targets: what the device says it runs, when that is a machine we know. */
+static void choose_target(tgc_state *s, tgr_device *device, const char **out_name) {
+    tgr_device_info info;
+    tgr_device_get_info(device, &info);
+    const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
+    if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
+        *out_name = m->name;
+        s->o.targets = out_name;
+        s->o.n_targets = 1;
+    }
+}
+
 tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options, tgr_cache *cache,
                                   const tgr_load_options *load_options, tgr_module **out,
                                   char **out_diagnostics) {
@@ -121,6 +133,8 @@ tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options
         return TGR_E_INVALID;
     }
     lookup l = {.cache = cache};
+    const char *target;
+    choose_target(&s, device, &target);
     if (cache && !s.o.dump_after && !s.o.remarks) {
         s.lookup = find;
         s.lookup_user = &l;

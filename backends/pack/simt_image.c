@@ -139,14 +139,19 @@ static void put_text(tg_sb *sb, const char *text, size_t n) {
     tg_sb_addn(sb, text, n);
 }
 
-static void put_pointers(tg_sb *sb, const uint64_t *marks, bool wanted) {
+/* f may be NULL. */
+static void put_pointers(tg_sb *sb, const tg_func *f, const tg_machine *m) {
+    uint64_t marks[TG_PACK_MAX_SLOTS / 64] = {0};
     uint32_t n = 0;
+    if (f && m->emitter == TG_EMIT_OPENCL_C) {
+        mark_pointers(f->body, marks);
+    }
     for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
-        n += wanted && (marks[s / 64] >> (s % 64) & 1);
+        n += marks[s / 64] >> (s % 64) & 1;
     }
     put_le(sb, n, 4);
     for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
-        if (wanted && (marks[s / 64] >> (s % 64) & 1)) {
+        if (marks[s / 64] >> (s % 64) & 1) {
             put_le(sb, s, 4);
         }
     }
@@ -163,12 +168,10 @@ static void put_grid(tg_sb *sb, const tg_func *kernel, const tg_sb *axes, bool c
 static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func *kernel,
                        const tg_machine *m, tg_arena *a) {
     tg_sb axes[TG_MAX_RANK];
-    uint64_t marks[TG_PACK_MAX_SLOTS / 64] = {0};
     bool coded = !plan && tg_simt_grid_code(kernel, a, axes);
     const char *name = tg_simt_entry_in_code(f, m, a);
     const char *plan_name = plan ? tg_simt_entry_in_code(plan, m, a) : "";
     uint64_t needs = tg_simt_needs(f, m) | (plan ? tg_simt_needs(plan, m) : 0);
-    mark_pointers(f->body, marks);
     put_text(sb, name, strlen(name));
     put_text(sb, plan_name, strlen(plan_name));
     put_le(sb, (uint64_t)f->lanes, 4);
@@ -176,7 +179,8 @@ static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func
     put_le(sb, needs, 8);
     put_le(sb, (uint64_t)f->shared_bytes, 8);
     put_le(sb, (uint64_t)f->scratch_bytes, 8);
-    put_pointers(sb, marks, m->emitter == TG_EMIT_OPENCL_C);
+    put_pointers(sb, f, m);
+    put_pointers(sb, plan, m);
     put_grid(sb, kernel, axes, coded);
 }
 

@@ -186,7 +186,7 @@ static bool write_all(int fd, const void *from, size_t n) {
 
 static void make_head(const uint8_t key[16], const void *bytes, size_t n,
                       uint8_t head[HEAD_BYTES]) {
-    memcpy(head, magic, 8);
+    memcpy(head, magic, sizeof magic);
     memcpy(head + 8, key, 16);
     for (int i = 0; i < 8; i++) {
         head[24 + i] = (uint8_t)((uint64_t)n >> 8 * i);

@@ -64,6 +64,9 @@ void tgr_free(tgr_context *context, void *pointer, size_t bytes);
 /* Records the message for the calling thread and returns status. */
 tgr_status tgr_fail(tgr_context *context, tgr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* it cannot see that a failure is never TGR_OK */
+#define tgr_fail(context, status, ...) (tgr_fail((context), (status), __VA_ARGS__), (status))
+#endif
 void tgr_log(tgr_context *context, tgr_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Copies an option struct that starts with struct_bytes over zeros; false when that is nonsense. */

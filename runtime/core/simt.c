@@ -29,16 +29,18 @@ static const char *read_name(tgr_zone *zone, tgr_cursor *c) {
     return text;
 }
 
-static bool read_pointers(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
-    e->n_pointers = tgr_cursor_count(c, 4, TGR_SIMT_MAX_POINTERS);
-    e->pointers = tgr_zone_alloc(zone, e->n_pointers, sizeof *e->pointers);
-    for (uint32_t i = 0; e->pointers && i < e->n_pointers; i++) {
-        e->pointers[i] = tgr_cursor_u32(c);
-        c->bad |=
-            e->pointers[i] >= TG_PACK_MAX_SLOTS || (i > 0 && e->pointers[i] <= e->pointers[i - 1]);
-        e->max_slot = e->pointers[i] > e->max_slot ? e->pointers[i] : e->max_slot;
+static bool read_pointers(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, uint32_t *out_n,
+                          uint32_t **out) {
+    uint32_t n = tgr_cursor_count(c, 4, TGR_SIMT_MAX_POINTERS);
+    uint32_t *slots = tgr_zone_alloc(zone, n, sizeof *slots);
+    for (uint32_t i = 0; slots && i < n; i++) {
+        slots[i] = tgr_cursor_u32(c);
+        c->bad |= slots[i] >= TG_PACK_MAX_SLOTS || (i > 0 && slots[i] <= slots[i - 1]);
+        e->max_slot = slots[i] > e->max_slot ? slots[i] : e->max_slot;
     }
-    return e->pointers && !c->bad;
+    *out_n = n;
+    *out = slots;
+    return slots && !c->bad;
 }
 
 static uint32_t highest_slot(const uint8_t *code, size_t n) {
@@ -90,13 +92,15 @@ static bool read_entry(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
     e->scratch_bytes = tgr_cursor_u64(c);
     c->bad |= e->lanes == 0 || e->lanes > 65536 || e->shared_bytes > UINT32_MAX ||
               e->scratch_bytes > (uint64_t)1 << 40;
-    return !c->bad && read_pointers(zone, c, e) && read_axes(zone, c, e);
+    return !c->bad && read_pointers(zone, c, e, &e->n_pointers, &e->pointers) &&
+           read_pointers(zone, c, e, &e->n_plan_pointers, &e->plan_pointers) &&
+           read_axes(zone, c, e);
 }
 
 static tgr_status read_image(tgr_context *context, const tgr_image_desc *desc, tgr_simt_image *m) {
     tgr_cursor c = tgr_cursor_make(desc->image, (size_t)desc->image_bytes);
     uint32_t magic = tgr_cursor_u32(&c);
-    m->n_entries = tgr_cursor_count(&c, 60, TG_SIMT_MAX_ENTRIES);
+    m->n_entries = tgr_cursor_count(&c, 52, TG_SIMT_MAX_ENTRIES);
     uint64_t at = tgr_cursor_u64(&c), n = tgr_cursor_u64(&c);
     if (c.bad || magic != TG_SIMT_MAGIC || desc->n_imports || desc->bss_bytes) {
         return broken(context, "has a head that cannot be read");
@@ -212,7 +216,7 @@ static tgr_status no_grid(tgr_context *context, const tgr_run *run) {
 tgr_status tgr_simt_programs(tgr_context *context, const tgr_run *run, const tgr_simt_entry *entry,
                              int64_t *out_programs) {
     *out_programs = 0;
-    if (entry->max_slot >= run->n_slots && (entry->n_axes || entry->n_pointers)) {
+    if (entry->max_slot >= run->n_slots && entry->max_slot) {
         return tgr_fail(context, TGR_E_FORMAT, "kernel `%s`: its code reads slots it has not",
                         run->name);
     }

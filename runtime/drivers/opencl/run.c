@@ -14,8 +14,9 @@ static const uint64_t scratch_most = (uint64_t)256 << 20;
 typedef struct launch {
     cl_state *s;
     const tgr_run *run;
-    const tgr_simt_entry *entry;
     cl_kernel kernel;
+    const uint32_t *pointers; /* slots that are buffers */
+    uint32_t n_pointers;
     int64_t slots[TG_PACK_MAX_SLOTS];
     cl_int code; /* first failure */
 } launch;
@@ -37,7 +38,7 @@ static void set_i64(launch *l, cl_uint index, int64_t v) {
 /* A tensor of no elements has no address: it gets the slots' buffer, of which nothing is read. */
 static tgr_status set_pointer(launch *l, uint32_t i) {
     cl_state *s = l->s;
-    uint32_t slot = l->entry->pointers[i];
+    uint32_t slot = l->pointers[i];
     uint64_t address = (uint64_t)l->run->slots[slot];
     const cl_range *r = address ? tgr_cl_find(s, address) : NULL;
     if (address && !r) {
@@ -54,7 +55,7 @@ static tgr_status set_pointer(launch *l, uint32_t i) {
 static tgr_status set_pointers(launch *l) {
     tgr_status st = TGR_OK;
     memcpy(l->slots, l->run->slots, l->run->n_slots * sizeof *l->slots);
-    for (uint32_t i = 0; i < l->entry->n_pointers && !st; i++) {
+    for (uint32_t i = 0; i < l->n_pointers && !st; i++) {
         st = set_pointer(l, i);
     }
     return st;
@@ -143,8 +144,16 @@ static tgr_status finish(launch *l, uint32_t report[TGR_SIMT_REPORT_WORDS]) {
 /* The plan's entry has the same five words; its buffers are those that it reads. */
 static tgr_status run_plan(cl_state *s, const tgr_run *run, const tgr_simt_entry *e,
                            int64_t *out_programs) {
-    launch l = {.s = s, .run = run, .entry = e, .kernel = e->driver_plan};
+    launch l = {.s = s,
+                .run = run,
+                .kernel = e->driver_plan,
+                .pointers = e->plan_pointers,
+                .n_pointers = e->n_plan_pointers};
     tg_cpu_plan plan = {0};
+    if (e->max_slot >= run->n_slots && e->max_slot) {
+        return tgr_fail(s->context, TGR_E_FORMAT, "kernel `%s`: its code reads slots it has not",
+                        run->name);
+    }
     uint32_t report[TGR_SIMT_REPORT_WORDS];
     tgr_status st = prepare(&l, sizeof plan);
     if (st) {
@@ -161,7 +170,11 @@ static tgr_status run_plan(cl_state *s, const tgr_run *run, const tgr_simt_entry
 
 static tgr_status run_programs(cl_state *s, const tgr_run *run, const tgr_simt_entry *e,
                                int64_t programs) {
-    launch l = {.s = s, .run = run, .entry = e, .kernel = e->driver};
+    launch l = {.s = s,
+                .run = run,
+                .kernel = e->driver,
+                .pointers = e->pointers,
+                .n_pointers = e->n_pointers};
     uint32_t report[TGR_SIMT_REPORT_WORDS];
     uint64_t cap = s->device->info.memory_bytes > 0 ? (uint64_t)s->device->info.memory_bytes / 8
                                                     : scratch_most;
