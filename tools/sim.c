@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "ir/check.h"
 #include "ir/passes.h"
 
 #ifndef TEGULA_HAVE_SIMT
@@ -38,9 +39,14 @@ static bool lower(tool *t, tg_func *f, const tg_machine *m, tg_module *loop) {
     if (tg_place(f, m, placed, &t->sink) != TG_OK || tg_module_verify(placed, &t->sink) != TG_OK) {
         return false;
     }
-#if TEGULA_HAVE_SIMT
     tg_func *p = tg_func_find(placed, f->name);
-    return p != NULL && tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
+    tg_check_limits limits = {
+        .shared_bytes = m->shared_bytes, .max_lanes = m->max_lanes, .one_width = true};
+    if (p == NULL || tg_check_placed(p, &limits, &t->arena, &t->sink) != TG_OK) {
+        return false;
+    }
+#if TEGULA_HAVE_SIMT
+    return tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
 #else
     tool_error(t, TG_D_TOOL, "this build has no lowering for %s", m->name);
     return false;
