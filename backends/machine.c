@@ -48,7 +48,8 @@ static const tg_machine machines[] = {
      .subgroup = sub_,                                                                             \
      .banks = banks_,                                                                              \
      .shared_bytes = shared_,                                                                      \
-     .register_bytes = regs_},
+     .register_bytes = regs_,                                                                      \
+     .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE
 };

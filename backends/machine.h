@@ -45,6 +45,13 @@ typedef enum tg_simt_feature {
     TG_SIMT_DIV = 256         /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 
+/* What a role of a placed program may drive; a bit set. */
+typedef enum tg_unit {
+    TG_UNIT_VECTOR = 1, /* the lanes themselves */
+    TG_UNIT_COPY = 2,   /* fills shared memory by itself, beside the lanes */
+    TG_UNIT_MATRIX = 4  /* multiplies out of shared memory */
+} tg_unit;
+
 typedef struct tg_machine {
     const char *name;   /* "x86-64-v3" */
     const char *vendor; /* "cpu" */
@@ -68,6 +75,9 @@ typedef struct tg_machine {
     int banks;              /* of shared memory, 4 bytes wide each; 0: no banks */
     int64_t shared_bytes;   /* of one program */
     int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
+    unsigned units;         /* tg_unit */
+    int copy_lanes;         /* lanes of a role that only drives the copy unit */
+    int stages;             /* copies of a ring buffer unless a schedule says otherwise */
 } tg_machine;
 
 /* All machines in table order (backends/machines.def). */

@@ -165,10 +165,13 @@ static bool verify_op(tg_verifier *v, tg_op *op) {
     if (!verify_counts(v, op, info) || !verify_attrs(v, op, info) || !verify_operands(v, op)) {
         return false;
     }
+    int64_t lanes = v->lanes;
+    v->lanes = op->code == TG_OP_ROLE ? tg_attr_int(op, TG_ATTR_N, lanes) : lanes;
     for (int i = 0; i < op->n_regions; i++) {
         verify_region(v, op->regions[i]);
         v->op = op;
     }
+    v->lanes = lanes;
     return !v->failed && rules[op->code](v, op) &&
            (v->f->level != TG_LEVEL_PLACED || v->in_grid || tg_verify_op_layouts(v, op));
 }
@@ -208,7 +211,7 @@ static void verify_func_region(tg_verifier *v, tg_region *r) {
 }
 
 tg_status tg_func_verify(tg_func *f, tg_sink *sink) {
-    tg_verifier v = {.f = f, .sink = sink};
+    tg_verifier v = {.f = f, .sink = sink, .lanes = f->lanes};
     if (tg_verify_signature(&v)) {
         v.in_grid = true;
         verify_func_region(&v, f->grid);

@@ -15,7 +15,8 @@ typedef struct tg_verifier {
     tg_sink *sink;
     tg_op *op; /* under check */
     bool failed;
-    bool in_grid; /* the grid region: scalar code of one lane, no layouts */
+    int64_t lanes; /* of the function, or of the role around the op */
+    bool in_grid;  /* the grid region: scalar code of one lane, no layouts */
 } tg_verifier;
 
 typedef bool tg_verify_fn(tg_verifier *v, const tg_op *op);

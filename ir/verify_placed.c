@@ -21,9 +21,8 @@ bool tg_verify_layout(tg_verifier *v, const tg_type *t) {
                  tg_verify_type(v, t));
     }
     TG_CHECK(tg_layout_covers(l, t->shape), "%s: the layout misses elements", tg_verify_type(v, t));
-    TG_CHECK(tg_layout_size(l, TG_RES_LANE) == v->f->lanes, "%s: a layout of %lld lanes for %lld",
-             tg_verify_type(v, t), (long long)tg_layout_size(l, TG_RES_LANE),
-             (long long)v->f->lanes);
+    TG_CHECK(tg_layout_size(l, TG_RES_LANE) == v->lanes, "%s: a layout of %lld lanes for %lld",
+             tg_verify_type(v, t), (long long)tg_layout_size(l, TG_RES_LANE), (long long)v->lanes);
     return true;
 }
 
@@ -100,22 +99,6 @@ static bool part_of(tg_verifier *v, const tg_op *op, const tg_type *buf, const t
     return true;
 }
 
-bool tg_verify_WINDOW(tg_verifier *v, const tg_op *op) {
-    const tg_type *buf = tg_operand_type(op, 0), *t = op->results[0].type;
-    TG_CHECK(is_buffer(buf) && is_buffer(t) && buf->dtype == t->dtype && buf->space == t->space &&
-                 buf->depth == t->depth && t->layout == NULL,
-             "views a buffer of its kind");
-    if (tg_attr_get(op, TG_ATTR_AXES) != NULL) {
-        return part_of(v, op, buf, t);
-    }
-    bool dense = buf->layout == NULL && op->operands[0].value->def != NULL &&
-                 op->operands[0].value->def->code == TG_OP_BUFFER;
-    TG_CHECK(tg_attr_get(op, TG_ATTR_OFFSETS) == NULL && dense &&
-                 tg_type_count(buf) == tg_type_count(t),
-             "reshapes dense buffers");
-    return true;
-}
-
 /* The slot of a ring is operand i, where `ring` says so. */
 static bool ring_slot(tg_verifier *v, const tg_op *op, int i) {
     bool ring = tg_attr_int(op, TG_ATTR_RING, 0) != 0;
@@ -129,6 +112,33 @@ static bool ring_slot(tg_verifier *v, const tg_op *op, int i) {
 static bool count_is(tg_verifier *v, const tg_op *op, int n) {
     int ring = tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 1 : 0;
     TG_CHECK(op->n_operands == n + ring, "takes %d operands, not %d", n + ring, op->n_operands);
+    return true;
+}
+
+bool tg_verify_WINDOW(tg_verifier *v, const tg_op *op) {
+    const tg_type *buf = tg_operand_type(op, 0), *t = op->results[0].type;
+    bool ring = tg_attr_int(op, TG_ATTR_RING, 0) != 0;
+    TG_CHECK(is_buffer(buf) && is_buffer(t) && buf->dtype == t->dtype && buf->space == t->space &&
+                 t->layout == NULL && t->depth == (ring ? 1 : buf->depth),
+             "views a buffer of its kind");
+    if (!count_is(v, op, 1)) {
+        return false;
+    }
+    if (ring) {
+        TG_CHECK(holds(t, tg_type_tile(v->f->module, buf->dtype, buf->rank, buf->shape)) &&
+                     tg_attr_get(op, TG_ATTR_AXES) == NULL,
+                 "a copy of a ring has the ring's shape");
+        return ring_slot(v, op, 1);
+    }
+    if (tg_attr_get(op, TG_ATTR_AXES) != NULL) {
+        return part_of(v, op, buf, t);
+    }
+    const tg_op *def = op->operands[0].value->def;
+    bool dense = buf->layout == NULL && def != NULL &&
+                 (def->code == TG_OP_BUFFER || tg_attr_int(def, TG_ATTR_RING, 0) != 0);
+    TG_CHECK(tg_attr_get(op, TG_ATTR_OFFSETS) == NULL && dense &&
+                 tg_type_count(buf) == tg_type_count(t),
+             "reshapes dense buffers");
     return true;
 }
 
@@ -255,6 +265,9 @@ bool tg_verify_ROLE(tg_verifier *v, const tg_op *op) {
     TG_CHECK(r->n_args == 1 && tg_is_scalar_of(r->args[0]->type, TG_DT_I64),
              "its region takes the replica's number");
     TG_CHECK(tg_attr_int(op, TG_ATTR_REPLICAS, 1) >= 1, "has at least one replica");
+    int64_t lanes = tg_attr_int(op, TG_ATTR_N, v->f->lanes);
+    TG_CHECK(lanes >= 1 && lanes <= v->f->lanes, "has %lld lanes of %lld", (long long)lanes,
+             (long long)v->f->lanes);
     return true;
 }
 

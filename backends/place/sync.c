@@ -30,7 +30,8 @@ typedef struct sync {
     TG_LIST(tg_op *) buffers;
     int n;           /* buffers and parameters */
     bool *overlaps;  /* n x n */
-    uint8_t *fences; /* by thing: FENCE_* that settles it */
+    uint8_t *fences; /* by thing: SETTLE_* that settles it */
+    tg_op *role;     /* being walked */
 } sync;
 
 enum { PENDING_READ = 1, PENDING_WRITE = 2 };
@@ -68,7 +69,6 @@ static void settle(sync *s, uint8_t *pending, unsigned what) {
 }
 
 static void put_barrier(sync *s, tg_op *before, unsigned what) {
-    (void)s;
     tg_builder b = tg_builder_before(before);
     b.span = before->span;
     tg_op *op = tg_build_op(&b, TG_OP_BARRIER, 0, NULL, 0, NULL, 0);
@@ -76,6 +76,9 @@ static void put_barrier(sync *s, tg_op *before, unsigned what) {
                   what == SETTLE_SHARED   ? TG_FENCE_SHARED
                   : what == SETTLE_GLOBAL ? TG_FENCE_GLOBAL
                                           : TG_FENCE_ALL);
+    if (s->role != NULL) {
+        tg_op_set_int(op, TG_ATTR_N, tg_attr_int(s->role, TG_ATTR_N, s->p->f->lanes));
+    }
 }
 
 /* ---- accesses of one op -----------------------------------------------------------------------
@@ -113,7 +116,9 @@ static bool has_exchange(const tg_op *op) { return tg_attr_int(op, TG_ATTR_EXCHA
 static void collect_accesses(sync *s, tg_op *op, accesses *list) {
     for (int i = 0; i < op->n_operands; i++) {
         unsigned use = tg_place_buffer_use(op, i);
-        if (use != TG_USE_NONE) {
+        bool ring =
+            use != TG_USE_NONE && tg_place_buffer_of(tg_operand(op, i))->results[0].type->depth > 1;
+        if (use != TG_USE_NONE && !ring) { /* events order the copies of a ring */
             unsigned how = ((use & TG_USE_READ) != 0 ? PENDING_READ : 0u) |
                            ((use & TG_USE_WRITE) != 0 ? PENDING_WRITE : 0u);
             add_access(s, list, buffer_index(s, tg_operand(op, i)), how);
@@ -226,7 +231,12 @@ static void walk_if(sync *s, walk *w, tg_op *op) {
 static void walk_region(sync *s, walk *w, tg_region *r) {
     for (tg_op *op = r->first, *next; op != NULL; op = next) {
         next = op->next;
-        if (op->code == TG_OP_FOR || op->code == TG_OP_WHILE) {
+        if (op->code == TG_OP_ROLE) { /* events order what roles share */
+            walk role = {.pending = copy_state(s, NULL), .insert = true};
+            s->role = op;
+            walk_region(s, &role, op->regions[0]);
+            s->role = NULL;
+        } else if (op->code == TG_OP_FOR || op->code == TG_OP_WHILE) {
             walk_loop(s, w, op);
         } else if (op->code == TG_OP_IF) {
             walk_if(s, w, op);

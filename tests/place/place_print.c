@@ -30,6 +30,9 @@ int main(int argc, char **argv) {
     place_test_init(&t);
     const tg_source *src = place_test_read(&t, argv[1]);
     const tg_machine *machine = tg_machine_find(argv[3]);
+    if (strcmp(argv[3], "two-roles") == 0) {
+        machine = place_test_two_roles();
+    }
     tg_program *p = src == NULL ? NULL : place_test_program(&t, src);
     tg_module *m = tg_module_make(&t.arena), *out = tg_module_make(&t.arena);
     tg_func *f = NULL;

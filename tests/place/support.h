@@ -24,6 +24,8 @@ tg_program *place_test_program(place_test *t, const tg_source *src);
 tg_module *place_test_ir(place_test *t, const char *text);
 /* The tile pipeline of the CPU and SIMT targets. */
 void place_test_optimise(place_test *t, tg_func *f);
+/* A modelled machine with a copy unit and a matrix unit: roles, events, rings. */
+const tg_machine *place_test_two_roles(void);
 const char *place_test_print(place_test *t, const tg_module *m);
 
 #endif

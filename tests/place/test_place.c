@@ -41,7 +41,7 @@ static void check_one(place_test *t, tg_func *f, const tg_machine *machine, tall
                  place_test_print(t, out));
     }
     tg_func *p = out->first_func;
-    assert_true(p->lanes >= 1 && p->lanes <= machine->max_lanes);
+    assert_true(p->lanes >= 1 && p->lanes <= machine->max_lanes + machine->copy_lanes);
     assert_true(p->shared_bytes <= machine->shared_bytes);
     check_text(t, f->name, out);
     n->placed++;
@@ -56,6 +56,7 @@ static void check_module(place_test *t, tg_module *m, tally *n) {
                 check_one(t, f, machine, n);
             }
         }
+        check_one(t, f, place_test_two_roles(), n);
     }
 }
 

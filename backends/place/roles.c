@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * roles: on machines with a copy unit, blocks are fetched ahead by a program of their own.
+ *
+ * Takes a function with layouts. Gives one whose body is buffers, events and two roles: one that
+ * only copies, through rings of buffers, and one with everything else. Loops whose copies depend on
+ * scalars alone take part; without any the function stays as it is, and so it does on a machine
+ * without a copy unit or under `roles` that do not name it. Refuses nothing.
+ *
+ * Before:
+ *   %3 = for %0, %1, %2, %z : f32[64, 64] (%k: i64, %acc: f32[64, 64]) {
+ *     %5 = span %k, %K : span<32>
+ *     %6 = copy %4, %a, %i, %5 {axes = [0, 1]} : i64
+ *     wait %6
+ *     %7 = dot %4, %b, %acc : f32[64, 64]
+ *     yield %7
+ *   }
+ * After:
+ *   %full = event {n = 2} : i64
+ *   %empty = event {count = 1, n = 2} : i64
+ *   role {units = "copy", n = 32} (%r: i64) {
+ *     for %0, %1, %2 (%k: i64) {
+ *       %slot = div (%k - %0), %2 : i64
+ *       await %empty, %slot
+ *       %6 = copy %4, %slot, %a, %i, span(%k, %K) {axes = [0, 1], ring = true} : i64
+ *       signal %full, %slot, %6
+ *       yield
+ *     }
+ *   }
+ *   role {units = "vector", n = 256} (%r: i64) {
+ *     %3 = for ... {
+ *       await %full, %slot
+ *       %w = window %4, %slot {ring = true} : buf<shared, f16[64, 32], 1>
+ *       %7 = dot %w, %b, %acc : f32[64, 64]
+ *       signal %empty, %slot
+ *       yield %7
+ *     }
+ *   }
+ *
+ * A slot's full and empty semaphores are back where they were when the loop ends, so a loop that is
+ * entered again starts at slot 0 again.
+ */
+#include "backends/place/place.h"
+#include "ir/passes/util.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A loop whose copies move to the copy role. */
+typedef struct ringed {
+    tg_op *loop;
+    TG_LIST(tg_op *) copies;
+    TG_LIST(tg_value *) full; /* an event each */
+    tg_value *empty;
+} ringed;
+
+typedef struct splitter {
+    tg_placer *p;
+    TG_LIST(ringed *) loops;
+    tg_value_map *ivs; /* loop variables of the copy role */
+    int64_t depth;
+} splitter;
+
+/* ---- what can be computed from scalars --------------------------------------------------------
+ */
+
+#define MAX_CHAIN 64
+
+static bool is_scalar_code(const tg_value *v, int budget) {
+    if (budget == 0 || (v->type->kind == TG_TY_TILE && v->type->rank > 0)) {
+        return false;
+    }
+    if (v->def == NULL) { /* parameters, grid indices, loop variables; not what a loop carries */
+        const tg_op *around = v->region->parent;
+        return around == NULL || (around->code == TG_OP_FOR && v->index == 0);
+    }
+    if (v->def->n_regions > 0 || !tg_op_is_repeatable(v->def) || v->def->code == TG_OP_WINDOW) {
+        return false;
+    }
+    for (int i = 0; i < v->def->n_operands; i++) {
+        if (!is_scalar_code(v->def->operands[i].value, budget - 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All loops around the op are plain, with bounds of scalar code. */
+static bool nest_is_scalar(const tg_op *loop) {
+    for (const tg_op *o = loop; o != NULL; o = o->parent->parent) {
+        if (o->code != TG_OP_FOR) {
+            return false;
+        }
+        for (int i = 0; i < 3; i++) {
+            if (!is_scalar_code(o->operands[i].value, MAX_CHAIN)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool inside(const tg_op *op, const tg_op *loop) {
+    while (op != NULL && op != loop) {
+        op = op->parent->parent;
+    }
+    return op == loop;
+}
+
+/* The copy's buffer is used nowhere but in the loop, its tensor is not written, its operands are
+ * scalar code, and nobody but one wait looks at its token. */
+static bool copy_can_move(const tg_op *copy, const tg_op *loop) {
+    const tg_value *buf = copy->operands[0].value;
+    unsigned unstable = TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS;
+    int param = tg_tensor_param(copy->operands[1].value);
+    const tg_use *token = copy->results[0].uses;
+    if (buf->def->code != TG_OP_BUFFER || param < 0 ||
+        (copy->func->params[param].flags & unstable) != 0 || token == NULL || token->next != NULL ||
+        token->user->code != TG_OP_WAIT) {
+        return false;
+    }
+    for (const tg_use *u = buf->uses; u != NULL; u = u->next) {
+        bool writes =
+            u->user != copy && (u->user->code == TG_OP_COPY || u->user->code == TG_OP_PUT);
+        if (writes || !inside(u->user, loop)) {
+            return false;
+        }
+    }
+    for (int i = 1; i < copy->n_operands; i++) {
+        if (!is_scalar_code(copy->operands[i].value, MAX_CHAIN)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void find_loops(splitter *s, tg_region *r) {
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        if (op->code != TG_OP_FOR || !nest_is_scalar(op)) {
+            continue;
+        }
+        ringed *g = TG_NEW(s->p->arena, ringed);
+        g->loop = op;
+        for (tg_op *o = op->regions[0]->first; o != NULL; o = o->next) {
+            if (o->code == TG_OP_COPY && copy_can_move(o, op)) {
+                TG_LIST_PUSH(s->p->arena, &g->copies, o);
+            }
+        }
+        if (g->copies.count > 0) {
+            TG_LIST_PUSH(s->p->arena, &s->loops, g);
+        }
+        find_loops(s, op->regions[0]);
+    }
+}
+
+/* ---- depth ---------------------------------------------------------------------------------- */
+
+static const char *schedule_key(const tg_func *f, const char *key) {
+    for (int i = 0; i < f->n_bindings; i++) {
+        if (strcmp(f->bindings[i].name, key) == 0) {
+            return f->bindings[i].value;
+        }
+    }
+    return NULL;
+}
+
+static bool wants_copy_role(const tg_placer *p) {
+    const char *roles = schedule_key(p->f, "schedule.roles");
+    return (p->machine->units & TG_UNIT_COPY) != 0 &&
+           (roles == NULL || strstr(roles, "copy") != NULL);
+}
+
+/* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
+ * shared memory. */
+static int64_t choose_depth(const splitter *s) {
+    const char *stages = schedule_key(s->p->f, "schedule.stages");
+    int64_t depth = stages != NULL ? strtoll(stages, NULL, 10) : s->p->machine->stages, bytes = 0;
+    for (size_t i = 0; i < s->loops.count; i++) {
+        for (size_t k = 0; k < s->loops.data[i]->copies.count; k++) {
+            bytes += tg_place_buffer_bytes(tg_operand(s->loops.data[i]->copies.data[k], 0)->type);
+        }
+    }
+    depth = tg_max_i64(2, tg_min_i64(depth, 16));
+    while (depth > 1 && bytes * depth > s->p->shared_bytes / 4 * 3) {
+        depth--;
+    }
+    return depth;
+}
+
+/* ---- the copy role -------------------------------------------------------------------------- */
+
+/* v computed again at b. Loop variables are those of the copy role. */
+static tg_value *again(splitter *s, tg_builder *b, tg_value *v, tg_value_map *done) {
+    tg_value *have = v->def == NULL ? tg_value_map_get(s->ivs, v) : tg_value_map_get(done, v);
+    if (have != NULL || v->def == NULL) {
+        return have != NULL ? have : v;
+    }
+    tg_op *op = tg_op_clone(v->def, b->region, tg_value_map_make(s->p->arena));
+    tg_op_unlink(op);
+    for (int i = 0; i < op->n_operands; i++) {
+        tg_set_operand(op, i, again(s, b, tg_operand(v->def, i), done));
+    }
+    tg_op_append(b->region, op);
+    tg_value_map_put(done, v, &op->results[v->index]);
+    return &op->results[v->index];
+}
+
+static tg_value *slot_of(tg_builder *b, tg_value *iv, tg_value *lo, tg_value *step) {
+    return tg_build_binary(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, iv, lo), step);
+}
+
+static void on_event(tg_builder *b, tg_opcode code, tg_value *event, tg_value *slot,
+                     tg_value *token) {
+    tg_value *operands[] = {event, slot, token};
+    tg_build_op(b, code, token != NULL ? 3 : 2, operands, 0, NULL, 0);
+}
+
+static void produce(splitter *s, tg_builder *b, const ringed *g, tg_value *slot,
+                    tg_value_map *done) {
+    on_event(b, TG_OP_AWAIT, g->empty, slot, NULL);
+    for (size_t i = 0; i < g->copies.count; i++) {
+        tg_op *copy = g->copies.data[i];
+        tg_value *operands[3 + TG_MAX_RANK] = {tg_operand(copy, 0), slot};
+        for (int k = 1; k < copy->n_operands; k++) {
+            operands[k + 1] = again(s, b, tg_operand(copy, k), done);
+        }
+        const tg_type *token = copy->results[0].type;
+        b->span = copy->span;
+        tg_op *made = tg_build_op(b, TG_OP_COPY, copy->n_operands + 1, operands, 1, &token, 0);
+        const tg_attr *axes = tg_attr_get(copy, TG_ATTR_AXES);
+        tg_op_set_list(made, TG_ATTR_AXES, axes->list, axes->n_list);
+        tg_op_set_int(made, TG_ATTR_RING, 1);
+        on_event(b, TG_OP_SIGNAL, g->full.data[i], slot, &made->results[0]);
+    }
+}
+
+static const ringed *group_of(const splitter *s, const tg_op *loop) {
+    for (size_t i = 0; i < s->loops.count; i++) {
+        if (s->loops.data[i]->loop == loop) {
+            return s->loops.data[i];
+        }
+    }
+    return NULL;
+}
+
+static bool holds_group(const splitter *s, const tg_op *loop) {
+    for (size_t i = 0; i < s->loops.count; i++) {
+        if (inside(s->loops.data[i]->loop, loop)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The loops of r that lead to copies, with nothing else in them. Inner loops follow the copies of
+ * the loop around them, as the other role meets them. */
+static void copy_nest(splitter *s, tg_builder *b, tg_region *r) {
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        if (op->code != TG_OP_FOR || !holds_group(s, op)) {
+            continue;
+        }
+        const ringed *g = group_of(s, op);
+        tg_value *bounds[3], *iv;
+        tg_value_map *done = tg_value_map_make(s->p->arena);
+        for (int i = 0; i < 3; i++) {
+            bounds[i] = again(s, b, tg_operand(op, i), done);
+        }
+        tg_op *loop = tg_build_for(b, bounds[0], bounds[1], bounds[2], 0, NULL, &iv);
+        tg_value_map_put(s->ivs, op->regions[0]->args[0], iv);
+        if (g != NULL) {
+            produce(s, b, g, slot_of(b, iv, bounds[0], bounds[2]), tg_value_map_make(s->p->arena));
+        }
+        copy_nest(s, b, op->regions[0]);
+        tg_build_end_for(b, loop, 0, NULL);
+    }
+}
+
+/* ---- the other role ------------------------------------------------------------------------- */
+
+static void consume(splitter *s, const ringed *g) {
+    tg_region *body = g->loop->regions[0];
+    tg_builder b = tg_builder_before(g->copies.data[0]);
+    b.span = g->copies.data[0]->span;
+    tg_value *slot = slot_of(&b, body->args[0], tg_operand(g->loop, 0), tg_operand(g->loop, 2));
+    for (size_t i = 0; i < g->copies.count; i++) {
+        tg_op *copy = g->copies.data[i];
+        tg_value *buf = tg_operand(copy, 0);
+        const tg_type *t = buf->type;
+        on_event(&b, TG_OP_AWAIT, g->full.data[i], slot, NULL);
+        tg_value *view = tg_build1(&b, TG_OP_WINDOW, t, 2, buf, slot);
+        tg_op_set_int(view->def, TG_ATTR_RING, 1);
+        for (tg_use *u = buf->uses, *next; u != NULL; u = next) {
+            next = u->next;
+            bool keeps = u->user == view->def || u->user == copy ||
+                         tg_attr_int(u->user, TG_ATTR_RING, 0) != 0;
+            if (!keeps) {
+                tg_set_operand(u->user, (int)(u - u->user->operands), view);
+            }
+        }
+        buf->type =
+            tg_type_buffer(s->p->m, t->space, t->dtype, t->rank, t->shape, s->depth, t->layout);
+    }
+    for (size_t i = 0; i < g->copies.count; i++) {
+        tg_op_erase(g->copies.data[i]->results[0].uses->user); /* the wait */
+        tg_op_erase(g->copies.data[i]);
+    }
+    tg_builder end = tg_builder_before(body->last);
+    end.span = g->loop->span;
+    on_event(&end, TG_OP_SIGNAL, g->empty, slot, NULL);
+}
+
+/* ---- both ----------------------------------------------------------------------------------- */
+
+static tg_value *make_event(splitter *s, tg_op *before, int64_t count) {
+    tg_builder b = tg_builder_before(before);
+    tg_value *e = tg_build1(&b, TG_OP_EVENT, tg_type_scalar(s->p->m, TG_DT_I64), 0);
+    tg_op_set_int(e->def, TG_ATTR_N, s->depth);
+    if (count != 0) {
+        tg_op_set_int(e->def, TG_ATTR_N_COUNT, count);
+    }
+    return e;
+}
+
+static tg_op *make_role(splitter *s, tg_op *before, const char *units, int64_t lanes) {
+    tg_builder b = tg_builder_before(before);
+    tg_op *op = tg_build_op(&b, TG_OP_ROLE, 0, NULL, 0, NULL, 1);
+    tg_op_set_str(op, TG_ATTR_UNITS, units);
+    tg_op_set_int(op, TG_ATTR_N, lanes);
+    (void)tg_region_add_arg(op->regions[0], tg_type_scalar(s->p->m, TG_DT_I64), "replica");
+    return op;
+}
+
+/* Everything between the buffers and the end of the body. */
+static void move_rest(tg_region *body, tg_op *from, tg_region *into) {
+    for (tg_op *op = from, *next; op != NULL && op->code != TG_OP_YIELD; op = next) {
+        next = op->next;
+        tg_op_unlink(op);
+        tg_op_append(into, op);
+    }
+    (void)body;
+}
+
+static void split(splitter *s) {
+    tg_region *body = s->p->f->body;
+    tg_op *first = body->first;
+    while (first->code == TG_OP_BUFFER) {
+        first = first->next;
+    }
+    for (size_t i = 0; i < s->loops.count; i++) {
+        ringed *g = s->loops.data[i];
+        g->empty = make_event(s, first, 1);
+        for (size_t k = 0; k < g->copies.count; k++) {
+            TG_LIST_PUSH(s->p->arena, &g->full, make_event(s, first, 0));
+        }
+    }
+    bool matrix = (s->p->machine->units & TG_UNIT_MATRIX) != 0;
+    tg_op *copies = make_role(s, first, "copy", s->p->machine->copy_lanes);
+    tg_op *rest = make_role(s, first, matrix ? "matrix|vector" : "vector", s->p->lanes);
+    tg_builder b = tg_builder_at_end(copies->regions[0]);
+    copy_nest(s, &b, body);
+    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+    for (size_t i = 0; i < s->loops.count; i++) {
+        consume(s, s->loops.data[i]);
+    }
+    move_rest(body, first, rest->regions[0]);
+    b = tg_builder_at_end(rest->regions[0]);
+    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+    s->p->f->lanes = s->p->lanes + s->p->machine->copy_lanes;
+}
+
+tg_status tg_place_roles(tg_placer *p) {
+    splitter s = {.p = p, .ivs = tg_value_map_make(p->arena)};
+    if (!wants_copy_role(p)) {
+        return TG_OK;
+    }
+    find_loops(&s, p->f->body);
+    s.depth = choose_depth(&s);
+    if (s.loops.count > 0 && s.depth > 1) {
+        split(&s);
+    }
+    return TG_OK;
+}

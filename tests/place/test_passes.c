@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the passes of placement decide, kernel by kernel: each row is a program, a machine and what
+ * the placed text must and must not hold, with how often a word occurs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/place/support.h"
+
+enum { MAX_WORDS = 8 };
+
+typedef struct row {
+    const char *name, *machine, *source;
+    struct {
+        const char *text;
+        int times;
+    } words[MAX_WORDS];
+} row;
+
+#define MATMUL                                                                                     \
+    "kernel k(a: f16[M, K], b: f16[K, N], out c: f16[M, N])\n"                                     \
+    "  tune BM = 64 in {64}, BN = 64 in {64}, BK = 32 in {32, 4096}\n"                             \
+    "  grid i: M by BM, j: N by BN\n"                                                              \
+    "{\n  var acc = zeros f32[BM, BN]\n"                                                           \
+    "  for k: K by BK { acc += a[i, k] @ b[k, j] }\n  c[i, j] = acc as f16\n}\n"
+
+static const row rows[] = {
+    {"a product is two copies, two barriers and no mask",
+     "opencl",
+     MATMUL,
+     {{" copy ", 2}, {" barrier ", 2}, {"masked", 0}, {" dot ", 1}, {" put ", 0}, {"lanes 64", 1}}},
+    {"roles: a ring each, one event to free and one per copy to fill",
+     "two-roles",
+     MATMUL,
+     {{" role ", 2},
+      {" event ", 3},
+      {"ring = true", 4},
+      {" barrier ", 0},
+      {" await ", 3},
+      {" signal ", 3},
+      {"32, 64], 3>", 1}}},
+    {"elementwise code needs no memory",
+     "opencl",
+     "kernel k(x: f32[M, N], y: f32[N], out z: f32[M, N])\n  grid i: M by 8, j: N by 64\n"
+     "{ z[i, j] = x[i, j] * 2.0 + y[j][_, :] }\n",
+     {{" buffer ", 0}, {" barrier ", 0}, {" convert ", 0}, {"shared 0 scratch 0", 1}}},
+    {"a row sum exchanges once and converts nothing",
+     "opencl",
+     "kernel k(x: f32[M, N], out z: f32[M, N] init 0)\n  grid i: M\n"
+     "{ let t = x[i, 0:256]\n  z[i, 0:256] = t * sum(t) }\n",
+     {{"exchange = true", 1}, {" barrier ", 0}, {" put ", 0}, {" convert ", 0}}},
+    {"the rows of scores and output agree, so the softmax does not move",
+     "opencl",
+     "kernel k(q: f32[M, 64], k: f32[N, 64], v: f32[N, 128], out o: f32[M, 128])\n"
+     "  grid i: M by 64\n"
+     "{\n  let t = q[i, :]\n  var m = zeros f32[64], acc = zeros f32[64, 128]\n"
+     "  for j: N by 64 {\n    let s = t @ k[j, :].T\n    m = max(m, max(s, axis 1))\n"
+     "    acc = acc * m[:, _] + (s @ v[j, :])\n  }\n  o[i, :] = acc\n}\n",
+     {{" convert ", 0}, {" put ", 2}, {" dot ", 2}}}, /* the weights and the mask of keys */
+    {"a transposed store reads rows",
+     "opencl",
+     "kernel k(x: f32[M, N], out z: f32[N, M])\n  grid i: M by 16, j: N by 16\n"
+     "{ z[j, i] = x[i, j].T }\n",
+     {{" permute ", 1}, {" put ", 0}}},
+    {"views of one tile are one buffer",
+     "opencl",
+     "kernel k(x: f32[M, 48], out z: f32[M, 16])\n  grid i: M by 16\n"
+     "{ let t = x[i, :]\n"
+     "  z[i, :] = (t[:, 0:16] @ t[:, 16:32].T else 0.0) + t[:, 32:48] }\n",
+     {{" buffer ", 1}, {" window ", 4}, {" put ", 0}, {" copy ", 1}, {" barrier ", 1}}},
+    {"a tile that is gathered goes through memory, and so does which of it exists",
+     "opencl",
+     "kernel k(x: f32[M], i: i32[M], out z: f32[M])\n  grid r: M by 64\n"
+     "{ let t = x[0:64]\n  z[r] = t[i[r]] else 0.0 }\n",
+     {{" get_at ", 2}, {" buffer ", 2}, {" barrier ", 2}}},
+};
+
+static int count_words(const char *text, const char *word) {
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+static const tg_machine *machine_of(const char *name) {
+    return strcmp(name, "two-roles") == 0 ? place_test_two_roles() : tg_machine_find(name);
+}
+
+/* Placed text of kernel k, in the arena of t. */
+static const char *placed_text(place_test *t, const char *source, const char *machine,
+                               const tg_setting *settings, int n) {
+    tg_source *src = TG_NEW(&t->arena, tg_source);
+    *src = (tg_source){.name = "test", .text = source, .len = strlen(source)};
+    tg_program *p = place_test_program(t, src);
+    tg_module *m = tg_module_make(&t->arena), *out = tg_module_make(&t->arena);
+    tg_func *f = NULL;
+    if (p == NULL || tg_program_specialise(p, "k", settings, n, NULL, m, &f) != TG_OK) {
+        fail_msg("%s", place_test_messages(t));
+    }
+    place_test_optimise(t, f);
+    if (tg_place(f, machine_of(machine), out, &t->sink) != TG_OK ||
+        tg_module_verify(out, &t->sink) != TG_OK) {
+        fail_msg("%s", place_test_messages(t));
+    }
+    return place_test_print(t, out);
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT_OF(rows); i++) {
+        place_test t;
+        place_test_init(&t);
+        const char *text = placed_text(&t, rows[i].source, rows[i].machine, NULL, 0);
+        for (int w = 0; w < MAX_WORDS && rows[i].words[w].text != NULL; w++) {
+            int n = count_words(text, rows[i].words[w].text);
+            if (n != rows[i].words[w].times) {
+                fail_msg("%s: `%s` occurs %d times, not %d\n%s", rows[i].name,
+                         rows[i].words[w].text, n, rows[i].words[w].times, text);
+            }
+        }
+        place_test_fini(&t);
+    }
+}
+
+/* What cannot stand in shared memory at once is cut along the contraction, or leaves it. */
+static void test_capacity(void **state) {
+    static const tg_setting wide[] = {{.name = "BK", .value = "4096"}};
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    const char *text = placed_text(&t, MATMUL, "opencl", wide, 1);
+    assert_int_equal(count_words(text, " for "), 2);
+    assert_int_equal(count_words(text, "scratch 0\n"), 1);
+    text = placed_text(
+        &t,
+        "kernel k(x: f32[M, 256], y: f32[M, 256], out z: f32[M, M] init 0)\n"
+        "{ let a = x[0:64, :] * 2.0, b = y[0:64, :] * 3.0\n  z[0:64, 0:64] = a @ b.T }\n",
+        "opencl", NULL, 0);
+    assert_int_equal(count_words(text, "buf<scratch, f32[64, 256], 1>"), 2);
+    assert_non_null(strstr(place_test_messages(&t), "kept in device memory"));
+    place_test_fini(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_capacity)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
