@@ -31,6 +31,8 @@ typedef struct tg_interp_options {
     uint64_t order_seed;  /* 0: in order */
     int64_t max_steps;    /* elements evaluated before giving up; 0: none */
     tg_sb *print_to;      /* output of `print`, or NULL */
+    uint64_t absent_seed; /* not 0: absent elements of tiles read hold NaN and noise instead of 0,
+                             which must not show in a kernel of the front end (before passes) */
     uint64_t noise_seed;  /* not 0: every result moves by its allowed error (interp/noise.c) */
 } tg_interp_options;
 

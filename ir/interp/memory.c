@@ -172,10 +172,26 @@ static void walk_all(access *a, visit_fn *visit, void *user) {
 /* ---- load -------------------------------------------------------------------------------------
  */
 
+/* What an absent element of a tile may hold: nobody may see it. */
+static tg_cell absent(access *a, int64_t element) {
+    tg_cell c = {.i = 0}; /* also 0.0 */
+    tg_dtype t = a->tensor->dtype;
+    if (a->in->opt->absent_seed == 0 || a->rank == 0) {
+        return c;
+    }
+    if (tg_dtype_is_float(t)) {
+        c.f = (double)NAN;
+        return c;
+    }
+    uint64_t z = (a->in->opt->absent_seed + (uint64_t)element) * UINT64_C(0x9e3779b97f4a7c15);
+    c.i = t == TG_DT_BOOL ? (int64_t)(z >> 63) : tg_int_decode(t, z >> 20);
+    return c;
+}
+
 static void visit_load(access *a, void *user, int64_t element, char *p, int64_t packed) {
     tg_cell *r = user;
     if (p == NULL) {
-        r[element].i = 0; /* also 0.0 */
+        r[element] = absent(a, element);
     } else {
         r[element] = tg_num_load(a->in, a->tensor, p, packed);
     }
@@ -186,7 +202,8 @@ static void visit_load(access *a, void *user, int64_t element, char *p, int64_t 
  * axis. One bounds check of the other axes per row.
  */
 static bool plain_rows(const access *a) {
-    if (a->watched || a->mask != NULL || a->rank == 0 || tg_dtype_bits(a->tensor->dtype) < 8) {
+    if (a->watched || a->mask != NULL || a->rank == 0 || a->in->opt->absent_seed != 0 ||
+        tg_dtype_bits(a->tensor->dtype) < 8) {
         return false;
     }
     for (int k = 0; k + 1 < a->tensor->rank; k++) {

@@ -155,6 +155,17 @@ void memory_make(case_memory *m, const gen_case *c) {
     }
 }
 
+void memory_spoil_outputs(case_memory *m, const gen_case *c) {
+    uint64_t rng = c->seed ^ 0x5B01;
+    gen_param any = {.data = GEN_DATA_ANY};
+    for (int p = 0; p < m->n; p++) {
+        const case_tensor *t = &m->tensors[p];
+        if ((c->func->params[p].flags & TG_PARAM_OUT) != 0 && t->bytes > 0) {
+            fill(t, 0, t->base, &any, &rng);
+        }
+    }
+}
+
 void memory_free(case_memory *m) {
     for (int p = 0; p < m->n; p++) {
         if (m->tensors[p].map != NULL) {

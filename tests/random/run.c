@@ -11,7 +11,8 @@ static const char *diags_text(const tg_sink *sink, tg_arena *a) {
     return sink->first != NULL ? tg_arena_strdup(a, sink->first->text) : "no diagnostic";
 }
 
-static const char *interpret(const gen_case *c, case_memory *m, uint64_t order, tg_arena *a) {
+static const char *interpret_with(const gen_case *c, case_memory *m, uint64_t order,
+                                  uint64_t absent, tg_arena *a) {
     tg_interp_arg args[GEN_MAX_PARAMS];
     int64_t syms[GEN_MAX_SYMS];
     tg_sink sink;
@@ -27,8 +28,11 @@ static const char *interpret(const gen_case *c, case_memory *m, uint64_t order, 
     if (tg_interp_bind(c->func, args, syms, &sink) != TG_OK) {
         return tg_arena_printf(a, "binding failed: %s", diags_text(&sink, a));
     }
-    tg_interp_options o = {
-        .check_races = true, .check_facts = true, .order_seed = order, .max_steps = 50000000};
+    tg_interp_options o = {.check_races = true,
+                           .check_facts = true,
+                           .order_seed = order,
+                           .max_steps = 50000000,
+                           .absent_seed = absent};
     tg_arena scratch;
     tg_arena_init(&scratch, a->env);
     tg_status s = tg_interp_run(c->func, args, syms, &o, &scratch, &sink);
@@ -36,6 +40,24 @@ static const char *interpret(const gen_case *c, case_memory *m, uint64_t order, 
         s == TG_OK ? NULL : tg_arena_printf(a, "interpreter: %s", diags_text(&sink, a));
     tg_arena_fini(&scratch);
     return text;
+}
+
+static const char *interpret(const gen_case *c, case_memory *m, uint64_t order, tg_arena *a) {
+    return interpret_with(c, m, order, 0, a);
+}
+
+const char *run_poisoned(gen_case *c, const case_memory *want, bool outputs, tg_arena *a) {
+    case_memory m;
+    memory_make(&m, c);
+    if (outputs) {
+        memory_spoil_outputs(&m, c);
+    }
+    const char *wrong = interpret_with(c, &m, 0, 77, a);
+    if (wrong == NULL) {
+        wrong = memory_compare(want, &m, c, a);
+    }
+    memory_free(&m);
+    return wrong == NULL ? NULL : tg_arena_printf(a, "with other absent elements: %s", wrong);
 }
 
 static const char *verify(const gen_case *c, const char *when, tg_arena *a) {
@@ -133,6 +155,9 @@ static const char *compiled(gen_case *c, const case_memory *want, const char *de
 static const char *all_ways(gen_case *c, const case_memory *want, const run_options *o,
                             tg_arena *a) {
     const char *wrong = compare_interpreted(c, want, 0x123457, "in another order", a);
+    if (wrong == NULL) {
+        wrong = run_poisoned(c, want, false, a);
+    }
     if (wrong == NULL) {
         wrong = round_trip(c, a);
     }

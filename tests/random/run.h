@@ -39,6 +39,8 @@ typedef struct case_memory {
 } case_memory;
 
 void memory_make(case_memory *m, const gen_case *c);
+/* Gives the `out` tensors other contents. */
+void memory_spoil_outputs(case_memory *m, const gen_case *c);
 void memory_free(case_memory *m);
 /* Places where the two differ, as text; NULL when they agree. */
 const char *memory_compare(const case_memory *want, const case_memory *got, const gen_case *c,
@@ -50,6 +52,12 @@ const char *memory_compare(const case_memory *want, const case_memory *got, cons
  */
 const char *run_source(const char *text, uint64_t seed, const run_options *options,
                        bool *out_refused, tg_arena *a);
+
+/*
+ * Interprets c, as the front end made it, with anything in absent elements and, if asked for, other
+ * bytes in outputs at the start: neither may show in the results.
+ */
+const char *run_poisoned(gen_case *c, const case_memory *want, bool outputs, tg_arena *a);
 
 /* Runs the reference interpreter on memory made for the case; NULL or what went wrong. */
 const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a);

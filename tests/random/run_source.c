@@ -159,6 +159,7 @@ const char *run_source(const char *text, uint64_t seed, const run_options *o, bo
         return "too many parameters";
     }
     wrong = run_reference(&c, &want, a);
+    wrong = wrong == NULL ? run_poisoned(&c, &want, true, a) : wrong;
     uint64_t rng = seed;
     for (int i = 0; i < 3 && wrong == NULL; i++) {
         const tunes *t = &choices[i == 0 ? 0 : gen_random(&rng) % TG_COUNT_OF(choices)];

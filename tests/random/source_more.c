@@ -225,7 +225,7 @@ static void step_shuffle(maker *m) {
     value r = *x;
     int f = src_below(m, 5);
     const char *rows = x->axes[0] == 'i' ? "BM" : "BN";
-    r.absent = x->absent || f == 3;
+    r.absent = x->absent || f == 2 || f == 3; /* bounds of these are not seen */
     src_let(m, &r);
     if (f == 0) {
         tg_sb_addf(&m->sb, forms[0], x->text, rows, rows);
