@@ -378,6 +378,19 @@ static void finish(tool *t, const run_options *o, tool_kernel *k, bool launched,
     }
 }
 
+/* Says why not, when it is not there. */
+static bool has_device(tool *t, const char *name) {
+    if (strcmp(name, "cpu") == 0 || strcmp(name, "null") == 0) {
+        return true;
+    }
+    tool_device *d = tool_device_open(t, name, 0);
+    if (d == NULL) {
+        return false;
+    }
+    tool_device_close(d);
+    return true;
+}
+
 static int run(tool *t, int argc, char **argv, const char *default_device) {
     run_options o = {
         .device = default_device,
@@ -388,9 +401,7 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
         return TOOL_USAGE;
     }
     bool on_interp = strcmp(o.device, "interp") == 0;
-    if (!on_interp && tool_sim_machine(o.device) == NULL && strcmp(o.device, "cpu") != 0 && strcmp(o.device, "null") != 0) {
-        tool_error(t, TG_D_TOOL, "there is no device '%s' here; `tegula targets` lists them",
-                   o.device);
+    if (!on_interp && tool_sim_machine(o.device) == NULL && !has_device(t, o.device)) {
         return TOOL_NO_DEVICE;
     }
     tg_program *p = tool_load_program(t, o.file);

@@ -2,6 +2,7 @@
 /* Devices of the runtime as the command uses them: open, compile a kernel of a file, launch it. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "tools/fault.h"
+#include "tools/mirror.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct tool_code {
     tgr_module *module;
     tgr_kernel *kernel;
     bool checked;
+    tool_mirrors mirrors;
 };
 
 double tool_now(void) {
@@ -87,7 +89,15 @@ bool tool_device_lost(const tool_device *d) { return d->last == TGR_E_LOST; }
 
 bool tool_device_refused(const tool_device *d) { return d->last == TGR_E_UNSUPPORTED; }
 
-const char *tool_device_vendor(const tool_device *d) { return d->name; }
+static tgr_device_info info_of(const tool_device *d) {
+    tgr_device_info info;
+    tgr_device_get_info(d->device, &info);
+    return info;
+}
+
+const char *tool_device_vendor(const tool_device *d) { return info_of(d).driver; }
+
+static bool works_on_host_memory(const tool_device *d) { return info_of(d).host_memory != 0; }
 
 static int find_import(void *user, const char *path, const char *from, const char **out_text,
                        size_t *out_bytes) {
@@ -160,23 +170,61 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
 
 void tool_code_free(tool_code *c) {
     if (c != NULL) {
+        tool_mirror_free(&c->mirrors);
         tgr_module_release(c->module);
         c->module = NULL;
     }
 }
 
-bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
+/* Arguments as the device takes them: host memory itself or copies of it. */
+static tgr_status make_args(tool *t, tool_code *c, tool_kernel *k, tgr_arg *args) {
+    bool on_host = works_on_host_memory(c->device);
+    tgr_status s = TGR_OK;
+    for (int i = 0; i < k->n_args && s == TGR_OK; i++) {
+        const tool_array *a = &k->args[i];
+        if (a->rank == 0) {
+            args[i] = tgr_arg_bits(a->dtype, a->scalar);
+        } else if (on_host) {
+            args[i] =
+                tgr_arg_tensor_strided(a->data, a->dtype, a->rank, a->extent, a->stride_bytes);
+        } else {
+            s = tool_mirror_put(t, &c->mirrors, c->device->device, c->device->queue, a, &args[i]);
+        }
+    }
+    return s;
+}
+
+void tool_code_resident(tool_code *c, bool resident) {
+    c->mirrors.resident = resident;
+    if (!resident) {
+        tool_mirror_free(&c->mirrors);
+    }
+}
+
+bool tool_code_fetch(tool *t, tool_code *c, tool_kernel *k) {
+    tgr_status s = tool_mirror_get(&c->mirrors, c->device->queue, k);
+    if (s != TGR_OK) {
+        report(t, c->device, k->func->name, s);
+    }
+    return s == TGR_OK;
+}
+
+static tgr_status launch(tool *t, tool_code *c, tool_kernel *k, const tgr_launch_options *options) {
     tgr_arg args[64];
+    tgr_status s = make_args(t, c, k, args);
+    s = s == TGR_OK ? tgr_launch(c->device->queue, c->kernel, args, k->n_args, options) : s;
+    if (!c->mirrors.resident) {
+        s = s == TGR_OK ? tool_mirror_get(&c->mirrors, c->device->queue, k) : s;
+        tool_mirror_free(&c->mirrors);
+    }
+    return s;
+}
+
+bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     tgr_dim_value dims[64];
     if (k->n_args > 64 || k->func->n_syms > 64) {
         tool_error(t, TG_D_TOOL, "%s has more than 64 parameters", k->func->name);
         return false;
-    }
-    for (int i = 0; i < k->n_args; i++) {
-        const tool_array *a = &k->args[i];
-        args[i] = a->rank == 0 ? tgr_arg_bits(a->dtype, a->scalar)
-                               : tgr_arg_tensor_strided(a->data, a->dtype, a->rank, a->extent,
-                                                        a->stride_bytes);
     }
     for (int i = 0; i < k->func->n_syms; i++) {
         dims[i] = (tgr_dim_value){.name = k->func->syms[i].name, .value = k->syms[i]};
@@ -188,7 +236,7 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     tool_fault_act act = tool_fault_before(&c->device->fault);
     tgr_status s = act == TOOL_FAULT_FAIL ? TGR_E_LOST : TGR_OK;
     if (act == TOOL_FAULT_RUN) {
-        s = tgr_launch(c->device->queue, c->kernel, args, k->n_args, &options);
+        s = launch(t, c, k, &options);
         tool_fault_after(&c->device->fault, k);
     }
     if (s != TGR_OK) {

@@ -176,6 +176,10 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
 void tool_code_free(tool_code *c);
 /* Launches on k's arguments (dims that no tensor tells come from its syms) and waits. */
 bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k);
+/* Devices with memory of their own: from now on arrays go over once and results stay there until
+ * they are fetched, so that launches can be timed; false drops what is there. */
+void tool_code_resident(tool_code *c, bool resident);
+bool tool_code_fetch(tool *t, tool_code *c, tool_kernel *k);
 
 /* ---- comparison (compare.c) -------------------------------------------------------------------
  */
