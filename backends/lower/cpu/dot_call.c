@@ -250,19 +250,6 @@ static int unit_axis(tg_lower *L, const tg_value *v, int depth) {
 
 int tg_unit_axis(tg_lower *L, const tg_value *v, bool own) { return unit_axis(L, v, own ? -1 : 0); }
 
-static int expression_size(tg_lower *L, const tg_value *v, int depth) {
-    uint8_t kind = tg_info(L, v)->kind;
-    if (kind != TG_V_INLINE || v->def == NULL || depth > 8) {
-        return 1;
-    }
-    int n = tg_is_view(v->def->code) ? 0 : 1;
-    n += v->def->code == TG_OP_MATH ? 10 : 0;
-    for (int k = 0; k < v->def->n_operands; k++) {
-        n += expression_size(L, tg_operand(v->def, k), depth + 1);
-    }
-    return n;
-}
-
 static bool is_zero(const tg_value *v) {
     int64_t i;
     double f;
@@ -482,7 +469,7 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
         return;
     }
     o->unit_cols = unit == batch + 1 ? 1 : unit == batch ? 0 : -1;
-    o->cheap = expression_size(L, v, 0) <= 3;
+    o->cheap = tg_expression_size(L, v, 0) <= 3;
 }
 
 /* ---- the masked axis

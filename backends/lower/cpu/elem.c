@@ -277,7 +277,65 @@ static tg_value *apply(tg_ctx *x, tg_builder *b, const tg_op *op, tg_value **a) 
                                : tg_build_unary(b, op->code, a[0]);
 }
 
+int tg_expression_size(tg_lower *L, const tg_value *v, int depth) {
+    uint8_t kind = tg_info(L, v)->kind;
+    if (kind != TG_V_INLINE || v->def == NULL || depth > 8) {
+        return 1;
+    }
+    int n = tg_is_view(v->def->code) ? 0 : 1;
+    n += v->def->code == TG_OP_MATH ? 10 : 0;
+    for (int k = 0; k < v->def->n_operands; k++) {
+        n += tg_expression_size(L, tg_operand(v->def, k), depth + 1);
+    }
+    return n;
+}
+
+/*
+ * A choice by a scalar between something costly and something else (a soft cap that is mostly off):
+ * a branch that always goes the same way, instead of computing both. Values computed on a side of
+ * it are not known behind it. v NULL in the result: not worth it.
+ */
+static tg_ev select_by_branch(tg_ctx *x, const tg_op *op, const tg_coord *c) {
+    enum { COSTLY = 10 };
+    tg_value *side[2] = {tg_operand(op, 1), tg_operand(op, 2)}, *v[2] = {NULL, NULL};
+    bool costly[2], any = false;
+    for (int i = 0; i < 2; i++) {
+        costly[i] = tg_is_tile(side[i]) && tg_expression_size(x->L, side[i], 0) >= COSTLY;
+        any = any || costly[i];
+    }
+    tg_value *result = (tg_value *)(uintptr_t)&op->results[0];
+    if (!any || x->depth == 0 || !tg_is_tile(result) ||
+        tg_coord_level(c, result->type->rank) != x->depth) {
+        return (tg_ev){.v = NULL};
+    }
+    tg_ev cond = tg_elem(x, tg_operand(op, 0), c);
+    int64_t known;
+    if (cond.vec || cond.level >= x->depth || tg_value_const_int(cond.v, &known)) {
+        return (tg_ev){.v = NULL};
+    }
+    for (int i = 0; i < 2; i++) { /* what both need is computed before the branch */
+        v[i] = costly[i] ? NULL : tg_ev_vec(x, tg_elem(x, side[i], c));
+    }
+    tg_builder *b = &x->bl[x->depth];
+    const tg_type *t = tg_loop_type(x->L, result->type->dtype, x->lanes);
+    size_t before = x->memo.count;
+    tg_op *branch = tg_build_if(b, cond.v, 1, &t);
+    v[0] = costly[0] ? tg_ev_vec(x, tg_elem(x, side[0], c)) : v[0];
+    tg_build_else(b, branch, 1, &v[0]);
+    x->memo.count = before;
+    v[1] = costly[1] ? tg_ev_vec(x, tg_elem(x, side[1], c)) : v[1];
+    tg_build_end_if(b, branch, 1, &v[1]);
+    x->memo.count = before;
+    return (tg_ev){.v = &branch->results[0], .level = x->depth, .vec = x->lanes > 1};
+}
+
 static tg_ev elementwise(tg_ctx *x, const tg_op *op, const tg_coord *c) {
+    if (op->code == TG_OP_SELECT) {
+        tg_ev chosen = select_by_branch(x, op, c);
+        if (chosen.v != NULL) {
+            return chosen;
+        }
+    }
     tg_ev e[3];
     tg_value *a[3] = {NULL, NULL, NULL};
     bool vec = false;

@@ -187,6 +187,8 @@ tg_tensor *tg_tensor_of(tg_lower *L, tg_value *tensor);
 
 tg_ev tg_elem(tg_ctx *x, tg_value *v, const tg_coord *c);
 tg_ev tg_eval_op(tg_ctx *x, tg_op *op, tg_value *v, const tg_coord *c);
+/* Operations that evaluating v inline takes; a math function counts as ten. */
+int tg_expression_size(tg_lower *L, const tg_value *v, int depth);
 tg_value *tg_ev_vec(tg_ctx *x, tg_ev e); /* splat when uniform; scalar when lanes is 1 */
 tg_value *tg_coord_scalar(tg_ctx *x, const tg_coord *c);
 tg_value *tg_coord_vec(tg_ctx *x, const tg_coord *c); /* i64 per lane */
