@@ -30,6 +30,10 @@ typedef struct placement {
 } placement;
 
 static const placement placements[] = {
+    {"opencl", "schedule.warps", {"1", "2", "4", "8", NULL}},
+    {"opencl", "schedule.vector", {"1", "2", "4", "8", NULL}},
+    {"vulkan", "schedule.warps", {"1", "2", "4", "8", NULL}},
+    {"vulkan", "schedule.vector", {"1", "2", "4", "8", NULL}},
     {NULL, NULL, {NULL}},
 };
 

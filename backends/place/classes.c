@@ -270,9 +270,11 @@ static void visit_region(tg_layout_pass *s, tg_region *r) {
 
 /* ---- anchors -------------------------------------------------------------------------------- */
 
-/* Elements of 16 bytes at most, as many as every lane has work for, dividing the row. */
+/* Elements of 16 bytes at most (or as the schedule says), as many as every lane has work for,
+ * dividing the row. */
 static int64_t vector_elems(tg_placer *p, const tg_type *t) {
     int64_t v = 16 / tg_place_elem_bytes(t->dtype), count = tg_type_count(t);
+    v = tg_min_i64(tg_place_schedule_int(p->f, "vector", v), 64);
     int64_t row = t->shape[t->rank - 1];
     while (v > 1 && (v * p->lanes > count || row % v != 0)) {
         v /= 2;

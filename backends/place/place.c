@@ -7,11 +7,35 @@
 #include "backends/place/place.h"
 #include "backends/place/walk.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 const tg_place_pass tg_place_pipeline[] = {
     {"chunk", tg_place_chunk}, {"stage", tg_place_stage},       {"layout", tg_place_layout},
     {"roles", tg_place_roles}, {"capacity", tg_place_capacity}, {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
+
+/* ---- schedules ------------------------------------------------------------------------------ */
+
+const char *tg_place_schedule(const tg_func *f, const char *key) {
+    static const char prefix[] = "schedule.";
+    size_t n = sizeof prefix - 1;
+    for (int i = 0; i < f->n_bindings; i++) {
+        const char *name = f->bindings[i].name;
+        if (strncmp(name, prefix, n) == 0 && strcmp(name + n, key) == 0) {
+            return f->bindings[i].value;
+        }
+    }
+    return NULL;
+}
+
+int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwise) {
+    const char *value = tg_place_schedule(f, key);
+    char *end;
+    long long v = value == NULL ? 0 : strtoll(value, &end, 10);
+    return value == NULL || end == value || *end != '\0' || v < 1 ? otherwise : v;
+}
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
 
@@ -54,6 +78,15 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, int64_t 
 static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_module *out,
                               tg_sink *sink, int64_t *out_lanes) {
     int64_t lanes = 1, most = largest_tile(kernel->body);
+    int64_t warps = tg_place_schedule_int(kernel, "warps", 0);
+    if (warps > 0) { /* the greatest power of two that the schedule and the machine allow */
+        int64_t limit = tg_min_i64(tg_min_i64(warps, 64) * 32, machine->max_lanes);
+        while (lanes * 2 <= limit) {
+            lanes *= 2;
+        }
+        *out_lanes = lanes;
+        return TG_OK;
+    }
     while (lanes < machine->lanes && lanes < most) {
         lanes *= 2;
     }

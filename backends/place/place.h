@@ -53,6 +53,14 @@ tg_status tg_place_roles(tg_placer *p);
 tg_status tg_place_capacity(tg_placer *p);
 tg_status tg_place_sync(tg_placer *p);
 
+/* ---- schedules (place.c) -------------------------------------------------------------------- */
+
+/* Value of a schedule's key, or NULL; as a number, `otherwise` when absent or not one. Placement
+ * reads `warps` (32 lanes each), `vector` (elements of a row that a lane takes together), `stages`
+ * (copies of a ring) and `roles`. */
+const char *tg_place_schedule(const tg_func *f, const char *key);
+int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwise);
+
 /* ---- buffers (buffer.c) --------------------------------------------------------------------- */
 
 /* A new buffer of the program, made at the top of the body. */

@@ -43,7 +43,6 @@
 #include "backends/place/place.h"
 #include "ir/passes/util.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A loop whose copies move to the copy role. */
@@ -155,17 +154,8 @@ static void find_loops(splitter *s, tg_region *r) {
 
 /* ---- depth ---------------------------------------------------------------------------------- */
 
-static const char *schedule_key(const tg_func *f, const char *key) {
-    for (int i = 0; i < f->n_bindings; i++) {
-        if (strcmp(f->bindings[i].name, key) == 0) {
-            return f->bindings[i].value;
-        }
-    }
-    return NULL;
-}
-
 static bool wants_copy_role(const tg_placer *p) {
-    const char *roles = schedule_key(p->f, "schedule.roles");
+    const char *roles = tg_place_schedule(p->f, "roles");
     return (p->machine->units & TG_UNIT_COPY) != 0 &&
            (roles == NULL || strstr(roles, "copy") != NULL);
 }
@@ -173,8 +163,7 @@ static bool wants_copy_role(const tg_placer *p) {
 /* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
  * shared memory. */
 static int64_t choose_depth(const splitter *s) {
-    const char *stages = schedule_key(s->p->f, "schedule.stages");
-    int64_t depth = stages != NULL ? strtoll(stages, NULL, 10) : s->p->machine->stages, bytes = 0;
+    int64_t depth = tg_place_schedule_int(s->p->f, "stages", s->p->machine->stages), bytes = 0;
     for (size_t i = 0; i < s->loops.count; i++) {
         for (size_t k = 0; k < s->loops.data[i]->copies.count; k++) {
             bytes += tg_place_buffer_bytes(tg_operand(s->loops.data[i]->copies.data[k], 0)->type);

@@ -150,8 +150,35 @@ static void test_capacity(void **state) {
     place_test_fini(&t);
 }
 
+/* The keys that placement reads; nonsense is ignored. */
+static void test_schedule(void **state) {
+    static const struct {
+        const char *key, *value, *machine, *text;
+    } rows_[] = {{"schedule.warps", "1", "opencl", "lanes 32 "},
+                 {"schedule.warps", "5", "opencl", "lanes 128 "},
+                 {"schedule.warps", "1000", "opencl", "lanes 256 "},
+                 {"schedule.warps", "0", "opencl", "lanes 64 "},
+                 {"schedule.stages", "5", "two-roles", "f16[32, 64], 5>"},
+                 {"schedule.stages", "many", "two-roles", "f16[32, 64], 3>"},
+                 {"schedule.roles", "matrix", "two-roles", "copy"}};
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT_OF(rows_); i++) {
+        place_test t;
+        place_test_init(&t);
+        tg_setting set = {.name = rows_[i].key, .value = rows_[i].value};
+        const char *text = placed_text(&t, MATMUL, rows_[i].machine, &set, 1);
+        if (strstr(text, rows_[i].text) == NULL) {
+            fail_msg("%s = %s: no `%s` in\n%s", rows_[i].key, rows_[i].value, rows_[i].text, text);
+        }
+        assert_int_equal(count_words(text, " role ") > 0,
+                         strcmp(rows_[i].machine, "two-roles") == 0 &&
+                             strcmp(rows_[i].value, "matrix") != 0);
+        place_test_fini(&t);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_capacity)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_capacity),
+                                       cmocka_unit_test(test_schedule)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

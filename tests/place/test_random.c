@@ -23,9 +23,9 @@
 static uint64_t first_seed = 1;
 static int n_seeds = 150;
 
-static void check(place_test *t, tg_func *f, uint64_t seed, const char *machine) {
+static void check_on(place_test *t, tg_func *f, uint64_t seed, const tg_machine *machine) {
     tg_module *out = tg_module_make(&t->arena);
-    tg_status st = tg_place(f, tg_machine_find(machine), out, &t->sink);
+    tg_status st = tg_place(f, machine, out, &t->sink);
     if (st != TG_OK || tg_module_verify(out, &t->sink) != TG_OK) {
         tg_sb sb;
         tg_sb_init(&sb, &t->arena);
@@ -40,6 +40,18 @@ static void check(place_test *t, tg_func *f, uint64_t seed, const char *machine)
                  place_test_messages(t), text);
     }
     assert_string_equal(text, place_test_print(t, again));
+}
+
+/* The machine itself; one with few lanes and hardly any shared memory; one with many lanes. */
+static void check(place_test *t, tg_func *f, uint64_t seed, const char *name) {
+    tg_machine machine = *tg_machine_find(name);
+    check_on(t, f, seed, &machine);
+    machine.lanes = machine.max_lanes = 8;
+    machine.shared_bytes = 512;
+    check_on(t, f, seed, &machine);
+    machine.lanes = machine.max_lanes = 256;
+    check_on(t, f, seed, &machine);
+    check_on(t, f, seed, place_test_two_roles());
 }
 
 static void test_ir(void **state) {
