@@ -17,4 +17,5 @@ deny backends '(frontend|compiler|tools|kernels|runtime)/'
 deny runtime '(ir|frontend|backends|compiler|tools|kernels)/'
 deny kernels '(ir|frontend|backends|compiler|tools)/'
 for d in ir frontend runtime compiler tools kernels backends/lower backends/pack; do deny "$d" 'llvm-c/'; done
+for d in ir frontend runtime compiler tools kernels backends/llvm backends/lower backends/pack backends/place backends/simt_c; do [ -d "$d" ] && deny "$d" 'spirv/'; done
 exit $bad
