@@ -24,11 +24,12 @@
 
 #include <string.h>
 
-/* Things that lanes share: buffers, then parameters. */
+/* Things that lanes share: buffers, then the accesses to tensors that the kernel may write. */
 typedef struct sync {
     tg_placer *p;
     TG_LIST(tg_op *) buffers;
-    int n;           /* buffers and parameters */
+    TG_LIST(tg_op *) sites;
+    int n;           /* of both */
     bool *overlaps;  /* n x n */
     uint8_t *fences; /* by thing: SETTLE_* that settles it */
     tg_op *role;     /* being walked */
@@ -124,14 +125,10 @@ static void collect_accesses(sync *s, tg_op *op, accesses *list) {
             add_access(s, list, buffer_index(s, tg_operand(op, i)), how);
         }
     }
-    int tensor = op->code == TG_OP_COPY ? (tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2 : 1) : 0;
-    if (op->code == TG_OP_LOAD || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC ||
-        op->code == TG_OP_COPY) {
-        int param = tg_tensor_param(tg_operand(op, tensor));
-        bool reads = op->code == TG_OP_LOAD || op->code == TG_OP_COPY;
-        if (param >= 0) {
-            add_access(s, list, (int)s->buffers.count + param,
-                       reads ? PENDING_READ : PENDING_WRITE);
+    for (size_t i = 0; i < s->sites.count; i++) {
+        if (s->sites.data[i] == op) {
+            bool reads = op->code == TG_OP_LOAD || op->code == TG_OP_COPY;
+            add_access(s, list, (int)(s->buffers.count + i), reads ? PENDING_READ : PENDING_WRITE);
         }
     }
 }
@@ -256,25 +253,98 @@ static bool buffers_overlap(const tg_op *a, const tg_op *b) {
            bt < at + tg_place_buffer_bytes(x);
 }
 
+/* The parameter that a load, store, atomic or copy goes to; -1 for other ops. */
+static int site_param(const tg_op *op) {
+    int tensor = op->code == TG_OP_COPY && tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2
+                 : op->code == TG_OP_COPY                                        ? 1
+                                                                                 : 0;
+    bool site = op->code == TG_OP_LOAD || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC ||
+                op->code == TG_OP_COPY;
+    return site ? tg_tensor_param(tg_operand(op, tensor)) : -1;
+}
+
+static void find_sites(sync *s, tg_region *r) {
+    const unsigned written = TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS;
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        int param = site_param(op);
+        if (param >= 0 && (s->p->f->params[param].flags & written) != 0) {
+            TG_LIST_PUSH(s->p->arena, &s->sites, op);
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            find_sites(s, op->regions[i]);
+        }
+    }
+}
+
+/* v is the loop's variable plus something that the loop does not change. */
+static bool follows(const tg_value *v, const tg_op *loop) {
+    const tg_value *iv = loop->regions[0]->args[0];
+    if (v == iv) {
+        return true;
+    }
+    if (v->def == NULL || v->def->code != TG_OP_ADD) {
+        return false;
+    }
+    const tg_value *a = v->def->operands[0].value, *b = v->def->operands[1].value;
+    return (a == iv && !tg_value_inside(b, loop->regions[0])) ||
+           (b == iv && !tg_value_inside(a, loop->regions[0]));
+}
+
+/* Two trips of the loop store to different elements: some index moves by at least its own width. */
+static bool trips_apart(const tg_op *store, const tg_op *loop) {
+    int64_t step;
+    if (loop->code != TG_OP_FOR || !tg_value_const_int(loop->operands[2].value, &step)) {
+        return false;
+    }
+    for (int i = 2; i < 2 + store->operands[0].value->type->rank; i++) {
+        const tg_value *x = store->operands[i].value;
+        bool span = x->type->kind == TG_TY_SPAN && x->def != NULL && x->def->code == TG_OP_SPAN;
+        if (span ? x->type->shape[0] <= step && follows(x->def->operands[0].value, loop)
+                 : x->type->kind == TG_TY_TILE && x->type->rank == 0 && follows(x, loop)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A store never meets itself in another trip of the loops around it. */
+static bool meets_itself(const tg_op *op) {
+    if (op->code != TG_OP_STORE) {
+        return true;
+    }
+    for (const tg_op *o = op->parent->parent; o != NULL; o = o->parent->parent) {
+        if ((o->code == TG_OP_FOR || o->code == TG_OP_WHILE) && !trips_apart(op, o)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sites_overlap(const sync *s, const tg_op *a, const tg_op *b) {
+    int x = site_param(a), y = site_param(b);
+    const tg_param *params = s->p->f->params;
+    if (a == b) {
+        return meets_itself(a);
+    }
+    return x == y ||
+           ((params[x].flags & TG_PARAM_ALIAS) != 0 && (params[y].flags & TG_PARAM_ALIAS) != 0);
+}
+
 static void find_overlaps(sync *s) {
-    int n_buffers = (int)s->buffers.count;
-    const tg_func *f = s->p->f;
-    s->n = n_buffers + f->n_params;
+    int n = (int)s->buffers.count;
+    s->n = n + (int)s->sites.count;
     s->overlaps = TG_NEW_ARRAY(s->p->arena, bool, s->n * s->n + 1);
     s->fences = TG_NEW_ARRAY(s->p->arena, uint8_t, s->n + 1);
     for (int i = 0; i < s->n; i++) {
-        bool shared =
-            i < n_buffers && s->buffers.data[i]->results[0].type->space == TG_SPACE_SHARED;
+        bool shared = i < n && s->buffers.data[i]->results[0].type->space == TG_SPACE_SHARED;
         s->fences[i] = shared ? SETTLE_SHARED : SETTLE_GLOBAL;
         for (int k = 0; k < s->n; k++) {
-            bool hit = i == k;
-            if (i < n_buffers && k < n_buffers) {
-                hit = buffers_overlap(s->buffers.data[i], s->buffers.data[k]);
-            } else if (i >= n_buffers && k >= n_buffers) {
-                hit |= (f->params[i - n_buffers].flags & TG_PARAM_ALIAS) != 0 &&
-                       (f->params[k - n_buffers].flags & TG_PARAM_ALIAS) != 0;
+            if (i < n && k < n) {
+                s->overlaps[i * s->n + k] = buffers_overlap(s->buffers.data[i], s->buffers.data[k]);
+            } else if (i >= n && k >= n) {
+                s->overlaps[i * s->n + k] =
+                    sites_overlap(s, s->sites.data[i - n], s->sites.data[k - n]);
             }
-            s->overlaps[i * s->n + k] = hit;
         }
     }
 }
@@ -286,6 +356,7 @@ tg_status tg_place_sync(tg_placer *p) {
             TG_LIST_PUSH(p->arena, &s.buffers, op);
         }
     }
+    find_sites(&s, p->f->body);
     find_overlaps(&s);
     walk w = {.pending = copy_state(&s, NULL), .insert = true};
     walk_region(&s, &w, p->f->body);

@@ -65,6 +65,17 @@ static const row rows[] = {
      "  for j: N by 64 {\n    let s = t @ k[j, :].T\n    m = max(m, max(s, axis 1))\n"
      "    acc = acc * m[:, _] + (s @ v[j, :])\n  }\n  o[i, :] = acc\n}\n",
      {{" convert ", 0}, {" put ", 2}, {" dot ", 2}}}, /* the weights and the mask of keys */
+    {"stores of different trips of a loop need no barrier",
+     "opencl",
+     "kernel k(x: f32[M, N], out z: f32[M, N])\n  grid i: M\n"
+     "{ for j: N by 64 { z[i, j] = x[i, j] * 2.0 } }\n",
+     {{" barrier ", 0}, {" store ", 1}}},
+    {"what a loop wrote and the next loop reads in other lanes does",
+     "opencl",
+     "kernel k(x: f32[M, N], inout y: f32[M, N], out z: f32[M, N])\n  grid i: M\n"
+     "{ for j: N by 64 { y[i, j] = x[i, j] * 2.0 }\n"
+     "  for j: N by 64 { z[i, j] = y[i, j] } }\n",
+     {{"barrier {fence = global}", 1}}},
     {"a transposed store reads rows",
      "opencl",
      "kernel k(x: f32[M, N], out z: f32[N, M])\n  grid i: M by 16, j: N by 16\n"
