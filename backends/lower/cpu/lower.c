@@ -161,12 +161,22 @@ static void emit_span(tg_lower *L, tg_op *op) {
     s->len = tg_build_binary(b, TG_OP_MAX, d, tg_build_index(b, 0));
 }
 
+/* Whether the loop value may be used where code goes now: not when its branch or loop is over. */
+static bool visible(const tg_lower *L, const tg_value *v) {
+    const tg_region *home = v->def != NULL ? v->def->parent : v->region, *r = L->b.region;
+    while (r != NULL && r != home) {
+        r = r->parent != NULL ? r->parent->parent : NULL;
+    }
+    return r != NULL;
+}
+
 tg_value *tg_trip(tg_lower *L, int64_t extent, const tg_need *need) {
     if (need == NULL || need->kind != TG_NEED_SPAN) {
         return tg_build_index(&L->b, extent);
     }
     tg_vinfo *s = tg_info(L, need->span);
-    if (s->len == NULL) { /* the span stands later in the program; its bounds are known here */
+    if (s->len == NULL || !visible(L, s->len)) { /* the span stands later in the program or in a
+                                                    branch before; its bounds are known here */
         tg_vinfo keep = *s;
         emit_span(L, need->span->def);
         tg_value *len = s->len;
