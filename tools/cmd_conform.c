@@ -221,7 +221,7 @@ static void finish_row(conform *c, const conform_case *k, const tool_row *row) {
 static void open_device(void *user) {
     conform *c = user;
     c->dev.vendor = "cpu";
-    c->dev.machine = tool_sim_machine(c->device);
+    c->dev.machine = tool_sim_device(c->device);
     if (c->dev.machine != NULL) {
         c->dev.vendor = tool_sim_vendor(c->dev.machine);
     } else if (strcmp(c->device, "interp") != 0) {

@@ -284,7 +284,7 @@ static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, outcome
 
 static bool run_interpreted(tool *t, const run_options *o, tool_kernel *k, outcome *out) {
     double begin = tool_now();
-    const char *machine = tool_sim_machine(o->device);
+    const char *machine = tool_sim_device(o->device);
     tg_loop_options loops = {.seed = o->seed};
     bool ok = machine != NULL ? tool_kernel_simulate(t, k, machine, &loops, NULL)
                               : tool_kernel_interpret(t, k, &o->interp);
@@ -300,7 +300,7 @@ static bool launch(tool *t, const run_options *o, tool_kernel *k, bool on_interp
     other.print_to = NULL;
     other.mode = on_interp ? TG_INTERP_F64 : TG_INTERP_F32;
     bool ok = !o->check || tool_check_begin(t, k, &other, &check);
-    bool here = on_interp || tool_sim_machine(o->device) != NULL;
+    bool here = on_interp || tool_sim_device(o->device) != NULL;
     ok = ok && (here ? run_interpreted(t, o, k, out) : run_on_device(t, o, k, out));
     if (o->interp.print_to->len > 0) {
         (void)fputs(o->interp.print_to->data, t->json ? stderr : stdout);
@@ -401,7 +401,7 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
         return TOOL_USAGE;
     }
     bool on_interp = strcmp(o.device, "interp") == 0;
-    if (!on_interp && tool_sim_machine(o.device) == NULL && !has_device(t, o.device)) {
+    if (!on_interp && tool_sim_device(o.device) == NULL && !has_device(t, o.device)) {
         return TOOL_NO_DEVICE;
     }
     tg_program *p = tool_load_program(t, o.file);

@@ -26,7 +26,7 @@
 /* The device under test, opened in the process that uses it. */
 typedef struct conform_device {
     tool_device *device; /* NULL: an interpreter */
-    const char *machine; /* of device `sim:MACHINE`, else NULL */
+    const char *machine; /* the device when it is `sim:MACHINE` or `placed:MACHINE`, else NULL */
     const char *vendor;  /* schedules of this vendor apply */
     bool lost;           /* nothing more can run in this process */
     tool_limits limits;  /* measured; fma_gflops 0: not */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device `sim:MACHINE`: tile passes, placement and lowering for the machine, then the loop
- * interpreter instead of a device. Slow, but it sees what no device tells.
+ * The devices `sim:MACHINE` and `placed:MACHINE`: tile passes, placement and (sim) lowering for the
+ * machine, the static checker, then an interpreter instead of a device. Slow, but it sees what no
+ * device tells.
  */
 #include "tools/sim.h"
 
@@ -15,12 +16,23 @@
 #define TEGULA_HAVE_SIMT 0
 #endif
 
-const char *tool_sim_machine(const char *device) {
-    return strncmp(device, "sim:", 4) == 0 ? device + 4 : NULL;
+static const char placed_prefix[] = "placed:", loop_prefix[] = "sim:";
+
+static bool stops_at_placed(const char *device) {
+    return strncmp(device, placed_prefix, strlen(placed_prefix)) == 0;
 }
 
-const char *tool_sim_vendor(const char *machine) {
-    const tg_machine *m = tg_machine_find(machine);
+const char *tool_sim_device(const char *device) {
+    bool loop = strncmp(device, loop_prefix, strlen(loop_prefix)) == 0;
+    return loop || stops_at_placed(device) ? device : NULL;
+}
+
+static const tg_machine *machine_of(const char *device) {
+    return tg_machine_find(strchr(device, ':') + 1);
+}
+
+const char *tool_sim_vendor(const char *device) {
+    const tg_machine *m = machine_of(device);
     return m != NULL ? m->vendor : "cpu";
 }
 
@@ -31,22 +43,28 @@ static void run_passes(tool *t, tg_func *f) {
     }
 }
 
+static tg_func *place(tool *t, tg_func *f, const tg_machine *m) {
+    tg_module *placed = tg_module_make(&t->arena);
+    tg_check_limits limits = {
+        .shared_bytes = m->shared_bytes, .max_lanes = m->max_lanes, .one_width = true};
+    if (m->class_ != TG_MACHINE_SIMT) {
+        tool_error(t, TG_D_TOOL, "%s has no lanes to place on", m->name);
+        return NULL;
+    }
+    if (tg_place(f, m, placed, &t->sink) != TG_OK || tg_module_verify(placed, &t->sink) != TG_OK) {
+        return NULL;
+    }
+    tg_func *p = tg_func_find(placed, f->name);
+    return p != NULL && tg_check_placed(p, &limits, &t->arena, &t->sink) == TG_OK ? p : NULL;
+}
+
 static bool lower(tool *t, tg_func *f, const tg_machine *m, tg_module *loop) {
     if (m->class_ == TG_MACHINE_CPU) {
         return tg_lower_cpu(f, m, loop, &t->sink) == TG_OK;
     }
-    tg_module *placed = tg_module_make(&t->arena);
-    if (tg_place(f, m, placed, &t->sink) != TG_OK || tg_module_verify(placed, &t->sink) != TG_OK) {
-        return false;
-    }
-    tg_func *p = tg_func_find(placed, f->name);
-    tg_check_limits limits = {
-        .shared_bytes = m->shared_bytes, .max_lanes = m->max_lanes, .one_width = true};
-    if (p == NULL || tg_check_placed(p, &limits, &t->arena, &t->sink) != TG_OK) {
-        return false;
-    }
 #if TEGULA_HAVE_SIMT
-    return tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
+    tg_func *p = place(t, f, m);
+    return p != NULL && tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
 #else
     tool_error(t, TG_D_TOOL, "this build has no lowering for %s", m->name);
     return false;
@@ -67,8 +85,7 @@ static void tell(tool *t, const tg_loop_report *r) {
     }
 }
 
-static bool run_loops(tool *t, tool_kernel *k, tg_module *loop, const tg_loop_options *options,
-                      tg_loop_report *out) {
+static tg_interp_arg *arguments(tool *t, const tool_kernel *k) {
     tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
@@ -80,24 +97,43 @@ static bool run_loops(tool *t, tool_kernel *k, tg_module *loop, const tg_loop_op
             tool_array_set(a, e, a->param->init);
         }
     }
-    if (tg_loop_run_kernel(loop, k->func, args, k->syms, options, &t->arena, out) != TG_OK) {
+    return args;
+}
+
+static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
+                      tg_loop_report *out) {
+    tg_module *loop = tg_module_make(&t->arena);
+    if (!lower(t, k->func, m, loop) || tg_module_verify(loop, &t->sink) != TG_OK) {
+        return false;
+    }
+    if (tg_loop_run_kernel(loop, k->func, arguments(t, k), k->syms, options, &t->arena, out) !=
+        TG_OK) {
         tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->func->name);
+        return false;
+    }
+    return true;
+}
+
+static bool run_placed(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
+                       tg_loop_report *out) {
+    tg_func *p = place(t, k->func, m);
+    return p != NULL &&
+           tg_check_run(p, arguments(t, k), k->syms, options, &t->arena, out) == TG_OK;
+}
+
+bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,
+                          const tg_loop_options *options, tg_loop_report *out) {
+    const tg_machine *m = machine_of(device);
+    tg_loop_report report;
+    out = out != NULL ? out : &report;
+    if (m == NULL) {
+        tool_error(t, TG_D_TOOL, "there is no machine for the device `%s`", device);
+        return false;
+    }
+    run_passes(t, k->func);
+    if (!(stops_at_placed(device) ? run_placed : run_loops)(t, k, m, options, out)) {
         return false;
     }
     tell(t, out);
     return out->faults == 0 && out->trap == 0;
-}
-
-bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *machine,
-                          const tg_loop_options *options, tg_loop_report *out) {
-    const tg_machine *m = tg_machine_find(machine);
-    tg_loop_report report;
-    if (m == NULL) {
-        tool_error(t, TG_D_TOOL, "there is no machine `%s`", machine);
-        return false;
-    }
-    tg_module *loop = tg_module_make(&t->arena);
-    run_passes(t, k->func);
-    return lower(t, k->func, m, loop) && tg_module_verify(loop, &t->sink) == TG_OK &&
-           run_loops(t, k, loop, options, out != NULL ? out : &report);
 }

@@ -8,11 +8,17 @@ typedef struct compiler {
     tg_li_code *code;
     tg_arena *arena;
     TG_LIST(int32_t) trips; /* of the loops around the current place */
+    tg_li_cells_fn *cells;
+    void *user;
+    bool placed;
 } compiler;
 
-static int32_t cells_of(const tg_type *t) {
+static int32_t loop_cells(void *user, const tg_type *t) {
+    (void)user;
     return t->kind == TG_TY_VEC ? (int32_t)t->shape[0] : 1;
 }
+
+static int32_t cells_of(const compiler *c, const tg_type *t) { return c->cells(c->user, t); }
 
 static int32_t new_register(compiler *c, int32_t n) {
     int32_t r = c->code->n_regs;
@@ -23,7 +29,7 @@ static int32_t new_register(compiler *c, int32_t n) {
 static int32_t reg(compiler *c, const tg_value *v) {
     int32_t *slot = &c->code->reg_of[v->id];
     if (*slot < 0) {
-        *slot = new_register(c, cells_of(v->type));
+        *slot = new_register(c, cells_of(c, v->type));
     }
     return *slot;
 }
@@ -55,7 +61,8 @@ static void give_up(compiler *c, tg_op *op, const char *why) {
 static void emit_moves(compiler *c, tg_op *from, int first, tg_value *const *to, int n) {
     int32_t start = (int32_t)c->code->moves.count, cells = 0;
     for (int k = 0; k < n; k++) {
-        tg_li_move m = {reg(c, tg_operand(from, first + k)), reg(c, to[k]), cells_of(to[k]->type)};
+        tg_li_move m = {reg(c, tg_operand(from, first + k)), reg(c, to[k]),
+                        cells_of(c, to[k]->type)};
         if (m.from != m.to) {
             TG_LIST_PUSH(c->arena, &c->code->moves, m);
             cells += m.n;
@@ -104,7 +111,7 @@ static void compile_for(compiler *c, tg_op *op) {
     int32_t start = (int32_t)c->code->moves.count, cells = 0;
     for (int k = 0; k < n; k++) {
         tg_li_move m = {reg(c, body->args[1 + k]), reg(c, &op->results[k]),
-                        cells_of(op->results[k].type)};
+                        cells_of(c, op->results[k].type)};
         TG_LIST_PUSH(c->arena, &c->code->moves, m);
         cells += m.n;
     }
@@ -241,7 +248,7 @@ static void compile_plain(compiler *c, tg_op *op) {
     tg_li_ins i = {.code = (uint16_t)op->code, .op = op, .result = -1, .imm = immediate(op)};
     if (op->n_operands > 0 || op->n_results > 0) {
         const tg_type *t = worked_on(op);
-        i.n = cells_of(t);
+        i.n = cells_of(c, t);
         i.type = dtype_of(t);
     }
     i.from = op->n_operands > 0 ? dtype_of(tg_operand(op, 0)->type) : i.type;
@@ -272,8 +279,36 @@ static void compile_plain(compiler *c, tg_op *op) {
     emit(c, i);
 }
 
+static void compile_role(compiler *c, tg_op *op) {
+    int32_t at = emit(c, (tg_li_ins){.code = LI_ROLE, .op = op});
+    c->code->ins.data[at].result = reg(c, op->regions[0]->args[0]);
+    (void)compile_region(c, op->regions[0]);
+    emit(c, (tg_li_ins){.code = LI_END});
+    patch(c, at);
+}
+
+/* One instruction; what the operation needs beyond four registers it finds by its values. */
+static void compile_placed(compiler *c, tg_op *op) {
+    tg_li_ins i = {.code = (uint16_t)op->code, .op = op, .result = -1, .imm = immediate(op)};
+    for (int k = 0; k < op->n_operands; k++) {
+        int32_t r = reg(c, tg_operand(op, k));
+        i.arg[k < 4 ? k : 3] = r;
+    }
+    for (int k = 0; k < op->n_results; k++) {
+        int32_t r = reg(c, &op->results[k]);
+        i.result = k == 0 ? r : i.result;
+    }
+    if (op->n_results > 0) {
+        i.n = cells_of(c, op->results[0].type);
+        i.type = dtype_of(op->results[0].type);
+    }
+    i.from = op->n_operands > 0 ? dtype_of(tg_operand(op, 0)->type) : i.type;
+    emit(c, i);
+}
+
 static void compile_op(compiler *c, tg_op *op) {
-    if (strchr(tg_op_info_get(op->code)->levels, 'l') == NULL || op->code == TG_OP_INTRINSIC) {
+    if (!c->placed &&
+        (strchr(tg_op_info_get(op->code)->levels, 'l') == NULL || op->code == TG_OP_INTRINSIC)) {
         give_up(c, op, "an operation that loop code of any machine does not have");
         return;
     }
@@ -290,8 +325,15 @@ static void compile_op(compiler *c, tg_op *op) {
     case TG_OP_ARRAY:
         compile_array(c, op);
         return;
+    case TG_OP_ROLE:
+        compile_role(c, op);
+        return;
     }
-    compile_plain(c, op);
+    if (c->placed) {
+        compile_placed(c, op);
+    } else {
+        compile_plain(c, op);
+    }
 }
 
 /* The region's yield, NULL when it has none. */
@@ -305,8 +347,9 @@ static tg_op *compile_region(compiler *c, tg_region *r) {
     return NULL;
 }
 
-tg_li_code *tg_li_compile(tg_func *f, tg_arena *a) {
-    compiler c = {.code = TG_NEW(a, tg_li_code), .arena = a};
+static tg_li_code *compile_function(compiler c, tg_func *f) {
+    tg_arena *a = c.arena;
+    c.code = TG_NEW(a, tg_li_code);
     c.code->func = f;
     c.code->reg_of = TG_NEW_ARRAY(a, int32_t, f->next_value_id + 1);
     for (uint32_t v = 0; v <= f->next_value_id; v++) {
@@ -318,4 +361,13 @@ tg_li_code *tg_li_compile(tg_func *f, tg_arena *a) {
     (void)compile_region(&c, f->body);
     emit(&c, (tg_li_ins){.code = LI_END});
     return c.code;
+}
+
+tg_li_code *tg_li_compile(tg_func *f, tg_arena *a) {
+    return compile_function((compiler){.arena = a, .cells = loop_cells}, f);
+}
+
+tg_li_code *tg_li_compile_placed(tg_func *f, tg_li_cells_fn *cells, void *user, tg_arena *a) {
+    return compile_function((compiler){.arena = a, .cells = cells, .user = user, .placed = true},
+                            f);
 }

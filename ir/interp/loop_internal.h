@@ -26,6 +26,7 @@ enum {
     LI_FOR_NEXT,           /* arg 0 += arg 1, trip counter result += 1, to target */
     LI_ZERO,               /* result = 0 */
     LI_TRIP,               /* trip counter result += 1; beyond imm: trap and to target */
+    LI_ROLE,               /* starts a role behind it, goes on at target */
     LI_END
 };
 
@@ -68,6 +69,12 @@ typedef struct tg_li_code {
 } tg_li_code;
 
 tg_li_code *tg_li_compile(tg_func *f, tg_arena *a);
+
+/* Placed functions as instructions: control flow as in loop code, every other operation one
+ * instruction. `cells` says how many cells a value of a type has. Roles begin at LI_ROLE, which
+ * goes on at its target while the role's own instructions follow it up to LI_END. */
+typedef int32_t tg_li_cells_fn(void *user, const tg_type *t);
+tg_li_code *tg_li_compile_placed(tg_func *f, tg_li_cells_fn *cells, void *user, tg_arena *a);
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
