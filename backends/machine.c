@@ -48,6 +48,7 @@ static const tg_machine machines[] = {
      .subgroup = sub_,                                                                             \
      .banks = banks_,                                                                              \
      .shared_bytes = shared_,                                                                      \
+     .scratch_bytes = (int64_t)1 << 30,                                                            \
      .register_bytes = regs_,                                                                      \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"

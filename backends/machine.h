@@ -74,6 +74,7 @@ typedef struct tg_machine {
     int subgroup;           /* lanes that shuffle together; 0: none */
     int banks;              /* of shared memory, 4 bytes wide each; 0: no banks */
     int64_t shared_bytes;   /* of one program */
+    int64_t scratch_bytes;  /* device memory that one program may take besides; 0: none */
     int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
     unsigned units;         /* tg_unit */
     int copy_lanes;         /* lanes of a role that only drives the copy unit */

@@ -270,13 +270,16 @@ static void render(tgc_state *s, tgc_result *out) {
         tg_sb sb;
         tg_sb_init(&sb, &s->arena);
         for (const tg_diag *d = s->sink.first; d; d = d->next) {
+            if (d->severity == TG_SEV_REMARK && !s->o.remarks) {
+                continue;
+            }
             if (s->o.json) {
                 tg_diag_render_json(&sb, d);
             } else {
                 tg_diag_render(&sb, d);
             }
         }
-        out->diagnostics = copy_out(&s->o.allocator, sb.data, sb.len);
+        out->diagnostics = sb.len ? copy_out(&s->o.allocator, sb.data, sb.len) : NULL;
         out->diagnostics_bytes = out->diagnostics ? sb.len : 0;
     }
     s->env.oom = NULL;

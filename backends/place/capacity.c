@@ -165,44 +165,60 @@ static block *choose_to_leave(blocks *s) {
 
 /* ---- too much ------------------------------------------------------------------------------- */
 
-#define MAX_SCRATCH_BYTES ((int64_t)1 << 30) /* of one program */
+static block *largest_of_all(blocks *s, int64_t below, const block *after) {
+    block *best = NULL;
+    for (size_t i = 0; i < s->all.count; i++) {
+        block *b = &s->all.data[i];
+        bool later = b->bytes < below || (b->bytes == below && b > after);
+        if (later && (best == NULL || b->bytes > best->bytes)) {
+            best = b;
+        }
+    }
+    return best;
+}
+
+/* One value: its line and bytes, and the extent at which all would fit if they shrank alike. */
+static void note_block(blocks *s, tg_diag *d, const block *b, int64_t need, int64_t have) {
+    const tg_type *t = b->op->results[0].type;
+    int axis = 0;
+    tg_sb sb;
+    tg_sb_init(&sb, s->p->arena);
+    tg_type_print(&sb, tg_type_tile(s->p->m, t->dtype, t->rank, t->shape), s->p->f);
+    for (int a = 1; a < t->rank; a++) {
+        axis = t->shape[a] > t->shape[axis] ? a : axis;
+    }
+    int64_t fits =
+        t->rank == 0 ? 0 : (int64_t)((double)t->shape[axis] * (double)have / (double)need);
+    if (fits > 0) {
+        tg_note_add(s->p->sink, d, b->op->span,
+                    "%lld bytes hold this %s; an extent of %lld instead of %lld would fit",
+                    (long long)b->bytes, sb.data, (long long)fits, (long long)t->shape[axis]);
+    } else {
+        tg_note_add(s->p->sink, d, b->op->span, "%lld bytes hold this %s", (long long)b->bytes,
+                    sb.data);
+    }
+}
 
 static tg_status refuse(blocks *s, int64_t need, int64_t have, const char *what) {
     tg_diag *d =
         tg_error(s->p->sink, TG_D_CAPACITY, s->p->f->span,
                  "kernel %s needs %lld bytes of %s memory a program; %s has %lld", s->p->f->name,
                  (long long)need, what, s->p->machine->name, (long long)have);
-    for (int i = 0; i < 8; i++) { /* the largest few */
-        block *b = NULL;
-        for (size_t k = 0; k < s->all.count; k++) {
-            block *o = &s->all.data[k];
-            b = o->bytes >= 0 && (b == NULL || o->bytes > b->bytes) ? o : b;
-        }
-        if (b == NULL) {
-            break;
-        }
-        tg_sb sb;
-        tg_sb_init(&sb, s->p->arena);
-        const tg_type *t = b->op->results[0].type;
-        tg_type_print(&sb, tg_type_tile(s->p->m, t->dtype, t->rank, t->shape), s->p->f);
-        tg_note_add(s->p->sink, d, b->op->span, "%lld bytes hold this %s", (long long)b->bytes,
-                    sb.data);
-        b->bytes = -1;
+    block *b = largest_of_all(s, INT64_MAX, NULL);
+    for (int i = 0; i < 8 && b != NULL; i++) {
+        note_block(s, d, b, need, have);
+        b = largest_of_all(s, b->bytes, b);
     }
     return TG_E_UNSUPPORTED;
 }
 
 /* ---- the pass ------------------------------------------------------------------------------- */
 
-tg_status tg_place_capacity(tg_placer *p) {
-    blocks s = {.p = p};
-    tg_timeline t;
-    tg_timeline_make(&t, p->f, p->arena);
-    collect(&s);
-    tg_timeline_clear(p->f);
-    int64_t need = place_space(&s, TG_SPACE_SHARED);
+/* Buffers leave shared memory until the rest fits; the bytes it takes. */
+static int64_t make_room(blocks *s, int64_t need) {
+    tg_placer *p = s->p;
     while (need > p->shared_bytes) {
-        block *b = choose_to_leave(&s);
+        block *b = choose_to_leave(s);
         if (b == NULL) {
             break;
         }
@@ -211,11 +227,25 @@ tg_status tg_place_capacity(tg_placer *p) {
                   "memory",
                   (long long)b->bytes, p->machine->name, (long long)p->shared_bytes);
         set_space(p, &b->op->results[0], TG_SPACE_SCRATCH);
-        need = place_space(&s, TG_SPACE_SHARED);
+        need = place_space(s, TG_SPACE_SHARED);
     }
+    return need;
+}
+
+tg_status tg_place_capacity(tg_placer *p) {
+    blocks s = {.p = p};
+    tg_timeline t;
+    tg_timeline_make(&t, p->f, p->arena);
+    collect(&s);
+    tg_timeline_clear(p->f);
+    int64_t need = place_space(&s, TG_SPACE_SHARED), most = p->machine->scratch_bytes;
+    if (need > p->shared_bytes && most == 0) {
+        return refuse(&s, need, p->shared_bytes, "shared");
+    }
+    need = make_room(&s, need);
     int64_t scratch = place_space(&s, TG_SPACE_SCRATCH);
-    if (scratch > MAX_SCRATCH_BYTES) {
-        return refuse(&s, scratch, MAX_SCRATCH_BYTES, "device");
+    if (scratch > most) {
+        return refuse(&s, scratch, most, "device");
     }
     for (size_t i = 0; i < s.all.count; i++) {
         tg_op_set_int(s.all.data[i].op, TG_ATTR_OFFSET, s.all.data[i].offset);

@@ -91,6 +91,7 @@ const tg_machine *place_test_two_roles(void) {
                                        .max_lanes = 256,
                                        .banks = 32,
                                        .shared_bytes = 163840,
+                                       .scratch_bytes = 1 << 30,
                                        .register_bytes = 1024,
                                        .units = TG_UNIT_VECTOR | TG_UNIT_COPY | TG_UNIT_MATRIX,
                                        .copy_lanes = 32,

@@ -161,6 +161,36 @@ static void test_capacity(void **state) {
     place_test_fini(&t);
 }
 
+/* Without scratch memory too much is an error that names values, lines, bytes and what would fit.
+ */
+static void test_refusal(void **state) {
+    static const char source[] =
+        "kernel k(x: f32[M, 256], y: f32[M, 256], out z: f32[M, M] init 0)\n"
+        "{ let a = x[0:64, :] * 2.0, b = y[0:64, :] * 3.0\n  z[0:64, 0:64] = a @ b.T }\n";
+    place_test t;
+    tg_func *f = NULL;
+    tg_machine machine = *tg_machine_find("opencl");
+    (void)state;
+    place_test_init(&t);
+    machine.scratch_bytes = 0;
+    tg_source src = {.name = "test", .text = source, .len = sizeof source - 1};
+    tg_program *p = place_test_program(&t, &src);
+    tg_module *m = tg_module_make(&t.arena), *out = tg_module_make(&t.arena);
+    assert_int_equal(tg_program_specialise(p, "k", NULL, 0, NULL, m, &f), TG_OK);
+    place_test_optimise(&t, f);
+    assert_int_equal(tg_place(f, &machine, out, &t.sink), TG_E_UNSUPPORTED);
+    const char *says = place_test_messages(&t);
+    static const char *const words[] = {
+        "error[E0601]", "bytes of shared memory a program; opencl has 32768",
+        "test:2:", "65536 bytes hold this f32[64, 256]", "would fit"};
+    for (size_t i = 0; i < TG_COUNT_OF(words); i++) {
+        if (strstr(says, words[i]) == NULL) {
+            fail_msg("no `%s` in %s", words[i], says);
+        }
+    }
+    place_test_fini(&t);
+}
+
 /* The keys that placement reads; nonsense is ignored. */
 static void test_schedule(void **state) {
     static const struct {
@@ -190,6 +220,7 @@ static void test_schedule(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_capacity),
-                                       cmocka_unit_test(test_schedule)};
+                                       cmocka_unit_test(test_schedule),
+                                       cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
