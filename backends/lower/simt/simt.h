@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the SIMT lowering: placed IR in, what one lane executes out.
+ *
+ *   lower.c    entry functions, scalars, regions, control flow
+ *   pos.c      where in a tile the code stands: coordinates by lane and register digits
+ *   nest.c     runs of operations become loops over registers
+ *   eval.c     the value of a tile at a position
+ *   apply.c    one elementwise operation on loop values
+ *   tensor.c   loads, stores, atomics: addresses and presence
+ *   buffer.c   buffers of the program, windows, put and get
+ *   reduce.c   reductions: registers, then lanes through the exchange buffer
+ *   dot.c      products: blocks of the accumulator in registers
+ *   team*.c    algorithms of the whole program over buffers
+ *
+ * Scalars become loop scalars at once. A tile value is `lazy` (constants, views: computed where it
+ * is used) or computed in a nest, a loop over the registers of a layout; if somebody outside of the
+ * nest needs it, it is kept in a private array with one element per register. Neighbouring
+ * registers of the innermost digit are handled as one vector.
+ */
+#ifndef TG_LOWER_SIMT_H
+#define TG_LOWER_SIMT_H
+
+#include "backends/backend.h"
+#include "ir/build.h"
+#include "ir/layout.h"
+
+enum { TS_MAX_DIGITS = 12 };
+
+/* Memory a tensor value (parameter or view) stands for. */
+typedef struct ts_tensor {
+    tg_value *base; /* ptr */
+    tg_dtype dtype;
+    int rank;
+    int64_t elem_bytes;                /* 0 for sub-byte */
+    int64_t const_stride[TG_MAX_RANK]; /* bytes, or -1: in `stride` */
+    tg_value *stride[TG_MAX_RANK], *dim[TG_MAX_RANK];
+} ts_tensor;
+
+/* A buffer or a window of one: element (c...) is element offset + sum of c * stride. */
+typedef struct ts_buf {
+    tg_space space;
+    tg_dtype dtype;   /* the language's */
+    tg_value *memory; /* array, or ptr for scratch memory */
+    int64_t count, copies; /* elements of one copy of the base, copies in the ring */
+    int rank;
+    int64_t shape[TG_MAX_RANK], stride[TG_MAX_RANK], offset;
+} ts_buf;
+
+/* What is known about one placed value. */
+typedef struct ts_info {
+    tg_value *scalar;
+    tg_value *lo, *hi; /* span */
+    ts_tensor *tensor;
+    ts_buf *buf;
+    tg_value *array; /* private array that holds the tile */
+    tg_value *home;  /* carried argument whose array this value may overwrite */
+} ts_info;
+
+/* Kept in op->scratch. */
+typedef struct ts_opinfo {
+    int nest; /* number of the nest it was emitted in; 0: not yet */
+} ts_opinfo;
+
+/* One operation of a nest. */
+typedef struct ts_item {
+    enum { TS_OP, TS_FILL, TS_COPY, TS_REDUCE, TS_READ, TS_NIBBLE_EVEN, TS_NIBBLE_ODD } kind;
+    tg_op *op;
+    const tg_layout *layout;
+    int rank;
+    const int64_t *shape;
+    tg_value *value; /* FILL: the tile and where it goes */
+    tg_value *array; /* FILL, REDUCE: accumulators */
+    tg_value *array2; /* REDUCE: positions */
+} ts_item;
+
+typedef struct ts_nest {
+    int id, n; /* digits, inner to outer */
+    int64_t extent[TS_MAX_DIGITS], place[TS_MAX_DIGITS], regs;
+    bool reads, writes;
+    TG_LIST(ts_item) items;
+} ts_nest;
+
+typedef struct ts_lane_part {
+    const tg_layout *layout;
+    int axis;
+    tg_value *v;
+} ts_lane_part;
+
+typedef struct tg_simt {
+    tg_func *kernel;
+    const tg_machine *mc;
+    tg_module *out;
+    tg_sink *sink;
+    tg_arena *arena;
+    tg_func *fn;
+    tg_builder b, entry; /* main stream; before everything */
+    tg_simt_args args;
+    ts_info *info; /* by value id */
+    tg_value **syms;
+    tg_status status;
+    int next_nest;
+    TG_LIST(ts_nest *) run; /* nests not yet emitted */
+    TG_LIST(ts_lane_part) lane_parts;
+} tg_simt;
+
+/* A position along one axis: out + in + step * vector lane, or the vector `vec`. `out` is known
+ * before the nest, `in` inside of it; NULL: 0. All i64. */
+typedef struct ts_coord {
+    tg_value *out, *in, *vec;
+    int64_t step;
+} ts_coord;
+
+typedef struct ts_pos {
+    int rank;
+    ts_coord c[TG_MAX_RANK];
+    int64_t (*num)[TG_MAX_RANK]; /* by register of the nest: what lane 0 holds */
+} ts_pos;
+
+/* A value at a position: the same for all vector lanes unless vec. */
+typedef struct ts_ev {
+    tg_value *v;
+    bool vec;
+} ts_ev;
+
+typedef struct ts_memo {
+    const tg_value *value;
+    const ts_pos *pos; /* NULL: of the nest's own */
+    ts_ev ev;
+} ts_memo;
+
+typedef struct ts_root {
+    const tg_layout *layout;
+    int rank;
+    const ts_pos *pos;
+} ts_root;
+
+typedef struct ts_step {
+    const tg_op *op;
+    const ts_pos *from, *to;
+} ts_step;
+
+/* Where code of a nest is being built. */
+typedef struct ts_ctx {
+    tg_simt *S;
+    const ts_nest *nest;
+    tg_builder out, b; /* before the nest; its innermost body */
+    int lanes;         /* vector lanes */
+    tg_value *iv[TS_MAX_DIGITS];
+    TG_LIST(ts_memo) memo;
+    TG_LIST(ts_root) roots;
+    TG_LIST(ts_step) steps;
+    ts_pos none;
+} ts_ctx;
+
+/* Which vector lanes take part: `ok` for all of them and `mask` each; NULL: true. `all` with mask:
+ * every lane of it. */
+typedef struct ts_guard {
+    tg_value *ok, *mask, *all;
+} ts_guard;
+
+static inline ts_info *ts_of(const tg_simt *S, const tg_value *v) { return &S->info[v->id]; }
+static inline ts_opinfo *ts_opi(const tg_op *op) { return (ts_opinfo *)op->scratch; }
+static inline bool ts_is_tile(const tg_value *v) {
+    return v->type->kind == TG_TY_TILE && v->type->rank > 0;
+}
+
+/* ---- lower.c ---------------------------------------------------------------------------------- */
+
+void ts_unsupported(tg_simt *S, const tg_op *op, const char *what);
+tg_value *ts_scalar(tg_simt *S, tg_value *v);
+void ts_emit_region(tg_simt *S, tg_region *r);
+const tg_type *ts_type(const tg_simt *S, tg_dtype t, int lanes);
+tg_value *ts_const(tg_simt *S, tg_builder *b, const tg_op *op, int lanes);
+/* A name in the module that is made; NULL stays. */
+const char *ts_name(tg_simt *S, const char *name);
+tg_value *ts_slot(tg_simt *S, int index, const tg_type *t);
+int ts_param_slot(const tg_simt *S, int param);
+tg_value *ts_sym(tg_simt *S, int sym);
+tg_value *ts_array(tg_simt *S, tg_dtype t, int64_t n, const char *name);
+tg_value *ts_lane_is(tg_simt *S, int64_t lane);
+void ts_barrier(tg_simt *S, const ts_buf *of);
+bool ts_nonneg(const tg_value *v, int depth);
+/* i64 to i32, i32 sum with a constant. */
+tg_value *ts_i32(tg_builder *b, tg_value *v);
+tg_value *ts_bin(tg_builder *b, tg_opcode code, tg_value *x, int64_t y);
+/* For lane-strided work: for (e = lane; e < count; e += lanes). Returns the loop; *e is i32. */
+tg_op *ts_deal(tg_simt *S, int64_t count, tg_value **e);
+void ts_end_deal(tg_simt *S, tg_op *loop);
+
+/* ---- pos.c ------------------------------------------------------------------------------------ */
+
+int64_t ts_regs(const tg_layout *l);
+/* Digits of l's registers, inner to outer. */
+void ts_digits(const tg_layout *l, ts_nest *n);
+bool ts_same_digits(const ts_nest *a, const ts_nest *b);
+const ts_pos *ts_root_pos(ts_ctx *x, const tg_layout *l, int rank);
+/* The operand's position for a lazy view at `pos`; x->lanes 0: numbers only. */
+const ts_pos *ts_view_pos(ts_ctx *x, const tg_op *op, const ts_pos *pos);
+/* Position of a tile operand that runs along `axes` of pos. */
+const ts_pos *ts_axes_pos(ts_ctx *x, const ts_pos *pos, int rank, const int64_t *axes);
+/* Register of l at the nest's registers: base + sum of digit * weight; false: no such form. */
+bool ts_reg_map(ts_ctx *x, const ts_pos *pos, const tg_layout *l, int64_t *base, int64_t *weight);
+bool ts_map_is_identity(const ts_nest *n, int64_t base, const int64_t *weight);
+tg_value *ts_coord_scalar(ts_ctx *x, const ts_coord *c);
+tg_value *ts_coord_vec(ts_ctx *x, const ts_coord *c);
+bool ts_coord_uniform(const ts_ctx *x, const ts_coord *c);
+/* i32 index base + digits * weights into a register array. */
+tg_value *ts_reg_index(ts_ctx *x, int64_t base, const int64_t *weight);
+/* Holders that count: inside the shape, and the first of replicas if `once`. */
+void ts_holders(ts_ctx *x, const tg_layout *l, int rank, const int64_t *shape, const ts_pos *pos,
+                bool once, ts_guard *g);
+/* A replica lane digit is 0 for this lane; NULL: there are none. */
+tg_value *ts_first_replica(tg_simt *S, const tg_layout *l);
+tg_value *ts_lane_coord(tg_simt *S, const tg_layout *l, int axis);
+void ts_guard_ok(ts_ctx *x, ts_guard *g, tg_value *v);
+void ts_guard_mask(ts_ctx *x, ts_guard *g, tg_value *mask, tg_value *all);
+void ts_guard_ev(ts_ctx *x, ts_guard *g, ts_ev e);
+/* c (out + in + lanes) below limit (i64, known before the nest), and not negative unless proven. */
+void ts_guard_range(ts_ctx *x, ts_guard *g, const ts_coord *c, tg_value *limit, bool nonneg);
+/* The guard as one bool vector (scalar if there is one lane); NULL: always. */
+tg_value *ts_guard_mask_of(ts_ctx *x, const ts_guard *g);
+/* The guard as one scalar: every vector lane; NULL: always. */
+tg_value *ts_guard_all_of(ts_ctx *x, const ts_guard *g);
+
+/* ---- eval.c, apply.c -------------------------------------------------------------------------- */
+
+bool ts_is_lazy(const tg_value *v);
+ts_ev ts_eval(ts_ctx *x, tg_value *v, const ts_pos *pos);
+/* Computes a non-lazy op at its own position. */
+ts_ev ts_compute(ts_ctx *x, tg_op *op, const ts_pos *pos);
+tg_value *ts_vec(ts_ctx *x, ts_ev e);
+tg_value *ts_apply(tg_simt *S, tg_builder *b, const tg_op *op, tg_value **a);
+
+/* ---- nest.c ----------------------------------------------------------------------------------- */
+
+bool ts_is_nestable(const tg_op *op);
+void ts_run_add(tg_simt *S, ts_item item);
+void ts_run_flush(tg_simt *S);
+/* dst[...] = src[...], n elements. */
+void ts_array_copy(tg_simt *S, tg_value *dst, tg_value *src);
+ts_ctx ts_ctx_flat(tg_simt *S); /* one register, no loop */
+/* The array that holds v, filled if need be. */
+tg_value *ts_materialise(tg_simt *S, tg_value *v);
+/* array[...] = v, by registers of v's layout. */
+void ts_fill(tg_simt *S, tg_value *v, tg_value *array);
+bool ts_uses_done(tg_simt *S, const tg_value *v, int nest, const tg_op *except,
+                  const tg_layout *layout);
+void ts_array_store(ts_ctx *x, tg_value *array, int64_t base, const int64_t *weight, ts_ev e);
+ts_ev ts_array_load(ts_ctx *x, tg_dtype t, tg_value *array, int64_t base, const int64_t *weight);
+
+/* ---- tensor.c --------------------------------------------------------------------------------- */
+
+ts_tensor *ts_tensor_of(tg_simt *S, tg_value *v);
+ts_ev ts_load(ts_ctx *x, tg_op *op, const ts_pos *pos);
+void ts_store(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos, int nibble);
+ts_ev ts_atomic(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
+void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
+bool ts_store_is_packed(const tg_op *op);
+
+/* ---- buffer.c --------------------------------------------------------------------------------- */
+
+void ts_emit_buffer(tg_simt *S, tg_op *op);
+ts_buf *ts_buf_of(tg_simt *S, tg_value *v);
+/* The view with `slot`'s copy of a ring chosen: element index to add, or NULL. */
+tg_value *ts_buf_slot(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *slot);
+/* Element at i32 index (in elements of the base), `lanes` consecutive ones. */
+tg_value *ts_buf_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, int lanes);
+void ts_buf_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, tg_value *v);
+/* i32 index of coordinates (i32 scalars). */
+tg_value *ts_buf_index(tg_builder *b, const ts_buf *u, tg_value *const *c);
+void ts_put_at(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,
+               const ts_pos *pos, const ts_guard *g, ts_ev e);
+void ts_put(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
+ts_ev ts_get(ts_ctx *x, tg_op *op, const ts_pos *pos);
+/* The tile of type t from all of u. */
+ts_ev ts_get_from(ts_ctx *x, const ts_buf *u, const tg_type *t, const ts_pos *pos);
+
+/* ---- reduce.c, dot.c, team.c ------------------------------------------------------------------ */
+
+void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item);
+void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos);
+void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item);
+tg_value *ts_combine(tg_builder *b, tg_reduce_kind kind, tg_value *x, tg_value *y);
+tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);
+/* (value, index) better than (best, at) for argmin and argmax. */
+tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value *best,
+                    tg_value *at);
+void ts_emit_dot(tg_simt *S, tg_op *op);
+void ts_emit_team(tg_simt *S, tg_op *op);
+
+#endif
