@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,7 +67,8 @@ static void child(const settings *s, uint64_t seed, const char *text, int out) {
         _exit(1);
     }
     tg_arena_init(&a, &env);
-    alarm((unsigned)s->seconds);
+    struct rlimit limit = {(rlim_t)s->seconds, (rlim_t)s->seconds + 1}; /* of processor time */
+    (void)setrlimit(RLIMIT_CPU, &limit);
     if (s->source) {
         source_child(s, seed, &a, out);
     }
