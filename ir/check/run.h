@@ -49,9 +49,8 @@ typedef struct tg_run_copy {
     const tg_op *op;
     int64_t token;
     int64_t slot;
-    uint64_t *bits; /* by element, as read when it was issued or landed */
+    uint64_t *bits; /* by element, as read when it was issued */
     uint8_t *undefined;
-    bool read;
 } tg_run_copy;
 
 typedef struct tg_run_semaphore {

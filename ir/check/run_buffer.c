@@ -320,7 +320,6 @@ static void read_copy(tg_run *r, tg_run_copy *c) {
         }
         c->undefined[e] = undefined;
     }
-    c->read = true;
 }
 
 static void set_in_flight(tg_run *r, const tg_run_copy *c, bool on) {
@@ -334,12 +333,11 @@ static void set_in_flight(tg_run *r, const tg_run_copy *c, bool on) {
     }
 }
 
-/* The values are read now or when the copy lands, as the seed decides; they arrive only then. */
+/* The values arrive only when the copy is waited for; until then its bytes are nobody's. */
 static void run_copy(tg_run *r, const tg_op *op) {
     tg_run_thread *t = tg_run_now(r);
     tg_run_copy c = {.op = op, .token = r->next_token++, .slot = slot_of(r, op, 1)};
     tg_run_buffer b = tg_run_buffer_of(r, tg_operand(op, 0));
-    /* The indices may change before the copy lands: it reads now what it will write. */
     read_copy(r, &c);
     for (int64_t e = 0; e < tg_type_count(tg_operand(op, 0)->type); e++) {
         put_element(r, op, &b, e, c.slot, TG_RUN_NOBODY, UINT64_C(0xA5A5A5A5A5A5A5A5), true);
@@ -350,13 +348,29 @@ static void run_copy(tg_run *r, const tg_op *op) {
     TG_LIST_PUSH(r->arena, &t->copies, c);
 }
 
+/* The bytes have been nobody's since the copy was issued; now they hold its values. */
+static void arrive(tg_run *r, const tg_run_buffer *b, int64_t at, tg_dtype t, uint64_t bits,
+                   bool undefined) {
+    int64_t n = tg_li_elem_bytes(t);
+    if (at < 0 || at + n > b->memory->bytes) {
+        return;
+    }
+    tg_li_write_bits(b->memory->base + at, t, bits);
+    for (int64_t k = at; k < at + n; k++) {
+        b->memory->notes[k].undefined = undefined;
+        b->memory->notes[k].w_epoch = tg_run_now(r)->epoch;
+        b->memory->notes[k].w_thread = (int16_t)r->thread;
+        b->memory->notes[k].w_lane = TG_RUN_NOBODY;
+    }
+}
+
 static void land(tg_run *r, size_t i) {
     tg_run_thread *t = tg_run_now(r);
     tg_run_copy c = t->copies.data[i];
     tg_run_buffer b = tg_run_buffer_of(r, tg_operand(c.op, 0));
     set_in_flight(r, &c, false);
     for (int64_t e = 0; e < tg_type_count(tg_operand(c.op, 0)->type); e++) {
-        put_element(r, c.op, &b, e, c.slot, TG_RUN_NOBODY, c.bits[e], c.undefined[e] != 0);
+        arrive(r, &b, tg_run_byte_of(&b, e, c.slot), b.type->dtype, c.bits[e], c.undefined[e] != 0);
     }
     for (size_t k = i + 1; k < t->copies.count; k++) {
         t->copies.data[k - 1] = t->copies.data[k];
