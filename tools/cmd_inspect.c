@@ -7,15 +7,22 @@
 #include <tegula/compiler.h>
 
 #include "tools/commands.h"
+#include "tools/probe.h"
 
 int cmd_targets(tool *t, int argc, char **argv) {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"probe", required_argument, NULL, 'p'}, {0}};
+    const char *probed = NULL;
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c != 'j') {
+        if (c != 'j' && c != 'p') {
             return TOOL_USAGE;
         }
-        t->json = true;
+        t->json = t->json || c == 'j';
+        probed = c == 'p' ? optarg : probed;
+    }
+    if (probed != NULL) {
+        return tool_probe_device(t, probed) ? TOOL_OK : TOOL_FAILED;
     }
     tgc_target_info info;
     for (int32_t i = 0; tgc_target(i, &info) == TGR_OK; i++) {

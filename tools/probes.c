@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The probes: what a device must get right, as loop IR and as C for the host. The host's own
+ * arithmetic is IEEE (x86-64 or AArch64, compiled without contraction).
+ */
+#include "tools/probe.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <tegula/tegula.h>
+
+/* ---- bits ----------------------------------------------------------------------------------- */
+
+static float to_f(uint32_t v) {
+    float f;
+    memcpy(&f, &v, sizeof f);
+    return f;
+}
+
+static uint32_t of_f(float f) {
+    uint32_t v;
+    if (f != f) {
+        return 0x7fc00000; /* the language leaves a NaN's payload open */
+    }
+    memcpy(&v, &f, sizeof v);
+    return v;
+}
+
+static uint32_t mix(uint32_t v) {
+    v = (v ^ v >> 16) * 0x7feb352d;
+    v = (v ^ v >> 15) * 0x846ca68b;
+    return v ^ v >> 16;
+}
+
+static const uint32_t special[] = {
+    0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007fffff, 0x807fffff, 0x00800000, 0x80800000,
+    0x3f800000, 0xbf800000, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x4f000000,
+    0xcf000000, 0x4effffff, 0x4f800000, 0x3effffff, 0x3f000000, 0x3fc00000, 0x40200000, 0xbf000000,
+    0x4b000001, 0x4b7fffff, 0x33800000, 0x7e7fffff, 0x00ffffff, 0x5f000000, 0xdf000000, 0x3f7fffff};
+enum { N_SPECIAL = sizeof special / sizeof *special };
+
+/* All pairs of special values (32 x 32 fill the probe exactly). */
+static void in_special(uint32_t *a, uint32_t *b) {
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = special[i % N_SPECIAL];
+        b[i] = special[i / N_SPECIAL % N_SPECIAL];
+    }
+}
+
+static void in_bits(uint32_t *a, uint32_t *b) {
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = mix((uint32_t)i + 1);
+        b[i] = mix((uint32_t)i + 77777);
+    }
+}
+
+/* Floats of middling size. */
+static void in_floats(uint32_t *a, uint32_t *b) {
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = (mix((uint32_t)i + 1) & 0x83ffffff) | 0x3c000000;
+        b[i] = (mix((uint32_t)i + 99) & 0x83ffffff) | 0x3c000000;
+    }
+}
+
+/* Products and sums around the smallest normal number. */
+static void in_small(uint32_t *a, uint32_t *b) {
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = mix((uint32_t)i + 1) & 0x81ffffff;
+        b[i] = mix((uint32_t)i + 99) & 0x81ffffff;
+    }
+}
+
+static void in_integers(uint32_t *a, uint32_t *b) {
+    static const uint32_t v[] = {0, 1, 0xffffffff, 0x80000000, 0x7fffffff, 2, 31, 32};
+    in_bits(a, b);
+    for (int i = 0; i < 64; i++) {
+        a[i] = v[i % 8];
+        b[i] = v[i / 8];
+    }
+    for (int i = 64; i < PROBE_N; i++) {
+        b[i] >>= i % 32;
+    }
+}
+
+static void in_count(uint32_t *a, uint32_t *b) {
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = (uint32_t)i;
+        b[i] = mix((uint32_t)i) % 7;
+    }
+}
+
+#define FLOATS "%x = bitcast %a : f32\n%y = bitcast %b : f32\n"
+/* A NaN result as the one NaN that of_f gives. */
+#define RESULT_F                                                                                   \
+    "%nan = cmp %f, %f {pred = ne} : bool\n%quiet = const {i = 2143289344} : u32\n"                \
+    "%bits = bitcast %f : u32\n%r = select %nan, %quiet, %bits : u32\n"
+
+/* ---- floats --------------------------------------------------------------------------------- */
+
+static uint32_t ex_add(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(to_f(a[i]) + to_f(b[i]));
+}
+static uint32_t ex_mul(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(to_f(a[i]) * to_f(b[i]));
+}
+static uint32_t ex_div(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(to_f(a[i]) / to_f(b[i]));
+}
+static uint32_t ex_sqrt(const uint32_t *a, const uint32_t *b, int i) {
+    (void)b;
+    return of_f(sqrtf(fabsf(to_f(a[i]))));
+}
+static uint32_t ex_fma(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(fmaf(to_f(a[i]), to_f(b[i]), -to_f(a[i])));
+}
+static uint32_t ex_muladd(const uint32_t *a, const uint32_t *b, int i) {
+    volatile float product = to_f(a[i]) * to_f(b[i]);
+    return of_f(product - to_f(a[i]));
+}
+static uint32_t ex_min(const uint32_t *a, const uint32_t *b, int i) {
+    float x = to_f(a[i]), y = to_f(b[i]);
+    return x != x || y != y ? of_f(NAN) : x == y ? a[i] | b[i] : of_f(x < y ? x : y);
+}
+static uint32_t ex_max(const uint32_t *a, const uint32_t *b, int i) {
+    float x = to_f(a[i]), y = to_f(b[i]);
+    return x != x || y != y ? of_f(NAN) : x == y ? a[i] & b[i] : of_f(x > y ? x : y);
+}
+static uint32_t ex_cmp(const uint32_t *a, const uint32_t *b, int i) {
+    float x = to_f(a[i]), y = to_f(b[i]);
+    return (uint32_t)((x < y) | (x <= y) << 1 | (x == y) << 2 | (x != y) << 3);
+}
+static uint32_t ex_round(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(i % 2 ? floorf(to_f(a[i])) : rintf(to_f(a[i])) + 0 * to_f(b[i] & 0));
+}
+
+/* ---- conversions ---------------------------------------------------------------------------- */
+
+static uint32_t ex_f_to_i(const uint32_t *a, const uint32_t *b, int i) {
+    float x = to_f(a[i]);
+    (void)b;
+    return x != x               ? 0
+           : x >= 2147483648.0f ? 0x7fffffff
+           : x < -2147483648.0f ? 0x80000000
+                                : (uint32_t)(int32_t)x;
+}
+static uint32_t ex_f_to_u(const uint32_t *a, const uint32_t *b, int i) {
+    float x = to_f(a[i]);
+    (void)b;
+    return x != x || x <= 0 ? 0 : x >= 4294967296.0f ? 0xffffffff : (uint32_t)x;
+}
+static uint32_t ex_i_to_f(const uint32_t *a, const uint32_t *b, int i) {
+    (void)b;
+    return of_f((float)(int32_t)a[i]);
+}
+static uint32_t ex_l_to_f(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f((float)(int64_t)((uint64_t)a[i] << 32 | b[i]));
+}
+static uint32_t ex_d_to_f(const uint32_t *a, const uint32_t *b, int i) {
+    uint64_t bits = (uint64_t)a[i] << 32 | b[i];
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return of_f((float)d);
+}
+/* A double around the floats' range. */
+static void in_doubles(uint32_t *a, uint32_t *b) {
+    in_bits(a, b);
+    for (int i = 0; i < PROBE_N; i++) {
+        a[i] = (a[i] & 0x800fffff) | (uint32_t)(0x36000000 + (mix((uint32_t)i) % 0x11f) * 0x100000);
+        b[i] = i % 3 ? b[i] & 0xf0000000 : b[i];
+    }
+}
+static uint32_t ex_f_to_d(const uint32_t *a, const uint32_t *b, int i) {
+    double d = (double)to_f(a[i]) * (double)to_f(b[i]);
+    uint64_t bits;
+    memcpy(&bits, &d, sizeof bits);
+    return d != d ? 0x7ff80000 : (uint32_t)(bits >> 32) ^ (uint32_t)bits;
+}
+
+/* ---- integers ------------------------------------------------------------------------------- */
+
+static uint32_t ex_idiv(const uint32_t *a, const uint32_t *b, int i) {
+    int32_t x = (int32_t)a[i], y = (int32_t)b[i];
+    int32_t q = y == 0 ? 0 : y == -1 ? (int32_t)(0 - a[i]) : x / y;
+    int32_t r = y == 0 ? x : y == -1 ? 0 : x % y;
+    return (uint32_t)q ^ (uint32_t)r * 3u;
+}
+static uint32_t ex_shift(const uint32_t *a, const uint32_t *b, int i) {
+    uint32_t n = b[i] & 31;
+    int32_t x = (int32_t)a[i];
+    return (a[i] << n) ^ (uint32_t)(x >> n) ^ a[i] >> n;
+}
+static uint32_t ex_wide(const uint32_t *a, const uint32_t *b, int i) {
+    uint64_t p = (uint64_t)a[i] * b[i], q = p * 0x9e3779b97f4a7c15u + (p >> 29);
+    return (uint32_t)(q >> 32) ^ (uint32_t)q;
+}
+
+/* ---- lanes, memory -------------------------------------------------------------------------- */
+
+static uint32_t ex_tree(const uint32_t *a, const uint32_t *b, int i) {
+    uint32_t sum = 0;
+    (void)b;
+    for (int k = 0; k < PROBE_LANES; k++) {
+        sum += a[i / PROBE_LANES * PROBE_LANES + k];
+    }
+    return sum;
+}
+static uint32_t ex_diverge(const uint32_t *a, const uint32_t *b, int i) {
+    int at = i / PROBE_LANES * PROBE_LANES + (i + 1) % PROBE_LANES;
+    uint32_t v = a[at];
+    for (uint32_t k = 0; k < b[at]; k++) {
+        v = v * 3 + 1;
+    }
+    return v;
+}
+static uint32_t ex_atomic(const uint32_t *a, const uint32_t *b, int i) {
+    uint32_t bins[8] = {0}, most = 0;
+    for (int k = 0; k < PROBE_LANES; k++) {
+        int at = i / PROBE_LANES * PROBE_LANES + k;
+        bins[b[at]] += a[at];
+        most = a[at] > most ? a[at] : most;
+    }
+    return bins[i % 7] ^ most;
+}
+static uint32_t ex_far(const uint32_t *a, const uint32_t *b, int i) {
+    (void)b;
+    return a[i];
+}
+static uint32_t ex_bytes(const uint32_t *a, const uint32_t *b, int i) {
+    const unsigned char *bytes = (const unsigned char *)(a + i / PROBE_LANES * PROBE_LANES);
+    (void)b;
+    return bytes[i % PROBE_LANES * 4 + 1] +
+           256u * (uint32_t)(unsigned char)(bytes[i % PROBE_LANES * 4 + 3] + 1);
+}
+static uint32_t ex_program(const uint32_t *a, const uint32_t *b, int i) {
+    (void)a;
+    (void)b;
+    return (uint32_t)(i / PROBE_LANES * 1000 + i % PROBE_LANES);
+}
+
+/* clang-format off */
+const probe tool_probes[] = {
+    {"f32.add.subnormal", "sums of subnormal f32 are kept", TGR_SIMT_SUBNORMALS, 0, "0", "",
+     FLOATS "%f = add %x, %y : f32\n" RESULT_F, in_small, ex_add},
+    {"f32.mul.subnormal", "products that are subnormal f32 are rounded, not flushed", TGR_SIMT_SUBNORMALS, 0, "0", "",
+     FLOATS "%f = mul %x, %y : f32\n" RESULT_F, in_special, ex_mul},
+    {"f32.add", "f32 sums are rounded to nearest even", 0, 0, "0", "",
+     FLOATS "%f = add %x, %y : f32\n" RESULT_F, in_floats, ex_add},
+    {"f32.div", "f32 quotients are correctly rounded", TGR_SIMT_DIV, 0, "0", "",
+     FLOATS "%f = div %x, %y : f32\n" RESULT_F, in_floats, ex_div},
+    {"f32.div.special", "f32 quotients of zeros, infinities, NaN and subnormals", TGR_SIMT_DIV | TGR_SIMT_SUBNORMALS, 0, "0", "",
+     FLOATS "%f = div %x, %y : f32\n" RESULT_F, in_special, ex_div},
+    {"f32.sqrt", "f32 square roots are correctly rounded", TGR_SIMT_DIV, 0, "0", "",
+     FLOATS "%w = abs %x : f32\n%f = math %w {fn = sqrt} : f32\n" RESULT_F, in_floats, ex_sqrt},
+    {"f32.fma", "fma rounds once", TGR_SIMT_FMA, 0, "0", "",
+     FLOATS "%m = neg %x : f32\n%f = fma %x, %y, %m : f32\n" RESULT_F, in_floats, ex_fma},
+    {"f32.contract", "a product and a sum stay two roundings", 0, 0, "0", "",
+     FLOATS "%t = mul %x, %y : f32\n%f = sub %t, %x : f32\n" RESULT_F, in_floats, ex_muladd},
+    {"f32.min", "min propagates NaN and orders zeros", 0, 0, "0", "",
+     FLOATS "%f = min %x, %y : f32\n" RESULT_F, in_special, ex_min},
+    {"f32.max", "max propagates NaN and orders zeros", 0, 0, "0", "",
+     FLOATS "%f = max %x, %y : f32\n" RESULT_F, in_special, ex_max},
+    {"f32.compare", "comparisons with NaN are false, `ne` true", 0, 0, "0", "",
+     FLOATS "%c0 = cmp %x, %y {pred = lt} : bool\n%c1 = cmp %x, %y {pred = le} : bool\n"
+     "%c2 = cmp %x, %y {pred = eq} : bool\n%c3 = cmp %x, %y {pred = ne} : bool\n"
+     "%z = const {i = 0} : u32\n%k1 = const {i = 1} : u32\n%k2 = const {i = 2} : u32\n%k4 = const {i = 4} : u32\n%k8 = const {i = 8} : u32\n"
+     "%s0 = select %c0, %k1, %z : u32\n%s1 = select %c1, %k2, %z : u32\n%s2 = select %c2, %k4, %z : u32\n%s3 = select %c3, %k8, %z : u32\n"
+     "%o0 = or %s0, %s1 : u32\n%o1 = or %s2, %s3 : u32\n%r = or %o0, %o1 : u32\n", in_special, ex_cmp},
+    {"f32.round", "floor and round to nearest even", 0, 0, "0", "",
+     FLOATS "%g = math %x {fn = floor} : f32\n%h = math %x {fn = round} : f32\n"
+     "%one = const {i = 1} : i32\n%odd = and %lane, %one : i32\n%sel = cmp %odd, %one {pred = eq} : bool\n"
+     "%f = select %sel, %g, %h : f32\n" RESULT_F, in_special, ex_round},
+    {"cast.f32.i32", "f32 to i32 truncates, saturates, NaN is 0", 0, 0, "0", "",
+     "%x = bitcast %a : f32\n%v = cast %x : i32\n%r = bitcast %v : u32\n", in_special, ex_f_to_i},
+    {"cast.f32.u32", "f32 to u32 truncates, saturates, NaN is 0", 0, 0, "0", "",
+     "%x = bitcast %a : f32\n%r = cast %x : u32\n", in_special, ex_f_to_u},
+    {"cast.i32.f32", "i32 to f32 rounds to nearest even", 0, 0, "0", "",
+     "%v = bitcast %a : i32\n%f = cast %v : f32\n" RESULT_F, in_integers, ex_i_to_f},
+    {"cast.i64.f32", "i64 to f32 rounds once", 0, TGR_SIMT_INT64, "0", "",
+     "%h = cast %a : u64\n%l = cast %b : u64\n%n = const {i = 32} : u64\n%s = shl %h, %n : u64\n%o = or %s, %l : u64\n"
+     "%v = bitcast %o : i64\n%f = cast %v : f32\n" RESULT_F, in_bits, ex_l_to_f},
+    {"cast.f64.f32", "f64 to f32 rounds to nearest even, subnormals too", TGR_SIMT_SUBNORMALS, TGR_SIMT_F64, "0", "",
+     "%h = cast %a : u64\n%l = cast %b : u64\n%n = const {i = 32} : u64\n%s = shl %h, %n : u64\n%o = or %s, %l : u64\n"
+     "%v = bitcast %o : f64\n%f = cast %v : f32\n" RESULT_F, in_doubles, ex_d_to_f},
+    {"f64.mul", "f32 to f64 is exact and f64 products are rounded", 0, TGR_SIMT_F64, "0", "",
+     FLOATS "%u = cast %x : f64\n%w = cast %y : f64\n%m = mul %u, %w : f64\n%o = bitcast %m : u64\n"
+     "%n = const {i = 32} : u64\n%h = shr %o, %n : u64\n%t = xor %h, %o : u64\n%c = cast %t : u32\n"
+     "%nan = cmp %m, %m {pred = ne} : bool\n%quiet = const {i = 2146959360} : u32\n%r = select %nan, %quiet, %c : u32\n", in_floats, ex_f_to_d},
+    {"i32.div", "x/0 = 0, x%0 = x, the least by -1 wraps", 0, 0, "0", "",
+     "%x = bitcast %a : i32\n%y = bitcast %b : i32\n%q = div %x, %y : i32\n%m = rem %x, %y : i32\n%k = const {i = 3} : i32\n"
+     "%t = mul %m, %k : i32\n%v = xor %q, %t : i32\n%r = bitcast %v : u32\n", in_integers, ex_idiv},
+    {"i32.shift", "shift counts are taken modulo the width", 0, 0, "0", "",
+     "%x = bitcast %a : i32\n%y = bitcast %b : i32\n%s = shl %a, %b : u32\n%t = shr %x, %y : i32\n%u = shr %a, %b : u32\n"
+     "%v = bitcast %t : u32\n%w = xor %s, %v : u32\n%r = xor %w, %u : u32\n", in_integers, ex_shift},
+    {"i64.mul", "64-bit products and shifts", 0, TGR_SIMT_INT64, "0", "",
+     "%x = cast %a : u64\n%y = cast %b : u64\n%q = mul %x, %y : u64\n%k = const {i = -7046029254386353131} : u64\n%m = mul %q, %k : u64\n"
+     "%n = const {i = 29} : u64\n%h = shr %q, %n : u64\n%s = add %m, %h : u64\n%w = const {i = 32} : u64\n%u = shr %s, %w : u64\n"
+     "%t = xor %u, %s : u64\n%r = cast %t : u32\n", in_bits, ex_wide},
+    {"barrier.loop", "barriers inside a loop order shared memory", 0, 0, "256",
+     "%sum = array {offset = 0, name = \"sum\"} : buf<shared, u32[64], 1>\n",
+     "astore %sum, %lane, %a\nbarrier {fence = shared}\n%zero = const {i = 0} : i64\n%six = const {i = 6} : i64\n%one = const {i = 1} : i64\n"
+     "%h0 = const {i = 32} : i32\n%one32 = const {i = 1} : i32\n"
+     "%last = for %zero, %six, %one, %h0 : i32 (%i: i64, %half: i32) {\n%low = cmp %lane, %half {pred = lt} : bool\nif %low {\n"
+     "%o = add %lane, %half : i32\n%v = aload %sum, %o : u32\n%z = aload %sum, %lane : u32\n%w = add %v, %z : u32\nastore %sum, %lane, %w\nyield\n} {}\n"
+     "barrier {fence = shared}\n%next = shr %half, %one32 : i32\nyield %next\n}\n%k0 = const {i = 0} : i32\n%r = aload %sum, %k0 : u32\n", in_bits, ex_tree},
+    {"reconverge", "lanes of different trip counts meet again at a barrier", 0, 0, "256",
+     "%ex = array {offset = 0, name = \"ex\"} : buf<shared, u32[64], 1>\n",
+     "%zero = const {i = 0} : i64\n%one = const {i = 1} : i64\n%trips = cast %b : i64\n%three = const {i = 3} : u32\n%one32 = const {i = 1} : u32\n"
+     "%v = for %zero, %trips, %one, %a : u32 (%i: i64, %c: u32) {\n%m = mul %c, %three : u32\n%n = add %m, %one32 : u32\nyield %n\n}\n"
+     "astore %ex, %lane, %v\nbarrier {fence = shared}\n%k1 = const {i = 1} : i32\n%k63 = const {i = 63} : i32\n%l1 = add %lane, %k1 : i32\n%ln = and %l1, %k63 : i32\n"
+     "%r = aload %ex, %ln : u32\n", in_count, ex_diverge},
+    {"atomic.shared", "atomic sums and maxima in shared memory", 0, 0, "36",
+     "%bins = array {offset = 0, name = \"bins\"} : buf<shared, u32[9], 1>\n",
+     "%z = const {i = 0} : u32\n%nine = const {i = 9} : i32\n%few = cmp %lane, %nine {pred = lt} : bool\nif %few {\nastore %bins, %lane, %z\nyield\n} {}\n"
+     "barrier {fence = shared}\n%bin = bitcast %b : i32\n%old = aatomic %bins, %bin, %a {do = add} : u32\n%eight = const {i = 8} : i32\n"
+     "%old2 = aatomic %bins, %eight, %a {do = max} : u32\nbarrier {fence = shared}\n%seven = const {i = 7} : i32\n%at32 = cast %at : i32\n%which = rem %at32, %seven : i32\n"
+     "%s = aload %bins, %which : u32\n%m = aload %bins, %eight : u32\n%r = xor %s, %m : u32\n", in_count, ex_atomic},
+    {"offset.64", "offsets beyond 32 bits and below zero", 0, 0, "0", "",
+     "%big = const {i = 25769803777} : i64\n%f1 = mul %at, %big : i64\n%up = gep %px, %f1 {bytes = 4} : ptr\n%zero = const {i = 0} : i64\n%f2 = sub %zero, %f1 : i64\n"
+     "%back = gep %up, %f2 {bytes = 4} : ptr\n%r = loadm %back : u32\n", in_bits, ex_far},
+    {"memory.bytes", "neighbouring lanes read and write neighbouring bytes", 0, TGR_SIMT_INT8, "128",
+     "%by = array {offset = 0, name = \"by\"} : buf<shared, u8[128], 1>\n",
+     "%k1 = const {i = 1} : i64\n%k3 = const {i = 3} : i64\n%p1 = gep %px, %k1 {bytes = 1} : ptr\n%p3 = gep %px, %k3 {bytes = 1} : ptr\n%u = loadm %p1 : u8\n%w = loadm %p3 : u8\n"
+     "%one = const {i = 1} : u8\n%w1 = add %w, %one : u8\n%k64 = const {i = 64} : i32\n%hi = add %lane, %k64 : i32\nastore %by, %lane, %u\nastore %by, %hi, %w1\nbarrier {fence = shared}\n"
+     "%u2 = aload %by, %lane : u8\n%w2 = aload %by, %hi : u8\n%u3 = cast %u2 : u32\n%w3 = cast %w2 : u32\n%k256 = const {i = 256} : u32\n%w4 = mul %w3, %k256 : u32\n%r = add %u3, %w4 : u32\n",
+     in_bits, ex_bytes},
+    {"programs", "every program runs once, none beyond the end", 0, 0, "0", "",
+     "%k = const {i = 1000} : i64\n%t = mul %p, %k : i64\n%l = cast %lane : i64\n%s = add %t, %l : i64\n%r = cast %s : u32\n", in_bits, ex_program},
+};
+/* clang-format on */
+const int tool_n_probes = sizeof tool_probes / sizeof *tool_probes;
