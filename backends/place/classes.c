@@ -91,7 +91,7 @@ static void unite(tg_layout_pass *s, tg_value *a, tg_value *b) {
     s->parent[x > y ? x : y] = x > y ? y : x;
 }
 
-static void add_edge(tg_layout_pass *s, tg_value *from, tg_value *to, int kind,
+static void add_edge(tg_layout_pass *s, tg_value *from, tg_value *to, tg_layout_edge_kind kind,
                      const int64_t *axes) {
     if (!tg_is_held_type(from->type) || !tg_is_held_type(to->type)) {
         return;

@@ -9,13 +9,15 @@
 #include "backends/place/place.h"
 
 /* How the layout of `to` follows from that of `from`. */
+typedef enum tg_layout_edge_kind {
+    TG_EDGE_PROJECT, /* from's axis axes[a] is to's axis a */
+    TG_EDGE_PERMUTE, /* to's axis r is from's axis axes[r] */
+    TG_EDGE_RESHAPE
+} tg_layout_edge_kind;
+
 typedef struct tg_layout_edge {
     tg_value *from, *to;
-    enum {
-        TG_EDGE_PROJECT, /* from's axis axes[a] is to's axis a */
-        TG_EDGE_PERMUTE, /* to's axis r is from's axis axes[r] */
-        TG_EDGE_RESHAPE
-    } kind;
+    tg_layout_edge_kind kind;
     int64_t axes[TG_MAX_RANK];
 } tg_layout_edge;
 

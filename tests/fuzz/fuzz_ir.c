@@ -2,13 +2,14 @@
 /*
  * libFuzzer target: any bytes as IR text. What is accepted is printed and read again (the text must
  * come back equal); what also verifies goes through every pass of the pipeline and must verify
- * after.
+ * after, and so must what it is placed as.
  */
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/backend.h"
 #include "ir/ir.h"
 #include "ir/passes.h"
 
@@ -25,6 +26,11 @@ static void run_passes(tg_module *m, tg_arena *arena, tg_sink *sink) {
             if (tg_func_verify(f, sink) != TG_OK) {
                 abort();
             }
+        }
+        tg_module *out = tg_module_make(arena);
+        if (tg_place(f, tg_machine_find("opencl"), out, sink) == TG_OK &&
+            tg_module_verify(out, sink) != TG_OK) {
+            abort();
         }
     }
 }
