@@ -312,7 +312,7 @@ static const tg_val *do_reduce_user(tg_elab *e, const tg_call_args *a, int arg) 
 }
 
 static const tg_val *do_sort(tg_elab *e, const tg_call_args *a, int desc) {
-    const tg_val *xs[MAX_ARGS];
+    const tg_val *xs[MAX_ARGS] = {NULL};
     for (int i = 0; i < a->n_pos; i++) {
         xs[i] = tile_arg(e, a, i);
         if (xs[i] == NULL) {

@@ -343,8 +343,8 @@ static const tg_val *fill_expr(tg_elab *e, const tg_expr *x) {
 
 static const tg_val *shape_expr(tg_elab *e, const tg_expr *x) {
     const tg_val *v = tg_el_value(e, x->u.shape.x);
-    int n = x->u.shape.dims.n, perm[TG_MAX_RANK];
-    int64_t dims[TG_MAX_RANK], count = 1;
+    int n = x->u.shape.dims.n, perm[TG_MAX_RANK] = {0};
+    int64_t dims[TG_MAX_RANK] = {0}, count = 1;
     if (tg_el_is_error(v)) {
         return v;
     }

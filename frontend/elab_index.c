@@ -321,7 +321,7 @@ static const tg_val *transposed(tg_elab *e, const tg_val *x, tg_span where) {
     if (tg_el_is_error(x)) {
         return x;
     }
-    int r = tg_el_rank(x), perm[TG_MAX_RANK];
+    int r = tg_el_rank(x), perm[TG_MAX_RANK] = {0};
     if (r < 2) {
         tg_el_error(e, TG_D_SHAPE, where, ".T swaps the last two axes, and %s has %d",
                     tg_el_describe(e, x), r);

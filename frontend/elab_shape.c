@@ -27,7 +27,7 @@ static void carry(tg_elab *e, tg_val *r, const tg_val *x, const int *map) {
 }
 
 const tg_val *tg_el_permute(tg_elab *e, const tg_val *x, const int *perm, tg_span where) {
-    int64_t axes[TG_MAX_RANK] = {0};
+    int64_t axes[TG_MAX_RANK];
     int map[TG_MAX_RANK] = {0};
     for (int i = 0; i < tg_el_rank(x); i++) {
         axes[i] = perm[i];
@@ -385,7 +385,7 @@ static const tg_val *gather_axis(tg_elab *e, const tg_val *x, int axis, const tg
 static const tg_val *zip_gather(tg_elab *e, const tg_val *x, int axis, int with, const tg_val *i,
                                 tg_span where) {
     const tg_type *t = x->ir->type;
-    int perm[TG_MAX_RANK], n = 0;
+    int perm[TG_MAX_RANK] = {0}, n = 0;
     perm[n++] = with;
     perm[n++] = axis;
     for (int a = 0; a < t->rank; a++) {
@@ -417,7 +417,7 @@ static const tg_val *zip_gather(tg_elab *e, const tg_val *x, int axis, int with,
         return g;
     }
     /* The zipped axis goes back to where it was (counted without `axis`). */
-    int to = with < axis ? with : with - 1, back[TG_MAX_RANK], k = 1;
+    int to = with < axis ? with : with - 1, back[TG_MAX_RANK] = {0}, k = 1;
     for (int a = 0; a < t->rank - 1; a++) {
         back[a] = a == to ? 0 : k++;
     }

@@ -123,12 +123,12 @@ static void emit_for(tg_emitter *e, tg_op *op) {
     LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSLT, lo, hi, ""), loop, exit);
 
     go_to(e, loop);
-    LLVMValueRef phi = phi_from(e, LLVMTypeOf(lo), lo, before), iv = phi;
+    LLVMValueRef phi = phi_from(e, LLVMTypeOf(lo), lo, before);
     for (int i = 0; i < n; i++) {
         LLVMValueRef init = tg_emit_operand(e, op, 3 + i);
         tg_emit_set(e, body->args[1 + i], phi_from(e, LLVMTypeOf(init), init, before));
     }
-    iv = hides_index(e, op) ? opaque(e, phi) : phi;
+    LLVMValueRef iv = hides_index(e, op) ? opaque(e, phi) : phi;
     tg_emit_set(e, body->args[0], iv);
     emit_region(e, body);
     LLVMValueRef next = LLVMBuildAdd(b, iv, step, "");

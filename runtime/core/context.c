@@ -194,7 +194,7 @@ static tgr_message *message_take(tgr_context *context, pthread_t self) {
     return m;
 }
 
-tgr_status tgr_fail(tgr_context *context, tgr_status status, const char *format, ...) {
+tgr_status(tgr_fail)(tgr_context *context, tgr_status status, const char *format, ...) {
     char text[TGR_MESSAGE_BYTES];
     va_list ap;
     va_start(ap, format);
