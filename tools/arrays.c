@@ -7,42 +7,49 @@
 
 enum { GUARD_BYTE = 0xA5, POISON_BYTE = 0xFF, ALIGN = 64 };
 
-static int64_t dense_row_bytes(const tool_array *a) {
+/* Bytes of a dense row; false when they do not fit a quarter of what int64 holds, so that pitches
+ * and guards can be added without a thought. */
+static bool dense_row_bytes(const tool_array *a, int64_t *out) {
     int64_t inner = a->rank == 0 ? 1 : a->extent[a->rank - 1];
-    if (a->dtype == TG_DT_RECORD) {
-        return inner * a->elem_bytes;
+    bool record = a->dtype == TG_DT_RECORD;
+    if (!tg_mul_i64(inner, record ? a->elem_bytes : tg_dtype_bits(a->dtype), out) ||
+        *out > INT64_MAX / 4) {
+        return false;
     }
-    return (inner * tg_dtype_bits(a->dtype) + 7) / 8;
+    *out = record ? *out : (*out + 7) / 8;
+    return true;
+}
+
+/* Strides, counts and the bytes of all; false when they are beyond any memory. */
+static bool lay_out(tool_array *a, int64_t pad_row_bytes, int64_t *out_total) {
+    int64_t bits = tg_dtype_bits(a->dtype),
+            elem = a->dtype == TG_DT_RECORD ? a->elem_bytes : (bits + 7) / 8;
+    a->count = 1;
+    if (!dense_row_bytes(a, &a->row_bytes)) {
+        return false;
+    }
+    int64_t total = a->row_bytes + pad_row_bytes;
+    for (int i = a->rank - 1; i >= 0; i--) {
+        a->stride_bytes[i] = i == a->rank - 1 ? (bits != 0 && bits < 8 ? 0 : elem) : total;
+        if (!tg_mul_i64(a->count, a->extent[i], &a->count) ||
+            (i < a->rank - 1 && !tg_mul_i64(total, a->extent[i], &total))) {
+            return false;
+        }
+    }
+    *out_total = total;
+    return total <= INT64_MAX / 4;
 }
 
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
-    int64_t bits = tg_dtype_bits(a->dtype),
-            elem = a->dtype == TG_DT_RECORD ? a->elem_bytes : (bits + 7) / 8;
-    a->row_bytes = dense_row_bytes(a);
-    int64_t pitch = a->row_bytes + pad_row_bytes;
-    a->count = 1;
-    for (int i = 0; i < a->rank; i++) {
-        if (!tg_mul_i64(a->count, a->extent[i], &a->count)) {
-            a->count = -1;
-            break;
-        }
+    int64_t total = 0;
+    if (!lay_out(a, pad_row_bytes, &total)) {
+        tool_error(t, TG_D_TOOL, "argument %s: its extents are too large", a->name);
+        return false;
     }
-    int64_t total = pitch;
-    for (int i = a->rank - 1; i >= 0; i--) {
-        a->stride_bytes[i] = i == a->rank - 1 ? (bits != 0 && bits < 8 ? 0 : elem) : total;
-        if (i < a->rank - 1 && !tg_mul_i64(total, a->extent[i], &total)) {
-            total = -1;
-            break;
-        }
-    }
-    if (a->count < 0 || total < 0 || total > INT64_MAX / 4 ||
-        (a->block = malloc((size_t)total + 2 * TOOL_GUARD + ALIGN)) == NULL) {
-        if (a->count < 0 || total < 0) {
-            tool_error(t, TG_D_TOOL, "argument %s: its extents are too large", a->name);
-        } else {
-            tool_error(t, TG_D_TOOL, "argument %s: no memory for its %lld elements", a->name,
-                       (long long)a->count);
-        }
+    a->block = malloc((size_t)total + 2 * (size_t)TOOL_GUARD + ALIGN);
+    if (a->block == NULL) {
+        tool_error(t, TG_D_TOOL, "argument %s: no memory for its %lld elements", a->name,
+                   (long long)a->count);
         return false;
     }
     a->bytes = (size_t)total;
