@@ -2,12 +2,14 @@
 /*
  * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu]
  * [--no-passes] [--device NAME]
- *                [--source] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
+ *                [--source | --mutate] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir
+ * ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
  * its own so that a crash is one failure. --source generates programs in the language instead
- * (source.h). With --reduce a failing kernel is shrunk and printed (or saved). Files are kernels
- * found earlier: first a line "// NAME = value ..." with the dimensions, then the text form.
+ * (source.h), --mutate such programs spoilt: what is still accepted must keep the guarantees. With
+ * --reduce a failing kernel is shrunk and printed (or saved). Files are kernels found earlier:
+ * first a line "// NAME = value ..." with the dimensions, then the text form.
  */
 #define _DEFAULT_SOURCE
 #include <signal.h>
@@ -26,7 +28,7 @@ typedef struct settings {
     int count, seconds;
     gen_options gen;
     run_options run;
-    bool reduce, print, source;
+    bool reduce, print, source, mutate;
     const char *save;
     char **files;
     int n_files;
@@ -42,11 +44,20 @@ static void source_child(const settings *s, uint64_t seed, tg_arena *a, int out)
     bool refused = false;
     char message[MESSAGE_BYTES] = "";
     const char *text = source_make(seed, a);
+    if (s->mutate) {
+        text = source_mutate(text, seed, a);
+    }
     if (s->print) {
         fputs(text, stdout);
         fflush(stdout);
     }
-    const char *wrong = run_source(text, seed, &s->run, &refused, a);
+    const char *wrong = s->mutate ? run_mutant(text, seed, &refused, a)
+                                  : run_source(text, seed, &s->run, &refused, a);
+    if (s->mutate && refused && s->print) {
+        puts("// accepted");
+        fflush(stdout);
+    }
+    refused = refused && !s->mutate;
     if (wrong != NULL) {
         snprintf(message, sizeof message, "%s%s", refused ? "refused: " : "", wrong);
         (void)!write(out, message, sizeof message);
@@ -242,7 +253,8 @@ static bool read_settings(settings *s, int argc, char **argv) {
             s->run.verbose |= strcmp(a, "--verbose") == 0;
             s->reduce |= strcmp(a, "--reduce") == 0;
             s->print |= strcmp(a, "--print") == 0;
-            s->source |= strcmp(a, "--source") == 0;
+            s->source |= strcmp(a, "--source") == 0 || strcmp(a, "--mutate") == 0;
+            s->mutate |= strcmp(a, "--mutate") == 0;
         }
         i += takes_value;
     }

@@ -59,6 +59,9 @@ const char *run_source(const char *text, uint64_t seed, const run_options *optio
  */
 const char *run_poisoned(gen_case *c, const case_memory *want, bool outputs, tg_arena *a);
 
+/* Only what the guarantees say, of a program that the front end may refuse: NULL then too. */
+const char *run_mutant(const char *text, uint64_t seed, bool *out_accepted, tg_arena *a);
+
 /* Runs the reference interpreter on memory made for the case; NULL or what went wrong. */
 const char *run_reference(const gen_case *c, case_memory *m, tg_arena *a);
 

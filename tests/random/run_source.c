@@ -168,3 +168,30 @@ const char *run_source(const char *text, uint64_t seed, const run_options *o, bo
     memory_free(&want);
     return wrong;
 }
+
+const char *run_mutant(const char *text, uint64_t seed, bool *out_accepted, tg_arena *a) {
+    tg_sink sink;
+    gen_case c = {0};
+    case_memory want;
+    tg_sink_init(&sink, a);
+    tg_program *p = load(text, &sink, a);
+    uint64_t rng = seed;
+    const tunes *t = &choices[gen_random(&rng) % TG_COUNT_OF(choices)];
+    *out_accepted = false;
+    if (p == NULL || specialise(p, t, &c, a) != TG_OK || c.func->n_syms > GEN_MAX_SYMS ||
+        c.func->n_params > GEN_MAX_PARAMS) {
+        return NULL;
+    }
+    describe(&c, seed);
+    *out_accepted = true;
+    const char *wrong = run_reference(&c, &want, a);
+    /* Extents that no longer fit together and endless loops are told by the launch, not before. */
+    if (wrong != NULL && (strstr(wrong, "binding") != NULL || strstr(wrong, "gave up") != NULL ||
+                          strstr(wrong, "turns") != NULL)) {
+        wrong = NULL;
+    } else if (wrong == NULL) {
+        wrong = run_poisoned(&c, &want, true, a);
+    }
+    memory_free(&want);
+    return wrong;
+}

@@ -12,4 +12,7 @@
 /* The text of a program with one kernel `r` and tunes BM, BN, BK. */
 const char *source_make(uint64_t seed, tg_arena *a);
 
+/* The program with a few places spoilt (mutate.c). */
+const char *source_mutate(const char *text, uint64_t seed, tg_arena *a);
+
 #endif
