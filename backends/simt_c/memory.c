@@ -22,7 +22,9 @@ static tg_c_expr from_memory(tg_c_emitter *e, const tg_type *t, tg_c_expr x) {
     if (t->dtype != TG_DT_BOOL) {
         return x;
     }
-    const char *text = tg_c_text(e, "%s != 0", tg_c_paren(e, x, TG_PREC_SHIFT));
+    /* a vector of bytes compares with bytes */
+    const char *text = tg_c_text(e, t->kind == TG_TY_VEC ? "%s != (uchar)0" : "%s != 0",
+                                 tg_c_paren(e, x, TG_PREC_SHIFT));
     return t->kind == TG_TY_VEC
                ? (tg_c_expr){tg_c_text(e, "convert_int%lld(%s)", (long long)t->shape[0], text),
                              TG_PREC_PRIMARY}
