@@ -190,7 +190,7 @@ static tg_value *multiply_add(product *p, tg_value *a, tg_value *b, tg_value *ac
     if (p->lanes > 1) {
         a = tg_build_splat(at, a, p->lanes);
     }
-    if (tg_dtype_is_float(p->to)) {
+    if (tg_dtype_is_float(p->to) && (p->S->mc->simt & TG_SIMT_FMA) != 0) {
         return tg_build_fma(at, a, b, acc);
     }
     return tg_build_binary(at, TG_OP_ADD, acc, tg_build_binary(at, TG_OP_MUL, a, b));

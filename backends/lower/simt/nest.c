@@ -23,7 +23,7 @@ bool ts_is_nestable(const tg_op *op) {
     case TG_OP_GET:
     case TG_OP_GET_AT:
     case TG_OP_PRESENT:
-        return ts_is_tile(&op->results[0]);
+        return ts_is_tile(&op->results[0]) && !ts_is_lazy(&op->results[0]);
     case TG_OP_STORE:
         return ts_is_tile(tg_operand(op, 1)) && !ts_store_is_packed(op);
     case TG_OP_PUT:
