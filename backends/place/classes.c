@@ -283,6 +283,9 @@ static int64_t vector_elems(tg_placer *p, const tg_type *t) {
 }
 
 const tg_layout *tg_layout_default(tg_placer *p, const tg_type *t) {
+    if (t->rank == 0) {
+        return NULL; /* scalars are the same in every lane */
+    }
     return tg_layout_blocked(p->m, t->rank, t->shape, p->lanes, vector_elems(p, t));
 }
 
