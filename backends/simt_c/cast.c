@@ -50,7 +50,7 @@ static const char *float_text(tg_c_emitter *e, tg_dtype t, double v) {
     return sb.data;
 }
 
-tg_c_expr tg_c_constant(tg_c_emitter *e, const tg_op *op) {
+tg_c_expr tg_c_scalar_constant(tg_c_emitter *e, const tg_op *op) {
     const tg_type *t = op->results[0].type;
     const char *text;
     if (op->code == TG_OP_CONST_INT) {
@@ -62,11 +62,16 @@ tg_c_expr tg_c_constant(tg_c_emitter *e, const tg_op *op) {
         tg_c_refuse(e, op, "a constant of a storage type was not lowered to its bits");
         text = "0";
     }
-    if (t->kind == TG_TY_VEC) {
-        return (tg_c_expr){tg_c_text(e, "(%s)(%s)", tg_c_type(e, t), text), TG_PREC_UNARY};
-    }
     bool primary = text[0] != '-' && !(text[0] == '(' && text[1] == 'd');
     return (tg_c_expr){text, primary ? TG_PREC_PRIMARY : TG_PREC_UNARY};
+}
+
+tg_c_expr tg_c_constant(tg_c_emitter *e, const tg_op *op) {
+    const tg_type *t = op->results[0].type;
+    tg_c_expr x = tg_c_scalar_constant(e, op);
+    return t->kind == TG_TY_VEC
+               ? (tg_c_expr){tg_c_text(e, "(%s)(%s)", tg_c_type(e, t), x.text), TG_PREC_UNARY}
+               : x;
 }
 
 /* ---- conversions ------------------------------------------------------------------------------

@@ -80,11 +80,22 @@ static void declare(tg_c_emitter *e, const tg_value *v, const char *text) {
     c->reads = false;
 }
 
+static bool is_name(const char *s) {
+    for (const char *c = s; *c != '\0'; c++) {
+        bool letter = *c == '_' || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+        if (!letter && !(c > s && *c >= '0' && *c <= '9')) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void give(tg_c_emitter *e, const tg_op *op, tg_c_expr x) {
     tg_c_value *v = tg_c_value_of(e, &op->results[0]);
     const tg_op *user = only_user(op);
     bool reads = reads_memory(e, op);
-    bool constant = op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT;
+    bool alias = x.prec == TG_PREC_PRIMARY && is_name(x.text); /* another value's variable */
+    bool constant = alias || op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT;
     bool wait = user != NULL && strlen(x.text) <= MAX_INLINE && (!reads || undisturbed(op, user));
     v->expr = x;
     v->reads = reads;
@@ -274,7 +285,14 @@ static void emit_barrier(tg_c_emitter *e, const tg_op *op) {
 
 static void emit_insert(tg_c_emitter *e, const tg_op *op) {
     const tg_value *r = &op->results[0];
-    declare(e, r, tg_c_at(e, tg_operand(op, 0), 0));
+    const tg_value *from = tg_operand(op, 0);
+    bool chain = from->def != NULL && from->def->code == TG_OP_INSERT && from->uses->next == NULL &&
+                 from->def->parent == op->parent;
+    if (chain) { /* nobody else looks at the vector before */
+        tg_c_value_of(e, r)->expr = tg_c_value_of(e, from)->expr;
+    } else {
+        declare(e, r, tg_c_at(e, from, 0));
+    }
     const char *x = tg_c_at(e, tg_operand(op, 1), 0);
     x = r->type->dtype == TG_DT_BOOL ? tg_c_text(e, "-(int)(%s)", x) : x;
     tg_c_line(e, "%s = %s;", tg_c_lane(e, r, tg_attr_int(op, TG_ATTR_VALUE_I, 0)), x);

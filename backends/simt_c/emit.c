@@ -50,6 +50,13 @@ const char *tg_c_lane(tg_c_emitter *e, const tg_value *v, int64_t lane) {
     if (v->type->kind != TG_TY_VEC) {
         return tg_c_at(e, v, TG_PREC_PRIMARY);
     }
+    const tg_op *def = v->def;
+    if (def != NULL && def->code == TG_OP_SPLAT && v->type->dtype != TG_DT_BOOL) {
+        return tg_c_at(e, tg_operand(def, 0), TG_PREC_PRIMARY);
+    }
+    if (def != NULL && (def->code == TG_OP_CONST_INT || def->code == TG_OP_CONST_FLOAT)) {
+        return tg_c_paren(e, tg_c_scalar_constant(e, def), TG_PREC_PRIMARY);
+    }
     return tg_c_text(e, "%s.s%c", tg_c_at(e, v, TG_PREC_PRIMARY), "0123456789abcdef"[lane & 15]);
 }
 

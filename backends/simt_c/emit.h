@@ -110,6 +110,7 @@ tg_c_range tg_c_range_of(tg_c_emitter *e, const tg_value *v);
 /* expr.c, cast.c, memory.c: the expression of op's result; text NULL after a refusal. */
 tg_c_expr tg_c_arith(tg_c_emitter *e, const tg_op *op);
 tg_c_expr tg_c_constant(tg_c_emitter *e, const tg_op *op);
+tg_c_expr tg_c_scalar_constant(tg_c_emitter *e, const tg_op *op); /* one lane's */
 tg_c_expr tg_c_cast(tg_c_emitter *e, const tg_op *op);
 tg_c_expr tg_c_bitcast(tg_c_emitter *e, const tg_op *op);
 /* Minimum or maximum by ops.def, as a call of a helper made for the type. */

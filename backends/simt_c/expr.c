@@ -106,19 +106,35 @@ static tg_c_expr exact_sum(tg_c_emitter *e, const tg_op *op) {
                        i->prec};
 }
 
-/* Both sides unsigned, the result back in its type. */
+/* "add_long": what wraps on overflow, by way of the unsigned type. */
+static const char *wrapping_helper(tg_c_emitter *e, const tg_op *op) {
+    const char *word = op->code == TG_OP_ADD ? "add" : op->code == TG_OP_SUB ? "sub" : "mul";
+    const tg_type *t = op->results[0].type;
+    const char *s = tg_c_type(e, t), *u = unsigned_type(e, t),
+               *name = tg_c_text(e, "%s_%s", word, s);
+    tg_c_helper(e, name,
+                tg_c_text(e, "%s %s(%s a, %s b) { return (%s)((%s)a %s (%s)b); } // wraps\n", s,
+                          name, s, s, s, u, infix_of(op->code)->text, u));
+    return name;
+}
+
+/* Signed sums that may overflow. */
 static tg_c_expr wrapped(tg_c_emitter *e, const tg_op *op) {
     const tg_type *t = op->results[0].type;
-    const char *u = unsigned_type(e, t), *a = tg_c_at(e, tg_operand(op, 0), TG_PREC_UNARY),
-               *b = tg_c_at(e, tg_operand(op, 1), TG_PREC_UNARY);
     const char *sign = infix_of(op->code)->text;
     if (t->kind == TG_TY_VEC) {
-        return (tg_c_expr){
-            tg_c_text(e, "as_%s(as_%s(%s) %s as_%s(%s))", tg_c_type(e, t), u, a, sign, u, b),
-            TG_PREC_PRIMARY};
+        const char *u = unsigned_type(e, t);
+        return (tg_c_expr){tg_c_text(e, "as_%s(as_%s(%s) %s as_%s(%s))", tg_c_type(e, t), u,
+                                     tg_c_at(e, tg_operand(op, 0), 0), sign, u,
+                                     tg_c_at(e, tg_operand(op, 1), 0)),
+                           TG_PREC_PRIMARY};
     }
-    return (tg_c_expr){tg_c_text(e, "(%s)((%s)%s %s (%s)%s)", tg_c_type(e, t), u, a, sign, u, b),
-                       TG_PREC_UNARY};
+    const char *call =
+        tg_c_text(e, "%s(%s, %s)", wrapping_helper(e, op), tg_c_at(e, tg_operand(op, 0), 0),
+                  tg_c_at(e, tg_operand(op, 1), 0));
+    return tg_c_is_narrow(e, &op->results[0])
+               ? (tg_c_expr){tg_c_text(e, "(int)%s", call), TG_PREC_UNARY}
+               : (tg_c_expr){call, TG_PREC_PRIMARY};
 }
 
 static tg_c_expr sum(tg_c_emitter *e, const tg_op *op) {
