@@ -30,7 +30,7 @@ typedef struct bench_row {
 } bench_row;
 
 typedef struct bench {
-    const char *filter, *dir, *json, *html, *peers;
+    const char *filter, *dir, *json, *html, *peers, *device;
     int threads, rounds;
     bool no_schedule;
     tool_device *dev;
@@ -39,15 +39,12 @@ typedef struct bench {
 } bench;
 
 static bool parse(tool *t, int argc, char **argv, bench *b) {
-    static const struct option options[] = {{"filter", required_argument, NULL, 'f'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"peers", required_argument, NULL, 'p'},
-                                            {"kernels", required_argument, NULL, 'k'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"html", required_argument, NULL, 'h'},
-                                            {"no-schedule", no_argument, NULL, 'n'},
-                                            {0}};
+    static const struct option options[] = {
+        {"filter", required_argument, NULL, 'f'},  {"device", required_argument, NULL, 'd'},
+        {"threads", required_argument, NULL, 't'}, {"rounds", required_argument, NULL, 'r'},
+        {"peers", required_argument, NULL, 'p'},   {"kernels", required_argument, NULL, 'k'},
+        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
+        {"no-schedule", no_argument, NULL, 'n'},   {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -60,6 +57,9 @@ static bool parse(tool *t, int argc, char **argv, bench *b) {
             break;
         case 'r':
             ok = tool_option_int(t, "rounds", optarg, 1, MAX_ROUNDS, &b->rounds);
+            break;
+        case 'd':
+            b->device = optarg;
             break;
         case 'p':
             b->peers = optarg;
@@ -93,16 +93,19 @@ static const char *shape_text(tool *t, const tg_case *c) {
 }
 
 static bool make_first(tool *t, const bench *b, bench_row *r, tg_program *p) {
-    static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
+    tg_target_query target = {.vendor = tool_device_vendor(b->dev), .arch = ""};
     tool_kernel *k = &r->sets.sets[0];
     if (!tool_kernel_make(t, p, r->line->kernel, r->line->settings, r->line->n_settings,
-                          b->no_schedule ? NULL : &cpu, k) ||
+                          b->no_schedule ? NULL : &target, k) ||
         !tool_kernel_allocate(t, k, 0)) {
         return false;
     }
     tool_kernel_fill_full(t, k, tgk_reference_find(r->line->kernel), 1);
     return true;
 }
+
+/* The CPU device reads the host's arrays, which rotate; others keep one copy of their own. */
+static bool on_host(const bench *b) { return strcmp(b->device, "cpu") == 0; }
 
 static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg_case *line) {
     bench_row *r = TG_NEW(&t->arena, bench_row);
@@ -114,11 +117,16 @@ static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg
         return;
     }
     r->work = tool_work_of(&r->sets.sets[0]);
-    tool_rotation_fill(t, &r->sets, r->work.read_bytes + r->work.written_bytes);
+    if (on_host(b)) {
+        tool_rotation_fill(t, &r->sets, r->work.read_bytes + r->work.written_bytes);
+    } else {
+        r->sets.n = 1;
+    }
     r->code = tool_device_compile(t, b->dev, path, line->kernel, line->settings, line->n_settings,
                                   &options, &r->row.compile_ms);
     tool_flush_diagnostics(t);
     if (r->code != NULL) {
+        tool_code_resident(r->code, !on_host(b));
         TG_LIST_PUSH(&t->arena, &b->rows, r);
     }
 }
@@ -181,12 +189,12 @@ static void finish_row(tool *t, bench *b, bench_row *r, tool_report *report) {
 }
 
 int cmd_bench(tool *t, int argc, char **argv) {
-    bench b = {.dir = TEGULA_KERNELS_DIR, .threads = 0, .rounds = 3};
+    bench b = {.dir = TEGULA_KERNELS_DIR, .device = "cpu", .threads = 0, .rounds = 3};
     if (!parse(t, argc, argv, &b)) {
         return TOOL_USAGE;
     }
     b.threads = b.threads > 0 ? b.threads : tool_processors();
-    b.dev = tool_device_open(t, "cpu", b.threads);
+    b.dev = tool_device_open(t, b.device, b.threads);
     if (b.dev == NULL) {
         return TOOL_NO_DEVICE;
     }
@@ -194,7 +202,7 @@ int cmd_bench(tool *t, int argc, char **argv) {
         tool_error(t, TG_D_TOOL, "no bench line matches");
         return TOOL_FAILED;
     }
-    bool with_peers = b.peers == NULL || strcmp(b.peers, "none") != 0;
+    bool with_peers = on_host(&b) && (b.peers == NULL || strcmp(b.peers, "none") != 0);
     tool_peers *peers = with_peers ? tool_peers_start(t, b.threads) : NULL;
     for (int r = 0; r < b.rounds; r++) {
         (void)fprintf(stderr, "round %d of %d\n", r + 1, b.rounds);
@@ -205,12 +213,13 @@ int cmd_bench(tool *t, int argc, char **argv) {
     tool_processor_name(processor, sizeof processor);
     tool_report report;
     tool_report_init(&report, "Benchmark", processor);
-    report.preamble = tg_arena_printf(&t->arena,
-                                      "%s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, "
-                                      "%.1f GB/s copy; %s; best of %d rounds",
-                                      processor, b.threads, b.limits.instructions,
-                                      b.limits.fma_gflops, b.limits.read_gbs, b.limits.copy_gbs,
-                                      b.no_schedule ? "no schedules" : "with schedules", b.rounds);
+    report.preamble =
+        tg_arena_printf(&t->arena,
+                        "%s on %s, %d threads, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, "
+                        "%.1f GB/s copy; %s; best of %d rounds",
+                        b.device, processor, b.threads, b.limits.instructions, b.limits.fma_gflops,
+                        b.limits.read_gbs, b.limits.copy_gbs,
+                        b.no_schedule ? "no schedules" : "with schedules", b.rounds);
     (void)printf("%s\n", report.preamble);
     for (size_t i = 0; i < b.rows.count; i++) {
         finish_row(t, &b, b.rows.data[i], &report);
