@@ -100,8 +100,19 @@ static tgr_status build_failed(cl_state *s, cl_program p, cl_int code) {
     if (code != CL_BUILD_PROGRAM_FAILURE) {
         return tgr_cl_fail(s, code, "building a program");
     }
-    return tgr_fail(s->context, TGR_E_UNSUPPORTED, "OpenCL on %s: the program does not build: %s",
+    return tgr_fail(s->context, TGR_E_INTERNAL, "OpenCL on %s: the program does not build: %s",
                     s->device->name, log);
+}
+
+/* Lanes and shared memory are looked at when a kernel is launched: others may fit. */
+static tgr_status check_features(cl_state *s, const cl_image *m) {
+    tgr_status st = TGR_OK;
+    for (uint32_t i = 0; i < m->simt.n_entries && !st; i++) {
+        if (m->simt.entries[i].features & ~s->device->info.features) {
+            st = tgr_simt_check(s->context, &s->device->info, &m->simt.entries[i]);
+        }
+    }
+    return st;
 }
 
 static tgr_status make_program(cl_state *s, cl_image *m) {
@@ -119,6 +130,10 @@ static tgr_status make_program(cl_state *s, cl_image *m) {
                      : s->api->clCreateProgramWithSource(s->cl, 1, &text, &n, &code);
     if (code != CL_SUCCESS) {
         return tgr_cl_fail(s, code, "reading a program");
+    }
+    tgr_status st = check_features(s, m);
+    if (st) {
+        return st; /* better than what a compiler says about it */
     }
     const char *options = m->simt.isa == TG_ISA_SPIRV_OPENCL ? "" : build_options(s);
     if (!build(s, m->program, options, &code)) {
