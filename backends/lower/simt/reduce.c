@@ -53,7 +53,7 @@ static int64_t int_limit(tg_dtype t, bool greatest) {
 }
 
 tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes) {
-    const tg_type *lt = ts_type(S, t, lanes);
+    const tg_type *lt = ts_type(S, tg_dtype_arith(t), lanes);
     bool least = kind == TG_RED_MAX || kind == TG_RED_ARGMAX;
     switch (kind) {
     case TG_RED_PROD:
@@ -96,8 +96,19 @@ tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value 
 
 /* ---- registers -------------------------------------------------------------------------------- */
 
-static tg_dtype acc_dtype(const tg_op *op) {
+static tg_dtype value_dtype(const tg_op *op) {
     return is_arg(kind_of(op)) ? tg_operand(op, 0)->type->dtype : op->results[0].type->dtype;
+}
+
+/* Storage types are combined widened. */
+static tg_dtype acc_dtype(const tg_op *op) { return tg_dtype_arith(value_dtype(op)); }
+
+static tg_value *as_acc(tg_simt *S, tg_builder *b, const tg_op *op, tg_value *v) {
+    return tg_expand_convert(b, S->mc, v, value_dtype(op), acc_dtype(op), TG_ROUND_RNE, false);
+}
+
+static tg_value *as_stored(tg_simt *S, tg_builder *b, const tg_op *op, tg_value *v) {
+    return tg_expand_convert(b, S->mc, v, acc_dtype(op), value_dtype(op), TG_ROUND_RNE, false);
 }
 
 static int64_t result_regs(const tg_op *op) {
@@ -124,7 +135,7 @@ void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item) {
     *item = (ts_item){.kind = TS_REDUCE, .op = op, .layout = t->layout, .rank = t->rank};
     item->shape = t->shape;
     item->array = ts_array(S, acc_dtype(op), n, NULL);
-    fill_array(S, item->array, n, ts_identity(S, &S->entry, kind, acc_dtype(op), 1));
+    fill_array(S, item->array, n, ts_identity(S, &S->entry, kind, value_dtype(op), 1));
     if (is_arg(kind)) {
         item->array2 = ts_array(S, TG_DT_I32, n, NULL);
         fill_array(S, item->array2, n,
@@ -205,6 +216,9 @@ void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos) {
         bool line = m->type->rank != item->rank;
         ts_guard_ev(x, &g, ts_eval(x, m, line ? ts_axes_pos(x, pos, 1, axes) : pos));
     }
+    if (kind != TG_RED_COUNT) {
+        v.v = as_acc(S, &x->b, op, v.v);
+    }
     if (is_arg(kind)) {
         accumulate_args(x, item, weight, base, v, &pos->c[axis], ts_guard_mask_of(x, &g));
         return;
@@ -212,7 +226,7 @@ void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos) {
     if (kind == TG_RED_COUNT) {
         v.v = tg_build_cast(&x->b, v.v, t);
     }
-    v = masked(x, kind, v, t, &g);
+    v = masked(x, kind, v, value_dtype(op), &g);
     bool across = x->lanes > 1 && weight[0] == 0;
     if (across) { /* the vector lies along the axis */
         tg_reduce_kind h = kind == TG_RED_COUNT ? TG_RED_SUM : kind;
@@ -260,8 +274,17 @@ static tg_value *at_buf(tg_builder *b, const ts_buf *u, tg_value *i) {
     return ts_bin(b, TG_OP_ADD, i, u->offset);
 }
 
+static tg_value *read_value(exchange *e, tg_builder *b, tg_value *i) {
+    tg_value *v = ts_buf_read(e->S, b, e->value, at_buf(b, e->value, i), 1);
+    return as_acc(e->S, b, e->op, v);
+}
+
+static void write_value(exchange *e, tg_builder *b, tg_value *i, tg_value *v) {
+    ts_buf_write(e->S, b, e->value, at_buf(b, e->value, i), as_stored(e->S, b, e->op, v));
+}
+
 static void combine_into(exchange *e, tg_builder *b, tg_value *i, tg_value **v, tg_value **at) {
-    tg_value *x = ts_buf_read(e->S, b, e->value, at_buf(b, e->value, i), 1);
+    tg_value *x = read_value(e, b, i);
     if (e->index == NULL) {
         *v = ts_combine(b, kind_of(e->op), *v, x);
         return;
@@ -275,7 +298,7 @@ static void combine_into(exchange *e, tg_builder *b, tg_value *i, tg_value **v, 
 /* All parts of element `elem` (i32), at b. */
 static void combine_parts(exchange *e, tg_builder *b, tg_value *elem, tg_value **v, tg_value **at) {
     tg_value *c[2], *p;
-    c[0] = ts_buf_read(e->S, b, e->value, at_buf(b, e->value, elem), 1);
+    c[0] = read_value(e, b, elem);
     c[1] = e->index == NULL ? NULL
                             : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
     int n = e->index == NULL ? 1 : 2;
@@ -344,7 +367,7 @@ static void write_part(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
     tg_simt *S = e->S;
     tg_value *i = tg_build_binary(b, TG_OP_ADD, ts_bin(b, TG_OP_MUL, e->part, e->count), elem);
     tg_value *v = tg_build_aload(b, ts_type(S, acc_dtype(e->op), 1), e->item->array, reg, 1);
-    ts_buf_write(S, b, e->value, at_buf(b, e->value, i), v);
+    write_value(e, b, i, v);
     if (e->index != NULL) {
         v = tg_build_aload(b, tg_type_scalar(S->out, TG_DT_I32), e->item->array2, reg, 1);
         ts_buf_write(S, b, e->index, at_buf(b, e->index, i), v);
@@ -366,7 +389,7 @@ static void read_parts(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
 
 static void read_combined(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
     tg_builder *b = &x->b;
-    tg_value *v = ts_buf_read(e->S, b, e->value, at_buf(b, e->value, elem), 1);
+    tg_value *v = read_value(e, b, elem);
     tg_value *at = e->index == NULL ? NULL
                                     : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
     keep(e, b, reg, v, at);
@@ -378,7 +401,7 @@ static void combine_dealt(exchange *e) {
     tg_value *elem, *v, *at;
     tg_op *loop = ts_deal(S, e->count, &elem);
     combine_parts(e, &S->b, elem, &v, &at);
-    ts_buf_write(S, &S->b, e->value, at_buf(&S->b, e->value, elem), v);
+    write_value(e, &S->b, elem, v);
     if (e->index != NULL) {
         ts_buf_write(S, &S->b, e->index, at_buf(&S->b, e->index, elem), at);
     }
@@ -393,8 +416,6 @@ static void exchange_parts(tg_simt *S, tg_op *op, const ts_item *item) {
     e.index = arg ? ts_buf_of(S, tg_operand(op, last)) : NULL;
     e.count = tg_type_count(op->results[0].type);
     e.part = part_of(S, item->layout, (int)tg_attr_int(op, TG_ATTR_AXIS, 0), &e.parts);
-    tg_builder *entry = &S->entry;
-    (void)entry;
     each_result(&e, write_part, ts_first_replica(S, item->layout));
     ts_barrier(S, e.value);
     int64_t everybody = result_regs(op) * S->kernel->lanes * e.parts;
@@ -407,12 +428,29 @@ static void exchange_parts(tg_simt *S, tg_op *op, const ts_item *item) {
     }
 }
 
+/* The accumulators in their storage type. */
+static tg_value *narrowed(tg_simt *S, const tg_op *op, tg_value *from) {
+    tg_builder *b = &S->b;
+    int64_t n = result_regs(op);
+    tg_value *to = ts_array(S, value_dtype(op), n, NULL), *i;
+    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, n), tg_build_index(b, 1),
+                               0, NULL, &i);
+    tg_value *k = ts_i32(b, i);
+    tg_value *v = tg_build_aload(b, ts_type(S, acc_dtype(op), 1), from, k, 1);
+    (void)tg_build_astore(b, to, k, as_stored(S, b, op, v), 1);
+    tg_build_end_for(b, loop, 0, NULL);
+    return to;
+}
+
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item) {
     tg_value *r = &op->results[0];
     if (tg_attr_int(op, TG_ATTR_EXCHANGE, 0) != 0) {
         exchange_parts(S, op, item);
     }
     tg_value *array = is_arg(kind_of(op)) ? item->array2 : item->array;
+    if (array == item->array && acc_dtype(op) != value_dtype(op)) {
+        array = narrowed(S, op, array);
+    }
     if (ts_is_tile(r)) {
         ts_of(S, r)->array = array;
         return;

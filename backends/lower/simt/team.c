@@ -111,12 +111,16 @@ static void scan(team *t) {
     tg_op *deal = ts_deal(S, t->lines, &line);
     tg_value *acc[1] = {ts_identity(S, b, kind, dt, 1)};
     tg_op *loop = count_up(S, t->n, 1, acc, &k);
+    tg_dtype wide = tg_dtype_arith(dt);
     tg_value *v = read_at(t, t->in[0], line, k), *ok = present(t, line, k);
+    v = tg_expand_convert(b, S->mc, v, dt, wide, TG_ROUND_RNE, false);
     if (ok != NULL) {
         v = tg_build_select(b, ok, v, ts_identity(S, b, kind, dt, 1));
     }
     tg_value *next = ts_combine(b, kind, acc[0], v);
-    ts_buf_write(S, b, t->out[0], at(t, t->out[0], line, k), exclusive ? acc[0] : next);
+    tg_value *stored = tg_expand_convert(b, S->mc, exclusive ? acc[0] : next, wide, dt,
+                                         TG_ROUND_RNE, false);
+    ts_buf_write(S, b, t->out[0], at(t, t->out[0], line, k), stored);
     acc[0] = next;
     tg_build_end_for(b, loop, 1, acc);
     ts_end_deal(S, deal);
