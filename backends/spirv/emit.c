@@ -70,9 +70,23 @@ uint32_t tg_spv_from_bits(tg_spv *s, const tg_type *t, uint32_t x) {
     return tg_spv_from_memory(s, t, x);
 }
 
+/*
+ * Sign extension of 32 bits as two halves. lavapipe 22.3 compares an OpSConvert to 64 bits with a
+ * constant wrongly (`lt` is always false); of halves put together it knows nothing.
+ */
+static uint32_t widen_by_halves(tg_spv *s, uint32_t x) {
+    uint32_t i32 = tg_spv_type_int(s, 32), pair = tg_spv_type_vector(s, i32, 2);
+    uint32_t high = TG_SPV_VALUE(s, SpvOpShiftRightArithmetic, i32, x, tg_spv_const(s, 32, 31));
+    uint32_t both = TG_SPV_VALUE(s, SpvOpCompositeConstruct, pair, x, high);
+    return TG_SPV_VALUE(s, SpvOpBitcast, tg_spv_type_int(s, 64), both);
+}
+
 uint32_t tg_spv_resize(tg_spv *s, int from, int to, bool sign, uint32_t x) {
     if (from == to) {
         return x;
+    }
+    if (sign && from == 32 && to == 64 && s->flavour->widen_by_halves) {
+        return widen_by_halves(s, x);
     }
     return TG_SPV_VALUE(s, sign && to > from ? SpvOpSConvert : SpvOpUConvert,
                         tg_spv_type_int(s, to), x);

@@ -99,6 +99,7 @@ static const tg_spv_flavour flavours[] = {
      .narrow_storage = true,
      .float_controls = true,
      .no_contraction = true,
+     .widen_by_halves = true,
      .instructions = "GLSL.std.450",
      .sqrt = GLSLstd450Sqrt,
      .floor = GLSLstd450Floor,

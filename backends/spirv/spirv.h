@@ -85,6 +85,7 @@ typedef struct tg_spv_flavour {
     bool narrow_storage;                   /* 8- and 16-bit memory wants a capability of its own */
     bool float_controls;                   /* execution modes for rounding and subnormals */
     bool no_contraction;                   /* decorated; else one execution mode forbids it */
+    bool widen_by_halves;                  /* emit.c */
     const char *instructions;              /* extended instruction set */
     uint32_t sqrt, floor, ceil, rint, fma; /* its numbers */
     int index_bits;                        /* of the built-in numbers of groups and lanes */

@@ -339,6 +339,30 @@ static void test_global_fence(void **state) {
     }
 }
 
+/* Narrow integers widened and compared with constants: what compilers like to take apart. */
+static void test_wide_compares(void **state) {
+    static const char *const from[] = {"i32", "u32", "i16", "i8"};
+    static const char *const preds[] = {"lt", "le", "gt", "ge", "eq", "ne"};
+    for (size_t k = 0; k < 24; k++) {
+        char text[2048];
+        snprintf(text, sizeof text, "%s", HEAD("64", "0", "0") PLACE("64"));
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n,
+                 "%%h = const {i = 20} : i32\n%%d = sub %%lane, %%h : i32\n"
+                 "%%w = cast %%d : %s\n%%x = cast %%w : i64\n%%k = const {i = 5} : i64\n"
+                 "%%c = cmp %%x, %%k {pred = %s} : bool\n%%pb = gep %%b, %%at {bytes = 1} : ptr\n"
+                 "storem %%pb, %%c\n" TAIL,
+                 from[k % 4], preds[k / 4]);
+        job j = {.text = text, .programs = 1, .in_bytes = 16, .out_bytes = 64};
+        unsigned char out[64] = {0};
+        run(*state, &j, out, out);
+        for (int l = 0; l < 64; l++) {
+            int64_t x = k % 4 == 1 ? (int64_t)(uint32_t)(l - 20) : l - 20;
+            bool want[] = {x < 5, x <= 5, x > 5, x >= 5, x == 5, x != 5};
+            assert_int_equal(out[l], want[k / 4]);
+        }
+    }
+}
 /* clang-format on */
 
 static int begin(void **state) {
@@ -359,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_shared_atomics), cmocka_unit_test(test_loops),
         cmocka_unit_test(test_trap),           cmocka_unit_test(test_limit),
         cmocka_unit_test(test_many_programs),  cmocka_unit_test(test_global_fence),
+        cmocka_unit_test(test_wide_compares),
     };
     return cmocka_run_group_tests(tests, begin, finish);
 }
