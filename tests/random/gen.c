@@ -392,6 +392,7 @@ bool gen_replace(gen_case *c, const char *text, tg_arena *a) {
         return false;
     }
     c->func = c->module->first_func;
+    c->edited = true;
     return c->func->n_params <= GEN_MAX_PARAMS && c->func->n_syms <= GEN_MAX_SYMS;
 }
 

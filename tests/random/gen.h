@@ -43,6 +43,7 @@ typedef struct gen_case {
     gen_param params[GEN_MAX_PARAMS];
     int64_t syms[GEN_MAX_SYMS]; /* run-time values */
     uint64_t seed;
+    bool edited; /* from text: absent elements may show, as 0 */
 } gen_case;
 
 typedef struct gen_options {

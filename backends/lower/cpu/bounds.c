@@ -592,8 +592,31 @@ static bool through_other(tg_lower *L, tg_op *op) {
     return changed;
 }
 
+/* Nothing of any result is needed (so far): what is not needed along one axis is not at all. */
+static bool unneeded(const tg_lower *L, const tg_op *op) {
+    const tg_op_info *oi = tg_op_info_get(op->code);
+    if (op->n_results == 0 || (oi->flags & TG_OPF_WRITE) != 0 || op->code == TG_OP_FOR ||
+        op->code == TG_OP_WHILE || op->code == TG_OP_IF) {
+        return false;
+    }
+    for (int i = 0; i < op->n_results; i++) {
+        const tg_type *t = op->results[i].type;
+        bool none = false;
+        for (int a = 0; t->kind == TG_TY_TILE && a < t->rank; a++) {
+            none = none || tg_info(L, &op->results[i])->need[a].kind == TG_NEED_NONE;
+        }
+        if (!none) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool visit(tg_lower *L, tg_op *op) {
     const tg_op_info *oi = tg_op_info_get(op->code);
+    if (unneeded(L, op)) {
+        return false;
+    }
     const tg_need *need = op->n_results > 0 ? tg_info(L, &op->results[0])->need : NULL;
     if (oi->flags & TG_OPF_ELEMENTWISE) {
         bool changed = false;
