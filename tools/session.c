@@ -32,6 +32,9 @@ int tool_with_session(int (*fn)(tool *t, int argc, char **argv), const char *usa
 void tool_flush_diagnostics(tool *t) {
     int shown = 0;
     for (const tg_diag *d = t->sink.first; d != NULL; d = d->next) {
+        if (d->severity == TG_SEV_REMARK) { /* `build --remarks` shows them */
+            continue;
+        }
         tg_sb sb;
         tg_sb_init(&sb, &t->arena);
         if (t->json) {
