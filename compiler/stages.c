@@ -94,7 +94,11 @@ tg_status tgc_tile_passes(tgc_state *s) {
 /* ---- lowering ------------------------------------------------------------------------------- */
 
 static tg_status lower_cpu(tgc_state *s, tgc_lane *l) {
-    if (s->o.emit == TGC_EMIT_PLACED || tgc_wants_stop(s, "place")) {
+    if (tgc_wants_stop(s, "place")) { /* which does nothing here */
+        tgc_set_module_text(s, l->tile);
+        return TG_OK;
+    }
+    if (s->o.emit == TGC_EMIT_PLACED) {
         tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "%s is a CPU: its kernels are not placed",
                  l->machine->name);
         return TG_E_UNSUPPORTED;

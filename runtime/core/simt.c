@@ -181,7 +181,8 @@ static const char *feature_name(uint64_t f) {
 }
 
 tgr_status tgr_simt_check(tgr_context *context, const tgr_device_info *d, const tgr_simt_entry *e) {
-    uint64_t lacks = e->features & ~d->features;
+    /* Division within the device's own bound is marked, not refused: docs/targets.md. */
+    uint64_t lacks = e->features & ~d->features & ~(uint64_t)TGR_SIMT_DIV;
     if (lacks) {
         return tgr_fail(context, TGR_E_UNSUPPORTED, "kernel `%s` needs %s, which %s lacks", e->name,
                         feature_name(lacks & -lacks), d->name);

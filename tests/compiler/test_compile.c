@@ -189,7 +189,7 @@ static void test_pipeline(void **state) {
     (void)state;
     const char *stages[32];
     assert_int_equal(tile_stages(stages, 32),
-                     tg_tile_pipeline_count + 2); /* specialise, passes, lower */
+                     tg_tile_pipeline_count + 3); /* specialise, passes, place, lower */
     for (size_t p = 0; p < tg_tile_pipeline_count; p++) {
         const char *name = tg_tile_pipeline[p].name;
         assert_non_null(tgc_pipeline_doc(stages[p + 1]));

@@ -108,7 +108,13 @@ static tgr_status build_failed(cl_state *s, cl_program p, cl_int code) {
 static tgr_status check_features(cl_state *s, const cl_image *m) {
     tgr_status st = TGR_OK;
     for (uint32_t i = 0; i < m->simt.n_entries && !st; i++) {
-        if (m->simt.entries[i].features & ~s->device->info.features) {
+        uint64_t lacks = m->simt.entries[i].features & ~s->device->info.features;
+        if (lacks & TGR_SIMT_DIV) {
+            tgr_log(s->context, TGR_LOG_WARNING,
+                    "%s rounds f32 quotients and roots within 2.5 ULP, not correctly",
+                    s->device->name);
+        }
+        if (lacks) {
             st = tgr_simt_check(s->context, &s->device->info, &m->simt.entries[i]);
         }
     }
