@@ -65,6 +65,7 @@ typedef struct tg_loop_options {
     int banks;            /* of shared memory, 4 bytes each; 0: 32 */
     int64_t programs;     /* > 0: run so many without asking NAME.plan */
     int64_t max_programs; /* > 0: run at most so many, a seeded choice */
+    bool mark;            /* leaves every operation that touched memory with itself as scratch */
 } tg_loop_options;
 
 /* Runs kernel `name` of a loop module. TG_OK also when there are findings; TG_E_INVALID when there

@@ -200,6 +200,37 @@ static void check_get_at(tg_checker *c, const tg_op *op) {
     check_index(c, op, op->results[0].type, index, list);
 }
 
+/* ---- control flow --------------------------------------------------------------------------- */
+
+static void check_handed(tg_checker *c, const tg_op *op, const tg_type *from, const tg_type *to) {
+    if (from != to) {
+        tg_check_report(c, op, "a value carried by %s changes its type or layout", op_name(op));
+    }
+}
+
+static const tg_op *yield_of(const tg_region *r) {
+    return r->last != NULL && r->last->code == TG_OP_YIELD ? r->last : NULL;
+}
+
+/* What goes in, around and out has one type. */
+static void check_carried(tg_checker *c, const tg_op *op) {
+    bool loop = op->code == TG_OP_FOR, test = op->code == TG_OP_WHILE;
+    for (int k = 0; k < op->n_regions; k++) {
+        const tg_region *r = op->regions[k];
+        const tg_op *y = yield_of(r);
+        int skip = test && k == 0 ? 1 : 0;
+        for (int i = 0; y != NULL && i < op->n_results && i + skip < y->n_operands; i++) {
+            check_handed(c, op, tg_operand(y, i + skip)->type, op->results[i].type);
+        }
+        for (int i = 0; (loop || test) && i < op->n_results; i++) {
+            int arg = loop ? i + 1 : i, operand = loop ? i + 3 : i;
+            if (arg < r->n_args && operand < op->n_operands) {
+                check_handed(c, op, tg_operand(op, operand)->type, r->args[arg]->type);
+            }
+        }
+    }
+}
+
 void tg_check_layouts(tg_checker *c, const tg_op *op) {
     for (int i = 0; i < op->n_results; i++) {
         check_type(c, op, op->results[i].type);
@@ -211,6 +242,11 @@ void tg_check_layouts(tg_checker *c, const tg_op *op) {
         return;
     }
     switch ((int)op->code) {
+    case TG_OP_FOR:
+    case TG_OP_WHILE:
+    case TG_OP_IF:
+        check_carried(c, op);
+        return;
     case TG_OP_BROADCAST:
     case TG_OP_PERMUTE:
     case TG_OP_RESHAPE:

@@ -200,6 +200,10 @@ static void walk_for(tg_checker *c, tg_order *o, const tg_op *op, int depth) {
     for (int i = 0; i < n; i++) {
         c->known[op->results[i].id].value = tg_check_known(c, body->args[1 + i]);
     }
+    out->flights.count = 0; /* tokens are those of the last trip, and so are the copies */
+    for (size_t i = 0; i < o->flights.count; i++) {
+        TG_LIST_PUSH(c->arena, &out->flights, o->flights.data[i]);
+    }
     *o = *out;
 }
 
@@ -233,6 +237,12 @@ static void walk_if(tg_checker *c, tg_order *o, const tg_op *op, int depth) {
     tg_order_join(c, o, other);
 }
 
+static void check_landed(tg_checker *c, const tg_order *o) {
+    for (size_t i = 0; i < o->flights.count; i++) {
+        tg_check_report(c, o->flights.data[i].op, "nothing waits for a copy");
+    }
+}
+
 static void walk_role(tg_checker *c, const tg_order *o, const tg_op *op) {
     tg_order *own = tg_order_copy(c, o);
     for (size_t i = 0; i < c->things.count; i++) {
@@ -240,6 +250,7 @@ static void walk_role(tg_checker *c, const tg_order *o, const tg_op *op) {
     }
     c->role_lanes = (int)tg_attr_int(op, TG_ATTR_N, c->func->lanes);
     (void)walk_region(c, own, op->regions[0], 1);
+    check_landed(c, own);
     c->role_lanes = 0;
 }
 
@@ -324,6 +335,8 @@ tg_status tg_check_placed(const tg_func *f, const tg_check_limits *limits, tg_ar
     check_limits(&c);
     find_things(&c);
     check_ops(&c, f->body, false);
-    (void)walk_region(&c, tg_order_make(&c), f->body, 0);
+    tg_order *o = tg_order_make(&c);
+    (void)walk_region(&c, o, f->body, 0);
+    check_landed(&c, o);
     return c.reports > 0 ? TG_E_INTERNAL : TG_OK;
 }

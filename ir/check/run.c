@@ -253,6 +253,10 @@ static void check_end(tg_run *r) {
                          "role %d waits for ever", k);
             r->base.stop = true;
         }
+        for (size_t c = 0; c < t->copies.count && t->done; c++) {
+            tg_li_report(&r->base, TG_LOOP_RACE, t->copies.data[c].op, 0,
+                         "the program ends while the copy is under way");
+        }
     }
     for (size_t k = 0; k < r->semaphores.count && !r->base.stop; k++) {
         const tg_run_semaphore *s = &r->semaphores.data[k];

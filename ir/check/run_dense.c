@@ -229,7 +229,8 @@ static void exchange(tg_run *r, const tg_op *op) {
 }
 
 static void scribble(tg_run *r, const tg_op *op) {
-    for (int i = count_inputs(op) + count_outputs(op); i < op->n_operands; i++) {
+    for (int i = count_inputs(op) + count_outputs(op); op->code == TG_OP_TEAM && i < op->n_operands;
+         i++) {
         tg_run_buffer b = tg_run_buffer_of(r, tg_operand(op, i));
         tg_run_touch(r, op, b.memory, b.offset, b.copy_bytes, TG_RUN_NOBODY, LI_WRITE, NULL, true,
                      NULL);

@@ -8,8 +8,11 @@
  */
 static bool before(const tg_run *r, int thread, int lane, uint32_t epoch, int now_lane, int fence) {
     const tg_run_thread *t = &r->threads[r->thread];
+    if (epoch <= t->seen[thread]) { /* by events, perhaps by way of other roles */
+        return true;
+    }
     if (thread != r->thread) {
-        return epoch <= t->seen[thread];
+        return false;
     }
     return epoch <= t->settled[fence] || (lane >= 0 && lane == now_lane);
 }

@@ -232,6 +232,7 @@ static int64_t array_index(tg_li_run *r, const tg_li_ins *i, int lane, const tg_
                      (long long)n, (long long)index, (long long)a->count);
         return -1;
     }
+    i->op->scratch = r->opt->mark ? i->op : NULL;
     if (align > 1 && (index + a->offset / a->elem_bytes) % align != 0) {
         tg_li_report(r, TG_LOOP_ALIGN, i->op, lane, "element %lld is not a multiple of %lld",
                      (long long)index, (long long)align);

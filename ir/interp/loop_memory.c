@@ -63,6 +63,9 @@ tg_li_space *tg_li_find(tg_li_run *r, const tg_li_ins *i, int lane, uint64_t add
                          s->name);
             return NULL;
         }
+        if (r->opt->mark && i->op != NULL) {
+            i->op->scratch = i->op;
+        }
         if (k > 0) { /* the last one found is the likeliest next */
             r->spaces[k] = r->spaces[k / 2];
             r->spaces[k / 2] = s;
