@@ -3,11 +3,16 @@
  * Inside of the CPU lowering: what its files share. Tile IR in, loop IR out.
  *
  *   plan.c    which tile values become scratch buffers, which are computed where they are used
+ *   layout.c  which axis of a buffer lies innermost; products that accumulate transposed
  *   bounds.c  which axes run only to the end of their span (a prefix mask becomes a loop bound)
- *   nest.c    loop nests over elementwise chains, reductions, stores; vectors along the inner axis
+ *   nest*.c   loop nests over elementwise chains, reductions, stores; vectors along the inner axis
+ *   elem.c    the value of an element: views, elementwise ops, branches instead of choices
  *   addr.c    tensor addresses, gathers, masked and low-bit loads
+ *   ahead.c   hints at the next program's input in the last of several passes
  *   dot*.c    matrix products: packed micro-kernels, skinny forms
- *   select.c  top-k, sort, scan, histogram, compress
+ *   select.c  scan, atomics, reductions with a state
+ *   sort.c    sort, top-k
+ *   count.c   histogram, scatter_add, ranks, compress
  *   expand.c  math functions and storage-type conversion as vector code (any machine)
  */
 #ifndef TG_LOWER_CPU_H

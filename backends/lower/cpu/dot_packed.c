@@ -131,10 +131,24 @@ static void pack_word(dot_gen *g, const packed *p, const packed_block *blk, tg_v
     dot_end_if(g, edge);
 }
 
+/* The rows that packing's own look-ahead comes too late for, asked for all at once. */
+static void prefetch_first_rows(dot_gen *g, const packed_block *blk) {
+    if (g->y.op->base == NULL || g->y.op->unit_cols < 0) {
+        return;
+    }
+    int64_t line = 64 * 8 / tg_dtype_bits(g->y.op->dtype);
+    dot_loop k = dot_for(g, dot_ix(g, 0), dot_min(g, blk->kl, dot_ix(g, PREFETCH_K)), 1);
+    dot_loop j = dot_for(g, dot_ix(g, 0), blk->nl, line);
+    dot_prefetch_at(g, &g->y, dot_add(g, blk->n0, j.iv), dot_add(g, blk->k0, k.iv));
+    dot_end_for(g, j);
+    dot_end_for(g, k);
+}
+
 /* y contiguous along its columns (or in no direction): row by row, all panels side by side. */
 static void pack_by_rows(dot_gen *g, const packed *p, const packed_block *blk) {
     int64_t row_bytes = p->nr * g->word_bytes, pw = g->per_word;
     tg_value *k, *carried[1] = {dot_ix(g, 0)};
+    prefetch_first_rows(g, blk);
     tg_value *hi = g->k_divisor % pw == 0 ? blk->kl : dot_addc(g, blk->kl, 1 - pw);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, pw), 1, carried, &k);
     tg_value *at = dot_mulc(g, k, row_bytes / pw);
