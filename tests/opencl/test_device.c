@@ -126,11 +126,11 @@ static void test_host_pointer(void **state) {
 
 static void test_trap(void **state) {
     ocl_world *w = *state;
-    tgr_kernel *k =
-        ocl_load(w, triple_tile,
-                 "tegula-ir 1\nkernel loop \"triple.phase0\" {\n" OCL_SIMT("64", "0", "0") TRIPLE_BODY
-                 "%five = const {i = 5} : i64\n%bad = cmp %p, %five {pred = eq} : bool\n"
-                 "trap %bad {i = 1}\nyield\n}\n}\n");
+    tgr_kernel *k = ocl_load(
+        w, triple_tile,
+        "tegula-ir 1\nkernel loop \"triple.phase0\" {\n" OCL_SIMT("64", "0", "0") TRIPLE_BODY
+        "%five = const {i = 5} : i64\n%bad = cmp %p, %five {pred = eq} : bool\n"
+        "trap %bad {i = 1}\nyield\n}\n}\n");
     int32_t zeros[640] = {0};
     tgr_buffer *b = ocl_put(w, zeros, sizeof zeros), *c = ocl_put(w, zeros, sizeof zeros);
     tgr_arg args[] = {vector(b, 0, 64), vector(c, 0, 64)};
