@@ -63,8 +63,9 @@ tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t
     case TG_RED_MAX:
     case TG_RED_ARGMIN:
     case TG_RED_ARGMAX:
-        return tg_dtype_is_float(t) ? tg_build_float(b, lt, least ? -(double)INFINITY : (double)INFINITY)
-                                    : tg_build_int(b, lt, int_limit(t, !least));
+        return tg_dtype_is_float(t)
+                   ? tg_build_float(b, lt, least ? -(double)INFINITY : (double)INFINITY)
+                   : tg_build_int(b, lt, int_limit(t, !least));
     case TG_RED_SUM:
     case TG_RED_ANY:
     case TG_RED_COUNT:
@@ -84,7 +85,8 @@ tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value 
     tg_value *ahead = tg_build_cmp(b, max ? TG_CMP_GT : TG_CMP_LT, v, best);
     tg_value *tie = tg_build_cmp(b, TG_CMP_EQ, v, best);
     if (tg_dtype_is_float(v->type->dtype)) {
-        tg_value *vn = tg_build_cmp(b, TG_CMP_NE, v, v), *bn = tg_build_cmp(b, TG_CMP_NE, best, best);
+        tg_value *vn = tg_build_cmp(b, TG_CMP_NE, v, v),
+                 *bn = tg_build_cmp(b, TG_CMP_NE, best, best);
         tg_value *only = tg_build_binary(b, TG_OP_AND, vn, tg_build_unary(b, TG_OP_NOT, bn));
         ahead = tg_build_binary(b, TG_OP_OR, ahead, only);
         tie = tg_build_binary(b, TG_OP_OR, tie, tg_build_binary(b, TG_OP_AND, vn, bn));
@@ -94,7 +96,8 @@ tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value 
     return tg_build_binary(b, TG_OP_AND, some, r);
 }
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------------
+ */
 
 static tg_dtype value_dtype(const tg_op *op) {
     return is_arg(kind_of(op)) ? tg_operand(op, 0)->type->dtype : op->results[0].type->dtype;
@@ -118,7 +121,8 @@ static int64_t result_regs(const tg_op *op) {
 static void fill_array(tg_simt *S, tg_value *array, int64_t n, tg_value *v) {
     tg_builder *b = &S->b;
     if (n == 1) {
-        (void)tg_build_astore(b, array, tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), 0), v, 1);
+        (void)tg_build_astore(b, array, tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), 0), v,
+                              1);
         return;
     }
     tg_value *i;
@@ -241,7 +245,8 @@ void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos) {
                    (ts_ev){ts_combine(&x->b, kind, old.v, v.v), v.vec});
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------ */
+/* ---- lanes ------------------------------------------------------------------------------------
+ */
 
 /* This lane's place among the parts, and how many there are. */
 static tg_value *part_of(tg_simt *S, const tg_layout *l, int axis, int64_t *parts) {
@@ -299,8 +304,7 @@ static void combine_into(exchange *e, tg_builder *b, tg_value *i, tg_value **v, 
 static void combine_parts(exchange *e, tg_builder *b, tg_value *elem, tg_value **v, tg_value **at) {
     tg_value *c[2], *p;
     c[0] = read_value(e, b, elem);
-    c[1] = e->index == NULL ? NULL
-                            : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
+    c[1] = e->index == NULL ? NULL : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
     int n = e->index == NULL ? 1 : 2;
     tg_op *loop = tg_build_for(b, tg_build_index(b, 1), tg_build_index(b, e->parts),
                                tg_build_index(b, 1), n, c, &p);
@@ -390,8 +394,8 @@ static void read_parts(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
 static void read_combined(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
     tg_builder *b = &x->b;
     tg_value *v = read_value(e, b, elem);
-    tg_value *at = e->index == NULL ? NULL
-                                    : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
+    tg_value *at =
+        e->index == NULL ? NULL : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
     keep(e, b, reg, v, at);
 }
 
@@ -417,11 +421,14 @@ static void exchange_parts(tg_simt *S, tg_op *op, const ts_item *item) {
     e.count = tg_type_count(op->results[0].type);
     e.part = part_of(S, item->layout, (int)tg_attr_int(op, TG_ATTR_AXIS, 0), &e.parts);
     each_result(&e, write_part, ts_first_replica(S, item->layout));
-    ts_barrier(S, e.value);
+    /* values and positions may lie in different memories */
+    bool device = e.index != NULL && e.index->space == TG_SPACE_SCRATCH;
+    const ts_buf *far = device ? e.index : e.value;
+    ts_barrier(S, far);
     int64_t everybody = result_regs(op) * S->kernel->lanes * e.parts;
     if (e.parts > 2 && everybody > 2 * e.parts * e.count) {
         combine_dealt(&e);
-        ts_barrier(S, e.value);
+        ts_barrier(S, far);
         each_result(&e, read_combined, NULL);
     } else {
         each_result(&e, read_parts, NULL);
