@@ -117,8 +117,7 @@ static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loo
 static bool run_placed(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
                        tg_loop_report *out) {
     tg_func *p = place(t, k->func, m);
-    return p != NULL &&
-           tg_check_run(p, arguments(t, k), k->syms, options, &t->arena, out) == TG_OK;
+    return p != NULL && tg_check_run(p, arguments(t, k), k->syms, options, &t->arena, out) == TG_OK;
 }
 
 bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,

@@ -10,8 +10,8 @@
 const char *tool_sim_device(const char *device);
 /* Whose schedules apply to the machine; "cpu" for an unknown one. */
 const char *tool_sim_vendor(const char *device);
-/* Lowers k (changing its tile function) and runs it on its arguments. Everything the checker and the
- * interpreter find becomes an error. *out may be NULL. */
+/* Lowers k (changing its tile function) and runs it on its arguments. Everything the checker and
+ * the interpreter find becomes an error. *out may be NULL. */
 bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,
                           const tg_loop_options *options, tg_loop_report *out);
 
