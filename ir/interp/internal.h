@@ -151,6 +151,8 @@ static inline double tg_num_round(const tg_interp *in, tg_dtype t, double v) {
 int64_t tg_num_wrap(tg_dtype t, int64_t v);
 tg_cell tg_num_decode(const tg_interp *in, tg_dtype t, uint64_t bits);
 uint64_t tg_num_encode(tg_dtype t, tg_cell c);
+/* What "0" is where nothing is there: all bits 0, which is 2^-127 in f8e8m0. */
+tg_cell tg_num_zero(tg_dtype t);
 tg_cell tg_num_load(tg_interp *in, const tg_iv_tensor *t, const char *addr, int64_t packed_index);
 void tg_num_store(const tg_iv_tensor *t, char *addr, int64_t packed_index, tg_cell c);
 double tg_num_min(double a, double b); /* NaN propagates, -0 < +0 */

@@ -174,8 +174,8 @@ static void walk_all(access *a, visit_fn *visit, void *user) {
 
 /* What an absent element of a tile may hold: nobody may see it. */
 static tg_cell absent(access *a, int64_t element) {
-    tg_cell c = {.i = 0}; /* also 0.0 */
     tg_dtype t = a->tensor->dtype;
+    tg_cell c = tg_num_zero(t);
     if (a->in->opt->absent_seed == 0 || a->rank == 0) {
         return c;
     }
@@ -222,7 +222,9 @@ static void load_row(const access *a, tg_cell *r, const int64_t *offsets) {
     for (int k = 0; k < last; k++) {
         int64_t i = a->axis[k].at[offsets[k]];
         if (i < 0 || i >= t->extent[k]) {
-            memset(r, 0, (size_t)n * sizeof *r);
+            for (int64_t j = 0; j < n; j++) {
+                r[j] = tg_num_zero(t->dtype);
+            }
             return;
         }
         p += i * t->stride[k];
@@ -232,7 +234,7 @@ static void load_row(const access *a, tg_cell *r, const int64_t *offsets) {
     for (int64_t j = 0; j < n; j++) {
         int64_t i = at[j * step];
         if (i < 0 || i >= extent) {
-            r[j].i = 0;
+            r[j] = tg_num_zero(t->dtype);
         } else {
             r[j] = tg_num_load(a->in, t, p + i * stride, 0);
         }

@@ -35,6 +35,14 @@ uint64_t tg_num_encode(tg_dtype t, tg_cell c) {
     return tg_float_encode(t, c.f, TG_ROUND_RNE, false);
 }
 
+tg_cell tg_num_zero(tg_dtype t) {
+    tg_cell c = {.i = 0}; /* also 0.0 */
+    if (t == TG_DT_F8E8M0) {
+        c.f = tg_float_decode(t, 0);
+    }
+    return c;
+}
+
 tg_cell tg_num_load(tg_interp *in, const tg_iv_tensor *t, const char *addr, int64_t packed_index) {
     if (t->dtype == TG_DT_F32) {
         uint32_t b;

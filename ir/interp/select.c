@@ -106,13 +106,14 @@ void tg_eval_TOPK(tg_interp *in, tg_op *op) {
     frame f = frame_of(in, op);
     int64_t wanted = tg_attr_int(op, TG_ATTR_K, 0);
     tg_cell *values = tg_iv_result(in, op, 0), *indices = tg_iv_result(in, op, 1);
+    tg_cell none = tg_num_zero(op->results[0].type->dtype);
     for (int64_t o = 0; o < f.outer; o++) {
         for (int64_t i = 0; i < f.inner; i++) {
             order by = sort_line(in, op, &f, o, i, true);
             for (int64_t k = 0; k < wanted; k++) {
                 int64_t to = (o * wanted + k) * f.inner + i;
                 bool have = k < f.n && is_present(&by, f.index[k]);
-                values[to] = have ? by.x[f.index[k] * f.inner] : (tg_cell){.i = 0};
+                values[to] = have ? by.x[f.index[k] * f.inner] : none;
                 indices[to].i = have ? f.index[k] : -1;
             }
         }
@@ -147,7 +148,7 @@ void tg_eval_COMPRESS(tg_interp *in, tg_op *op) {
         }
     }
     for (int64_t i = kept; i < n; i++) {
-        r[i].i = 0;
+        r[i] = tg_num_zero(op->results[0].type->dtype);
     }
     tg_iv_result(in, op, 1)->i = kept;
 }

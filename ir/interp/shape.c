@@ -106,7 +106,9 @@ void tg_eval_LOCAL_GATHER(tg_interp *in, tg_op *op) {
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t p = 0; p < picks; p++, r += inner) {
             if (index[p].i < 0 || index[p].i >= extent) {
-                memset(r, 0, (size_t)inner * sizeof *r);
+                for (int64_t e = 0; e < inner; e++) {
+                    r[e] = tg_num_zero(xt->dtype);
+                }
             } else {
                 memcpy(r, x + (o * extent + index[p].i) * inner, (size_t)inner * sizeof *r);
             }
