@@ -200,6 +200,17 @@ static tg_value *plus(tg_builder *b, tg_value *x, tg_value *y) {
     return y == NULL ? x : tg_build_binary(b, TG_OP_ADD, x, y);
 }
 
+/* 0, but not evidently the same for all lanes: implementations that run lanes in loops would else
+ * take every step of k for all lanes together and keep accumulators in memory. */
+static tg_value *k_begin(product *p) {
+    tg_builder *b = &p->S->b;
+    if (p->S->mc->emitter != TG_EMIT_OPENCL_C) {
+        return tg_build_index(b, 0);
+    }
+    tg_value *zero = ts_bin(b, TG_OP_SHR, p->S->args.lane, 30);
+    return tg_build_cast(b, zero, TG_DT_I64);
+}
+
 /* Rows [r0, r0 + nr) times vectors of columns [v0, v0 + nv). */
 static void block(product *p, tg_value *end, int r0, int nr, int v0, int nv) {
     tg_simt *S = p->S;
@@ -222,8 +233,7 @@ static void block(product *p, tg_value *end, int r0, int nr, int v0, int nv) {
         acc[i] = tg_build_aload(b, t, p->array, reg[i], 1);
     }
     tg_value *iv;
-    tg_op *loop =
-        tg_build_for(b, tg_build_index(b, 0), end, tg_build_index(b, 1), nr * nv, acc, &iv);
+    tg_op *loop = tg_build_for(b, k_begin(p), end, tg_build_index(b, 1), nr * nv, acc, &iv);
     tg_value *k = ts_i32(b, iv), *ok = NULL;
     if (p->kmask != NULL) {
         int last = p->kmask->rank - 1;

@@ -214,6 +214,18 @@ static int vector_lanes(const tg_simt *S, const ts_nest *n) {
     return v;
 }
 
+/* Unrolled code pays where it is short; functions and guarded accesses are long. */
+static bool worth_unrolling(const ts_nest *n, int lanes) {
+    for (size_t i = 0; i < n->items.count; i++) {
+        const tg_op *op = n->items.data[i].op;
+        if (op != NULL && (op->code == TG_OP_MATH || op->code == TG_OP_LOAD ||
+                           op->code == TG_OP_STORE || op->code == TG_OP_COPY)) {
+            return false;
+        }
+    }
+    return n->regs / lanes * (int64_t)n->items.count <= 64;
+}
+
 /* A place after which the nest's own loops come; code before it is `out`. */
 static void open_nest(ts_ctx *x, tg_op **loops) {
     tg_simt *S = x->S;
@@ -221,6 +233,8 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
     x->out = tg_builder_before(mark->def);
     x->out.span = S->b.span;
     x->b = S->b;
+    /* Implementations that run lanes in loops keep arrays whole only where indices vary. */
+    bool unroll = S->mc->emitter != TG_EMIT_OPENCL_C && worth_unrolling(x->nest, x->lanes);
     for (int k = x->nest->n - 1; k >= 0; k--) {
         int64_t trips = x->nest->extent[k] / (k == 0 ? x->lanes : 1);
         loops[k] = NULL;
@@ -228,7 +242,7 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
         if (trips > 1) {
             loops[k] = tg_build_for(&x->b, tg_build_index(&x->b, 0), tg_build_index(&x->b, trips),
                                     tg_build_index(&x->b, 1), 0, NULL, &x->iv[k]);
-            if (trips <= 8) {
+            if (unroll && trips <= 8) {
                 tg_op_set_int(loops[k], TG_ATTR_UNROLL, trips);
             }
         }
