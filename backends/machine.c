@@ -32,7 +32,7 @@ static const tg_machine machines[] = {
 #include "backends/machines.def"
 #undef TG_CPU_MACHINE
 #define TG_SIMT_MACHINE(name_, vendor_, label_, emitter_, isa_, features_, lanes_, max_, sub_,     \
-                        banks_, shared_, regs_)                                                    \
+                        banks_, shared_, regs_, vector_)                                           \
     {.name = name_,                                                                                \
      .vendor = vendor_,                                                                            \
      .label = label_,                                                                              \
@@ -49,6 +49,7 @@ static const tg_machine machines[] = {
      .banks = banks_,                                                                              \
      .shared_bytes = shared_,                                                                      \
      .scratch_bytes = (int64_t)1 << 30,                                                            \
+     .vector_bytes = vector_,                                                                      \
      .register_bytes = regs_,                                                                      \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"

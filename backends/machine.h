@@ -61,7 +61,7 @@ typedef struct tg_machine {
     const char *llvm_cpu; /* tuning model */
     const char *llvm_features;
     int isa_id;       /* package code: tg_isa in package format */
-    int vector_bytes; /* widest useful vector */
+    int vector_bytes; /* widest useful vector (SIMT: of one lane) */
     int vector_regs;
     int fma_pipes;
     unsigned features;                    /* tg_cpu_feature */

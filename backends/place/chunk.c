@@ -103,7 +103,7 @@ static int64_t bytes_of(const tg_value *v) {
 static int64_t chunk_of(const tg_placer *p, const tg_op *dot, int64_t k) {
     int64_t bytes = bytes_of(dot->operands[0].value) + bytes_of(dot->operands[1].value);
     int64_t chunk = k;
-    while (bytes > p->shared_bytes / 2 && chunk % 2 == 0 && chunk > 8) {
+    while (bytes > p->shared_bytes && chunk % 2 == 0 && chunk > 8) {
         chunk /= 2;
         bytes /= 2;
     }

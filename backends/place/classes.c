@@ -291,14 +291,16 @@ const tg_layout *tg_layout_default(tg_placer *p, const tg_type *t) {
 
 /*
  * Lanes of an accumulator [batch.., M, N]: the fewest accumulators a lane, then the fewest operand
- * reads (rows plus columns of the lane's block); among equals more lanes along N. Accumulators with
- * the same rows (the scores and the output of an attention) share their split of the rows unless
- * that costs half as many reads again: what is reduced over one broadcasts over the other.
+ * reads (rows plus vectors of columns of the lane's block); among equals more lanes along N.
+ * Accumulators with the same rows (the scores and the output of an attention) share their split of
+ * the rows unless that costs half as many reads again: what is reduced over one broadcasts over the
+ * other.
  */
 static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
     tg_placer *p = s->p;
     int64_t inner[TG_MAX_RANK], lanes[TG_MAX_RANK], best[TG_MAX_RANK] = {0};
     int64_t best_regs = INT64_MAX, best_reads = INT64_MAX;
+    int64_t wide = tg_max_i64(1, p->machine->vector_bytes / tg_place_elem_bytes(t->dtype));
     int m = t->rank - 2, n = t->rank - 1;
     for (int a = 0; a < t->rank; a++) {
         inner[a] = lanes[a] = 1;
@@ -314,7 +316,8 @@ static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
             int64_t ln = p->lanes / lb / lm;
             int64_t rows = tg_cdiv_i64(t->shape[m], lm), cols = tg_cdiv_i64(t->shape[n], ln);
             int64_t blocks = t->rank < 3 ? 1 : tg_cdiv_i64(t->shape[m - 1], lb);
-            int64_t regs = blocks * rows * cols, reads = 2 * blocks * (rows + cols);
+            int64_t regs = blocks * rows * cols;
+            int64_t reads = 2 * blocks * (rows + tg_cdiv_i64(cols, wide));
             reads += s->rows == t->shape[m] && s->rows_lanes != lm ? reads / 2 : 0;
             if (regs < best_regs || (regs == best_regs && reads < best_reads)) {
                 best_regs = regs;
@@ -332,9 +335,12 @@ static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
     lanes[n] = best[2];
     s->rows = t->shape[m];
     s->rows_lanes = best[1];
-    for (int a = m; a <= n; a++) { /* up to 4 neighbours a lane, where that pads nothing */
+    for (int a = m; a <= n; a++) { /* neighbours in a lane, where that pads nothing */
         int64_t each = tg_cdiv_i64(t->shape[a], lanes[a]);
-        inner[a] = each % 4 == 0 ? 4 : each % 2 == 0 ? 2 : 1;
+        inner[a] = a == n ? wide : 4;
+        while (inner[a] > 1 && each % inner[a] != 0) {
+            inner[a] /= 2;
+        }
     }
     return tg_layout_grid(p->m, t->rank, t->shape, inner, lanes, p->lanes);
 }

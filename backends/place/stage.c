@@ -77,7 +77,35 @@ tg_value *tg_stage_value(tg_stager *s, tg_value *v) {
 
 /* ---- one operation -------------------------------------------------------------------------- */
 
+/* A permuted load that nothing else looks at is read in the order it is wanted in, so that the
+ * buffer's rows are those of the product. */
+static void fold_permute(tg_op *dot, int i) {
+    tg_op *permute = tg_operand(dot, i)->def;
+    if (permute == NULL || permute->code != TG_OP_PERMUTE) {
+        return;
+    }
+    tg_op *load = tg_operand(permute, 0)->def;
+    if (load == NULL || load->code != TG_OP_LOAD || tg_attr_int(load, TG_ATTR_MASKED, 0) != 0 ||
+        load->results[0].uses->next != NULL || permute->results[0].uses->next != NULL) {
+        return;
+    }
+    const int64_t *order = tg_attr_get(permute, TG_ATTR_AXES)->list;
+    const tg_attr *axes = tg_attr_get(load, TG_ATTR_AXES);
+    int64_t *to = TG_NEW_ARRAY(dot->func->module->arena, int64_t, axes->n_list + 1);
+    for (size_t k = 0; k < axes->n_list; k++) {
+        for (int r = 0; r < permute->results[0].type->rank; r++) {
+            to[k] = order[r] == axes->list[k] ? r : to[k];
+        }
+    }
+    tg_op_set_list(load, TG_ATTR_AXES, to, axes->n_list);
+    load->results[0].type = permute->results[0].type;
+    tg_replace_all_uses(&permute->results[0], &load->results[0]);
+    tg_op_erase(permute);
+}
+
 static void stage_dot(tg_stager *s, tg_op *op) {
+    fold_permute(op, 0);
+    fold_permute(op, 1);
     tg_set_operand(op, 0, tg_stage_value(s, tg_operand(op, 0)));
     tg_set_operand(op, 1, tg_stage_value(s, tg_operand(op, 1)));
     if (op->n_operands == 4) {
