@@ -4,6 +4,7 @@
  * anywhere. Plan functions whose grid the runtime can evaluate itself are dropped before emission.
  */
 #include "compiler/compiler.h"
+#include "ir/check.h"
 
 bool tgc_is_simt(const tgc_lane *l) { return l->machine->class_ == TG_MACHINE_SIMT; }
 
@@ -11,6 +12,26 @@ bool tgc_is_simt(const tgc_lane *l) { return l->machine->class_ == TG_MACHINE_SI
 static tg_status lacks(tgc_state *s, const char *part) {
     tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "this build was made without %s", part);
     return TG_E_UNSUPPORTED;
+}
+#endif
+
+#if TEGULA_HAVE_PLACE
+/* On demand, and always in debug builds. */
+static bool verifies(const tgc_state *s) {
+#ifdef NDEBUG
+    return s->o.verify_each != 0;
+#else
+    (void)s;
+    return true;
+#endif
+}
+
+/* The independent checker (docs/checker.md). */
+static tg_status check(tgc_state *s, const tg_machine *m, const tg_func *f) {
+    tg_check_limits limits = {.shared_bytes = m->shared_bytes,
+                              .max_lanes = m->max_lanes,
+                              .one_width = m->emitter == TG_EMIT_SPIRV_VULKAN};
+    return tg_check_placed(f, &limits, &s->arena, &s->sink);
 }
 #endif
 
@@ -23,7 +44,7 @@ static tg_status place(tgc_state *s, tgc_lane *l, bool first) {
         }
     }
     for (tg_func *f = l->placed->first_func; f; f = f->next) {
-        if (s->o.verify_each && tg_func_verify(f, &s->sink)) {
+        if (verifies(s) && (tg_func_verify(f, &s->sink) || check(s, l->machine, f))) {
             return TG_E_INTERNAL;
         }
         if (first) {

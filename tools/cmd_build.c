@@ -42,6 +42,7 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
                                             {"set", required_argument, NULL, 's'},
                                             {"emit", required_argument, NULL, 'e'},
                                             {"no-schedule", no_argument, NULL, 'n'},
+                                            {"verify", no_argument, NULL, 'V'},
                                             {"remarks", no_argument, NULL, 'r'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"dump-after", required_argument, NULL, 'D'},
@@ -76,6 +77,9 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
             break;
         case 'n':
             b->options.no_schedule = 1;
+            break;
+        case 'V':
+            b->options.verify_each = 1;
             break;
         case 'r':
             b->options.remarks = 1;
