@@ -305,6 +305,9 @@ static ts_ev get_at(ts_ctx *x, tg_op *op, const ts_pos *pos, ts_guard *g) {
     }
     place p = place_of(x, u, ring_slot(x, op, u, 2), NULL, c);
     ts_ev r = read_place(x, u, &p, &both);
+    if (inside.mask == NULL && inside.ok == NULL) {
+        return r; /* a constant index that exists */
+    }
     if (inside.mask == NULL && !r.vec) {
         tg_value *none = tg_build_int(&x->b, r.v->type, 0);
         return (ts_ev){.v = tg_build_select(&x->b, inside.ok, r.v, none)};
