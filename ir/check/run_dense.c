@@ -14,7 +14,7 @@ typedef struct dense {
     tg_interp in;
     tg_interp_options options;
     int n_inputs;
-    tg_value **inputs; /* of the placed operation */
+    TG_LIST(tg_value *) captured; /* values from outside that the region reads: further arguments */
     tg_eval_fn *eval;
 } dense;
 
@@ -36,13 +36,47 @@ static void copy_attrs(tg_op *to, const tg_op *from) {
     }
 }
 
-static void copy_region(tg_op *to, const tg_op *from) {
-    if (from->n_regions == 0 || to->n_regions == 0) {
+/* Values that a region makes itself. */
+static void note_own(const tg_region *r, tg_value_map *own) {
+    for (int i = 0; i < r->n_args; i++) {
+        tg_value_map_put(own, r->args[i], r->args[i]);
+    }
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_results; i++) {
+            tg_value_map_put(own, &op->results[i], &op->results[i]);
+        }
+        for (int k = 0; k < op->n_regions; k++) {
+            note_own(op->regions[k], own);
+        }
+    }
+}
+
+/* What it reads from outside becomes an argument of the function around. */
+static void capture(dense *d, const tg_region *r, const tg_value_map *own, tg_value_map *map,
+                    tg_arena *a) {
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_operands; i++) {
+            tg_value *v = tg_operand(op, i);
+            if (tg_value_map_get(own, v) == NULL && tg_value_map_get(map, v) == NULL) {
+                tg_value_map_put(map, v, tg_region_add_arg(d->func->body, v->type, NULL));
+                TG_LIST_PUSH(a, &d->captured, v);
+            }
+        }
+        for (int k = 0; k < op->n_regions; k++) {
+            capture(d, op->regions[k], own, map, a);
+        }
+    }
+}
+
+static void copy_region(dense *d, const tg_op *from, tg_arena *a) {
+    if (from->n_regions == 0 || d->op->n_regions == 0) {
         return;
     }
     const tg_region *src = from->regions[0];
-    tg_region *dst = to->regions[0];
-    tg_value_map *map = tg_value_map_make(to->func->module->arena);
+    tg_region *dst = d->op->regions[0];
+    tg_value_map *map = tg_value_map_make(a), *own = tg_value_map_make(a);
+    note_own(src, own);
+    capture(d, src, own, map, a);
     for (int i = 0; i < src->n_args; i++) {
         tg_value_map_put(map, src->args[i], tg_region_add_arg(dst, src->args[i]->type, NULL));
     }
@@ -152,7 +186,7 @@ static dense *make_dense(tg_run *r, const tg_op *op) {
                        tg_op_info_get(code)->n_regions);
     tg_op_append(d->func->body, d->op);
     copy_attrs(d->op, op);
-    copy_region(d->op, op);
+    copy_region(d, op, r->arena);
     if (op->code == TG_OP_TEAM && code == TG_OP_REDUCE) {
         tg_op_set_int(d->op, TG_ATTR_RED, TG_RED_USER);
     }
@@ -311,6 +345,12 @@ bool tg_run_dense_op(tg_run *r, const tg_li_ins *i) {
             cells[e] = cell_of(v->type->dtype, bits[k][e]);
         }
         d->in.values[arg->id] = cells;
+    }
+    for (size_t k = 0; k < d->captured.count; k++) { /* scalars */
+        const tg_value *v = d->captured.data[k];
+        tg_cell *cell = tg_run_temp(r, (int64_t)sizeof(tg_cell));
+        *cell = cell_of(v->type->dtype, (uint64_t)tg_run_scalar(r, op, v, "a fold"));
+        d->in.values[d->func->body->args[d->n_inputs + (int)k]->id] = cell;
     }
     if (op->code == TG_OP_REDUCE && count_inputs(op) < op->n_operands) {
         exchange(r, op);
