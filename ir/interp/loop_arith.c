@@ -90,12 +90,22 @@ static uint64_t binary_f64(tg_opcode code, uint64_t x, uint64_t y) {
     return 0;
 }
 
+/* Storage floats (placed code): only min and max, which pick one. */
+static uint64_t pick_float(tg_opcode code, tg_dtype t, uint64_t a, uint64_t b) {
+    tg_cell v = {.f = code == TG_OP_MIN ? tg_num_min(float_of(t, a), float_of(t, b))
+                                        : tg_num_max(float_of(t, a), float_of(t, b))};
+    return tg_num_encode(t, v);
+}
+
 uint64_t tg_li_binary(tg_opcode code, tg_dtype t, uint64_t a, uint64_t b) {
     if (t == TG_DT_F32) {
         return binary_f32(code, a, b);
     }
     if (t == TG_DT_F64) {
         return binary_f64(code, a, b);
+    }
+    if (tg_dtype_is_float(t)) {
+        return pick_float(code, t, a, b);
     }
     int64_t r = 0;
     switch ((int)code) { /* the frequent ones at once */
