@@ -202,7 +202,8 @@ static void emit_trap(tg_c_emitter *e, const tg_op *op, const char *cond, long l
                           "        report[3] = (uint)((ulong)program >> 32);\n    }\n}\n",
                           e->dialect->device, e->dialect->device));
     tg_c_line(e, "if (%s)", cond);
-    tg_c_line(e, "    trap(report, %lld, %d, program);", code, line);
+    bool plan = e->func->role != NULL && strcmp(e->func->role, "plan") == 0;
+    tg_c_line(e, "    trap(report, %lld, %d, %s);", code, line, plan ? "first" : "program");
 }
 
 /* Region 0 yields the condition and the values that region 1, or what follows, sees. */
