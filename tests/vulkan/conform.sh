@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# conform.sh TEGULA KERNELS: the smallest cases of stock kernels of every family on the Vulkan
+# device. The layers, when they are on, also validate every module of SPIR-V.
+set -u
+tegula=$1
+kernels=$2
+bad=0
+for filter in add silu_mul softmax transpose row_reduce matmul linear matmul_i8 rmsnorm \
+              rmsnorm_residual 'rope_*' topk_select mla_combine; do
+    "$tegula" conform --device vulkan --level smoke --in-process --filter "$filter" \
+        --kernels "$kernels" || bad=1
+done
+exit $bad
