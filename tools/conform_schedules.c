@@ -104,7 +104,8 @@ int conform_schedules(tool *t, tg_program *p, const tg_case *c, const char *vend
     *out_sizes = TG_NEW_ARRAY(&t->arena, int, n + 1);
     int64_t *indices = TG_NEW_ARRAY(&t->arena, int64_t, n + 1);
     tgk_random r = {.state = seed};
-    for (int i = 1; i < n; i++) { /* point 0, without settings, is the default */
+    (*out_points)[0] = TG_NEW_ARRAY(&t->arena, const tg_setting, 1); /* the default: no settings */
+    for (int i = 1; i < n; i++) {
         int64_t index = all ? i - 1 : tgk_random_below(&r, s.points);
         while (!all && drawn(indices + 1, i - 1, index)) {
             index = tgk_random_below(&r, s.points);

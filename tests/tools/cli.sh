@@ -124,7 +124,7 @@ if command -v python3 >/dev/null; then
 fi
 
 # memory that runs out is called that, and one more error is one
-if (ulimit -v 600000; "$tegula" --version >/dev/null 2>&1); then
+if (ulimit -v 600000; "$tegula" --version) >/dev/null 2>&1; then
     for kib in 150000 200000 250000; do
         (ulimit -v $kib; "$tegula" run ok.tg --set T=f32 --set N=1000 --no-schedule --threads 1 >out.txt 2>&1 </dev/null)
         checks=$((checks + 1))
