@@ -7,7 +7,8 @@
 
 #include "backends/lower/cpu/cpu.h"
 
-/* ---- declaration ------------------------------------------------------------------------------ */
+/* ---- declaration ------------------------------------------------------------------------------
+ */
 
 static bool strides_of(const tg_type *t, ts_buf *u) {
     int64_t dense = 1;
@@ -63,7 +64,8 @@ void ts_emit_buffer(tg_simt *S, tg_op *op) {
     ts_of(S, &op->results[0])->buf = u;
 }
 
-/* ---- windows ---------------------------------------------------------------------------------- */
+/* ---- windows ----------------------------------------------------------------------------------
+ */
 
 static ts_buf *window(tg_simt *S, const tg_op *op) {
     const ts_buf *from = ts_buf_of(S, tg_operand(op, 0));
@@ -115,7 +117,8 @@ tg_value *ts_buf_slot(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *slot
     return ts_bin(b, TG_OP_MUL, s, u->count);
 }
 
-/* ---- elements --------------------------------------------------------------------------------- */
+/* ---- elements ---------------------------------------------------------------------------------
+ */
 
 tg_value *ts_buf_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, int lanes) {
     const tg_type *t = ts_type(S, u->dtype, lanes);
@@ -148,13 +151,14 @@ tg_value *ts_buf_index(tg_builder *b, const ts_buf *u, tg_value *const *c) {
     return sum;
 }
 
-/* ---- at positions ----------------------------------------------------------------------------- */
+/* ---- at positions -----------------------------------------------------------------------------
+ */
 
 /* Where the vector lanes of a position lie in a buffer. */
 typedef struct place {
-    tg_value *index;      /* i32, of lane 0 */
-    int64_t step;         /* between lanes */
-    tg_value *vec;        /* i32 by lane, beside index; NULL: none */
+    tg_value *index; /* i32, of lane 0 */
+    int64_t step;    /* between lanes */
+    tg_value *vec;   /* i32 by lane, beside index; NULL: none */
 } place;
 
 static place place_of(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,

@@ -68,14 +68,6 @@ static bool side_of(const tg_layout *l, int axis, side *s) {
     return true;
 }
 
-static int64_t reach(const tg_layout *l, int axis) {
-    int64_t top = 0;
-    for (int m = 0; m < l->n_modes; m++) {
-        top += l->modes[m].axis == axis ? (l->modes[m].extent - 1) * l->modes[m].stride : 0;
-    }
-    return top + 1;
-}
-
 static tg_value *i32(tg_builder *b, int64_t v) {
     return tg_build_int(b, tg_type_scalar(b->module, TG_DT_I32), v);
 }
@@ -89,7 +81,7 @@ static tg_value *coordinate(product *p, int axis, tg_value *more, int64_t offset
         c = tg_build_binary(b, TG_OP_ADD, c, more);
     }
     c = ts_bin(b, TG_OP_ADD, c, offset);
-    if (reach(p->l, axis) > p->shape[axis]) {
+    if (ts_reach(p->l, axis) > p->shape[axis]) {
         c = tg_build_binary(b, TG_OP_MIN, c, i32(b, p->shape[axis] - width));
     }
     return c;
@@ -134,7 +126,8 @@ static tg_value *read_columns(product *p, tg_value *index) {
     return tg_expand_convert(&S->b, S->mc, v, p->from_b, p->to, TG_ROUND_RNE, false);
 }
 
-/* ---- the k mask ------------------------------------------------------------------------------- */
+/* ---- the k mask -------------------------------------------------------------------------------
+ */
 
 /* The span whose mask the buffer holds: its only writer puts it whole, before the product. */
 static const tg_value *prefix_span(const tg_op *dot) {
@@ -183,7 +176,8 @@ static tg_value *or_zero(tg_builder *b, tg_value *ok, tg_value *v) {
     return tg_build_select(b, c, v, tg_build_int(b, v->type, 0));
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------- */
+/* ---- blocks -----------------------------------------------------------------------------------
+ */
 
 static tg_value *multiply_add(product *p, tg_value *a, tg_value *b, tg_value *acc) {
     tg_builder *at = &p->S->b;
@@ -198,17 +192,6 @@ static tg_value *multiply_add(product *p, tg_value *a, tg_value *b, tg_value *ac
 
 static tg_value *plus(tg_builder *b, tg_value *x, tg_value *y) {
     return y == NULL ? x : tg_build_binary(b, TG_OP_ADD, x, y);
-}
-
-/* 0, but not evidently the same for all lanes: implementations that run lanes in loops would else
- * take every step of k for all lanes together and keep accumulators in memory. */
-static tg_value *k_begin(product *p) {
-    tg_builder *b = &p->S->b;
-    if (p->S->mc->emitter != TG_EMIT_OPENCL_C) {
-        return tg_build_index(b, 0);
-    }
-    tg_value *zero = ts_bin(b, TG_OP_SHR, p->S->args.lane, 30);
-    return tg_build_cast(b, zero, TG_DT_I64);
 }
 
 /* Rows [r0, r0 + nr) times vectors of columns [v0, v0 + nv). */
@@ -233,7 +216,7 @@ static void block(product *p, tg_value *end, int r0, int nr, int v0, int nv) {
         acc[i] = tg_build_aload(b, t, p->array, reg[i], 1);
     }
     tg_value *iv;
-    tg_op *loop = tg_build_for(b, k_begin(p), end, tg_build_index(b, 1), nr * nv, acc, &iv);
+    tg_op *loop = tg_build_for(b, S->zero, end, tg_build_index(b, 1), nr * nv, acc, &iv);
     tg_value *k = ts_i32(b, iv), *ok = NULL;
     if (p->kmask != NULL) {
         int last = p->kmask->rank - 1;
@@ -279,7 +262,8 @@ static void all_blocks(product *p, tg_value *end) {
     }
 }
 
-/* ---- batches ---------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------
+ */
 
 static tg_value *add_term(tg_builder *b, tg_value *sum, tg_value *v, int64_t times) {
     v = ts_bin(b, TG_OP_MUL, v, times);
@@ -321,7 +305,8 @@ static void batches(product *p, tg_value *end, int axis, int mode, tg_value *coo
     p->batch_mask = km;
 }
 
-/* ---- the accumulator -------------------------------------------------------------------------- */
+/* ---- the accumulator --------------------------------------------------------------------------
+ */
 
 static bool single_use(const tg_value *v) { return v->uses != NULL && v->uses->next == NULL; }
 

@@ -37,7 +37,8 @@ static ts_ev uniform(tg_value *v) { return (ts_ev){.v = v}; }
 
 static ts_ev varying(const ts_ctx *x, tg_value *v) { return (ts_ev){.v = v, .vec = x->lanes > 1}; }
 
-/* ---- lazy values ------------------------------------------------------------------------------ */
+/* ---- lazy values ------------------------------------------------------------------------------
+ */
 
 static ts_ev iota(ts_ctx *x, const tg_op *op, const ts_coord *c) {
     tg_dtype t = op->results[0].type->dtype;
@@ -111,7 +112,8 @@ static ts_ev lazy(ts_ctx *x, const tg_op *op, const ts_pos *pos) {
     }
 }
 
-/* ---- arrays ----------------------------------------------------------------------------------- */
+/* ---- arrays -----------------------------------------------------------------------------------
+ */
 
 static ts_ev from_array(ts_ctx *x, tg_value *v, const ts_pos *pos) {
     tg_simt *S = x->S;
@@ -146,7 +148,8 @@ ts_ev ts_eval(ts_ctx *x, tg_value *v, const ts_pos *pos) {
     return e;
 }
 
-/* ---- operations ------------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------------
+ */
 
 ts_ev ts_compute(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     switch ((int)op->code) {

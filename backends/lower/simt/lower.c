@@ -24,7 +24,8 @@ void ts_unsupported(tg_simt *S, const tg_op *op, const char *what) {
     }
 }
 
-/* ---- small values ----------------------------------------------------------------------------- */
+/* ---- small values -----------------------------------------------------------------------------
+ */
 
 const tg_type *ts_type(const tg_simt *S, tg_dtype t, int lanes) {
     tg_dtype c = tg_carrier(t);
@@ -53,8 +54,7 @@ tg_value *ts_bin(tg_builder *b, tg_opcode code, tg_value *x, int64_t y) {
 
 tg_value *ts_i32(tg_builder *b, tg_value *v) {
     tg_op *cast = v->def;
-    if (cast != NULL && cast->code == TG_OP_CAST &&
-        tg_operand(cast, 0)->type->dtype == TG_DT_I32) {
+    if (cast != NULL && cast->code == TG_OP_CAST && tg_operand(cast, 0)->type->dtype == TG_DT_I32) {
         return tg_operand(cast, 0);
     }
     return tg_build_cast(b, v, TG_DT_I32);
@@ -107,15 +107,15 @@ void ts_barrier(tg_simt *S, const ts_buf *of) {
 tg_op *ts_deal(tg_simt *S, int64_t count, tg_value **e) {
     tg_builder *b = &S->b;
     if (count <= S->kernel->lanes) {
-        tg_value *in = tg_build_cmp(b, TG_CMP_LT, S->args.lane,
-                                    tg_build_int(b, S->args.lane->type, count));
+        tg_value *in =
+            tg_build_cmp(b, TG_CMP_LT, S->args.lane, tg_build_int(b, S->args.lane->type, count));
         *e = S->args.lane;
         return tg_build_if(b, in, 0, NULL);
     }
     tg_value *iv;
-    tg_op *loop = tg_build_for(b, tg_build_cast(b, S->args.lane, TG_DT_I64),
-                               tg_build_index(b, count), tg_build_index(b, S->kernel->lanes), 0,
-                               NULL, &iv);
+    tg_op *loop =
+        tg_build_for(b, tg_build_cast(b, S->args.lane, TG_DT_I64), tg_build_index(b, count),
+                     tg_build_index(b, S->kernel->lanes), 0, NULL, &iv);
     *e = tg_build_cast(b, iv, TG_DT_I32);
     return loop;
 }
@@ -166,7 +166,8 @@ bool ts_nonneg(const tg_value *v, int depth) {
     }
 }
 
-/* ---- scalars ---------------------------------------------------------------------------------- */
+/* ---- scalars ----------------------------------------------------------------------------------
+ */
 
 tg_value *ts_scalar(tg_simt *S, tg_value *v) {
     ts_info *i = ts_of(S, v);
@@ -224,8 +225,8 @@ static void emit_scalar(tg_simt *S, tg_op *op) {
         ts_run_flush(S); /* a tile of one element that everybody holds */
     }
     ts_ctx x = ts_ctx_flat(S);
-    bool view = op->code == TG_OP_BROADCAST || op->code == TG_OP_RESHAPE ||
-                op->code == TG_OP_PERMUTE;
+    bool view =
+        op->code == TG_OP_BROADCAST || op->code == TG_OP_RESHAPE || op->code == TG_OP_PERMUTE;
     i->scalar = view ? ts_eval(&x, tg_operand(op, 0), &x.none).v : ts_compute(&x, op, &x.none).v;
     S->b = x.b;
 }
@@ -236,7 +237,8 @@ static void emit_span(tg_simt *S, tg_op *op) {
     s->hi = ts_scalar(S, tg_operand(op, 1));
 }
 
-/* ---- operations that end a run ---------------------------------------------------------------- */
+/* ---- operations that end a run ----------------------------------------------------------------
+ */
 
 static void emit_reduce(tg_simt *S, tg_op *op) {
     ts_item item;
@@ -321,8 +323,7 @@ static void emit_copy(tg_simt *S, tg_op *op) {
     while (t->shape[t->rank - 1] % vec != 0) {
         vec /= 2;
     }
-    item.layout =
-        tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->kernel->lanes, vec);
+    item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->kernel->lanes, vec);
     ts_run_add(S, item);
     ts_of(S, &op->results[0])->scalar = tg_build_index(&S->entry, 0);
 }
@@ -344,7 +345,8 @@ static void emit_scalar_write(tg_simt *S, tg_op *op) {
     S->b = x.b;
 }
 
-/* ---- regions ---------------------------------------------------------------------------------- */
+/* ---- regions ----------------------------------------------------------------------------------
+ */
 
 static bool emit_structure(tg_simt *S, tg_op *op) {
     switch ((int)op->code) {
@@ -462,7 +464,8 @@ void ts_emit_region(tg_simt *S, tg_region *r) {
     ts_run_flush(S);
 }
 
-/* ---- entry functions -------------------------------------------------------------------------- */
+/* ---- entry functions --------------------------------------------------------------------------
+ */
 
 static void number_ops(tg_simt *S, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
@@ -488,6 +491,19 @@ static void forget_values(tg_simt *S) {
     S->lane_parts.count = 0;
 }
 
+/*
+ * 0, but not evidently the same for all lanes. Implementations that run lanes in loops would else
+ * take every step of such a loop for all lanes together and keep what it carries in memory.
+ */
+static tg_value *start_of_loops(tg_simt *S) {
+    if (S->mc->emitter != TG_EMIT_OPENCL_C || S->args.lane == NULL) {
+        return tg_build_index(&S->entry, 0);
+    }
+    tg_value *zero = ts_bin(&S->entry, TG_OP_SHR, S->args.lane, 30);
+    zero->name = ts_name(S, "zero");
+    return tg_build_cast(&S->entry, zero, TG_DT_I64);
+}
+
 /* Entry code goes before a mark that stands first. */
 static void start_body(tg_simt *S, tg_func *f) {
     S->fn = f;
@@ -496,6 +512,7 @@ static void start_body(tg_simt *S, tg_func *f) {
     S->b.span = S->kernel->span;
     S->entry = tg_builder_before(tg_build_index(&S->b, 0)->def);
     S->entry.span = S->kernel->span;
+    S->zero = start_of_loops(S);
 }
 
 static void trap_grid(tg_simt *S, tg_value *bad) {
@@ -515,7 +532,8 @@ static void grid_blocks(tg_simt *S, tg_value **out, bool check) {
             trap_grid(S, tg_build_cmp(b, TG_CMP_LT, e, zero));
         }
         if (k->grid_by[i] > 1) { /* (e - 1) / by + 1 does not overflow for e > 0; 0 gives 0 */
-            tg_value *q = ts_bin(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, e, one), k->grid_by[i]);
+            tg_value *q =
+                ts_bin(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, e, one), k->grid_by[i]);
             tg_value *some = tg_build_cmp(b, TG_CMP_GT, e, zero);
             e = tg_build_select(b, some, tg_build_binary(b, TG_OP_ADD, q, one), zero);
         }
@@ -531,8 +549,8 @@ static void store_plan(tg_simt *S, tg_value *plan, size_t offset, tg_value *v) {
 static void emit_plan(tg_simt *S) {
     const tg_type *ptr = tg_type_ptr(S->out);
     forget_values(S);
-    tg_func *f = tg_func_make(S->out, tg_arena_printf(S->arena, "%s.plan", S->kernel->name),
-                              TG_LEVEL_LOOP);
+    tg_func *f =
+        tg_func_make(S->out, tg_arena_printf(S->arena, "%s.plan", S->kernel->name), TG_LEVEL_LOOP);
     f->role = tg_intern(&S->out->strings, "plan", 4);
     f->body = tg_region_make(f, NULL);
     S->args = (tg_simt_args){.slots = tg_region_add_arg(f->body, ptr, "slots")};
@@ -595,7 +613,8 @@ static void emit_phase(tg_simt *S) {
     }
 }
 
-/* ---- door ------------------------------------------------------------------------------------- */
+/* ---- door -------------------------------------------------------------------------------------
+ */
 
 static void clean(tg_simt *S, tg_func *f) {
     tg_pass_context ctx = {.scratch = S->arena};
@@ -604,8 +623,7 @@ static void clean(tg_simt *S, tg_func *f) {
     tg_pass_dce(f, &ctx);
 }
 
-tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *out,
-                        tg_sink *sink) {
+tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *out, tg_sink *sink) {
     tg_simt *S = TG_NEW(out->arena, tg_simt);
     *S = (tg_simt){.kernel = placed, .mc = machine, .out = out, .sink = sink, .arena = out->arena};
     if (placed->level != TG_LEVEL_PLACED || machine->class_ != TG_MACHINE_SIMT) {

@@ -33,7 +33,8 @@ bool ts_is_nestable(const tg_op *op) {
     }
 }
 
-/* ---- collecting ------------------------------------------------------------------------------- */
+/* ---- collecting -------------------------------------------------------------------------------
+ */
 
 static int nest_of(const tg_simt *S, const tg_op *op) {
     for (size_t j = 0; op != NULL && j < S->run.count; j++) {
@@ -149,7 +150,8 @@ void ts_run_add(tg_simt *S, ts_item item) {
     }
 }
 
-/* ---- who needs an array ----------------------------------------------------------------------- */
+/* ---- who needs an array -----------------------------------------------------------------------
+ */
 
 static bool needs_array(const tg_value *v, int nest) {
     for (const tg_use *u = v->uses; u != NULL; u = u->next) {
@@ -195,13 +197,13 @@ static tg_value *array_for(tg_simt *S, tg_value *v, int nest) {
         i->array = ts_of(S, i->home)->array;
     }
     if (i->array == NULL) {
-        i->array =
-            ts_array(S, tg_carrier(v->type->dtype), ts_regs(v->type->layout), v->name);
+        i->array = ts_array(S, tg_carrier(v->type->dtype), ts_regs(v->type->layout), v->name);
     }
     return i->array;
 }
 
-/* ---- emission --------------------------------------------------------------------------------- */
+/* ---- emission ---------------------------------------------------------------------------------
+ */
 
 static int vector_lanes(const tg_simt *S, const ts_nest *n) {
     int most = S->mc->emitter == TG_EMIT_OPENCL_C ? 8 : 4, v = 1;
@@ -235,12 +237,13 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
     x->b = S->b;
     /* Implementations that run lanes in loops keep arrays whole only where indices vary. */
     bool unroll = S->mc->emitter != TG_EMIT_OPENCL_C && worth_unrolling(x->nest, x->lanes);
+    tg_value *zero = x->inside ? S->zero : tg_build_index(&x->b, 0);
     for (int k = x->nest->n - 1; k >= 0; k--) {
         int64_t trips = x->nest->extent[k] / (k == 0 ? x->lanes : 1);
         loops[k] = NULL;
         x->iv[k] = NULL;
         if (trips > 1) {
-            loops[k] = tg_build_for(&x->b, tg_build_index(&x->b, 0), tg_build_index(&x->b, trips),
+            loops[k] = tg_build_for(&x->b, zero, tg_build_index(&x->b, trips),
                                     tg_build_index(&x->b, 1), 0, NULL, &x->iv[k]);
             if (unroll && trips <= 8) {
                 tg_op_set_int(loops[k], TG_ATTR_UNROLL, trips);
@@ -291,8 +294,7 @@ ts_ev ts_array_load(ts_ctx *x, tg_dtype t, tg_value *array, int64_t base, const 
 }
 
 static void emit_item(ts_ctx *x, const ts_item *item) {
-    const ts_pos *pos = item->layout == NULL ? &x->none
-                                             : ts_root_pos(x, item->layout, item->rank);
+    const ts_pos *pos = item->layout == NULL ? &x->none : ts_root_pos(x, item->layout, item->rank);
     x->b.span = item->op != NULL ? item->op->span : x->b.span;
     switch (item->kind) {
     case TS_FILL:
@@ -337,8 +339,8 @@ static const ts_ev *computed(const ts_ctx *x, const tg_value *v) {
     return NULL;
 }
 
-static void emit_nest(tg_simt *S, const ts_nest *n) {
-    ts_ctx x = {.S = S, .nest = n, .lanes = vector_lanes(S, n)};
+static void emit_loops(tg_simt *S, const ts_nest *n, bool inside) {
+    ts_ctx x = {.S = S, .nest = n, .lanes = vector_lanes(S, n), .inside = inside};
     tg_op *loops[TS_MAX_DIGITS];
     open_nest(&x, loops);
     for (size_t i = 0; i < n->items.count && S->status == TG_OK; i++) {
@@ -355,6 +357,25 @@ static void emit_nest(tg_simt *S, const ts_nest *n) {
     close_nest(&x, loops);
 }
 
+/* Copies are asked once, for all their elements, whether they are inside. */
+static void emit_nest(tg_simt *S, const ts_nest *n) {
+    tg_value *all = NULL;
+    for (size_t i = 0; i < n->items.count; i++) {
+        const ts_item *item = &n->items.data[i];
+        tg_value *c = item->kind == TS_COPY ? ts_copy_inside(S, item) : NULL;
+        if (c == NULL) {
+            emit_loops(S, n, false);
+            return;
+        }
+        all = all == NULL ? c : tg_build_binary(&S->b, TG_OP_AND, all, c);
+    }
+    tg_op *branch = tg_build_if(&S->b, all, 0, NULL);
+    emit_loops(S, n, true);
+    tg_build_else(&S->b, branch, 0, NULL);
+    emit_loops(S, n, false);
+    tg_build_end_if(&S->b, branch, 0, NULL);
+}
+
 void ts_run_flush(tg_simt *S) {
     for (size_t j = 0; j < S->run.count && S->status == TG_OK; j++) {
         ts_nest *n = S->run.data[j];
@@ -365,7 +386,8 @@ void ts_run_flush(tg_simt *S) {
     S->run.count = 0;
 }
 
-/* ---- outside of nests ------------------------------------------------------------------------- */
+/* ---- outside of nests -------------------------------------------------------------------------
+ */
 
 ts_ctx ts_ctx_flat(tg_simt *S) {
     ts_nest *n = TG_NEW(S->arena, ts_nest);

@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-/* ---- digits ----------------------------------------------------------------------------------- */
+/* ---- digits -----------------------------------------------------------------------------------
+ */
 
 int64_t ts_regs(const tg_layout *l) { return l == NULL ? 1 : tg_layout_size(l, TG_RES_REG); }
 
@@ -57,7 +58,8 @@ static int digit_at(const ts_nest *n, int64_t place) {
     return -1;
 }
 
-/* ---- lanes ------------------------------------------------------------------------------------ */
+/* ---- lanes ------------------------------------------------------------------------------------
+ */
 
 static tg_value *lane_digit(tg_simt *S, const tg_layout_mode *m) {
     tg_builder *b = &S->entry;
@@ -88,8 +90,7 @@ tg_value *ts_lane_coord(tg_simt *S, const tg_layout *l, int axis) {
 tg_value *ts_first_replica(tg_simt *S, const tg_layout *l) {
     tg_value *ok = NULL;
     for (int m = 0; l != NULL && m < l->n_modes; m++) {
-        if (l->modes[m].resource == TG_RES_LANE && l->modes[m].axis < 0 &&
-            l->modes[m].extent > 1) {
+        if (l->modes[m].resource == TG_RES_LANE && l->modes[m].axis < 0 && l->modes[m].extent > 1) {
             tg_value *d = lane_digit(S, &l->modes[m]);
             tg_value *z =
                 tg_build_cmp(&S->entry, TG_CMP_EQ, d, tg_build_int(&S->entry, d->type, 0));
@@ -99,7 +100,8 @@ tg_value *ts_first_replica(tg_simt *S, const tg_layout *l) {
     return ok;
 }
 
-/* ---- positions -------------------------------------------------------------------------------- */
+/* ---- positions --------------------------------------------------------------------------------
+ */
 
 static ts_pos *new_pos(ts_ctx *x, int rank) {
     ts_pos *p = TG_NEW(x->S->arena, ts_pos);
@@ -161,7 +163,8 @@ const ts_pos *ts_axes_pos(ts_ctx *x, const ts_pos *pos, int rank, const int64_t 
     return p;
 }
 
-/* ---- views ------------------------------------------------------------------------------------ */
+/* ---- views ------------------------------------------------------------------------------------
+ */
 
 static const ts_pos *broadcast_pos(ts_ctx *x, const tg_op *op, const ts_pos *pos) {
     const tg_type *from = tg_operand(op, 0)->type, *to = op->results[0].type;
@@ -311,8 +314,8 @@ static const ts_pos *reshape_pos(ts_ctx *x, const tg_op *op, const ts_pos *pos) 
             bool inside = true;
             for (int a = g.ta; a < g.tb; a++) {
                 linear = linear * to->shape[a] + pos->num[r][a];
-                inside = inside && pos->num[r][a] >= 0 &&
-                         (pos->num[r][a] < to->shape[a] || a == g.ta);
+                inside =
+                    inside && pos->num[r][a] >= 0 && (pos->num[r][a] < to->shape[a] || a == g.ta);
             }
             for (int a = g.fb - 1; a >= g.fa; a--) {
                 int64_t n = from->shape[a];
@@ -342,7 +345,8 @@ const ts_pos *ts_view_pos(ts_ctx *x, const tg_op *op, const ts_pos *pos) {
     return to;
 }
 
-/* ---- registers -------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------------
+ */
 
 static int64_t find_reg(const tg_layout *l, int rank, const int64_t *want, int64_t hint,
                         int64_t regs) {
@@ -419,7 +423,8 @@ tg_value *ts_reg_index(ts_ctx *x, int64_t base, const int64_t *weight) {
     return sum == NULL ? c : tg_build_binary(b, TG_OP_ADD, sum, c);
 }
 
-/* ---- coordinates as values -------------------------------------------------------------------- */
+/* ---- coordinates as values --------------------------------------------------------------------
+ */
 
 bool ts_coord_uniform(const ts_ctx *x, const ts_coord *c) {
     return c->vec == NULL && (c->step == 0 || x->lanes == 1);
@@ -446,7 +451,8 @@ tg_value *ts_coord_vec(ts_ctx *x, const ts_coord *c) {
     return tg_build_binary(&x->b, TG_OP_ADD, v, ts_bin(&x->b, TG_OP_MUL, l, c->step));
 }
 
-/* ---- guards ----------------------------------------------------------------------------------- */
+/* ---- guards -----------------------------------------------------------------------------------
+ */
 
 static bool always(const tg_value *v) {
     int64_t c;
@@ -513,8 +519,7 @@ void ts_guard_range(ts_ctx *x, ts_guard *g, const ts_coord *c, tg_value *limit, 
     }
 }
 
-/* 1 + the greatest coordinate along an axis. */
-static int64_t reach(const tg_layout *l, int axis) {
+int64_t ts_reach(const tg_layout *l, int axis) {
     int64_t top = 0;
     for (int m = 0; m < l->n_modes; m++) {
         top += l->modes[m].axis == axis ? (l->modes[m].extent - 1) * l->modes[m].stride : 0;
@@ -531,7 +536,7 @@ void ts_holders(ts_ctx *x, const tg_layout *l, int rank, const int64_t *shape, c
         return;
     }
     for (int a = 0; a < rank; a++) {
-        if (reach(l, a) > shape[a]) {
+        if (ts_reach(l, a) > shape[a]) {
             ts_guard_range(x, g, &pos->c[a], tg_build_index(&x->out, shape[a]), true);
         }
     }

@@ -40,8 +40,8 @@ typedef struct ts_tensor {
 /* A buffer or a window of one: element (c...) is element offset + sum of c * stride. */
 typedef struct ts_buf {
     tg_space space;
-    tg_dtype dtype;   /* the language's */
-    tg_value *memory; /* array, or ptr for scratch memory */
+    tg_dtype dtype;        /* the language's */
+    tg_value *memory;      /* array, or ptr for scratch memory */
     int64_t count, copies; /* elements of one copy of the base, copies in the ring */
     int rank;
     int64_t shape[TG_MAX_RANK], stride[TG_MAX_RANK], offset;
@@ -69,8 +69,8 @@ typedef struct ts_item {
     const tg_layout *layout;
     int rank;
     const int64_t *shape;
-    tg_value *value; /* FILL: the tile and where it goes */
-    tg_value *array; /* FILL, REDUCE: accumulators */
+    tg_value *value;  /* FILL: the tile and where it goes */
+    tg_value *array;  /* FILL, REDUCE: accumulators */
     tg_value *array2; /* REDUCE: positions */
 } ts_item;
 
@@ -96,7 +96,8 @@ typedef struct tg_simt {
     tg_func *fn;
     tg_builder b, entry; /* main stream; before everything */
     tg_simt_args args;
-    ts_info *info; /* by value id */
+    tg_value *zero; /* i64 0 where loops over registers and products start */
+    ts_info *info;  /* by value id */
     tg_value **syms;
     tg_status status;
     int next_nest;
@@ -146,6 +147,7 @@ typedef struct ts_ctx {
     const ts_nest *nest;
     tg_builder out, b; /* before the nest; its innermost body */
     int lanes;         /* vector lanes */
+    bool inside;       /* everything the nest touches is known to be present */
     tg_value *iv[TS_MAX_DIGITS];
     TG_LIST(ts_memo) memo;
     TG_LIST(ts_root) roots;
@@ -165,7 +167,8 @@ static inline bool ts_is_tile(const tg_value *v) {
     return v->type->kind == TG_TY_TILE && v->type->rank > 0;
 }
 
-/* ---- lower.c ---------------------------------------------------------------------------------- */
+/* ---- lower.c ----------------------------------------------------------------------------------
+ */
 
 void ts_unsupported(tg_simt *S, const tg_op *op, const char *what);
 tg_value *ts_scalar(tg_simt *S, tg_value *v);
@@ -188,7 +191,8 @@ tg_value *ts_bin(tg_builder *b, tg_opcode code, tg_value *x, int64_t y);
 tg_op *ts_deal(tg_simt *S, int64_t count, tg_value **e);
 void ts_end_deal(tg_simt *S, tg_op *loop);
 
-/* ---- pos.c ------------------------------------------------------------------------------------ */
+/* ---- pos.c ------------------------------------------------------------------------------------
+ */
 
 int64_t ts_regs(const tg_layout *l);
 /* Digits of l's registers, inner to outer. */
@@ -208,6 +212,8 @@ bool ts_coord_uniform(const ts_ctx *x, const ts_coord *c);
 /* i32 index base + digits * weights into a register array. */
 tg_value *ts_reg_index(ts_ctx *x, int64_t base, const int64_t *weight);
 /* Holders that count: inside the shape, and the first of replicas if `once`. */
+/* 1 + the greatest coordinate of a layout along an axis. */
+int64_t ts_reach(const tg_layout *l, int axis);
 void ts_holders(ts_ctx *x, const tg_layout *l, int rank, const int64_t *shape, const ts_pos *pos,
                 bool once, ts_guard *g);
 /* A replica lane digit is 0 for this lane; NULL: there are none. */
@@ -223,7 +229,8 @@ tg_value *ts_guard_mask_of(ts_ctx *x, const ts_guard *g);
 /* The guard as one scalar: every vector lane; NULL: always. */
 tg_value *ts_guard_all_of(ts_ctx *x, const ts_guard *g);
 
-/* ---- eval.c, apply.c -------------------------------------------------------------------------- */
+/* ---- eval.c, apply.c --------------------------------------------------------------------------
+ */
 
 bool ts_is_lazy(const tg_value *v);
 ts_ev ts_eval(ts_ctx *x, tg_value *v, const ts_pos *pos);
@@ -232,7 +239,8 @@ ts_ev ts_compute(ts_ctx *x, tg_op *op, const ts_pos *pos);
 tg_value *ts_vec(ts_ctx *x, ts_ev e);
 tg_value *ts_apply(tg_simt *S, tg_builder *b, const tg_op *op, tg_value **a);
 
-/* ---- nest.c ----------------------------------------------------------------------------------- */
+/* ---- nest.c -----------------------------------------------------------------------------------
+ */
 
 bool ts_is_nestable(const tg_op *op);
 void ts_run_add(tg_simt *S, ts_item item);
@@ -249,16 +257,20 @@ bool ts_uses_done(tg_simt *S, const tg_value *v, int nest, const tg_op *except,
 void ts_array_store(ts_ctx *x, tg_value *array, int64_t base, const int64_t *weight, ts_ev e);
 ts_ev ts_array_load(ts_ctx *x, tg_dtype t, tg_value *array, int64_t base, const int64_t *weight);
 
-/* ---- tensor.c --------------------------------------------------------------------------------- */
+/* ---- tensor.c ---------------------------------------------------------------------------------
+ */
 
 ts_tensor *ts_tensor_of(tg_simt *S, tg_value *v);
 ts_ev ts_load(ts_ctx *x, tg_op *op, const ts_pos *pos);
 void ts_store(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos, int nibble);
 ts_ev ts_atomic(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
 void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
+/* Is everything that a copy reads there? Emitted at S->b; NULL: do not ask. */
+tg_value *ts_copy_inside(tg_simt *S, const ts_item *item);
 bool ts_store_is_packed(const tg_op *op);
 
-/* ---- buffer.c --------------------------------------------------------------------------------- */
+/* ---- buffer.c ---------------------------------------------------------------------------------
+ */
 
 void ts_emit_buffer(tg_simt *S, tg_op *op);
 ts_buf *ts_buf_of(tg_simt *S, tg_value *v);
@@ -276,7 +288,8 @@ ts_ev ts_get(ts_ctx *x, tg_op *op, const ts_pos *pos);
 /* The tile of type t from all of u. */
 ts_ev ts_get_from(ts_ctx *x, const ts_buf *u, const tg_type *t, const ts_pos *pos);
 
-/* ---- reduce.c, dot.c, team.c ------------------------------------------------------------------ */
+/* ---- reduce.c, dot.c, team.c ------------------------------------------------------------------
+ */
 
 void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item);
 void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos);

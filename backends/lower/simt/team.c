@@ -99,7 +99,8 @@ static void split(team *t, tg_value *e, tg_value **line, tg_value **k) {
     *k = t->lines == 1 ? e : ts_bin(b, TG_OP_REM, e, t->n);
 }
 
-/* ---- scan ------------------------------------------------------------------------------------- */
+/* ---- scan -------------------------------------------------------------------------------------
+ */
 
 static void scan(team *t) {
     tg_simt *S = t->S;
@@ -118,15 +119,16 @@ static void scan(team *t) {
         v = tg_build_select(b, ok, v, ts_identity(S, b, kind, dt, 1));
     }
     tg_value *next = ts_combine(b, kind, acc[0], v);
-    tg_value *stored = tg_expand_convert(b, S->mc, exclusive ? acc[0] : next, wide, dt,
-                                         TG_ROUND_RNE, false);
+    tg_value *stored =
+        tg_expand_convert(b, S->mc, exclusive ? acc[0] : next, wide, dt, TG_ROUND_RNE, false);
     ts_buf_write(S, b, t->out[0], at(t, t->out[0], line, k), stored);
     acc[0] = next;
     tg_build_end_for(b, loop, 1, acc);
     ts_end_deal(S, deal);
 }
 
-/* ---- order ------------------------------------------------------------------------------------ */
+/* ---- order ------------------------------------------------------------------------------------
+ */
 
 /* An integer whose signed (unsigned for unsigned types) order is that of the key: NaN above +inf,
  * -0 before +0. */
@@ -180,8 +182,8 @@ static void sort(team *t) {
     tg_op *deal = ts_deal(S, t->lines * t->n, &e);
     split(t, e, &line, &k);
     tg_value *key = order_key(t, read_at(t, t->in[0], line, k), t->in[0]->dtype);
-    tg_value *rank = rank_of(t, line, k, key, present(t, line, k),
-                             tg_attr_int(t->op, TG_ATTR_DESC, 0) != 0);
+    tg_value *rank =
+        rank_of(t, line, k, key, present(t, line, k), tg_attr_int(t->op, TG_ATTR_DESC, 0) != 0);
     for (int i = 0; i < t->n_in; i++) {
         tg_value *v = read_at(t, t->in[i], line, k);
         ts_buf_write(S, b, t->out[i], at(t, t->out[i], line, rank), v);
@@ -232,7 +234,8 @@ static void topk(team *t) {
     ts_end_deal(S, deal);
 }
 
-/* ---- keys and bins ---------------------------------------------------------------------------- */
+/* ---- keys and bins ----------------------------------------------------------------------------
+ */
 
 static tg_value *flat_present(team *t, tg_value *e) {
     return t->mask == NULL ? NULL : read_flat(t, t->mask, e);
@@ -372,7 +375,8 @@ static void scatter_add(team *t) {
     ts_end_deal(S, deal);
 }
 
-/* ---- reductions of the author's --------------------------------------------------------------- */
+/* ---- reductions of the author's ---------------------------------------------------------------
+ */
 
 /* Index of line `line` in a buffer without the axis. */
 static tg_value *line_index(team *t, const ts_buf *u, tg_value *line) {
@@ -416,7 +420,8 @@ static void fold(team *t) {
     ts_end_deal(S, deal);
 }
 
-/* ---- door ------------------------------------------------------------------------------------- */
+/* ---- door -------------------------------------------------------------------------------------
+ */
 
 static bool operands_of(team *t) {
     int n = (int)tg_attr_int(t->op, TG_ATTR_N_COUNT, 0), at_op = n;

@@ -3,14 +3,15 @@
  * Tensors: addresses, loads, stores, atomics.
  *
  * An address is base + sum of position * stride; the parts known before the nest are added there.
- * What lies outside (of the tensor, below a span's end, of the mask) is never touched: vectors along
- * consecutive memory are read whole where every lane is inside and lane by lane where not.
+ * What lies outside (of the tensor, below a span's end, of the mask) is never touched: vectors
+ * along consecutive memory are read whole where every lane is inside and lane by lane where not.
  */
 #include "backends/lower/simt/simt.h"
 
 #include "backends/lower/cpu/cpu.h"
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
 
 static int64_t elem_bytes(const tg_type *t) {
     if (t->dtype == TG_DT_RECORD) {
@@ -74,7 +75,8 @@ ts_tensor *ts_tensor_of(tg_simt *S, tg_value *v) {
     return info->tensor;
 }
 
-/* ---- accesses --------------------------------------------------------------------------------- */
+/* ---- accesses ---------------------------------------------------------------------------------
+ */
 
 typedef struct access {
     tg_value *ptr;     /* of vector lane 0 */
@@ -89,8 +91,7 @@ static int first_index(const tg_op *op) {
     if (op->code == TG_OP_LOAD) {
         return 1;
     }
-    bool cas = op->code == TG_OP_ATOMIC &&
-               tg_attr_int(op, TG_ATTR_ATOMIC, 0) == TG_ATOMIC_CAS;
+    bool cas = op->code == TG_OP_ATOMIC && tg_attr_int(op, TG_ATTR_ATOMIC, 0) == TG_ATOMIC_CAS;
     return cas ? 3 : 2;
 }
 
@@ -117,13 +118,13 @@ static ts_coord position(ts_ctx *x, tg_value *v, const int64_t *axes, const ts_p
         tg_value *span_hi = tg_operand(v->def, 1);
         int64_t hi, lo;
         bool whole = tg_value_const_int(span_hi, &hi) &&
-                     tg_value_const_int(tg_operand(v->def, 0), &lo) &&
-                     hi - lo <= v->type->shape[0];
+                     tg_value_const_int(tg_operand(v->def, 0), &lo) && hi - lo <= v->type->shape[0];
         if (!whole) {
             *limit = tg_build_binary(o, TG_OP_MIN, *limit, end);
         }
         if (c.vec != NULL) {
-            c.vec = tg_build_binary(&x->b, TG_OP_ADD, c.vec, tg_build_splat(&x->b, s->lo, x->lanes));
+            c.vec =
+                tg_build_binary(&x->b, TG_OP_ADD, c.vec, tg_build_splat(&x->b, s->lo, x->lanes));
         } else {
             c.out = c.out == NULL ? s->lo : tg_build_binary(o, TG_OP_ADD, s->lo, c.out);
         }
@@ -180,10 +181,12 @@ static access access_of(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     for (int k = 0; k < t->rank; k++) {
         tg_value *v = tg_operand(op, first + k), *limit;
         bool nonneg;
-        c[k] = position(x, v, axes == NULL ? NULL : axes->list + at, pos, t->dim[k], &limit,
-                        &nonneg);
+        c[k] =
+            position(x, v, axes == NULL ? NULL : axes->list + at, pos, t->dim[k], &limit, &nonneg);
         at += v->type->kind == TG_TY_SPAN ? 1 : v->type->rank;
-        ts_guard_range(x, &a.g, &c[k], limit, nonneg);
+        if (!x->inside) {
+            ts_guard_range(x, &a.g, &c[k], limit, nonneg);
+        }
         if (!ts_coord_uniform(x, &c[k])) {
             differing++;
             row = row && k == t->rank - 1 && c[k].vec == NULL && c[k].step == 1 && !a.packed &&
@@ -213,7 +216,8 @@ static access access_of(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     return a;
 }
 
-/* ---- reads ------------------------------------------------------------------------------------ */
+/* ---- reads ------------------------------------------------------------------------------------
+ */
 
 static tg_value *masked_load(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *mask) {
     if (mask == NULL) {
@@ -269,10 +273,9 @@ static ts_ev load_packed(ts_ctx *x, access *a) {
         return (ts_ev){.v = pick_nibble(b, byte, p)};
     }
     tg_value *p = ts_coord_vec(x, &a->nibble), *half = ts_bin(b, TG_OP_SHR, p, 1);
-    tg_value *offsets =
-        a->offsets == NULL ? half : tg_build_binary(b, TG_OP_ADD, a->offsets, half);
-    tg_value *bytes = gather(x, ts_type(x->S, TG_DT_U8, x->lanes), a->ptr, offsets,
-                             ts_guard_mask_of(x, &a->g));
+    tg_value *offsets = a->offsets == NULL ? half : tg_build_binary(b, TG_OP_ADD, a->offsets, half);
+    tg_value *bytes =
+        gather(x, ts_type(x->S, TG_DT_U8, x->lanes), a->ptr, offsets, ts_guard_mask_of(x, &a->g));
     return (ts_ev){pick_nibble(b, bytes, p), true};
 }
 
@@ -322,7 +325,44 @@ void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos) {
     ts_put_at(x, u, slot, NULL, pos, &g, e);
 }
 
-/* ---- writes ----------------------------------------------------------------------------------- */
+static tg_value *and_with(tg_builder *b, tg_value *all, tg_value *c) {
+    return all == NULL ? c : tg_build_binary(b, TG_OP_AND, all, c);
+}
+
+tg_value *ts_copy_inside(tg_simt *S, const ts_item *item) {
+    tg_builder *b = &S->b;
+    tg_op *op = item->op;
+    int tensor = tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2 : 1;
+    const ts_tensor *t = ts_tensor_of(S, tg_operand(op, tensor));
+    tg_value *all = tg_build_bool(b, true);
+    for (int a = 0; a < item->rank; a++) {
+        if (ts_reach(item->layout, a) > item->shape[a]) {
+            return NULL;
+        }
+    }
+    for (int k = 0; k < t->rank; k++) {
+        tg_value *v = tg_operand(op, tensor + 1 + k), *lo, *end, *limit = t->dim[k];
+        if (ts_is_tile(v)) {
+            return NULL;
+        }
+        if (v->type->kind == TG_TY_SPAN) {
+            lo = ts_of(S, v)->lo;
+            end = ts_bin(b, TG_OP_ADD, lo, v->type->shape[0]);
+            limit = tg_build_binary(b, TG_OP_MIN, limit, ts_of(S, v)->hi);
+        } else {
+            lo = tg_build_cast(b, ts_scalar(S, v), TG_DT_I64);
+            end = ts_bin(b, TG_OP_ADD, lo, 1);
+        }
+        all = and_with(b, all, tg_build_cmp(b, TG_CMP_LE, end, limit));
+        if (!ts_nonneg(v->type->kind == TG_TY_SPAN ? tg_operand(v->def, 0) : v, 0)) {
+            all = and_with(b, all, tg_build_cmp(b, TG_CMP_GE, lo, tg_build_index(b, 0)));
+        }
+    }
+    return all;
+}
+
+/* ---- writes -----------------------------------------------------------------------------------
+ */
 
 bool ts_store_is_packed(const tg_op *op) {
     return tg_dtype_bits(tg_operand(op, 0)->type->dtype) < 8;
@@ -369,8 +409,8 @@ static void store_nibbles(ts_ctx *x, access *a, ts_ev e, int half) {
         bool many = x->lanes > 1;
         tg_value *p = many ? tg_build_extract(b, positions, l) : positions;
         tg_value *v = e.vec ? tg_build_extract(b, e.v, l) : e.v;
-        tg_value *mine = tg_build_cmp(b, TG_CMP_EQ, ts_bin(b, TG_OP_AND, p, 1),
-                                      tg_build_index(b, half));
+        tg_value *mine =
+            tg_build_cmp(b, TG_CMP_EQ, ts_bin(b, TG_OP_AND, p, 1), tg_build_index(b, half));
         if (mask != NULL) {
             mine = tg_build_binary(b, TG_OP_AND, mine, many ? tg_build_extract(b, mask, l) : mask);
         }
@@ -421,7 +461,8 @@ void ts_store(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos, int n
     }
 }
 
-/* ---- atomics ---------------------------------------------------------------------------------- */
+/* ---- atomics ----------------------------------------------------------------------------------
+ */
 
 static tg_value *lane_of(ts_ctx *x, tg_value *v, int l) {
     return v == NULL || v->type->kind != TG_TY_VEC ? v : tg_build_extract(&x->b, v, l);
@@ -432,7 +473,8 @@ static tg_value *lane_ok(ts_ctx *x, const ts_guard *g, int l) {
     return g->ok == NULL ? m : m == NULL ? g->ok : tg_build_binary(&x->b, TG_OP_AND, g->ok, m);
 }
 
-static tg_value *one_atomic(ts_ctx *x, const tg_op *op, const access *a, int l, ts_ev v, ts_ev want) {
+static tg_value *one_atomic(ts_ctx *x, const tg_op *op, const access *a, int l, ts_ev v,
+                            ts_ev want) {
     tg_builder *b = &x->b;
     const tg_type *t = ts_type(x->S, op->results[0].type->dtype, 1);
     tg_value *ptr = a->ptr, *ok = lane_ok(x, &a->g, l);
@@ -470,7 +512,7 @@ ts_ev ts_atomic(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos) {
     }
     for (int k = 0; k < x->lanes; k++) {
         tg_value *old = one_atomic(x, op, &a, k, v, want);
-        r.v = !r.vec ? old
+        r.v = !r.vec   ? old
               : k == 0 ? tg_build_splat(&x->b, old, x->lanes)
                        : tg_build_insert(&x->b, r.v, old, k);
     }
