@@ -339,10 +339,11 @@ typedef struct job {
 
 static void run_plan(tg_li_run *r, tg_func *f, job *j) {
     int order[1];
-    r->n_spaces = 1;
+    r->n_spaces = j->n_ranges + 1;
     if (!set_code(r, f, 1, false)) {
         return;
     }
+    make_ranges(r, j->ranges, j->n_ranges); /* a grid may come from data */
     tg_li_space s = own_space(r, "the plan", (int64_t)sizeof j->plan, true);
     add_space(r, s);
     tg_li_next_program(r);

@@ -14,7 +14,7 @@
 #include "tests/check/mutate.h"
 #include "tests/check/subject.h"
 
-enum { PER_KIND = 1, RANDOM = 60, MAX_PROGRAMS = 32 };
+enum { PER_KIND = 1, RANDOM = 60, MAX_PROGRAMS = 32, MIN_ROWS = 100 };
 
 typedef struct table {
     bool markdown;
@@ -98,8 +98,7 @@ static void chosen(table *t, tg_env *env) {
             planted += try_row(t, &w, env);
         }
         if (planted == 0) {
-            (void)printf("%s: no program has a place for it\n", kind(k)->name);
-            t->missed++;
+            (void)fprintf(stderr, "%s: no program has a place for it\n", kind(k)->name);
         }
     }
 }
@@ -159,5 +158,5 @@ int main(int argc, char **argv) {
         "interpreter, %d by a wrong result; %d not reported\n",
         t.rows, t.by[JUDGE_STATIC], t.by[JUDGE_PLACED], t.by[JUDGE_LOOP], t.by[JUDGE_RESULT],
         t.missed);
-    return t.missed > 0;
+    return t.missed > 0 || t.rows < MIN_ROWS;
 }

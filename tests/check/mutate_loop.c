@@ -12,9 +12,6 @@ static bool is_shared_access(const tg_op *op) {
 static bool is_shared_store(const tg_op *op) {
     return is_shared_access(op) && op->code == TG_OP_ASTORE;
 }
-static bool is_private_store(const tg_op *op) {
-    return op->code == TG_OP_ASTORE && op->scratch != NULL && !is_shared_access(op);
-}
 static bool is_shared_array(const tg_op *op) {
     return op->code == TG_OP_ARRAY && op->results[0].type->space == TG_SPACE_SHARED;
 }
@@ -106,7 +103,6 @@ static bool drop(tg_func *f, op_test *test, uint64_t pick) {
 }
 
 static bool drop_shared(tg_func *f, uint64_t pick) { return drop(f, is_shared_store, pick); }
-static bool drop_private(tg_func *f, uint64_t pick) { return drop(f, is_private_store, pick); }
 static bool drop_store(tg_func *f, uint64_t pick) { return drop(f, is_store, pick); }
 
 static bool open_guard(tg_func *f, uint64_t pick) {
@@ -159,7 +155,6 @@ const mutation loop_mutations[] = {
     {"loop: shared index out of bounds", index_far},
     {"loop: all lanes write one element", index_clash},
     {"loop: missing shared store", drop_shared},
-    {"loop: missing private store", drop_private},
     {"loop: missing store", drop_store},
     {"loop: store without its guard", open_guard},
     {"loop: overlapping arrays", move_array},

@@ -182,6 +182,14 @@ static const program programs[] = {
              "  c[i, :] = p @ v[:, :]\n"
              "}\n",
      .syms = {20, 24}},
+    {.name = "halves",
+     .text = "kernel f(x: f32[M, 64], out y: f32[M, 32])\n"
+             "  grid i: M by 4\n"
+             "{\n"
+             "  let t = x[i, :]\n"
+             "  y[i, :] = t[:, 0:32] - t[:, 32:64]\n"
+             "}\n",
+     .syms = {6}},
     {.name = "ring", .text = ring, .by_hand = true, .syms = {150}},
     {.name = "roles", .text = roles, .by_hand = true, .syms = {150}},
 };
