@@ -59,8 +59,9 @@ tg_c_expr tg_c_scalar_constant(tg_c_emitter *e, const tg_op *op) {
     } else if (is_float(t->dtype)) {
         text = float_text(e, t->dtype, tg_attr_float(op, TG_ATTR_VALUE_F, 0));
     } else {
-        tg_c_refuse(e, op, "a constant of a storage type was not lowered to its bits");
-        text = "0";
+        uint64_t bits =
+            tg_float_encode(t->dtype, tg_attr_float(op, TG_ATTR_VALUE_F, 0), TG_ROUND_RNE, true);
+        text = tg_c_text(e, "%llu", (unsigned long long)bits);
     }
     bool primary = text[0] != '-' && !(text[0] == '(' && text[1] == 'd');
     return (tg_c_expr){text, primary ? TG_PREC_PRIMARY : TG_PREC_UNARY};

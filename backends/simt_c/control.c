@@ -160,6 +160,23 @@ static void assign(tg_c_emitter *e, const tg_op *yield, int first, const char *c
     }
 }
 
+/* The counter's step, which must not run past the greatest long. */
+static const char *advance_of(tg_c_emitter *e, const tg_op *op, const char *iv) {
+    int64_t step;
+    const char *by = tg_c_at(e, tg_operand(op, 2), 0);
+    bool known = tg_value_const_int(tg_operand(op, 2), &step);
+    if (known && step == 1) {
+        return tg_c_text(e, "%s++", iv);
+    }
+    if (known && tg_c_range_of(e, tg_operand(op, 1)).hi <= INT64_MAX - step) {
+        return tg_c_text(e, "%s += %s", iv, by);
+    }
+    tg_c_helper(e, "next_long",
+                "/* i + step, at most end */\nlong next_long(long i, long step, long end) {\n"
+                "    return (ulong)end - (ulong)i > (ulong)step ? i + step : end;\n}\n");
+    return tg_c_text(e, "%s = next_long(%s, %s, %s)", iv, iv, by, tg_c_at(e, tg_operand(op, 1), 0));
+}
+
 static void emit_for(tg_c_emitter *e, const tg_op *op) {
     tg_region *body = op->regions[0];
     int n = op->n_operands - 3;
@@ -172,13 +189,11 @@ static void emit_for(tg_c_emitter *e, const tg_op *op) {
     }
     const char *iv = variable(e, body->args[0], "i");
     const char *type = tg_c_value_type(e, body->args[0]);
-    int64_t step, unroll = tg_attr_int(op, TG_ATTR_UNROLL, 0);
+    int64_t unroll = tg_attr_int(op, TG_ATTR_UNROLL, 0);
     if (unroll > 1) {
         tg_c_line(e, "#pragma unroll %lld", (long long)unroll);
     }
-    bool one = tg_value_const_int(tg_operand(op, 2), &step) && step == 1;
-    const char *advance = one ? tg_c_text(e, "%s++", iv)
-                              : tg_c_text(e, "%s += %s", iv, tg_c_at(e, tg_operand(op, 2), 0));
+    const char *advance = advance_of(e, op, iv);
     tg_c_line(e, "for (%s %s = %s; %s < %s; %s) {", type, iv, tg_c_at(e, tg_operand(op, 0), 0), iv,
               tg_c_at(e, tg_operand(op, 1), TG_PREC_SHIFT), advance);
     e->indent++;

@@ -272,6 +272,11 @@ static tg_c_expr minmax(tg_c_emitter *e, const tg_op *op) {
                 cast[0] != '\0' ? TG_PREC_UNARY : TG_PREC_PRIMARY};
         }
     }
+    if (tg_type_is_scalar(t) && !is_float(t) && tg_dtype_bits(t->dtype) < 32) { /* C works on int */
+        return (tg_c_expr){tg_c_text(e, "(%s)%s((int)(%s), (int)(%s))", tg_c_scalar(t->dtype),
+                                     max ? "max" : "min", a, b),
+                           TG_PREC_UNARY};
+    }
     return (tg_c_expr){tg_c_text(e, "%s(%s, %s)", tg_c_minmax(e, max, t), a, b), TG_PREC_PRIMARY};
 }
 

@@ -273,6 +273,34 @@ static const char *float_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
     return name;
 }
 
+/* 8 and 16 bits: compare and swap the word around them. */
+static const char *small_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kind kind,
+                                const char *space, const char *tag) {
+    static const char *const kinds[] = {"add", "min", "max", "cas"};
+    static const char *const updates[] = {"old + x", "min((int)old, (int)x)",
+                                          "max((int)old, (int)x)", "old == expected ? x : old"};
+    const char *s = tg_c_scalar(t->dtype), *u = tg_dtype_bits(t->dtype) == 8 ? "uchar" : "ushort";
+    const char *name = tg_c_text(e, "atomic_%s_%s_%s", kinds[kind], s, tag);
+    const char *mask = tg_dtype_bits(t->dtype) == 8 ? "0xffu" : "0xffffu";
+    tg_sb sb;
+    tg_sb_init(&sb, e->arena);
+    tg_sb_addf(&sb, "/* by way of the word around it */\n%s %s(volatile %s %s *at, %s%s x) {\n", s,
+               name, space, s, kind == TG_ATOMIC_CAS ? tg_c_text(e, "%s expected, ", s) : "", s);
+    tg_sb_addf(&sb, "    volatile %s uint *word = (volatile %s uint *)((size_t)at & ~(size_t)3);\n",
+               space, space);
+    tg_sb_addf(&sb,
+               "    uint shift = (uint)((size_t)at & 3) * 8, seen = *word;\n    for (;;) {\n"
+               "        %s old = (%s)(seen >> shift), new = (%s)(%s);\n",
+               s, s, s, updates[kind]);
+    tg_sb_addf(&sb, "        uint want = (seen & ~(%s << shift)) | (uint)(%s)new << shift;\n", mask,
+               u);
+    tg_sb_add(&sb,
+              "        uint found = atomic_cmpxchg(word, seen, want);\n        if (found == seen)\n"
+              "            return old;\n        seen = found;\n    }\n}\n");
+    tg_c_helper(e, name, sb.data);
+    return name;
+}
+
 /* at: pointer text; operands from `first`: value, expected. */
 static tg_c_expr atomic(tg_c_emitter *e, const tg_op *op, const char *space, const char *tag,
                         const char *at, int first) {
@@ -281,10 +309,14 @@ static tg_c_expr atomic(tg_c_emitter *e, const tg_op *op, const char *space, con
     tg_atomic_kind kind = (tg_atomic_kind)tg_attr_int(op, TG_ATTR_ATOMIC, 0);
     int bits = tg_dtype_bits(t->dtype);
     const char *value = tg_c_at(e, tg_operand(op, first), 0), *fn, *type;
-    if (bits < 32 || t->kind == TG_TY_VEC) {
-        tg_c_refuse(e, op, "atomic operations work on 32 and 64 bits");
+    bool small_int = bits < 32 && tg_dtype_is_int(t->dtype);
+    if ((bits < 32 && !small_int) || t->kind == TG_TY_VEC) {
+        tg_c_refuse(e, op, "atomic operations work on integers, f32 and f64");
     }
-    if (t->dtype == TG_DT_F32 || t->dtype == TG_DT_F64) {
+    if (small_int) {
+        fn = small_atomic(e, t, kind, space, tag);
+        type = tg_c_scalar(t->dtype);
+    } else if (t->dtype == TG_DT_F32 || t->dtype == TG_DT_F64) {
         fn = float_atomic(e, t, kind, space, tag);
         type = bits == 64 ? "ulong" : "uint";
     } else {
