@@ -322,8 +322,8 @@ bool tg_verify_DOT(tg_verifier *v, const tg_op *op) {
         bool flat = m->rank == 1 && m->shape[0] == b->shape[batch];
         bool full = m->rank == batch + 1 && m->rank > 0 &&
                     memcmp(m->shape, b->shape, (size_t)m->rank * sizeof(int64_t)) == 0;
-        TG_CHECK((m->kind == a->kind && m->dtype == TG_DT_BOOL) && (flat || full),
-                 "the mask is %s", tg_verify_type(v, m));
+        TG_CHECK((m->kind == a->kind && m->dtype == TG_DT_BOOL) && (flat || full), "the mask is %s",
+                 tg_verify_type(v, m));
     }
     return true;
 }
