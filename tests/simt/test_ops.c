@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The SIMT lowering, one family of operations after the other: small kernels placed, lowered and
+ * run lane by lane give what the reference interpreter gives, without races, undefined values or
+ * accesses out of bounds; on the machine as it is, with four lanes, and with vectors of four. Sums
+ * of floats are of small integers, so that every order is exact.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/interp_loop.h"
+#include "tests/place/support.h"
+
+enum { MAX_PARAMS = 8, MAX_SYMS = 8, MAX_BYTES = 1 << 16 };
+
+typedef struct row {
+    const char *name, *source;
+    int64_t syms[MAX_SYMS]; /* in order of appearance */
+} row;
+
+#define ALONG "kernel k(x: f32[N], out y: f32[N]) grid i: N by 40\n"
+#define INTS "kernel k(x: i32[N], out y: i32[N]) grid i: N by 40\n"
+#define ROWS "kernel k(x: f32[M, N], out y: f32[M]) grid i: M by 3\n"
+
+static const row rows[] = {
+    {"elementwise", ALONG "{ y[i] = where(x[i] > 0.0, sqrt(x[i] * 4.0), -x[i]) }", {101}},
+    {"two layouts",
+     "kernel k(x: f32[M, N], b: f32[N], out y: f32[M, N]) grid i: M by 5, j: N by 20\n"
+     "{ y[i, j] = x[i, j] * 2.0 + b[j][_, :] }",
+     {13, 37}},
+    {"narrow floats",
+     "kernel k(x: f16[N], out y: bf16[N]) grid i: N by 40\n"
+     "{ y[i] = ((x[i] as f32) * 3.0) as bf16 }",
+     {77}},
+    {"packed",
+     "kernel k(x: i4[M, N], out y: i4[M, N]) grid i: M by 3, j: N by 10\n"
+     "{ y[i, j] = ((x[i, j] as i32) + 3) as i4 }",
+     {5, 23}},
+    {"transpose",
+     "kernel k(x: f32[M, N], out y: f32[N, M]) grid i: M by 8, j: N by 12\n"
+     "{ y[j, i] = x[i, j].T }",
+     {19, 29}},
+    {"gather",
+     "kernel k(x: f32[N], t: i32[M], out y: f32[M]) grid i: M by 16\n"
+     "{ y[i] = x[t[i]] else 7.0 }",
+     {20, 50}},
+    {"row sums", ROWS "{ y[i] = sum(x[i, 0:80], axis 1) else 0.0 }", {7, 70}},
+    {"row maxima", ROWS "{ y[i] = max(x[i, 0:70], axis 1) else 0.0 }", {7, 61}},
+    {"column sums",
+     "kernel k(x: f32[M, N], out y: f32[N]) grid j: N by 10\n"
+     "{ y[j] = sum(x[0:33, j], axis 0) else 0.0 }",
+     {31, 23}},
+    {"argmax",
+     "kernel k(x: f32[M, N], out y: i32[M]) grid i: M by 3\n"
+     "{ y[i] = argmax(x[i, 0:50], axis 1) }",
+     {7, 43}},
+    {"any and count",
+     "kernel k(x: i32[N], out y: i32[N]) grid i: N by 40\n"
+     "{ y[i] = where(any(x[i] == 3), count(x[i] > 0), 5) }",
+     {90}},
+    {"product",
+     "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N]) grid i: M by 16, j: N by 24\n"
+     "{ var acc = zeros f32[16, 24]\n  for k: K by 12 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {21, 31, 43}},
+    {"product of bytes",
+     "kernel k(a: i8[M, K], b: i8[N, K], out c: i32[M, N])\n"
+     "  grid i: M by 8, j: N by 8\n{ var acc = zeros i32[8, 8]\n"
+     "  for k: K by 16 { acc += a[i, k] @ b[j, k].T }\n  c[i, j] = acc }",
+     {9, 40, 11}},
+    {"chained products",
+     "kernel k(a: f32[16, 16], b: f32[16, 16], out c: f32[16, 16]) grid z: 1\n"
+     "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
+     "  c[0:16, 0:16] = (t * 0.5) @ b[0:16, 0:16] + t }",
+     {0}},
+    {"scan", INTS "{ y[i] = scan(x[i]) }", {101}},
+    {"exclusive scan", INTS "{ y[i] = exscan(x[i]) }", {37}},
+    {"sort", ALONG "{ y[i] = sort(x[i]) else 9.0 }", {75}},
+    {"topk",
+     "kernel k(x: f32[N], out y: f32[M, 4], out z: i32[M, 4]) grid i: M\n"
+     "{ let (v, at) = topk(x[0:24], 4)\n  y[i, 0:4] = v else 0.0\n  z[i, 0:4] = at else -1 }",
+     {20, 2}},
+    {"rank by key", INTS "{ y[i] = rank_by_key(x[i], 4) else 0 }", {61}},
+    {"histogram",
+     "kernel k(x: i32[N], out h: i32[M, 8]) grid i: M\n"
+     "{ h[i, 0:8] = histogram(x[0:50], 8) }",
+     {45, 2}},
+    {"scatter-add",
+     "kernel k(x: f32[N], t: i32[N], out y: f32[M, 8]) grid i: M\n"
+     "{ y[i, 0:8] = scatter_add(zeros f32[8], t[0:50], x[0:50]) }",
+     {45, 1}},
+    {"compress", INTS "{ y[i] = compress(x[i], x[i] > 1).v else 9 }", {66}},
+    {"while",
+     INTS "{ var v = x[i], n = 0\n"
+          "  while any(v < 20) max 99 { v = v * 2 + 5; n += 1 }\n  y[i] = v + n }",
+     {47}},
+    {"if",
+     INTS "{ var v = x[i]\n  if count(v > 0) > 10 { v = v + 100 } else { v = v * 3 }\n  y[i] = v }",
+     {84}},
+    {"swapped",
+     "kernel k(x: i32[N], z: i32[N], out y: i32[N]) grid i: N by 16\n"
+     "{ var a = x[i], b = z[i]\n  for n in 0 .. 3 { (a, b) = (b, a + b) }\n"
+     "  y[i] = a * 10 + b }",
+     {33}},
+    {"atomic",
+     "kernel k(x: i32[N], inout h: i32[8]) grid i: N by 16\n"
+     "{ atomic add(h[x[i] % 8], 1) }",
+     {61}},
+    {"random",
+     "kernel k(s: i64, out y: f32[N]) grid i: N by 16 { y[i] = (random(s, iota(16) as i64) >> 8) "
+     "as f32 }",
+     {30}},
+};
+
+typedef struct memory {
+    int64_t words[MAX_PARAMS][MAX_BYTES / 8];
+} memory;
+
+/* Elements that are small integers in every type. */
+static void fill(const tg_type *t, int64_t n, unsigned seed, void *at) {
+    for (int64_t e = 0; e < n; e++) {
+        seed = seed * 1664525u + 1013904223u;
+        int v = (int)(seed >> 16) % 13 - 4;
+        if (tg_dtype_is_float(t->dtype)) {
+            tg_bits_store(at, t->dtype, (size_t)e,
+                          tg_float_encode(t->dtype, v, TG_ROUND_RNE, true));
+        } else {
+            tg_bits_store(at, t->dtype, (size_t)e, (uint64_t)(int64_t)v);
+        }
+    }
+}
+
+static void bind(const tg_func *f, const int64_t *syms, memory *m, tg_interp_arg *args) {
+    memset(m, 0, sizeof *m);
+    for (int p = 0; p < f->n_params; p++) {
+        const tg_type *t = f->params[p].type;
+        if (t->kind != TG_TY_TENSOR) {
+            args[p].scalar = 5;
+            continue;
+        }
+        int64_t bits = tg_dtype_bits(t->dtype), row_bytes = bits, rows_n = 1;
+        args[p].data = m->words[p];
+        for (int a = t->rank - 1; a >= 0; a--) {
+            int64_t n = tg_dim_eval(t->dims[a], syms);
+            args[p].extent[a] = n;
+            args[p].stride_bytes[a] = a == t->rank - 1 ? bits / 8 : row_bytes;
+            row_bytes = a == t->rank - 1 ? (n * bits + 7) / 8 : row_bytes * n;
+            rows_n *= a == t->rank - 1 ? 1 : n;
+        }
+        assert_true(row_bytes <= MAX_BYTES);
+        if (!(f->params[p].flags & TG_PARAM_OUT)) {
+            int64_t per_row = row_bytes * 8 / bits;
+            fill(t, per_row, (unsigned)(p + 1), m->words[p]);
+        }
+        (void)rows_n;
+    }
+}
+
+static const char *lowered(place_test *t, tg_func *f, const tg_machine *machine, tg_module **out) {
+    tg_module *placed = tg_module_make(&t->arena);
+    *out = tg_module_make(&t->arena);
+    if (tg_place(f, machine, placed, &t->sink) != TG_OK ||
+        tg_lower_simt(placed->first_func, machine, *out, &t->sink) != TG_OK ||
+        tg_module_verify(*out, &t->sink) != TG_OK) {
+        return place_test_messages(t);
+    }
+    return NULL;
+}
+
+static const char *run_on(place_test *t, const row *r, tg_func *f, const tg_machine *machine,
+                          const memory *want) {
+    memory *got = malloc(sizeof *got);
+    tg_interp_arg args[MAX_PARAMS];
+    tg_module *loop;
+    memset(args, 0, sizeof args);
+    assert_non_null(got);
+    bind(f, r->syms, got, args);
+    const char *wrong = lowered(t, f, machine, &loop);
+    tg_loop_options options = {.seed = 3, .max_steps = 100000000};
+    tg_loop_report report = {0};
+    if (wrong == NULL &&
+        tg_loop_run_kernel(loop, f, args, r->syms, &options, &t->arena, &report) != TG_OK) {
+        wrong = "nothing to run";
+    }
+    if (wrong == NULL && (report.n_findings > 0 || report.trap != 0)) {
+        tg_sb sb;
+        tg_sb_init(&sb, &t->arena);
+        tg_loop_report_print(&sb, &report);
+        wrong = sb.data;
+    }
+    if (wrong == NULL && memcmp(got, want, sizeof *got) != 0) {
+        wrong = "results differ from the interpreter's";
+    }
+    free(got);
+    return wrong;
+}
+
+static bool check_row(const row *r) {
+    place_test t;
+    place_test_init(&t);
+    tg_source src = {.name = "text", .text = r->source, .len = strlen(r->source)};
+    tg_program *p = place_test_program(&t, &src);
+    tg_module *m = tg_module_make(&t.arena);
+    tg_func *f = NULL;
+    memory *want = malloc(sizeof *want);
+    tg_interp_arg args[MAX_PARAMS];
+    const tg_interp_options options = {.mode = TG_INTERP_F32};
+    const char *wrong = NULL;
+    assert_non_null(want);
+    memset(args, 0, sizeof args);
+    if (p == NULL || tg_program_specialise(p, "k", NULL, 0, NULL, m, &f) != TG_OK) {
+        wrong = place_test_messages(&t);
+    } else {
+        place_test_optimise(&t, f);
+        bind(f, r->syms, want, args);
+        if (tg_interp_run(f, args, r->syms, &options, &t.arena, &t.sink) != TG_OK) {
+            wrong = place_test_messages(&t);
+        }
+    }
+    tg_machine machine = *tg_machine_find("opencl");
+    if (wrong == NULL) {
+        wrong = run_on(&t, r, f, &machine, want);
+    }
+    if (wrong == NULL) {
+        machine.lanes = machine.max_lanes = 4;
+        wrong = run_on(&t, r, f, &machine, want);
+    }
+    if (wrong == NULL) {
+        wrong = run_on(&t, r, f, tg_machine_find("vulkan"), want);
+    }
+    if (wrong != NULL) {
+        (void)fprintf(stderr, "%s: %s\n", r->name, wrong);
+    }
+    free(want);
+    place_test_fini(&t);
+    return wrong == NULL;
+}
+
+static void test_rows(void **state) {
+    int failed = 0;
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT_OF(rows); i++) {
+        failed += !check_row(&rows[i]);
+    }
+    assert_int_equal(failed, 0);
+}
+
+/* What cannot be lowered is said, not made wrong. */
+static void test_refused(void **state) {
+    static const char text[] = "tegula-ir 1\n\nkernel placed k {\n"
+                               "  program lanes 4 shared 0 scratch 0\n"
+                               "  grid () {\n    yield\n  }\n"
+                               "  body () {\n    %0 = event {n = 1} : i64\n    yield\n  }\n}\n";
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    tg_module *m = place_test_ir(&t, text), *out = tg_module_make(&t.arena);
+    assert_non_null(m);
+    const tg_machine *machine = tg_machine_find("opencl");
+    assert_int_equal(tg_lower_simt(m->first_func, machine, out, &t.sink), TG_E_UNSUPPORTED);
+    assert_non_null(strstr(place_test_messages(&t), "several roles"));
+    assert_int_equal(tg_lower_simt(m->first_func, tg_machine_find("x86-64-v3"), out, &t.sink),
+                     TG_E_INVALID);
+    place_test_fini(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
