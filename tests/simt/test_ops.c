@@ -271,7 +271,26 @@ static void test_refused(void **state) {
     place_test_fini(&t);
 }
 
+/* Programs that would write halves of one byte race: said, not done. */
+static void test_shared_bytes(void **state) {
+    static const char text[] = "kernel k(x: i4[N], out y: i4[N]) grid i: N by 5 { y[i] = x[i] }";
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    tg_source src = {.name = "text", .text = text, .len = strlen(text)};
+    tg_program *p = place_test_program(&t, &src);
+    tg_module *m = tg_module_make(&t.arena), *loop;
+    tg_func *f = NULL;
+    assert_non_null(p);
+    assert_int_equal(tg_program_specialise(p, "k", NULL, 0, NULL, m, &f), TG_OK);
+    const char *wrong = lowered(&t, f, tg_machine_find("opencl"), &loop);
+    assert_non_null(wrong);
+    assert_non_null(strstr(wrong, "shared by programs"));
+    place_test_fini(&t);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_shared_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

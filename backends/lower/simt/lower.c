@@ -290,9 +290,51 @@ static void emit_atomic(tg_simt *S, tg_op *op) {
     }
 }
 
+static bool is_even(const tg_value *v, int depth) {
+    int64_t c;
+    if (tg_value_const_int(v, &c)) {
+        return c % 2 == 0;
+    }
+    const tg_op *op = v->def != NULL ? v->def : v->region->parent;
+    if (op == NULL || depth > 8) {
+        return false;
+    }
+    switch ((int)op->code) {
+    case TG_OP_FOR: /* the loop variable */
+        return v->def == NULL && v->index == 0 && is_even(tg_operand(op, 0), depth + 1) &&
+               is_even(tg_operand(op, 2), depth + 1);
+    case TG_OP_MUL:
+        return is_even(tg_operand(op, 0), depth + 1) || is_even(tg_operand(op, 1), depth + 1);
+    case TG_OP_ADD:
+    case TG_OP_SUB:
+        return is_even(tg_operand(op, 0), depth + 1) && is_even(tg_operand(op, 1), depth + 1);
+    default:
+        return false;
+    }
+}
+
+/* Do the bytes that a packed store writes belong to this program alone? A span from a constant is
+ * the same for all programs, which then differ in another axis. */
+static bool owns_bytes(const tg_op *op) {
+    int masked = tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;
+    const tg_value *v = tg_operand(op, op->n_operands - 1 - masked);
+    int64_t c;
+    if (v->type->kind != TG_TY_SPAN) {
+        return tg_value_const_int(v, &c);
+    }
+    const tg_value *lo = tg_operand(v->def, 0);
+    return tg_value_const_int(lo, &c) || (is_even(lo, 0) && v->type->shape[0] % 2 == 0);
+}
+
 /* Two lanes may hold the halves of one byte: first the low halves, then the high ones. */
 static void emit_packed_store(tg_simt *S, tg_op *op) {
     tg_value *v = tg_operand(op, 1);
+    if (!owns_bytes(op)) {
+        ts_unsupported(S, op,
+                       "a packed tensor whose bytes may be shared by programs (blocks of odd "
+                       "size or at odd places)");
+        return;
+    }
     ts_run_flush(S);
     if (!ts_is_tile(v)) {
         ts_ctx x = ts_ctx_flat(S);
