@@ -459,6 +459,7 @@ static tg_ev slice_ev(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         }
         in[a].bound = NULL;
         in[a].add += off;
+        in[a].end += in[a].end > 0 ? off : 0;
         while (off % in[a].align != 0) {
             in[a].align /= 2;
         }

@@ -7,6 +7,9 @@
  */
 #include "backends/lower/cpu/nest.h"
 
+/* Does the action write a tensor, element by element or once a row? */
+static bool stores(const action *a) { return a->op->code == TG_OP_STORE; }
+
 /* ---- what an action reads
  * ----------------------------------------------------------------------------- */
 
@@ -118,7 +121,7 @@ static void collect_reads(action *a, const nest *n) {
     }
     bool own = a->kind == ACT_MAT || a->kind == ACT_ROW;
     walk(a, n, a->value, map, own && a->dest == a->value);
-    if (a->kind == ACT_STORE) {
+    if (stores(a)) {
         tg_index ix[TG_MAX_RANK];
         tg_value *mask;
         int k = tg_indices(a->op, ix, &mask);
@@ -266,7 +269,7 @@ static bool reads_conflict(tg_lower *L, const action *earlier, const action *lat
     /* later writes what earlier reads: only at the very same elements */
     for (int i = 0; i < earlier->n_reads; i++) {
         const reading *r = &earlier->reads[i];
-        if (later->kind == ACT_STORE && r->load != NULL &&
+        if (stores(later) && r->load != NULL &&
             tg_may_overlap(L, tg_operand(r->load, 0), tg_operand(later->op, 0)) &&
             !(r->rows && r->inner && tg_same_place(r->load, later->op))) {
             return true;
@@ -295,29 +298,31 @@ static int joint_phase(const nest *n, const action *a) {
             return -1; /* a scalar is no buffer that readings show: what follows may use it anywhere
                         */
         }
-        if (e->kind == ACT_STORE && a->kind == ACT_STORE &&
+        if (stores(e) && stores(a) &&
             tg_may_overlap(L, tg_operand(e->op, 0), tg_operand(a->op, 0))) {
             return -1;
         }
-        /* What an earlier phase reads must be read before a later action replaces it. */
+        /* What an earlier phase reads must be read before a later action replaces it; what is done
+         * once a row comes before its phase's elements. */
+        int read_by = a->kind == ACT_ROW && e->kind != ACT_ROW ? e->phase + 1 : e->phase;
         if (a->dest != NULL) {
             for (int i = 0; i < e->n_reads; i++) {
                 if (e->reads[i].load == NULL && same_buffer(L, e->reads[i].value, a->dest)) {
-                    phase = e->phase > phase ? e->phase : phase;
+                    phase = read_by > phase ? read_by : phase;
                 }
             }
         }
-        if (a->kind == ACT_STORE) {
+        if (stores(a)) {
             for (int i = 0; i < e->n_reads; i++) {
                 if (e->reads[i].load != NULL &&
                     tg_may_overlap(L, tg_operand(e->reads[i].load, 0), tg_operand(a->op, 0))) {
-                    phase = e->phase > phase ? e->phase : phase;
+                    phase = read_by > phase ? read_by : phase;
                 }
             }
         }
         for (int i = 0; i < a->n_reads; i++) {
             const reading *r = &a->reads[i];
-            if (e->kind == ACT_STORE) {
+            if (stores(e)) {
                 if (r->load != NULL &&
                     tg_may_overlap(L, tg_operand(r->load, 0), tg_operand(e->op, 0))) {
                     return -1;
