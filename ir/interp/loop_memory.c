@@ -310,6 +310,9 @@ static void count_group(tg_li_run *r, const tg_li_trace *t, size_t n, uint64_t *
 }
 
 void tg_li_count_traces(tg_li_run *r) {
+    if (r->traces.count == 0) {
+        return;
+    }
     uint64_t *units = TG_NEW_ARRAY(r->arena, uint64_t, 4096);
     qsort(r->traces.data, r->traces.count, sizeof r->traces.data[0], by_instance);
     for (size_t begin = 0, end; begin < r->traces.count; begin = end) {
