@@ -185,6 +185,12 @@ tgr_status tgr_vk_open(tgr_context *context, void *globals, int32_t index,
         tgr_vk_close(context, vk);
         return st;
     }
+    if (vk->abilities->cuts_loops) {
+        tgr_log(context, TGR_LOG_WARNING,
+                "%s ends the loops of a lane after 65535 trips in all: results of kernels that run "
+                "longer are wrong",
+                g->devices[index].name);
+    }
     *out_state = vk;
     *out_threads = 1;
     return TGR_OK;

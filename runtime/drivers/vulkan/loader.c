@@ -151,6 +151,7 @@ static bool read_device(const tgr_vk_api *api, VkPhysicalDevice d, struct tgr_vk
     a->subgroup = p11.subgroupSize;
     a->shuffle = p11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     a->ballot = p11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT;
+    a->cuts_loops = p12.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
     out->lacks = first_lack(a);
     return true;
 }

@@ -44,6 +44,8 @@ typedef struct tgr_vk_abilities {
     bool denorm32, denorm64, rte32, rte64, nan32, nan64; /* float controls */
     uint32_t max_groups[3], max_lanes, max_lanes_x, shared_bytes, subgroup, push_bytes;
     uint64_t max_allocation, memory_bytes;
+    bool cuts_loops; /* ends every loop of a lane after 65,535 trips in all (llvmpipe), without a
+                        word */
 } tgr_vk_abilities;
 
 /* Per context. */
