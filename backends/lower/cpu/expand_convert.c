@@ -400,8 +400,8 @@ static tg_value *to_storage_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_r
 
 static tg_value *to_plain(const tg_xp *x, tg_value *v, tg_dtype to, tg_round round, bool sat) {
     tg_dtype from = v->type->dtype;
-    if (from == to) {
-        return v;
+    if (from == to) { /* decoded from a storage type: an infinity of that saturates all the same */
+        return sat && to == TG_DT_F32 ? clamp_infinite(x, v) : v;
     }
     if (to == TG_DT_F32 && from == TG_DT_F64) {
         return f64_to_f32(x, v, round, sat);
