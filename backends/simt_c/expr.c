@@ -335,17 +335,14 @@ static tg_c_expr logic(tg_c_emitter *e, const tg_op *op) {
             tg_type_is_scalar(t) && t->dtype == TG_DT_I64 && tg_c_is_narrow(e, &op->results[0]);
         return wide ? (tg_c_expr){tg_c_text(e, "(int)(%s)", x.text), TG_PREC_UNARY} : x;
     }
-    const char *sign = op->code == TG_OP_AND ? "&&" : op->code == TG_OP_OR ? "||" : "!=";
-    int prec = op->code == TG_OP_AND  ? TG_PREC_LAND
-               : op->code == TG_OP_OR ? TG_PREC_LOR
-                                      : TG_PREC_EQ;
-    int inner = op->code == TG_OP_OR ? TG_PREC_EQ : prec + 1; /* && inside || in parentheses */
-    if (op->code == TG_OP_AND) {
-        inner = TG_PREC_LAND;
+    if (op->code == TG_OP_XOR) {
+        return (tg_c_expr){tg_c_text(e, "%s != %s", tg_c_at(e, tg_operand(op, 0), TG_PREC_REL),
+                                     tg_c_at(e, tg_operand(op, 1), TG_PREC_REL)),
+                           TG_PREC_EQ};
     }
-    return (tg_c_expr){tg_c_text(e, "%s %s %s", tg_c_at(e, tg_operand(op, 0), inner), sign,
-                                 tg_c_at(e, tg_operand(op, 1), inner)),
-                       prec};
+    /* Both sides are values already computed: no branch is wanted. PoCL 3.1 loses guards made of
+     * chains of branches. */
+    return plain(e, op);
 }
 
 static tg_c_expr compare(tg_c_emitter *e, const tg_op *op) {
