@@ -301,7 +301,11 @@ static void test_casts(void **state) {
 static int begin(void **state) {
     static vkt t;
     *state = &t;
-    return vkt_open(&t) ? 0 : -1;
+    if (!vkt_open(&t)) {
+        fprintf(stderr, "skipped: no device\n");
+        exit(77);
+    }
+    return 0;
 }
 
 static int finish(void **state) {
