@@ -365,7 +365,7 @@ static tg_c_expr choice(tg_c_emitter *e, const tg_op *op) {
         const char *x = tg_c_at(e, tg_operand(op, 1), TG_PREC_COND + 1),
                    *y = tg_c_at(e, tg_operand(op, 2), TG_PREC_COND);
         const char *text =
-            tg_c_text(e, "%s ? %s : %s", tg_c_at(e, tg_operand(op, 0), TG_PREC_COND + 1), x, y);
+            tg_c_text(e, "%s ? %s : %s", tg_c_at(e, tg_operand(op, 0), TG_PREC_EQ), x, y);
         return (tg_c_expr){text, TG_PREC_COND};
     }
     static const char *const masks[] = {"char", "short", "int", "long"};

@@ -69,7 +69,7 @@ static tg_c_expr masked_read(tg_c_emitter *e, const tg_op *op, const char *p) {
     const tg_value *mask = tg_operand(op, 1), *pass = tg_operand(op, 2);
     if (t->kind != TG_TY_VEC) {
         tg_c_expr x = from_memory(e, t, element(e, op, t, p, 0));
-        return (tg_c_expr){tg_c_text(e, "%s ? %s : %s", tg_c_at(e, mask, TG_PREC_COND + 1),
+        return (tg_c_expr){tg_c_text(e, "%s ? %s : %s", tg_c_at(e, mask, TG_PREC_EQ),
                                      tg_c_paren(e, x, TG_PREC_COND + 1),
                                      tg_c_at(e, pass, TG_PREC_COND)),
                            TG_PREC_COND};
