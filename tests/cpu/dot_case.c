@@ -181,7 +181,7 @@ bool dot_case_compile(const dot_case *c, const tg_machine *mc, tg_arena *a, tg_s
     if (build(c, mc, m, sink, &out->scratch_bytes) != TG_OK) {
         return false;
     }
-    tg_cpu_legalise(m->first_func, mc);
+    tg_expand_legalise(m->first_func, mc);
     tg_sb sb;
     tg_sb_init(&sb, a);
     tg_func_print(&sb, m->first_func);

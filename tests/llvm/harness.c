@@ -18,7 +18,7 @@ static void print_diagnostics(const tg_sink *sink, tg_arena *a) {
 static void legalise(tg_module *m, const tg_machine *machine) {
     for (tg_func *f = m->first_func; f; f = f->next) {
         if (f->level == TG_LEVEL_LOOP) {
-            tg_cpu_legalise(f, machine);
+            tg_expand_legalise(f, machine);
         }
     }
 }

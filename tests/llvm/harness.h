@@ -7,7 +7,7 @@
 #define TG_TEST_LLVM_HARNESS_H
 
 #include "backends/backend.h"
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 #include "ir/build.h"
 
 struct tg_test_code {

@@ -40,7 +40,7 @@ static const unsigned char *object_for(struct tg_test_func *t, const tg_machine 
     tg_sink sink;
     build(t);
     tg_sink_init(&sink, &t->arena);
-    tg_cpu_legalise(t->func, mc);
+    tg_expand_legalise(t->func, mc);
     assert_int_equal(tg_llvm_emit(t->module, mc, &options, &t->arena, &sink, &obj, out_n), TG_OK);
     return obj;
 }

@@ -13,35 +13,12 @@
  *   select.c  scan, atomics, reductions with a state
  *   sort.c    sort, top-k
  *   count.c   histogram, scatter_add, ranks, compress
- *   expand.c  math functions and storage-type conversion as vector code (any machine)
  */
 #ifndef TG_LOWER_CPU_H
 #define TG_LOWER_CPU_H
 
 #include "backends/backend.h"
-#include "ir/build.h"
-
-/* ---- expand.c: vector code for one function or conversion ------------------------------------ */
-
-/* Every use works on scalars and vectors alike and emits only ops that LLVM has natively on the
- * machine (no libm call). ULP bounds are published in docs/math.md. */
-tg_value *tg_expand_math(tg_builder *b, const tg_machine *mc, tg_math_fn fn, tg_value *x);
-/* Any dtype to any dtype by ops.def's CAST rules, given and giving loop values: storage floats are
- * carried as the unsigned integer of their width (u8, u16; f4/i4/u4 one element per u8).
- * `from`/`to` are the language types. */
-tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *x, tg_dtype from,
-                            tg_dtype to, tg_round round, bool sat);
-/* Integer div/rem, shifts, float min/max, rem with the language's defined results. */
-tg_value *tg_expand_binary(tg_builder *b, const tg_machine *mc, tg_opcode code, tg_value *x,
-                           tg_value *y);
-/* The dtype a value of t has in registers and scratch: itself, or the unsigned carrier. */
-tg_dtype tg_carrier(tg_dtype t);
-/* Bytes of one element in scratch buffers (sub-byte types and bool take one byte). */
-int64_t tg_scratch_elem_bytes(tg_dtype t);
-
-/* Legalises a loop function in place: replaces math, cast, div, ... ops that the emitter does not
- * take natively by their expansion. After it, LLVM emission is one-to-one. */
-void tg_cpu_legalise(tg_func *loop, const tg_machine *mc);
+#include "backends/lower/expand/expand.h"
 
 /* ---- dot.c: matrix products -------------------------------------------------------------------
  */

@@ -155,126 +155,8 @@ static tg_ev uniform_ev(tg_value *v, int level) { return (tg_ev){.v = v, .level 
 /* ---- elementwise ops
  * ------------------------------------------------------------------------------ */
 
-/* Sign bit of a storage float's carrier. */
-static int64_t sign_bit(tg_dtype t) { return (int64_t)1 << (tg_dtype_bits(t) - 1); }
-
 static tg_value *same_int(tg_builder *b, tg_value *like, int64_t v) {
     return tg_build_int(b, like->type, v);
-}
-
-/* neg and abs act on the sign bit; other ops on storage types go through the arithmetic type. */
-static tg_value *storage_unary(tg_builder *b, tg_opcode code, tg_dtype t, tg_value *v) {
-    if (code == TG_OP_NEG) {
-        return tg_build_binary(b, TG_OP_XOR, v, same_int(b, v, sign_bit(t)));
-    }
-    return tg_build_binary(b, TG_OP_AND, v, same_int(b, v, sign_bit(t) - 1));
-}
-
-static tg_value *widen(tg_ctx *x, tg_builder *b, tg_value *v, tg_dtype t) {
-    return tg_expand_convert(b, x->L->mc, v, t, tg_dtype_arith(t), TG_ROUND_RNE, false);
-}
-
-/* a * b high and low words of 32-bit lanes, through 64-bit products. */
-static void mul_hi_lo(tg_builder *b, tg_value *x, uint32_t k, tg_value **hi, tg_value **lo) {
-    tg_value *wide = tg_build_binary(b, TG_OP_MUL, x, same_int(b, x, (int64_t)k));
-    *hi = tg_build_binary(b, TG_OP_SHR, wide, same_int(b, wide, 32));
-    *lo = tg_build_binary(b, TG_OP_AND, wide, same_int(b, wide, 0xffffffff));
-}
-
-/* Philox4x32-10 on u64 lanes that hold 32-bit words. Salmon et al., SC'11. */
-static tg_value *philox(tg_builder *b, tg_value *key, tg_value *counter) {
-    tg_value *mask = same_int(b, key, 0xffffffff);
-    tg_value *c[4] = {tg_build_binary(b, TG_OP_AND, counter, mask),
-                      tg_build_binary(b, TG_OP_SHR, counter, same_int(b, key, 32)),
-                      same_int(b, key, 0), same_int(b, key, 0)};
-    tg_value *k0 = tg_build_binary(b, TG_OP_AND, key, mask);
-    tg_value *k1 = tg_build_binary(b, TG_OP_SHR, key, same_int(b, key, 32));
-    for (int r = 0; r < 10; r++) {
-        tg_value *h0, *l0, *h1, *l1;
-        mul_hi_lo(b, c[0], 0xD2511F53u, &h0, &l0);
-        mul_hi_lo(b, c[2], 0xCD9E8D57u, &h1, &l1);
-        c[0] = tg_build_binary(b, TG_OP_XOR, tg_build_binary(b, TG_OP_XOR, h1, c[1]), k0);
-        c[1] = l1;
-        c[2] = tg_build_binary(b, TG_OP_XOR, tg_build_binary(b, TG_OP_XOR, h0, c[3]), k1);
-        c[3] = l0;
-        k0 = tg_build_binary(b, TG_OP_AND,
-                             tg_build_binary(b, TG_OP_ADD, k0, same_int(b, key, 0x9E3779B9)), mask);
-        k1 = tg_build_binary(b, TG_OP_AND,
-                             tg_build_binary(b, TG_OP_ADD, k1, same_int(b, key, 0xBB67AE85)), mask);
-    }
-    return tg_build_cast(b, c[0], TG_DT_U32);
-}
-
-static tg_value *bitcast_value(tg_builder *b, tg_value *v, tg_dtype to) {
-    tg_dtype c = tg_carrier(to);
-    return v->type->dtype == c ? v : tg_build_bitcast(b, v, c);
-}
-
-static tg_value *compare(tg_ctx *x, tg_builder *b, const tg_op *op, tg_dtype t, tg_value **a) {
-    if (tg_dtype_is_storage(t)) {
-        a[0] = widen(x, b, a[0], t);
-        a[1] = widen(x, b, a[1], t);
-    }
-    return tg_build_cmp(b, (tg_cmp_pred)tg_attr_int(op, TG_ATTR_PRED, 0), a[0], a[1]);
-}
-
-static tg_value *math_value(tg_builder *b, const tg_op *op, tg_value *v) {
-    tg_value *r = tg_build_math(b, (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0), v);
-    if (tg_attr_int(op, TG_ATTR_FAST, 0) && r->def != NULL && r->def->code == TG_OP_MATH) {
-        tg_op_set_int(r->def, TG_ATTR_FAST, 1);
-    }
-    return r;
-}
-
-/* Arithmetic of a storage type that the front end left in place: compute widened, round back. */
-static tg_value *storage_arith(tg_ctx *x, tg_builder *b, const tg_op *op, tg_dtype t,
-                               tg_value **a) {
-    if (op->code == TG_OP_NEG || op->code == TG_OP_ABS) {
-        if (tg_dtype_is_float(t)) {
-            return storage_unary(b, op->code, t, a[0]);
-        }
-    }
-    tg_dtype wide = tg_dtype_arith(t);
-    for (int i = 0; i < op->n_operands; i++) {
-        a[i] = widen(x, b, a[i], t);
-    }
-    tg_value *r = op->n_operands == 1   ? tg_build_unary(b, op->code, a[0])
-                  : op->n_operands == 2 ? tg_build_binary(b, op->code, a[0], a[1])
-                                        : tg_build_fma(b, a[0], a[1], a[2]);
-    return tg_expand_convert(b, x->L->mc, r, wide, t, TG_ROUND_RNE, false);
-}
-
-static tg_value *apply(tg_ctx *x, tg_builder *b, const tg_op *op, tg_value **a) {
-    tg_dtype t = tg_operand(op, 0)->type->dtype;
-    tg_dtype to = op->results[0].type->dtype;
-    switch ((int)op->code) {
-    case TG_OP_CMP:
-        return compare(x, b, op, t, a);
-    case TG_OP_SELECT:
-        return tg_build_select(b, a[0], a[1], a[2]);
-    case TG_OP_MATH:
-        return math_value(b, op, a[0]);
-    case TG_OP_CAST: {
-        const tg_attr *rounding = tg_attr_get(op, TG_ATTR_ROUND);
-        return tg_expand_convert(b, x->L->mc, a[0], t, to,
-                                 rounding != NULL ? (tg_round)rounding->i : TG_ROUND_RNE,
-                                 tg_attr_int(op, TG_ATTR_SAT, 0) != 0);
-    }
-    case TG_OP_BITCAST:
-        return bitcast_value(b, a[0], to);
-    case TG_OP_RNG:
-        return philox(b, a[0], a[1]);
-    default:
-        break;
-    }
-    if (tg_dtype_is_storage(t)) {
-        return storage_arith(x, b, op, t, a);
-    }
-    if (op->n_operands == 3) {
-        return tg_build_fma(b, a[0], a[1], a[2]);
-    }
-    return op->n_operands == 2 ? tg_build_binary(b, op->code, a[0], a[1])
-                               : tg_build_unary(b, op->code, a[0]);
 }
 
 int tg_expression_size(tg_lower *L, const tg_value *v, int depth) {
@@ -348,7 +230,9 @@ static tg_ev elementwise(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     for (int i = 0; i < op->n_operands; i++) {
         a[i] = vec ? tg_ev_vec(x, e[i]) : e[i].v;
     }
-    return (tg_ev){.v = apply(x, &x->bl[level], op, a), .level = level, .vec = vec && x->lanes > 1};
+    return (tg_ev){.v = tg_expand_apply(&x->bl[level], x->L->mc, op, a),
+                   .level = level,
+                   .vec = vec && x->lanes > 1};
 }
 
 /* ---- views and index ops

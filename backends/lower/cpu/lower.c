@@ -642,8 +642,8 @@ tg_status tg_lower_cpu(tg_func *kernel, const tg_machine *machine, tg_module *ou
             tg_opi(L->ops.data[i])->done = false;
         }
         emit_plan(L);
-        tg_cpu_legalise(phase, machine);
-        tg_cpu_legalise(L->fn, machine);
+        tg_expand_legalise(phase, machine);
+        tg_expand_legalise(L->fn, machine);
     }
     forget_numbers(kernel->grid);
     forget_numbers(kernel->body);

@@ -5,7 +5,7 @@
  */
 #include "backends/lower/simt/simt.h"
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 /* ---- declaration ------------------------------------------------------------------------------
  */

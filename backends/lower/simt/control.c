@@ -6,7 +6,7 @@
  */
 #include "backends/lower/simt/simt.h"
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 #include "backends/lower/simt/control.h"
 

@@ -15,7 +15,7 @@
  */
 #include "backends/lower/simt/simt.h"
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 enum { MAX_DIM = 512, MAX_BLOCK = 64 };
 

@@ -5,7 +5,7 @@
  */
 #include "backends/lower/simt/simt.h"
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 bool ts_is_lazy(const tg_value *v) {
     if (v->def == NULL) {
@@ -173,5 +173,5 @@ ts_ev ts_compute(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     for (int i = 0; i < op->n_operands && i < 3; i++) {
         a[i] = vec ? ts_vec(x, e[i]) : e[i].v;
     }
-    return (ts_ev){ts_apply(x->S, &x->b, op, a), vec};
+    return (ts_ev){tg_expand_apply(&x->b, x->S->mc, op, a), vec};
 }

@@ -9,7 +9,7 @@
  * A body is walked in program order. Scalars and spans become loop values where they stand, tile
  * operations are collected into nests (nest.c), which end at everything that is not one.
  */
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 #include "backends/lower/simt/control.h"
 #include "ir/passes.h"
 
@@ -660,7 +660,7 @@ static void emit_phase(tg_simt *S) {
 
 static void clean(tg_simt *S, tg_func *f) {
     tg_pass_context ctx = {.scratch = S->arena};
-    tg_cpu_legalise(f, S->mc);
+    tg_expand_legalise(f, S->mc);
     tg_pass_cse(f, &ctx);
     tg_pass_dce(f, &ctx);
 }

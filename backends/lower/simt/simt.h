@@ -6,7 +6,6 @@
  *   pos.c      where in a tile the code stands: coordinates by lane and register digits
  *   nest.c     runs of operations become loops over registers
  *   eval.c     the value of a tile at a position
- *   apply.c    one elementwise operation on loop values
  *   tensor.c   loads, stores, atomics: addresses and presence
  *   buffer.c   buffers of the program, windows, put and get
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
@@ -229,7 +228,7 @@ tg_value *ts_guard_mask_of(ts_ctx *x, const ts_guard *g);
 /* The guard as one scalar: every vector lane; NULL: always. */
 tg_value *ts_guard_all_of(ts_ctx *x, const ts_guard *g);
 
-/* ---- eval.c, apply.c --------------------------------------------------------------------------
+/* ---- eval.c --------------------------------------------------------------------------
  */
 
 bool ts_is_lazy(const tg_value *v);
@@ -237,7 +236,6 @@ ts_ev ts_eval(ts_ctx *x, tg_value *v, const ts_pos *pos);
 /* Computes a non-lazy op at its own position. */
 ts_ev ts_compute(ts_ctx *x, tg_op *op, const ts_pos *pos);
 tg_value *ts_vec(ts_ctx *x, ts_ev e);
-tg_value *ts_apply(tg_simt *S, tg_builder *b, const tg_op *op, tg_value **a);
 
 /* ---- nest.c -----------------------------------------------------------------------------------
  */

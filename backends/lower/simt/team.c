@@ -7,7 +7,7 @@
  */
 #include "backends/lower/simt/simt.h"
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 typedef struct team {
     tg_simt *S;

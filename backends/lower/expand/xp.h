@@ -3,10 +3,10 @@
  * Inside of the expansions: short names for building lane-wise code. Every helper works on scalars
  * and vectors alike; `like` lends its shape to constants.
  */
-#ifndef TG_CPU_EXPAND_H
-#define TG_CPU_EXPAND_H
+#ifndef TG_EXPAND_XP_H
+#define TG_EXPAND_XP_H
 
-#include "backends/lower/cpu/cpu.h"
+#include "backends/lower/expand/expand.h"
 
 typedef struct tg_xp {
     tg_builder *b;
@@ -63,7 +63,7 @@ tg_value *tg_xp_poly(const tg_xp *x, tg_value *v, const double *c, int n);
 /* |v|'s magnitude with s's sign. */
 tg_value *tg_xp_copysign(const tg_xp *x, tg_value *v, tg_value *s);
 
-/* expand_math.c, expand_trig.c, expand_rem.c: one family each; v is f32 or f64. */
+/* math.c, trig.c, rem.c: one family each; v is f32 or f64. */
 tg_value *tg_xp_exp2(const tg_xp *x, tg_value *v, bool fast);
 tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast);
 tg_value *tg_xp_log(const tg_xp *x, tg_value *v, bool base2);

@@ -3,14 +3,14 @@
  * Legalisation of loop IR for the emitter: every operation LLVM has no single native form for
  * becomes plain arithmetic, lane by lane.
  *
- *   math(exp2, v)            ─▶  clamps, fma chain, exponent arithmetic        expand_math.c,
- * expand_trig.c cast f8e4m3 -> f32       ─▶  shifts, one multiplication, NaN select
- * expand_convert.c rem f32                  ─▶  long division loop expand_rem.c
+ *   math(exp2, v)         ─▶  clamps, fma chain, exponent arithmetic     math.c, trig.c
+ *   cast f8e4m3 -> f32    ─▶  shifts, one multiplication, NaN select     convert.c
+ *   rem f32               ─▶  long division loop                         rem.c
  *
  * Storage floats travel as the unsigned integer of their width; where the IR names the storage type
  * itself (a load of f16), a bitcast bridges the two.
  */
-#include "backends/lower/cpu/expand.h"
+#include "backends/lower/expand/xp.h"
 
 tg_dtype tg_carrier(tg_dtype t) {
     switch (t) {
@@ -139,4 +139,4 @@ static void legalise_region(tg_region *r, const tg_machine *mc) {
     }
 }
 
-void tg_cpu_legalise(tg_func *loop, const tg_machine *mc) { legalise_region(loop->body, mc); }
+void tg_expand_legalise(tg_func *loop, const tg_machine *mc) { legalise_region(loop->body, mc); }

@@ -4,7 +4,7 @@
  * division then runs one quotient bit a trip, as many trips as the exponents differ, in all lanes
  * that still need it. f32 goes through f64, which holds every f32 as a normal number.
  */
-#include "backends/lower/cpu/expand.h"
+#include "backends/lower/expand/xp.h"
 
 typedef struct parts {
     tg_value *mantissa, *exponent; /* u64 below 2^53, i64 biased (may be negative for subnormals) */

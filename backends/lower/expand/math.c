@@ -9,7 +9,7 @@
  *          that overflow and subnormal results round once
  *   log    v = 2^e m, m in [sqrt 1/2, sqrt 2); log(1 + f) with its leading term kept apart
  */
-#include "backends/lower/cpu/expand.h"
+#include "backends/lower/expand/xp.h"
 
 static bool wide(const tg_value *v) { return v->type->dtype == TG_DT_F64; }
 static tg_dtype bits_of(const tg_value *v) { return wide(v) ? TG_DT_U64 : TG_DT_U32; }

@@ -8,7 +8,7 @@
  * of the mantissa is the next binade. f64 and wide integers first become f32 rounded to odd, which
  * keeps the later rounding single.
  */
-#include "backends/lower/cpu/expand.h"
+#include "backends/lower/expand/xp.h"
 
 typedef struct small_float {
     int exp_bits, man_bits, bias;

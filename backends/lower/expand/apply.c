@@ -3,8 +3,7 @@
  * One elementwise operation on loop values, scalars or vectors. Storage floats travel as the
  * unsigned integer of their width; arithmetic that the front end left on them is done widened.
  */
-#include "backends/lower/cpu/cpu.h"
-#include "backends/lower/simt/simt.h"
+#include "backends/lower/expand/expand.h"
 
 static tg_value *same_int(tg_builder *b, tg_value *like, int64_t v) {
     return tg_build_int(b, like->type, v);
@@ -41,12 +40,12 @@ static tg_value *philox(tg_builder *b, tg_value *key, tg_value *counter) {
     return tg_build_cast(b, c[0], TG_DT_U32);
 }
 
-static tg_value *widen(tg_simt *S, tg_builder *b, tg_value *v, tg_dtype t) {
-    return tg_expand_convert(b, S->mc, v, t, tg_dtype_arith(t), TG_ROUND_RNE, false);
+static tg_value *widen(tg_builder *b, const tg_machine *mc, tg_value *v, tg_dtype t) {
+    return tg_expand_convert(b, mc, v, t, tg_dtype_arith(t), TG_ROUND_RNE, false);
 }
 
 /* neg and abs act on the sign bit; other operations go through the arithmetic type. */
-static tg_value *storage_arith(tg_simt *S, tg_builder *b, const tg_op *op, tg_dtype t,
+static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_dtype t,
                                tg_value **a) {
     int64_t sign = (int64_t)1 << (tg_dtype_bits(t) - 1);
     if (tg_dtype_is_float(t) && op->code == TG_OP_NEG) {
@@ -56,12 +55,12 @@ static tg_value *storage_arith(tg_simt *S, tg_builder *b, const tg_op *op, tg_dt
         return tg_build_binary(b, TG_OP_AND, a[0], same_int(b, a[0], sign - 1));
     }
     for (int i = 0; i < op->n_operands; i++) {
-        a[i] = widen(S, b, a[i], t);
+        a[i] = widen(b, mc, a[i], t);
     }
     tg_value *r = op->n_operands == 1   ? tg_build_unary(b, op->code, a[0])
                   : op->n_operands == 2 ? tg_build_binary(b, op->code, a[0], a[1])
                                         : tg_build_fma(b, a[0], a[1], a[2]);
-    return tg_expand_convert(b, S->mc, r, tg_dtype_arith(t), t, TG_ROUND_RNE, false);
+    return tg_expand_convert(b, mc, r, tg_dtype_arith(t), t, TG_ROUND_RNE, false);
 }
 
 static tg_value *math_value(tg_builder *b, const tg_op *op, tg_value *v) {
@@ -72,25 +71,26 @@ static tg_value *math_value(tg_builder *b, const tg_op *op, tg_value *v) {
     return r;
 }
 
-static tg_value *compare(tg_simt *S, tg_builder *b, const tg_op *op, tg_dtype t, tg_value **a) {
+static tg_value *compare(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_dtype t,
+                         tg_value **a) {
     if (tg_dtype_is_storage(t)) {
-        a[0] = widen(S, b, a[0], t);
-        a[1] = widen(S, b, a[1], t);
+        a[0] = widen(b, mc, a[0], t);
+        a[1] = widen(b, mc, a[1], t);
     }
     return tg_build_cmp(b, (tg_cmp_pred)tg_attr_int(op, TG_ATTR_PRED, 0), a[0], a[1]);
 }
 
-tg_value *ts_apply(tg_simt *S, tg_builder *b, const tg_op *op, tg_value **a) {
+tg_value *tg_expand_apply(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_value **a) {
     tg_dtype t = tg_operand(op, 0)->type->dtype, to = op->results[0].type->dtype;
     switch ((int)op->code) {
     case TG_OP_CMP:
-        return compare(S, b, op, t, a);
+        return compare(b, mc, op, t, a);
     case TG_OP_SELECT:
         return tg_build_select(b, a[0], a[1], a[2]);
     case TG_OP_MATH:
         return math_value(b, op, a[0]);
     case TG_OP_CAST:
-        return tg_expand_convert(b, S->mc, a[0], t, to,
+        return tg_expand_convert(b, mc, a[0], t, to,
                                  (tg_round)tg_attr_int(op, TG_ATTR_ROUND, TG_ROUND_RNE),
                                  tg_attr_int(op, TG_ATTR_SAT, 0) != 0);
     case TG_OP_BITCAST:
@@ -102,7 +102,7 @@ tg_value *ts_apply(tg_simt *S, tg_builder *b, const tg_op *op, tg_value **a) {
         break;
     }
     if (tg_dtype_is_storage(t)) {
-        return storage_arith(S, b, op, t, a);
+        return storage_arith(b, mc, op, t, a);
     }
     if (op->n_operands == 3) {
         return tg_build_fma(b, a[0], a[1], a[2]);

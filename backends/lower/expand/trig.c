@@ -9,7 +9,7 @@
  *
  * f32 reduces in f64; both keep r as a sum of two numbers of their own type.
  */
-#include "backends/lower/cpu/expand.h"
+#include "backends/lower/expand/xp.h"
 
 /* 2/pi, 64 bits a word, the first word's top bit weighs 1/2. A leading zero word keeps offsets >=
  * 0. */
