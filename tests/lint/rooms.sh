@@ -18,4 +18,10 @@ deny runtime '(ir|frontend|backends|compiler|tools|kernels)/'
 deny kernels '(ir|frontend|backends|compiler|tools)/'
 for d in ir frontend runtime compiler tools kernels backends/lower backends/pack; do deny "$d" 'llvm-c/'; done
 for d in ir frontend runtime compiler tools kernels backends/llvm backends/lower backends/pack backends/place backends/simt_c; do [ -d "$d" ] && deny "$d" 'spirv/'; done
+# What both lowerings need is in lower/expand; the checker shares nothing with what it checks.
+deny backends/lower/simt 'backends/(lower/cpu|place)/'
+deny backends/lower/cpu 'backends/(lower/simt|place)/'
+deny backends/lower/expand 'backends/(lower/cpu|lower/simt|place)/'
+deny backends/place 'backends/lower/'
+deny ir/check 'ir/passes'
 exit $bad
