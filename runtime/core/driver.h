@@ -99,7 +99,7 @@ typedef struct tgr_driver {
     /* Entry points at the offsets; checked to lie inside the image. */
     void (*image_entry)(void *image, uint64_t plan, const uint64_t *phases, uint32_t n_phases,
                         tgr_entry *out);
-    /* Names a function for profilers. */
+    /* Names a function for profilers. NULL: the device's own know them. */
     void (*image_name)(tgr_context *context, void *state, void *image, uint64_t offset,
                        uint64_t bytes, const char *name);
 

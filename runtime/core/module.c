@@ -106,7 +106,7 @@ static tgr_status load_variant(const loader *l, const tgr_kernel *k, tgr_kernel_
         void *image = l->module->images[e->code];
         l->module->device->driver->image_entry(image, e->plan_offset, e->phase_offset, e->n_phases,
                                                &v->entry);
-        if (l->options->flags & TGR_LOAD_PERF_MAP) {
+        if (l->options->flags & TGR_LOAD_PERF_MAP && l->module->device->driver->image_name) {
             name_entry(l, k, e);
         }
     }

@@ -36,19 +36,20 @@ static bool read_pointers(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, uint
     for (uint32_t i = 0; slots && i < n; i++) {
         slots[i] = tgr_cursor_u32(c);
         c->bad |= slots[i] >= TG_PACK_MAX_SLOTS || (i > 0 && slots[i] <= slots[i - 1]);
-        e->max_slot = slots[i] > e->max_slot ? slots[i] : e->max_slot;
+        e->n_slots = slots[i] < e->n_slots ? e->n_slots : slots[i] + 1;
     }
     *out_n = n;
     *out = slots;
     return slots && !c->bad;
 }
 
-static uint32_t highest_slot(const uint8_t *code, size_t n) {
+/* One more than the highest slot that the byte code reads. */
+static uint32_t slots_of(const uint8_t *code, size_t n) {
     uint32_t most = 0;
     for (size_t i = 0; i < n; i += code[i] == TG_DIM_CONST ? 9 : code[i] == TG_DIM_SYM ? 3 : 1) {
         if (code[i] == TG_DIM_SYM) {
             uint32_t s = (uint32_t)code[i + 1] | (uint32_t)code[i + 2] << 8;
-            most = s > most ? s : most;
+            most = s < most ? most : s + 1;
         }
     }
     return most;
@@ -70,8 +71,8 @@ static bool read_axes(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
             return false;
         }
         memcpy(copy, code, n);
-        uint32_t slot = highest_slot(copy, n);
-        e->max_slot = slot > e->max_slot ? slot : e->max_slot;
+        uint32_t slots = slots_of(copy, n);
+        e->n_slots = slots > e->n_slots ? slots : e->n_slots;
         e->axes[i] = (tgr_simt_axis){.extent = tgr_dim_make(copy, n), .by = (int64_t)by};
     }
     return e->axes && !c->bad;
@@ -153,6 +154,13 @@ tgr_simt_entry *tgr_simt_image_find(tgr_simt_image *image, uint64_t offset) {
     return NULL;
 }
 
+void tgr_simt_image_entry(tgr_simt_image *image, void *object, const uint64_t *phases,
+                          uint32_t n_phases, tgr_entry *out) {
+    *out = (tgr_entry){.n_phases = n_phases};
+    out->simt = n_phases == 1 ? tgr_simt_image_find(image, phases[0]) : NULL;
+    out->image = out->simt ? object : NULL; /* no record there: no code */
+}
+
 /* ---- against the device --------------------------------------------------------------------- */
 
 static const char *feature_name(uint64_t f) {
@@ -205,6 +213,15 @@ tgr_status tgr_simt_check(tgr_context *context, const tgr_device_info *d, const 
     return TGR_OK;
 }
 
+tgr_status tgr_simt_admit(tgr_context *context, const tgr_device_info *d, const tgr_run *run,
+                          const tgr_simt_entry *e) {
+    if (e->n_slots > run->n_slots) {
+        return tgr_fail(context, TGR_E_FORMAT, "kernel `%s`: its code reads slots it has not",
+                        run->name);
+    }
+    return tgr_simt_check(context, d, e);
+}
+
 /* ---- plans ---------------------------------------------------------------------------------- */
 
 static const int64_t max_programs = (int64_t)1 << 62;
@@ -217,10 +234,6 @@ static tgr_status no_grid(tgr_context *context, const tgr_run *run) {
 tgr_status tgr_simt_programs(tgr_context *context, const tgr_run *run, const tgr_simt_entry *entry,
                              int64_t *out_programs) {
     *out_programs = 0;
-    if (entry->max_slot >= run->n_slots && entry->max_slot) {
-        return tgr_fail(context, TGR_E_FORMAT, "kernel `%s`: its code reads slots it has not",
-                        run->name);
-    }
     int64_t n = 1;
     for (uint32_t i = 0; i < entry->n_axes; i++) {
         int64_t extent = tgr_dim_value_of(&entry->axes[i].extent, run->slots);
@@ -252,11 +265,13 @@ tgr_status tgr_simt_planned(tgr_context *context, const tgr_run *run, const tg_c
     return TGR_OK;
 }
 
-int64_t tgr_simt_slice(const tgr_simt_entry *entry, int64_t programs, int64_t most_groups,
-                       uint64_t scratch_cap) {
+int64_t tgr_simt_slice(const tgr_device_info *d, uint64_t scratch_bytes, int64_t programs,
+                       int64_t most_groups) {
     int64_t n = programs < most_groups ? programs : most_groups;
-    if (entry->scratch_bytes) {
-        uint64_t fit = scratch_cap / entry->scratch_bytes;
+    if (scratch_bytes) {
+        uint64_t cap = (uint64_t)256 << 20, share = (uint64_t)d->memory_bytes / 8;
+        cap = d->memory_bytes > 0 && share < cap ? share : cap;
+        uint64_t fit = cap / scratch_bytes;
         n = fit < (uint64_t)n ? (int64_t)fit : n;
     }
     return n > 0 ? n : 1;

@@ -31,7 +31,8 @@ typedef struct tgr_simt_entry {
     uint64_t shared_bytes, scratch_bytes;
     uint32_t n_pointers, n_plan_pointers;
     uint32_t *pointers, *plan_pointers; /* slot numbers, ascending */
-    uint32_t n_axes, max_slot;
+    uint32_t n_axes;
+    uint32_t n_slots; /* of a launch that may run this: all slots named here lie below */
     tgr_simt_axis *axes;
     void *driver; /* the driver's own: its kernel or pipeline object; NULL at first */
     void *driver_plan;
@@ -52,8 +53,15 @@ void tgr_simt_image_fini(tgr_simt_image *image);
 /* The record at an offset; NULL when there is none. */
 tgr_simt_entry *tgr_simt_image_find(tgr_simt_image *image, uint64_t offset);
 
+/* The tgr_driver.image_entry of SIMT drivers: `object`, their code object, holds `image`. */
+void tgr_simt_image_entry(tgr_simt_image *image, void *object, const uint64_t *phases,
+                          uint32_t n_phases, tgr_entry *out);
+
 /* TGR_E_UNSUPPORTED with a message when the device (as described) lacks something. */
 tgr_status tgr_simt_check(tgr_context *context, const tgr_device_info *device,
+                          const tgr_simt_entry *entry);
+/* The same at a launch, which must also have the slots that the entry names. */
+tgr_status tgr_simt_admit(tgr_context *context, const tgr_device_info *device, const tgr_run *run,
                           const tgr_simt_entry *entry);
 /* Programs of the launch from the axes; TGR_E_TRAP when the grid cannot be. Not for entries with a
  * plan entry. */
@@ -62,10 +70,10 @@ tgr_status tgr_simt_programs(tgr_context *context, const tgr_run *run, const tgr
 /* The same from what the plan entry wrote and reported. */
 tgr_status tgr_simt_planned(tgr_context *context, const tgr_run *run, const tg_cpu_plan *plan,
                             const uint32_t report[TGR_SIMT_REPORT_WORDS], int64_t *out_programs);
-/* How many programs of the launch to run at once: at most `most_groups`, and with scratch no more
- * than fit `scratch_cap` bytes (at least one). */
-int64_t tgr_simt_slice(const tgr_simt_entry *entry, int64_t programs, int64_t most_groups,
-                       uint64_t scratch_cap);
+/* How many programs of the launch to run at once, each with so much scratch: at most `most_groups`,
+ * and no more than fit 256 MiB or an eighth of the device's memory (at least one). */
+int64_t tgr_simt_slice(const tgr_device_info *device, uint64_t scratch_bytes, int64_t programs,
+                       int64_t most_groups);
 /* TGR_OK, or TGR_E_TRAP with the message the report tells. */
 tgr_status tgr_simt_trapped(tgr_context *context, const tgr_run *run,
                             const uint32_t report[TGR_SIMT_REPORT_WORDS]);

@@ -279,6 +279,43 @@ static void test_limits(void **state) {
     tgr_buffer_release(c);
 }
 
+/* Code names slot 0 of a kernel that has no parameters, so no slots. */
+static void test_no_slots(void **state) {
+    ocl_world *w = *state;
+    tgr_kernel *k =
+        ocl_load(w,
+                 "tegula-ir 1\nkernel tile none {\naxis i by 1\n"
+                 "grid () {\n%n = const {i = 1} : i64\nyield %n\n}\nbody (%i: i64) {}\n}\n",
+                 "tegula-ir 1\nkernel loop \"none.phase0\" {\n" OCL_SIMT(
+                     "1", "0", "0") "%y = slot %slots {i = 0} : ptr\nstorem %y, %p\nyield\n}\n}\n");
+    ocl_expect(w, tgr_launch(w->queue, k, NULL, 0, NULL), TGR_E_FORMAT);
+    ocl_expect_message(w, "reads slots it has not");
+    tgr_module_release(tgr_kernel_module(k));
+}
+
+/* No device runs the code of a package that nobody vouches for. */
+static void test_trust(void **state) {
+    ocl_world *w = *state;
+    size_t n;
+    unsigned char *bytes = ocl_package(triple_tile, triple_loop, &n);
+    for (int32_t i = 0; i < tgr_device_count(w->context); i++) {
+        char number[12];
+        tgr_device *d = NULL;
+        tgr_module *m = NULL;
+        tgr_device_info info;
+        (void)snprintf(number, sizeof number, "%d", i);
+        if (tgr_device_open(w->context, number, NULL, &d) != TGR_OK) {
+            continue;
+        }
+        tgr_device_get_info(d, &info);
+        bool runs = strcmp(info.driver, "null") != 0;
+        ocl_expect(w, tgr_module_load(d, bytes, n, NULL, &m), runs ? TGR_E_UNTRUSTED : TGR_OK);
+        tgr_module_release(m);
+        tgr_device_release(d);
+    }
+    free(bytes);
+}
+
 /* Bytes of a package cut or changed anywhere are refused or harmless. */
 static void test_damage(void **state) {
     ocl_world *w = *state;
@@ -334,12 +371,13 @@ int main(void) {
     }
     tear_down(&state);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),  cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_launch), cmocka_unit_test(test_host_pointer),
-        cmocka_unit_test(test_trap),   cmocka_unit_test(test_scratch),
-        cmocka_unit_test(test_plan),   cmocka_unit_test(test_init),
-        cmocka_unit_test(test_facts),  cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_damage), cmocka_unit_test(test_binary_cache),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_launch),   cmocka_unit_test(test_host_pointer),
+        cmocka_unit_test(test_trap),     cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_plan),     cmocka_unit_test(test_init),
+        cmocka_unit_test(test_facts),    cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_damage),   cmocka_unit_test(test_binary_cache),
+        cmocka_unit_test(test_no_slots), cmocka_unit_test(test_trust),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -109,16 +109,6 @@ static void null_image_entry(void *image, uint64_t plan, const uint64_t *phases,
     *out = (tgr_entry){.plan = null_plan, .n_phases = n_phases, .image = image};
 }
 
-static void null_image_name(tgr_context *context, void *state, void *image, uint64_t offset,
-                            uint64_t bytes, const char *name) {
-    (void)context;
-    (void)state;
-    (void)image;
-    (void)offset;
-    (void)bytes;
-    (void)name;
-}
-
 static tgr_status null_run(tgr_context *context, void *state, tgr_run *run) {
     (void)context;
     (void)state;
@@ -140,6 +130,5 @@ const tgr_driver tgr_driver_null = {
     .image_load = null_image_load,
     .image_unload = null_image_unload,
     .image_entry = null_image_entry,
-    .image_name = null_image_name,
     .run = null_run,
 };

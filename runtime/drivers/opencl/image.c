@@ -213,7 +213,5 @@ void tgr_cl_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint
                         tgr_entry *out) {
     cl_image *m = image;
     (void)plan;
-    *out = (tgr_entry){.n_phases = n_phases};
-    out->simt = n_phases == 1 ? tgr_simt_image_find(&m->simt, phases[0]) : NULL;
-    out->image = out->simt ? m : NULL; /* no record there: no code */
+    tgr_simt_image_entry(&m->simt, m, phases, n_phases, out);
 }

@@ -59,7 +59,8 @@ static tgr_status cl_open(tgr_context *context, void *globals, int32_t index,
     cl_globals *g = globals;
     (void)options;
     cl_state *s = tgr_alloc(context, sizeof *s);
-    if (!s) {
+    if (!s || pthread_mutex_init(&s->lock, NULL) != 0) {
+        tgr_free(context, s, s ? sizeof *s : 0);
         return tgr_fail(context, TGR_E_NOMEM, "out of memory opening an OpenCL device");
     }
     s->context = context;
@@ -67,7 +68,6 @@ static tgr_status cl_open(tgr_context *context, void *globals, int32_t index,
     s->device = &g->devices[index];
     s->svm = s->device->takes_il;
     s->next_address = first_address;
-    pthread_mutex_init(&s->lock, NULL);
     tgr_status st = make_queue(s);
     st = st ? st : tgr_cache_open(context, NULL, 0, &s->cache);
     if (st) {
@@ -77,16 +77,6 @@ static tgr_status cl_open(tgr_context *context, void *globals, int32_t index,
     *out_state = s;
     *out_threads = 1;
     return TGR_OK;
-}
-
-static void cl_image_name(tgr_context *context, void *state, void *image, uint64_t offset,
-                          uint64_t bytes, const char *name) {
-    (void)context;
-    (void)state;
-    (void)image;
-    (void)offset;
-    (void)bytes;
-    (void)name; /* the device's profiler knows the kernels' names */
 }
 
 const tgr_driver tgr_driver_opencl = {
@@ -105,6 +95,5 @@ const tgr_driver tgr_driver_opencl = {
     .image_load = tgr_cl_image_load,
     .image_unload = tgr_cl_image_unload,
     .image_entry = tgr_cl_image_entry,
-    .image_name = cl_image_name,
     .run = tgr_cl_run,
 };

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 
 enum { GROUPS_ALONG_X = 1 << 16, GROUPS_AT_ONCE = 1 << 24, FIRST_POINTER_ARG = 5 };
-static const uint64_t scratch_most = (uint64_t)256 << 20;
 
 typedef struct launch {
     cl_state *s;
@@ -150,10 +149,6 @@ static tgr_status run_plan(cl_state *s, const tgr_run *run, const tgr_simt_entry
                 .pointers = e->plan_pointers,
                 .n_pointers = e->n_plan_pointers};
     tg_cpu_plan plan = {0};
-    if (e->max_slot >= run->n_slots && e->max_slot) {
-        return tgr_fail(s->context, TGR_E_FORMAT, "kernel `%s`: its code reads slots it has not",
-                        run->name);
-    }
     uint32_t report[TGR_SIMT_REPORT_WORDS];
     tgr_status st = prepare(&l, sizeof plan);
     if (st) {
@@ -176,10 +171,7 @@ static tgr_status run_programs(cl_state *s, const tgr_run *run, const tgr_simt_e
                 .pointers = e->pointers,
                 .n_pointers = e->n_pointers};
     uint32_t report[TGR_SIMT_REPORT_WORDS];
-    uint64_t cap = s->device->info.memory_bytes > 0 ? (uint64_t)s->device->info.memory_bytes / 8
-                                                    : scratch_most;
-    cap = cap < scratch_most ? cap : scratch_most;
-    int64_t slice = tgr_simt_slice(e, programs, GROUPS_AT_ONCE, cap);
+    int64_t slice = tgr_simt_slice(&s->device->info, e->scratch_bytes, programs, GROUPS_AT_ONCE);
     tgr_status st = prepare(&l, (size_t)e->scratch_bytes * (size_t)slice);
     if (st) {
         return st;
@@ -199,7 +191,7 @@ static tgr_status run_locked(cl_state *s, tgr_run *run) {
         return tgr_cl_fail(s, CL_DEVICE_NOT_AVAILABLE, run->name);
     }
     int64_t programs = 0;
-    tgr_status st = tgr_simt_check(s->context, &s->device->info, e);
+    tgr_status st = tgr_simt_admit(s->context, &s->device->info, run, e);
     if (!st) {
         st = e->plan ? run_plan(s, run, e, &programs)
                      : tgr_simt_programs(s->context, run, e, &programs);

@@ -133,7 +133,10 @@ static tgr_status open_device(tgr_vk *vk, const struct tgr_vk_physical *p) {
         return tgr_vk_fail(vk, r, "opening the device");
     }
     if (!load_device(vk)) {
-        vk->device = VK_NULL_HANDLE; /* not even to be destroyed */
+        if (vk->api.DestroyDevice) {
+            vk->api.DestroyDevice(vk->device, NULL);
+        }
+        vk->device = VK_NULL_HANDLE; /* nothing else of it can be called */
         return tgr_fail(vk->context, TGR_E_UNSUPPORTED,
                         "Vulkan device `%s` lacks functions of Vulkan 1.2", p->name);
     }
@@ -180,6 +183,7 @@ tgr_status tgr_vk_open(tgr_context *context, void *globals, int32_t index,
     vk->api = g->api;
     vk->physical = g->devices[index].handle;
     vk->abilities = &g->devices[index].abilities;
+    (void)tgr_vk_describe(context, g, index, &vk->info); /* the core chose an index that is there */
     tgr_status st = open_device(vk, &g->devices[index]);
     if (st) {
         tgr_vk_close(context, vk);

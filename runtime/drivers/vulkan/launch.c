@@ -6,23 +6,18 @@
  */
 #include <string.h>
 
+#include "core/simt.h"
 #include "drivers/vulkan/vk.h"
 
 /* The launch buffer: report, what a plan entry writes, slots. */
 enum { PLAN_AT = 64, SLOTS_AT = 128, SPARE_BYTES = 4096 };
 _Static_assert(sizeof(tg_cpu_plan) <= SLOTS_AT - PLAN_AT, "the plan fits its place");
 
-/* Scratch of the programs in flight together; a launch with more is sliced. */
-static const uint64_t scratch_limit = UINT64_C(64) << 20;
-
-static uint64_t slice_programs(const tgr_vk *vk, const tgr_vk_dispatch *d) {
+/* Groups of one dispatch: x times y, which launches fold into. */
+static int64_t slice_programs(const tgr_vk *vk, const tgr_vk_dispatch *d) {
     uint64_t most = (uint64_t)vk->abilities->max_groups[0] * vk->abilities->max_groups[1];
-    if (d->scratch_bytes > 0) {
-        uint64_t fit = scratch_limit / d->scratch_bytes;
-        fit = fit > 0 ? fit : 1;
-        most = fit < most ? fit : most;
-    }
-    return (uint64_t)d->programs < most ? (uint64_t)d->programs : most;
+    return tgr_simt_slice(&vk->info, d->scratch_bytes, d->programs,
+                          most < INT64_MAX ? (int64_t)most : INT64_MAX);
 }
 
 static tgr_status prepare(tgr_vk *vk, const tgr_vk_dispatch *d, uint64_t slice) {
@@ -59,7 +54,7 @@ static void record_slice(tgr_vk *vk, uint64_t first, uint64_t n, const tgr_vk_di
 }
 
 static tgr_status run(tgr_vk *vk, const tgr_vk_dispatch *d) {
-    uint64_t slice = slice_programs(vk, d), n = (uint64_t)d->programs;
+    uint64_t slice = (uint64_t)slice_programs(vk, d), n = (uint64_t)d->programs;
     tgr_status st = prepare(vk, d, slice);
     st = st ? st : tgr_vk_begin(vk);
     if (st) {

@@ -235,15 +235,17 @@ bool tgr_vk_describe(tgr_context *context, void *globals, int32_t index, tgr_dev
         return false;
     }
     const struct tgr_vk_physical *d = &g->devices[index];
-    *out = (tgr_device_info){.driver = "vulkan",
-                             .name = d->name,
-                             .isa = "vulkan",
-                             .max_threads = 1,
-                             .features = features_of(&d->abilities),
-                             .version = d->version,
-                             .memory_bytes = (int64_t)d->abilities.memory_bytes,
-                             .shared_bytes = d->abilities.shared_bytes,
-                             .max_lanes = (int32_t)d->abilities.max_lanes,
-                             .subgroup = (int32_t)d->abilities.subgroup};
+    const tgr_vk_abilities *a = &d->abilities;
+    *out = (tgr_device_info){
+        .driver = "vulkan",
+        .name = d->name,
+        .isa = "vulkan",
+        .max_threads = 1,
+        .features = features_of(a),
+        .version = d->version,
+        .memory_bytes = (int64_t)a->memory_bytes,
+        .shared_bytes = a->shared_bytes,
+        .max_lanes = (int32_t)(a->max_lanes < a->max_lanes_x ? a->max_lanes : a->max_lanes_x),
+        .subgroup = (int32_t)a->subgroup};
     return true;
 }

@@ -77,6 +77,7 @@ typedef struct tgr_vk {
     tgr_vk_globals *globals;
     tgr_vk_api api; /* with the device's own functions */
     const tgr_vk_abilities *abilities;
+    tgr_device_info info;
     VkPhysicalDevice physical;
     VkDevice device;
     VkQueue queue;

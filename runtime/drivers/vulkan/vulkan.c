@@ -83,43 +83,18 @@ static void image_entry(void *object, uint64_t plan, const uint64_t *phases, uin
                         tgr_entry *out) {
     (void)plan;
     image *im = object;
-    const tgr_simt_entry *e = n_phases == 1 ? tgr_simt_image_find(&im->simt, phases[0]) : NULL;
-    *out = (tgr_entry){.n_phases = n_phases, .image = e ? im : NULL, .simt = e};
-}
-
-static void image_name(tgr_context *context, void *state, void *object, uint64_t offset,
-                       uint64_t bytes, const char *name) {
-    (void)context;
-    (void)state;
-    (void)object;
-    (void)offset;
-    (void)bytes;
-    (void)name; /* entries carry their names */
+    tgr_simt_image_entry(&im->simt, im, phases, n_phases, out);
 }
 
 /* ---- running ------------------------------------------------------------------------------------
  */
 
-static tgr_status check_entry(tgr_vk *vk, const tgr_simt_entry *e) {
-    const tgr_vk_abilities *a = vk->abilities;
-    if (e->lanes > a->max_lanes || e->lanes > a->max_lanes_x || e->shared_bytes > a->shared_bytes) {
-        return tgr_fail(vk->context, TGR_E_UNSUPPORTED,
-                        "`%s` wants %u lanes and %llu bytes of shared memory; the Vulkan device "
-                        "has %u and %u",
-                        e->name, e->lanes, (unsigned long long)e->shared_bytes, a->max_lanes,
-                        a->shared_bytes);
-    }
-    return TGR_OK;
-}
-
-static tgr_status pipeline(tgr_vk *vk, const image *im, const tgr_simt_entry *e, const char *name,
-                           void **at) {
+static tgr_status pipeline(tgr_vk *vk, const image *im, const char *name, void **at) {
     tgr_status st = TGR_OK;
     VkPipeline p = VK_NULL_HANDLE;
     pthread_mutex_lock(&vk->lock);
     if (!*at) {
-        st = check_entry(vk, e);
-        st = st ? st : tgr_vk_pipeline_make(vk, im->words, im->n_words, name, &p);
+        st = tgr_vk_pipeline_make(vk, im->words, im->n_words, name, &p);
         *at = st ? NULL : (void *)p;
     }
     pthread_mutex_unlock(&vk->lock);
@@ -134,7 +109,7 @@ static tgr_status count_programs(tgr_vk *vk, const image *im, tgr_simt_entry *e,
     }
     tg_cpu_plan plan;
     uint32_t report[4];
-    tgr_status st = pipeline(vk, im, e, e->plan, &e->driver_plan);
+    tgr_status st = pipeline(vk, im, e->plan, &e->driver_plan);
     tgr_vk_dispatch d = {.pipeline = (VkPipeline)e->driver_plan,
                          .slots = run->slots,
                          .n_slots = run->n_slots,
@@ -150,7 +125,8 @@ static tgr_status vulkan_run(tgr_context *context, void *state, tgr_run *run) {
     tgr_simt_entry *e =
         tgr_simt_image_find(&im->simt, ((const tgr_simt_entry *)run->entry->simt)->offset);
     uint32_t report[4];
-    tgr_status st = pipeline(vk, im, e, e->name, &e->driver);
+    tgr_status st = tgr_simt_admit(context, &vk->info, run, e);
+    st = st ? st : pipeline(vk, im, e->name, &e->driver);
     st = st ? st : count_programs(vk, im, e, run, &run->programs);
     if (st) {
         return st;
@@ -177,10 +153,9 @@ const tgr_driver tgr_driver_vulkan = {
     .copy = tgr_vk_copy,
     .fill = tgr_vk_fill,
     .isa_rank = isa_rank,
-    .needs_trust = false,
+    .needs_trust = true, /* it follows addresses; on a CPU device those are the host's */
     .image_load = image_load,
     .image_unload = image_unload,
     .image_entry = image_entry,
-    .image_name = image_name,
     .run = vulkan_run,
 };
