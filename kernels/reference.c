@@ -78,6 +78,15 @@ static const tgk_reference *const families[] = {
     tgk_attention_references,
 };
 
+const tgk_output_rule *tgk_rule_find(const tgk_reference *ref, const char *output) {
+    for (int r = 0; r < TGK_MAX_OUTPUTS && ref->outputs[r].name != NULL; r++) {
+        if (strcmp(ref->outputs[r].name, output) == 0) {
+            return &ref->outputs[r];
+        }
+    }
+    return NULL;
+}
+
 const tgk_reference *tgk_reference_find(const char *kernel) {
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
         for (const tgk_reference *r = families[f]; r->kernel != NULL; r++) {

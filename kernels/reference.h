@@ -87,6 +87,8 @@ typedef struct tgk_reference {
 } tgk_reference;
 
 TGK_API const tgk_reference *tgk_reference_find(const char *kernel);
+/* How an output is judged; NULL: the reference has no such output. */
+TGK_API const tgk_output_rule *tgk_rule_find(const tgk_reference *ref, const char *output);
 
 /* Argument by name, or NULL. */
 TGK_API tgk_arg *tgk_find(tgk_arg *args, int n_args, const char *name);

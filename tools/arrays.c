@@ -69,6 +69,10 @@ void tool_array_free(tool_array *a) {
     a->data = NULL;
 }
 
+bool tool_array_is_output(const tool_array *a) {
+    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+}
+
 bool tool_array_guards_ok(const tool_array *a) {
     if (a->data == NULL) {
         return true;

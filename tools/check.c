@@ -13,8 +13,8 @@
 
 enum { NOISY_RUNS = 2 };
 
-static bool is_output(const tool_array *a) {
-    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0 && a->dtype != TG_DT_RECORD;
+static bool is_judged(const tool_array *a) {
+    return tool_array_is_output(a) && a->dtype != TG_DT_RECORD;
 }
 
 /* One more run on the arguments as they were before the launch. */
@@ -69,24 +69,14 @@ static tool_verdict judge(tool *t, tool_check *c, const tool_kernel *k, int arg)
     tgk_output_rule tight = {.name = a->name,
                              .tol = tg_dtype_is_float(a->dtype) ? TGK_TOL_ULP : TGK_TOL_EXACT,
                              .bound = 2};
-    size_t n = (size_t)a->count + 1;
-    tgk_arg want = {.count = a->count};
-    if (tg_dtype_is_float(a->dtype)) {
-        want.f = malloc(n * sizeof(double));
-    } else {
-        want.i = malloc(n * sizeof(int64_t));
+    tgk_arg want = {0};
+    if (!tool_array_decode(t, w, &want)) {
+        tool_args_free(&want, 1);
+        return none;
     }
-    for (int64_t e = 0; e < a->count && (want.f != NULL || want.i != NULL); e++) {
-        if (want.f != NULL) {
-            want.f[e] = tool_array_get(w, e);
-        } else {
-            want.i[e] = tool_array_get_int(w, e);
-        }
-    }
-    tool_verdict v =
-        want.f != NULL || want.i != NULL ? tool_compare(t, a, &want, tol, &tight) : none;
+    tool_verdict v = tool_compare(t, a, &want, tol, &tight);
     if (!v.pass && tol == NULL && v.first_bad >= 0 && derive(t, c)) {
-        want.slack = malloc(n * sizeof(double));
+        want.slack = malloc(((size_t)a->count + 1) * sizeof(double));
         if (want.slack != NULL) {
             take_slack(c, arg, want.slack);
             tight.tol = TGK_TOL_DERIVED;
@@ -94,16 +84,14 @@ static tool_verdict judge(tool *t, tool_check *c, const tool_kernel *k, int arg)
             v = tool_compare(t, a, &want, NULL, &tight);
         }
     }
-    free(want.f);
-    free(want.i);
-    free(want.slack);
+    tool_args_free(&want, 1);
     return v;
 }
 
 bool tool_check_outputs(tool *t, tool_check *c, const tool_kernel *k, tg_sb *json) {
     bool pass = true, first = true;
     for (int i = 0; i < k->n_args; i++) {
-        if (!is_output(&k->args[i])) {
+        if (!is_judged(&k->args[i])) {
             continue;
         }
         tool_verdict v = judge(t, c, k, i);

@@ -129,18 +129,6 @@ static void dump(void *user, const char *pass, const char *kernel, const char *t
     (void)printf("// %s after %s\n%s\n", kernel, pass, text);
 }
 
-static int import(void *user, const char *path, const char *from, const char **out_text,
-                  size_t *out_bytes) {
-    tool *t = user;
-    tg_source importer = {.name = from};
-    const tg_source *src = tool_import(t, &t->arena, path, &importer);
-    if (src != NULL) {
-        *out_text = src->text;
-        *out_bytes = src->len;
-    }
-    return src != NULL;
-}
-
 static bool is_text(uint32_t emit) {
     return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT && emit != TGC_EMIT_SPIRV;
 }
@@ -151,7 +139,7 @@ static int compile(tool *t, build *b, const tg_source *src) {
     b->options.source = src->text;
     b->options.source_bytes = src->len;
     b->options.from_ir = n > 5 && strcmp(src->name + n - 5, ".tgir") == 0;
-    b->options.import = import;
+    b->options.import = tool_import_text;
     b->options.import_user = t;
     b->options.settings = b->settings.data;
     b->options.n_settings = (int32_t)b->settings.count;

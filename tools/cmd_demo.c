@@ -220,13 +220,10 @@ static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_re
                   const tgk_arg *want, tool_row *row) {
     const char *broken = freivalds(t, k);
     for (int i = 0; broken == NULL && i < k->n_args; i++) {
-        const tgk_output_rule *rule = NULL;
+        const tgk_output_rule *rule = tgk_rule_find(ref, k->args[i].name);
         tool_array part;
-        if ((k->args[i].param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) == 0) {
+        if (!tool_array_is_output(&k->args[i])) {
             continue;
-        }
-        for (int r = 0; r < TGK_MAX_OUTPUTS && ref->outputs[r].name != NULL; r++) {
-            rule = strcmp(ref->outputs[r].name, k->args[i].name) == 0 ? &ref->outputs[r] : rule;
         }
         if (!take_part(t, k, s, &k->args[i], &part)) {
             broken = "no memory for the check";

@@ -85,3 +85,15 @@ const tg_source *tool_import(void *user, tg_arena *a, const char *path, const tg
         tg_arena_printf(a, "%.*s%s%s", dir, from->name, path, has_suffix ? "" : ".tg");
     return access(full, R_OK) == 0 ? tool_read_source(t, full) : NULL;
 }
+
+int tool_import_text(void *user, const char *path, const char *from, const char **out_text,
+                     size_t *out_bytes) {
+    tool *t = user;
+    tg_source importer = {.name = from};
+    const tg_source *src = tool_import(t, &t->arena, path, &importer);
+    if (src != NULL) {
+        *out_text = src->text;
+        *out_bytes = src->len;
+    }
+    return src != NULL;
+}

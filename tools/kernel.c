@@ -216,7 +216,7 @@ static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
 }
 
 /* Decoded copy of an argument for the references; arena memory. */
-static void decode_arg(tool *t, const tool_array *a, tgk_arg *out) {
+bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out) {
     *out = (tgk_arg){.name = a->name,
                      .dtype = a->dtype,
                      .rank = a->rank,
@@ -242,13 +242,16 @@ static void decode_arg(tool *t, const tool_array *a, tgk_arg *out) {
     }
     if (out->bytes == NULL && out->f == NULL && out->i == NULL) {
         tool_error(t, TG_D_TOOL, "argument %s: no memory for the reference", a->name);
+        return false;
     }
+    return true;
 }
 
 static void free_arg(tgk_arg *a) {
     free(a->bytes);
     free(a->f);
     free(a->i);
+    free(a->slack);
     *a = (tgk_arg){0};
 }
 
@@ -282,10 +285,11 @@ static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t see
         return;
     }
     tgk_arg *args = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
+    bool ok = true;
     for (int i = 0; i < k->n_args; i++) {
-        decode_arg(t, &k->args[i], &args[i]);
+        ok = tool_array_decode(t, &k->args[i], &args[i]) && ok;
     }
-    if (t->sink.errors == 0) {
+    if (ok) {
         ref->inputs(args, k->n_args, &r);
         for (int i = 0; i < k->n_args; i++) {
             bool keep = exact && !ref->exact_inputs && tg_dtype_is_float(k->args[i].dtype) &&
@@ -313,7 +317,7 @@ void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, u
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options) {
+tg_interp_arg *tool_kernel_interp_args(tool *t, const tool_kernel *k) {
     tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
@@ -325,6 +329,11 @@ bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *opt
             tool_array_set(a, e, a->param->init);
         }
     }
+    return args;
+}
+
+bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options) {
+    tg_interp_arg *args = tool_kernel_interp_args(t, k);
     int64_t *syms = TG_NEW_ARRAY(&t->arena, int64_t, k->func->n_syms + 1);
     return tg_interp_bind(k->func, args, syms, &t->sink) == TG_OK &&
            tg_interp_run(k->func, args, syms, options, &t->arena, &t->sink) == TG_OK;
@@ -332,11 +341,11 @@ bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *opt
 
 bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,
                            tgk_arg *out_args) {
-    int before = t->sink.errors;
+    bool ok = true;
     for (int i = 0; i < k->n_args; i++) {
-        decode_arg(t, &k->args[i], &out_args[i]);
+        ok = tool_array_decode(t, &k->args[i], &out_args[i]) && ok;
     }
-    if (t->sink.errors != before) {
+    if (!ok) {
         return false;
     }
     if (!ref->run(out_args, k->n_args)) {

@@ -85,29 +85,14 @@ static void tell(tool *t, const tg_loop_report *r) {
     }
 }
 
-static tg_interp_arg *arguments(tool *t, const tool_kernel *k) {
-    tg_interp_arg *args = TG_NEW_ARRAY(&t->arena, tg_interp_arg, k->n_args + 1);
-    for (int i = 0; i < k->n_args; i++) {
-        const tool_array *a = &k->args[i];
-        args[i].data = a->data;
-        args[i].scalar = a->scalar;
-        memcpy(args[i].extent, a->extent, sizeof args[i].extent);
-        memcpy(args[i].stride_bytes, a->stride_bytes, sizeof args[i].stride_bytes);
-        for (int64_t e = 0; (a->param->flags & TG_PARAM_INIT) != 0 && e < a->count; e++) {
-            tool_array_set(a, e, a->param->init);
-        }
-    }
-    return args;
-}
-
 static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
                       tg_loop_report *out) {
     tg_module *loop = tg_module_make(&t->arena);
     if (!lower(t, k->func, m, loop) || tg_module_verify(loop, &t->sink) != TG_OK) {
         return false;
     }
-    if (tg_loop_run_kernel(loop, k->func, arguments(t, k), k->syms, options, &t->arena, out) !=
-        TG_OK) {
+    if (tg_loop_run_kernel(loop, k->func, tool_kernel_interp_args(t, k), k->syms, options,
+                           &t->arena, out) != TG_OK) {
         tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->func->name);
         return false;
     }
@@ -117,7 +102,8 @@ static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loo
 static bool run_placed(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
                        tg_loop_report *out) {
     tg_func *p = place(t, k->func, m);
-    return p != NULL && tg_check_run(p, arguments(t, k), k->syms, options, &t->arena, out) == TG_OK;
+    return p != NULL && tg_check_run(p, tool_kernel_interp_args(t, k), k->syms, options, &t->arena,
+                                     out) == TG_OK;
 }
 
 bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,

@@ -58,6 +58,9 @@ bool tool_write_file(tool *t, const char *path, const void *data, size_t bytes);
 const tg_source *tool_read_source(tool *t, const char *path);
 /* tg_import_fn over files. */
 const tg_source *tool_import(void *user, tg_arena *a, const char *path, const tg_source *from);
+/* The same as tgc_options.import. */
+int tool_import_text(void *user, const char *path, const char *from, const char **out_text,
+                     size_t *out_bytes);
 
 typedef struct tool_npy {
     char kind; /* 'f' 'i' 'u' 'b' */
@@ -103,6 +106,11 @@ bool tool_array_write_npy(tool *t, const tool_array *a, const char *path);
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes);
 void tool_array_free(tool_array *a);
 bool tool_array_guards_ok(const tool_array *a);
+/* A launch writes it. */
+bool tool_array_is_output(const tool_array *a);
+/* Its values as doubles or integers (records: bytes); false after reporting. Free with
+ * tool_args_free. */
+bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out);
 /* Address of the row holding linear element e and its position in it. */
 unsigned char *tool_array_row(const tool_array *a, int64_t e, size_t *out_in_row);
 double tool_array_get(const tool_array *a, int64_t e); /* floats and integers as double */
@@ -144,6 +152,8 @@ void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, ui
 /* Integers small enough that every float sum is exact in f32. */
 void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed);
 bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options);
+/* The arguments as the interpreters take them; fills outputs that say `init`. */
+tg_interp_arg *tool_kernel_interp_args(tool *t, const tool_kernel *k);
 /* The reference on decoded copies of all arguments (k->n_args entries; free with tool_args_free).
  * Call before the launch when there are inout arguments. */
 bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,

@@ -94,7 +94,7 @@ tool_work tool_work_of(const tool_kernel *k) {
         if ((a->param->flags & TG_PARAM_OUT) == 0) {
             w.read_bytes += (double)a->bytes * touched(k, a);
         }
-        if ((a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0) {
+        if (tool_array_is_output(a)) {
             w.written_bytes += (double)a->bytes;
         }
     }
