@@ -225,9 +225,11 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
 }
 
 static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k) {
-    static const tg_target_query cpu = {.vendor = "cpu", .arch = ""};
+    const char *machine = tool_sim_device(o->device);
+    tg_target_query target = {.vendor = machine != NULL ? tool_sim_vendor(machine) : "cpu",
+                              .arch = ""};
     if (!tool_kernel_make(t, p, o->kernel, o->settings.data, (int)o->settings.count,
-                          o->no_schedule ? NULL : &cpu, k)) {
+                          o->no_schedule ? NULL : &target, k)) {
         return false;
     }
     for (size_t i = 0; i < o->in.count; i++) {
@@ -310,16 +312,12 @@ static bool launch(tool *t, const run_options *o, tool_kernel *k, bool on_interp
     return ok;
 }
 
-static bool is_output(const tool_array *a) {
-    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
-}
-
 /* The first values of every output, when nobody asked for files. */
 static void print_outputs(const tool_kernel *k) {
     enum { SHOWN = 8 };
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
-        if (!is_output(a) || a->dtype == TG_DT_RECORD) {
+        if (!tool_array_is_output(a) || a->dtype == TG_DT_RECORD) {
             continue;
         }
         (void)printf("%s: %s[", a->name, tg_dtype_name(a->dtype));
@@ -345,7 +343,7 @@ static void print_json(tool *t, const run_options *o, const tool_kernel *k, cons
         tg_sb_addf(&sb, "%s{\"name\": \"%s\", \"dtype\": \"%s\", \"out\": %s, \"shape\": [",
                    i == 0 ? "" : ", ", a->name,
                    a->dtype == TG_DT_RECORD ? "record" : tg_dtype_name(a->dtype),
-                   is_output(a) ? "true" : "false");
+                   tool_array_is_output(a) ? "true" : "false");
         for (int d = 0; d < a->rank; d++) {
             tg_sb_addf(&sb, "%s%lld", d == 0 ? "" : ", ", (long long)a->extent[d]);
         }

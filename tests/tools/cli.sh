@@ -35,6 +35,13 @@ case twice [f32] N=5
 TG
 sed 's/x\[i\] \* 2.0/x[i] * z/' ok.tg >wrong.tg
 
+# a device's own schedules apply where its code is simulated, too
+sed 's/  grid/  require BN == 64\n  grid/; $a schedule twice for opencl { BN = 32 }' ok.tg >vendor.tg
+expect 0 "ok" "$tegula" run vendor.tg --set T=f32 --set N=5 --check
+expect 1 "BN == 64" "$tegula" run vendor.tg --set T=f32 --set N=5 --device sim:opencl
+expect 1 "BN == 64" "$tegula" run vendor.tg --set T=f32 --set N=5 --device placed:opencl
+expect 0 "" "$tegula" run vendor.tg --set T=f32 --set N=5 --device sim:opencl --no-schedule
+
 # command line
 expect 2 usage "$tegula"
 expect 2 "no command" "$tegula" frobnicate
