@@ -5,7 +5,7 @@
  *   README           what failed, the commands
  *   kernel.tg        the source
  *   in_X.npy, expected_X.npy, got_X.npy
- *   kernel.tile      tile IR;  kernel.code: what the target's emitter printed
+ *   kernel.tile      tile IR;  kernel.code: OpenCL C, or loop IR elsewhere
  *   kernel.tgp       the package;  main.c: loads it, launches it, compares
  */
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tools/conform.h"
+#include "tools/sim.h"
 
 extern char **environ;
 
@@ -56,12 +57,11 @@ static void write_arrays(tool *t, const char *dir, const tool_kernel *before,
                          const tool_kernel *after, const tgk_arg *want) {
     for (int i = 0; i < before->n_args; i++) {
         const tool_array *a = &before->args[i];
-        unsigned flags = a->param->flags;
-        if (!(flags & TG_PARAM_OUT)) {
+        if (!(a->param->flags & TG_PARAM_OUT)) {
             (void)tool_array_write_npy(t, a,
                                        tg_arena_printf(&t->arena, "%s/in_%s.npy", dir, a->name));
         }
-        if (flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) {
+        if (tool_array_is_output(a)) {
             (void)tool_array_write_npy(t, &after->args[i],
                                        tg_arena_printf(&t->arena, "%s/got_%s.npy", dir, a->name));
             write_expected(t, dir, &want[i]);
@@ -72,18 +72,31 @@ static void write_arrays(tool *t, const char *dir, const tool_kernel *before,
 /* ---- code -------------------------------------------------------------------------------------
  */
 
+/* The target that the device's code is built for; NULL: the host. */
+static const char *target_of(tool *t, const char *device) {
+    if (tool_sim_device(device) != NULL) {
+        return strchr(device, ':') + 1;
+    }
+    bool host = strncmp(device, "cpu", 3) == 0 || strncmp(device, "fake", 4) == 0 ||
+                strcmp(device, "interp") == 0;
+    return host ? NULL : tg_arena_strndup(&t->arena, device, strcspn(device, ":"));
+}
+
 /* Runs this program again: the emitted forms are those of `tegula build`. */
 static void build(tool *t, const conform_case *c, const char *emit, const char *out) {
     char target_flag[] = "--target", emit_flag[] = "--emit", kernel_flag[] = "--kernel";
-    char set_flag[] = "--set", out_flag[] = "-o", verb[] = "build", self[] = "tegula";
+    char plain_flag[] = "--no-schedule", set_flag[] = "--set", out_flag[] = "-o", verb[] = "build",
+         self[] = "tegula";
     char *argv[64] = {self, verb, tg_arena_strdup(&t->arena, c->path), kernel_flag,
                       tg_arena_strdup(&t->arena, c->line->kernel)};
     int n = 5;
-    bool host = strncmp(c->device, "cpu", 3) == 0 || strncmp(c->device, "fake", 4) == 0 ||
-                strcmp(c->device, "interp") == 0;
-    if (strcmp(emit, "tile") != 0 && !host) {
+    const char *target = target_of(t, c->device);
+    if (strcmp(emit, "tile") != 0 && target != NULL) {
         argv[n++] = target_flag;
-        argv[n++] = tg_arena_strndup(&t->arena, c->device, strcspn(c->device, ":"));
+        argv[n++] = tg_arena_strdup(&t->arena, target);
+    }
+    if (c->no_schedule) {
+        argv[n++] = plain_flag;
     }
     argv[n++] = emit_flag;
     argv[n++] = tg_arena_strdup(&t->arena, emit);
@@ -174,8 +187,8 @@ static void write_main(tool *t, const conform_case *c, const char *dir, const to
                k->n_args);
     for (int i = 0; i < k->n_args; i++) {
         const tool_array *a = &k->args[i];
-        bool written = (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
-        if (written && a->rank > 0 && (a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64)) {
+        if (tool_array_is_output(a) && a->rank > 0 &&
+            (a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64)) {
             const char *type = a->dtype == TG_DT_F32 ? "float" : "double";
             tg_sb_addf(&sb,
                        "    double *want%d = npy(\"expected_%s.npy\", &bytes), worst%d = 0;\n"
@@ -198,8 +211,8 @@ static void write_readme(tool *t, const conform_case *c, const char *dir, const 
     for (int i = 0; i < c->line->n_settings; i++) {
         tg_sb_addf(&sb, " --set %s=%s", c->line->settings[i].name, c->line->settings[i].value);
     }
-    tg_sb_addf(&sb, " --in X=in_X.npy ... --check\nSeed %llu, file %s\n",
-               (unsigned long long)c->seed, c->path);
+    tg_sb_addf(&sb, "%s --in X=in_X.npy ... --check\nSeed %llu, file %s\n",
+               c->no_schedule ? " --no-schedule" : "", (unsigned long long)c->seed, c->path);
     (void)tool_write_file(t, tg_arena_printf(&t->arena, "%s/README", dir), sb.data, sb.len);
 }
 
@@ -218,7 +231,8 @@ void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *bef
     write_arrays(t, dir, before, after, want);
     write_main(t, c, dir, before);
     build(t, c, "tile", tg_arena_printf(&t->arena, "%s/kernel.tile", dir));
-    build(t, c, strcmp(c->device, "opencl") == 0 ? "opencl" : "loop",
+    const char *target = target_of(t, c->device);
+    build(t, c, target != NULL && strcmp(target, "opencl") == 0 ? "opencl" : "loop",
           tg_arena_printf(&t->arena, "%s/kernel.code", dir));
     build(t, c, "package", tg_arena_printf(&t->arena, "%s/kernel.tgp", dir));
 }

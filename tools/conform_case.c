@@ -12,11 +12,9 @@
 #include "tools/sim.h"
 #include "tools/work.h"
 
-static bool is_output(const tool_array *a) {
-    return (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
+static bool is_judged(const tool_array *a) {
+    return tool_array_is_output(a) && a->dtype != TG_DT_RECORD;
 }
-
-static bool is_judged(const tool_array *a) { return is_output(a) && a->dtype != TG_DT_RECORD; }
 
 static bool passes(const tool_row *row) { return strcmp(row->status, "PASS") == 0; }
 
@@ -43,22 +41,16 @@ static void launch_failed(tool *t, conform_device *d, tool_row *row) {
     row->detail = reason(t, "the launch failed");
 }
 
-static const char *first_broken_guard(const tool_kernel *k) {
+/* Whatever else is wrong: a write beside the arguments is told first. */
+static void judge_guards(tool *t, const tool_kernel *k, tool_row *row) {
     for (int i = 0; i < k->n_args; i++) {
         if (!tool_array_guards_ok(&k->args[i])) {
-            return k->args[i].name;
+            row->status = "FAIL_OOB";
+            row->detail =
+                tg_arena_printf(&t->arena, "memory around %s was written", k->args[i].name);
+            return;
         }
     }
-    return NULL;
-}
-
-static const tgk_output_rule *rule_of(const tgk_reference *ref, const char *name) {
-    for (int r = 0; r < TGK_MAX_OUTPUTS && ref->outputs[r].name != NULL; r++) {
-        if (strcmp(ref->outputs[r].name, name) == 0) {
-            return &ref->outputs[r];
-        }
-    }
-    return NULL;
 }
 
 /* Judges all outputs of k against the reference; fills row. `before`: the arguments as they were.
@@ -71,8 +63,8 @@ static void judge(tool *t, const tool_kernel *k, const tool_kernel *before,
         if (!is_judged(a)) {
             continue;
         }
-        tool_verdict v =
-            tool_compare(t, a, &want[i], cs->tol != TG_TOL_NONE ? cs : NULL, rule_of(ref, a->name));
+        tool_verdict v = tool_compare(t, a, &want[i], cs->tol != TG_TOL_NONE ? cs : NULL,
+                                      tgk_rule_find(ref, a->name));
         row->max_ulp = fmax(row->max_ulp, v.max_ulp);
         row->max_rel = fmax(row->max_rel, v.max_rel);
         row->metric = fmax(row->metric, v.metric);
@@ -160,13 +152,28 @@ static void run_tolerance(run *r) {
         }
         if (passes(r->row)) {
             judge_repeat(r->t, r->d, r->code, &r->k, &before, r->row);
+            judge_guards(r->t, &before, r->row);
         }
+        judge_guards(r->t, &r->k, r->row);
     }
     if (!passes(r->row) && r->c->bundle != NULL) {
         conform_bundle_write(r->t, r->c, &before, &r->k, want, r->row);
     }
     tool_args_free(want, r->k.n_args);
     tool_kernel_free(&before);
+}
+
+/* What is expected is what the interpreter gave. */
+static void bundle_exact(run *r, const tool_kernel *before, const tool_kernel *oracle) {
+    tgk_arg *want = TG_NEW_ARRAY(&r->t->arena, tgk_arg, r->k.n_args + 1);
+    bool ok = true;
+    for (int i = 0; i < oracle->n_args; i++) {
+        ok = tool_array_decode(r->t, &oracle->args[i], &want[i]) && ok;
+    }
+    if (ok) {
+        conform_bundle_write(r->t, r->c, before, &r->k, want, r->row);
+    }
+    tool_args_free(want, r->k.n_args);
 }
 
 static void run_exact(run *r) {
@@ -181,6 +188,11 @@ static void run_exact(run *r) {
         launch_failed(r->t, r->d, r->row);
     } else {
         compare_exact(r->t, &r->k, &oracle, &before, r->row);
+        judge_guards(r->t, &r->k, r->row);
+    }
+    bool failed = !passes(r->row) && strcmp(r->row->status, "SKIP") != 0;
+    if (failed && r->c->bundle != NULL) {
+        bundle_exact(r, &before, &oracle);
     }
     tool_kernel_free(&before);
     tool_kernel_free(&oracle);
@@ -198,11 +210,6 @@ static void run_layout(run *r, int64_t pad) {
         return;
     }
     (r->c->exact ? run_exact : run_tolerance)(r);
-    const char *broken = first_broken_guard(&r->k);
-    if (broken != NULL) {
-        r->row->status = "FAIL_OOB";
-        r->row->detail = tg_arena_printf(&r->t->arena, "memory around %s was written", broken);
-    }
     tool_kernel_free(&r->k);
 }
 

@@ -60,8 +60,8 @@ tool_device *tool_device_open(tool *t, const char *name, int threads) {
     }
     if (bad) {
         tool_error(t, TG_D_TOOL,
-                   "'%s' is not a fake device: fake:none, hang, crash, corrupt, stale or lost, "
-                   "and @N for the launch",
+                   "'%s' is not a fake device: fake:none, hang, crash, corrupt, stale, lost or "
+                   "beyond, and @N for the launch",
                    name);
         return NULL;
     }
@@ -99,19 +99,6 @@ const char *tool_device_vendor(const tool_device *d) { return info_of(d).driver;
 
 static bool works_on_host_memory(const tool_device *d) { return info_of(d).host_memory != 0; }
 
-static int find_import(void *user, const char *path, const char *from, const char **out_text,
-                       size_t *out_bytes) {
-    tool *t = user;
-    tg_source importer = {.name = from};
-    const tg_source *src = tool_import(t, &t->arena, path, &importer);
-    if (src == NULL) {
-        return 0;
-    }
-    *out_text = src->text;
-    *out_bytes = src->len;
-    return 1;
-}
-
 static const tgr_setting *runtime_settings(tool *t, const tg_setting *settings, int n) {
     tgr_setting *out = TG_NEW_ARRAY(&t->arena, tgr_setting, n + 1);
     for (int i = 0; i < n; i++) {
@@ -134,7 +121,7 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     c.source_name = src->name;
     c.source = src->text;
     c.source_bytes = src->len;
-    c.import = find_import;
+    c.import = tool_import_text;
     c.import_user = t;
     c.instances = &instance;
     c.n_instances = 1;

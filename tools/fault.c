@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const names[] = {"none", "hang", "crash", "corrupt", "stale", "lost"};
+static const char *const names[] = {"none", "hang", "crash", "corrupt", "stale", "lost", "beyond"};
 
 bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad) {
     *out = (tool_fault){.at = 1};
@@ -51,14 +51,18 @@ tool_fault_act tool_fault_before(tool_fault *f) {
 }
 
 void tool_fault_after(const tool_fault *f, tool_kernel *k) {
-    if (f->kind != TOOL_FAULT_CORRUPT || f->launches != f->at) {
+    bool corrupt = f->kind == TOOL_FAULT_CORRUPT, beyond = f->kind == TOOL_FAULT_BEYOND;
+    if ((!corrupt && !beyond) || f->launches != f->at) {
         return;
     }
     for (int i = 0; i < k->n_args; i++) {
         tool_array *a = &k->args[i];
-        bool written = (a->param->flags & (TG_PARAM_OUT | TG_PARAM_INOUT)) != 0;
-        if (written && a->dtype != TG_DT_RECORD && a->count > 0) {
+        if (tool_array_is_output(a) && a->dtype != TG_DT_RECORD && a->count > 0) {
             size_t in_row;
+            if (beyond) {
+                a->data[a->bytes] ^= 0x44;
+                return;
+            }
             unsigned char *row = tool_array_row(a, a->count / 2, &in_row);
             int bits = tg_dtype_bits(a->dtype);
             row[bits < 8 ? in_row / (size_t)(8 / bits) : (in_row + 1) * (size_t)(bits / 8) - 1] ^=

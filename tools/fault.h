@@ -6,6 +6,7 @@
  *   none     nothing              crash    the process dies of SIGSEGV
  *   hang     never returns        corrupt  one element of an output is wrong
  *   stale    the launch is dropped and reported as done
+ *   beyond   the byte behind an output is written
  *   lost     this launch and all later ones fail: the device is lost
  */
 #ifndef TG_TOOL_FAULT_H
@@ -19,7 +20,8 @@ typedef enum tool_fault_kind {
     TOOL_FAULT_CRASH,
     TOOL_FAULT_CORRUPT,
     TOOL_FAULT_STALE,
-    TOOL_FAULT_LOST
+    TOOL_FAULT_LOST,
+    TOOL_FAULT_BEYOND
 } tool_fault_kind;
 
 typedef struct tool_fault {
@@ -34,7 +36,7 @@ typedef enum tool_fault_act { TOOL_FAULT_RUN, TOOL_FAULT_DROP, TOOL_FAULT_FAIL }
 
 /* Counts a launch and says what to do with it; may not return. */
 tool_fault_act tool_fault_before(tool_fault *f);
-/* After the launch: plants the wrong element. */
+/* After the launch: plants the wrong element or byte. */
 void tool_fault_after(const tool_fault *f, tool_kernel *k);
 
 #endif

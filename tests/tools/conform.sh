@@ -27,6 +27,8 @@ expect corrupt@1 FAIL_NUMERIC "first bad index"
 expect corrupt@2 FAIL_NONDET "differs between two launches"
 expect stale@1 FAIL_STALE "what was there before"
 expect lost@2 FAIL_LOST "the device is lost"
+expect beyond@1 FAIL_OOB "memory around y was written"
+expect beyond@2 FAIL_OOB "memory around y was written"
 
 # After a fault the other cases still run: the wrong element is planted once a process.
 "$tegula" conform --device fake:corrupt@1 --filter rmsnorm > "$work/rest.out" 2> /dev/null
@@ -37,6 +39,15 @@ bundle=$(find "$work/bundle-corrupt@1" -mindepth 1 -maxdepth 1 -type d)
 for file in README kernel.tg kernel.tile kernel.code kernel.tgp main.c in_x.npy expected_y.npy got_y.npy; do
     [ -s "$bundle/$file" ] || fail "the bundle lacks $file"
 done
+"$tegula" conform --device fake:corrupt@1 --exact --no-schedule --filter transpose --level smoke --bundle "$work/exact" \
+    > "$work/exact.out" 2> /dev/null
+grep -q "^FAIL_NUMERIC .*differs from the interpreter" "$work/exact.out" || fail "a wrong bit: $(cat "$work/exact.out")"
+bundle=$(find "$work/exact" -mindepth 1 -maxdepth 1 -type d)
+for file in kernel.tgp main.c in_x.npy expected_y.npy got_y.npy; do
+    [ -s "$bundle/$file" ] || fail "the bundle of an exact case lacks $file"
+done
+grep -q -- "--no-schedule" "$bundle/README" || fail "the README forgets --no-schedule"
+[ -s "$(find "$work/bundle-beyond@1" -name got_y.npy)" ] || fail "a write beside an output leaves no bundle"
 [ -s "$(find "$work/bundle-crash@1" -name in_x.npy)" ] || fail "a crash leaves no inputs"
 
 # A missing device is told before any case; a wrong fault is a wrong device.
