@@ -133,6 +133,9 @@ void tg_interp_tell_births(tg_interp *in);
 /* Moves op's results by the error that the language allows it (noise.c). */
 void tg_interp_noise(tg_interp *in, const tg_op *op);
 
+/* The first step from `from` on that visits every index of 0..n (n > 1) once: coprime to n. */
+int64_t tg_interp_walk(int64_t from, int64_t n);
+
 /* Overlap of arguments and, if facts, the data facts of the parameters (bind.c). */
 bool tg_interp_check_args(const tg_func *f, const tg_interp_arg *args, const int64_t *syms,
                           bool facts, tg_arena *scratch, tg_sink *sink);

@@ -306,19 +306,18 @@ static int64_t gcd(int64_t a, int64_t b) {
     return a;
 }
 
-/* Step of a walk through 0..n that visits every index once: coprime to n, picked by the seed. */
-static int64_t order_step(uint64_t seed, int64_t n) {
-    int64_t step = (int64_t)((seed * 0x9E3779B97F4A7C15u >> 1) % (uint64_t)n);
-    while (gcd(step, n) != 1) {
-        step = (step + 1) % n;
+int64_t tg_interp_walk(int64_t from, int64_t n) {
+    while (gcd(from, n) != 1) {
+        from = (from + 1) % n;
     }
-    return step;
+    return from;
 }
 
 static void run_programs(tg_interp *in, const launch *l) {
     int64_t n = l->programs, index = 0, step = 1;
     if (in->opt->order_seed != 0 && n > 1) {
-        step = order_step(in->opt->order_seed, n);
+        uint64_t mixed = in->opt->order_seed * 0x9E3779B97F4A7C15u >> 1;
+        step = tg_interp_walk((int64_t)(mixed % (uint64_t)n), n);
         index = (int64_t)((in->opt->order_seed >> 17) % (uint64_t)n);
     }
     for (int64_t k = 0; k < n && !in->stop; k++) {

@@ -288,25 +288,13 @@ static bool set_code(tg_li_run *r, tg_func *f, int lanes, bool simt) {
     return true;
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static void run_programs(tg_li_run *r, int64_t n, int64_t scratch) {
     int *order = TG_NEW_ARRAY(r->arena, int, r->n_lanes);
     int64_t step = 1, index = 0;
     int64_t count = r->opt->max_programs > 0 && r->opt->max_programs < n ? r->opt->max_programs : n;
     if ((r->opt->seed != 0 || count < n) && n > 1) {
-        step = (int64_t)(next_random(r) % (uint64_t)n);
+        step = tg_interp_walk((int64_t)(next_random(r) % (uint64_t)n), n);
         index = (int64_t)(next_random(r) % (uint64_t)n);
-        while (gcd(step, n) != 1) {
-            step = (step + 1) % n;
-        }
     }
     for (int64_t k = 0; k < count && !r->stop; k++) {
         tg_li_next_program(r);
