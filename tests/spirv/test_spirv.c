@@ -2,7 +2,7 @@
 /*
  * The SPIR-V writer by itself: what it declares, what it refuses and in which words, that it writes
  * the same bytes twice, that names and lines of the source are in the module. What the code
- * computes is tests/vulkan.
+ * computes is tests/device.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -26,7 +26,7 @@ static char *read_text(const char *name) {
     return text;
 }
 
-static double best_of(vkt *t, const char *text, int64_t n, int turns) {
+static double best_of(dvt *t, const char *text, int64_t n, int turns) {
     size_t n_words = 0;
     uint32_t *words = vkt_compile(text, "vulkan", &n_words), report[4];
     tgr_memory m[3];
@@ -38,7 +38,7 @@ static double best_of(vkt *t, const char *text, int64_t n, int turns) {
         ones[i] = (float)(i % 7) - 3;
     }
     for (int i = 0; i < 3; i++) {
-        slots[i] = (int64_t)vkt_put(t, ones, (size_t)(n * n) * sizeof *ones, &m[i]);
+        slots[i] = (int64_t)dvt_put(t, ones, (size_t)(n * n) * sizeof *ones, &m[i]);
     }
     bool ok = tgr_vk_module_fit(t->context, t->vk->abilities, words, &n_words) == TGR_OK &&
               tgr_vk_pipeline_make(t->vk, words, n_words, "naive_matmul", &p) == TGR_OK;
@@ -51,7 +51,7 @@ static double best_of(vkt *t, const char *text, int64_t n, int turns) {
     }
     t->vk->api.DestroyPipeline(t->vk->device, p, NULL);
     for (int i = 0; i < 3; i++) {
-        vkt_free(t, &m[i]);
+        dvt_free(t, &m[i]);
     }
     free(ones);
     free(words);
@@ -59,17 +59,17 @@ static double best_of(vkt *t, const char *text, int64_t n, int turns) {
 }
 
 int main(int argc, char **argv) {
-    vkt t;
+    dvt t;
     char *text = argc > 2 ? read_text(argv[1]) : NULL;
     int64_t n = argc > 2 ? atoll(argv[2]) : 0;
-    if (!text || n < 8 || n % 8 || !vkt_open(&t)) {
+    if (!text || n < 8 || n % 8 || !dvt_open(&t)) {
         fprintf(stderr, "bench_naive FILE.ir N (a multiple of 8)\n");
         return 2;
     }
     double s = best_of(&t, text, n, 5);
     printf("naive %lldx%lldx%lld f32: %.3f ms, %.3f GF/s\n", (long long)n, (long long)n,
            (long long)n, 1e3 * s, 2e-9 * (double)(n * n * n) / s);
-    vkt_close(&t);
+    dvt_close(&t);
     free(text);
     return s > 0 ? 0 : 1;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-bool vkt_open(vkt *t) {
+bool dvt_open(dvt *t) {
     memset(t, 0, sizeof *t);
     assert_int_equal(tgr_context_create(NULL, &t->context), TGR_OK);
     void *globals = NULL, *state = NULL;
@@ -24,7 +24,7 @@ bool vkt_open(vkt *t) {
     return true;
 }
 
-void vkt_close(vkt *t) {
+void dvt_close(dvt *t) {
     if (t->vk) {
         tgr_vk_close(t->context, t->vk);
     }
@@ -32,6 +32,21 @@ void vkt_close(vkt *t) {
         tgr_vk_detach(t->context, t->globals);
     }
     tgr_context_release(t->context);
+}
+
+int dvt_begin(void **state) {
+    static dvt t;
+    *state = &t;
+    if (!dvt_open(&t)) {
+        fprintf(stderr, "skipped: no Vulkan device\n");
+        exit(77);
+    }
+    return 0;
+}
+
+int dvt_finish(void **state) {
+    dvt_close(*state);
+    return 0;
 }
 
 /* ---- compiling --------------------------------------------------------------------------------
@@ -119,7 +134,7 @@ uint32_t *vkt_compile(const char *text, const char *machine, size_t *out_words) 
 /* ---- memory, running ----------------------------------------------------------------------------
  */
 
-static void must(vkt *t, tgr_status st) {
+static void must(dvt *t, tgr_status st) {
     if (st) {
         char message[512];
         tgr_context_message(t->context, message, sizeof message);
@@ -128,7 +143,7 @@ static void must(vkt *t, tgr_status st) {
     assert_int_equal(st, TGR_OK);
 }
 
-uint64_t vkt_put(vkt *t, const void *data, size_t bytes, tgr_memory *out) {
+uint64_t dvt_put(dvt *t, const void *data, size_t bytes, tgr_memory *out) {
     must(t, tgr_vk_memory_alloc(t->context, t->vk, bytes, TGR_BUFFER_ZERO, out));
     if (data) {
         must(t, tgr_vk_copy(t->context, t->vk, TGR_COPY_TO_DEVICE, out->pointer, data, bytes));
@@ -136,14 +151,14 @@ uint64_t vkt_put(vkt *t, const void *data, size_t bytes, tgr_memory *out) {
     return (uintptr_t)out->pointer;
 }
 
-void vkt_get(vkt *t, const tgr_memory *memory, void *out) {
+void dvt_get(dvt *t, const tgr_memory *memory, void *out) {
     must(t,
          tgr_vk_copy(t->context, t->vk, TGR_COPY_FROM_DEVICE, out, memory->pointer, memory->bytes));
 }
 
-void vkt_free(vkt *t, tgr_memory *memory) { tgr_vk_memory_free(t->context, t->vk, memory); }
+void dvt_free(dvt *t, tgr_memory *memory) { tgr_vk_memory_free(t->context, t->vk, memory); }
 
-void vkt_run(vkt *t, const char *text, const char *entry, const int64_t *slots, uint32_t n_slots,
+void dvt_run(dvt *t, const char *text, const char *entry, const int64_t *slots, uint32_t n_slots,
              int64_t programs, uint64_t scratch_bytes, uint32_t report[4]) {
     size_t n = 0, n_other = 0;
     free(vkt_compile(text, "opencl-spirv", &n_other)); /* is valid too */

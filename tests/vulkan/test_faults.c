@@ -78,11 +78,11 @@ static void test_no_device(void **state) {
 }
 
 static void open_fails(const char *how, const char *part) {
-    vkt t;
+    dvt t;
     break_it(how);
-    assert_false(vkt_open(&t));
+    assert_false(dvt_open(&t));
     says(t.context, part);
-    vkt_close(&t);
+    dvt_close(&t);
 }
 
 static void test_lacking(void **state) {
@@ -94,24 +94,24 @@ static void test_lacking(void **state) {
 /* What a module needs is named; the rest of the device works. */
 static void test_module_needs(void **state) {
     (void)state;
-    vkt t;
+    dvt t;
     size_t n = 0;
     break_it("int8");
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     uint32_t *words = vkt_compile(kernel, "vulkan", &n);
     assert_int_equal(tgr_vk_module_fit(t.context, t.vk->abilities, words, &n), TGR_E_UNSUPPORTED);
     says(t.context, "needs shaderInt8");
     free(words);
-    vkt_close(&t);
+    dvt_close(&t);
 }
 
 /* Any cut or damaged module is refused before the vendor's compiler sees it. */
 static void test_module_damaged(void **state) {
     (void)state;
-    vkt t;
+    dvt t;
     size_t n = 0;
     break_it("");
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     uint32_t *words = vkt_compile(kernel, "vulkan", &n);
     size_t few = 3, cut = 6, all = n;
     assert_int_equal(tgr_vk_module_fit(t.context, t.vk->abilities, words, &few), TGR_E_FORMAT);
@@ -121,49 +121,49 @@ static void test_module_damaged(void **state) {
     words[0] = 0;
     assert_int_equal(tgr_vk_module_fit(t.context, t.vk->abilities, words, &n), TGR_E_FORMAT);
     free(words);
-    vkt_close(&t);
+    dvt_close(&t);
 }
 
 static void test_no_memory(void **state) {
     (void)state;
-    vkt t;
+    dvt t;
     tgr_memory m;
     break_it("");
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     assert_int_equal(tgr_vk_memory_alloc(t.context, t.vk, SIZE_MAX, 0, &m), TGR_E_NOMEM);
     says(t.context, "out of device memory");
     break_it("memory");
     assert_int_equal(tgr_vk_memory_alloc(t.context, t.vk, 4096, 0, &m), TGR_E_NOMEM);
     break_it(""); /* it recovers */
     assert_int_equal(tgr_vk_memory_alloc(t.context, t.vk, 4096, TGR_BUFFER_ZERO, &m), TGR_OK);
-    vkt_free(&t, &m);
-    vkt_close(&t);
+    dvt_free(&t, &m);
+    dvt_close(&t);
 }
 
 static void test_refused_pipeline(void **state) {
     (void)state;
-    vkt t;
+    dvt t;
     size_t n = 0;
     VkPipeline p = VK_NULL_HANDLE;
     break_it("refuse");
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     uint32_t *words = vkt_compile(kernel, "vulkan", &n);
     assert_int_equal(tgr_vk_pipeline_make(t.vk, words, n, "k", &p), TGR_E_UNSUPPORTED);
     says(t.context, "making a pipeline");
     free(words);
-    vkt_close(&t);
+    dvt_close(&t);
 }
 
 /* Loss is reported once by what met it and then by everything else; closing still works. */
 static void lose(const char *how) {
-    vkt t;
+    dvt t;
     tgr_memory m, more;
     size_t n = 0;
     VkPipeline p = VK_NULL_HANDLE;
     uint32_t report[4];
     break_it("");
-    assert_true(vkt_open(&t));
-    int64_t slots[1] = {(int64_t)vkt_put(&t, NULL, 64, &m)};
+    assert_true(dvt_open(&t));
+    int64_t slots[1] = {(int64_t)dvt_put(&t, NULL, 64, &m)};
     uint32_t *words = vkt_compile(kernel, "vulkan", &n);
     assert_int_equal(tgr_vk_module_fit(t.context, t.vk->abilities, words, &n), TGR_OK);
     assert_int_equal(tgr_vk_pipeline_make(t.vk, words, n, "k", &p), TGR_OK);
@@ -179,8 +179,8 @@ static void lose(const char *how) {
         TGR_E_LOST);
     t.vk->api.DestroyPipeline(t.vk->device, p, NULL);
     free(words);
-    vkt_free(&t, &m);
-    vkt_close(&t);
+    dvt_free(&t, &m);
+    dvt_close(&t);
 }
 
 static void test_lost(void **state) {
@@ -192,15 +192,15 @@ static void test_lost(void **state) {
 /* Copies of odd sizes at odd places, larger than the staging buffer, and fills of every width. */
 static void moves(const char *how) {
     enum { BYTES = 9 << 20 };
-    vkt t;
+    dvt t;
     tgr_memory m;
     unsigned char *want = malloc(BYTES), *got = malloc(BYTES);
     break_it(how);
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     for (int i = 0; i < BYTES; i++) {
         want[i] = (unsigned char)(i * 31 + i / 256);
     }
-    (void)vkt_put(&t, want, BYTES, &m);
+    (void)dvt_put(&t, want, BYTES, &m);
     assert_int_equal(m.host == NULL, strcmp(how, "staged") == 0);
     char *base = m.pointer;
     memcpy(want + 3, "odd", 3);
@@ -220,12 +220,12 @@ static void moves(const char *how) {
                                      fills[i].pattern, fills[i].width),
                          TGR_OK);
     }
-    vkt_get(&t, &m, got);
+    dvt_get(&t, &m, got);
     assert_memory_equal(got, want, BYTES);
     assert_int_equal(tgr_vk_copy(t.context, t.vk, TGR_COPY_FROM_DEVICE, got, base + BYTES, 64),
                      TGR_E_INVALID);
-    vkt_free(&t, &m);
-    vkt_close(&t);
+    dvt_free(&t, &m);
+    dvt_close(&t);
     free(want);
     free(got);
 }
@@ -238,20 +238,26 @@ static void test_memory(void **state) {
 
 static void test_staged_kernel(void **state) {
     (void)state;
-    vkt t;
+    dvt t;
     tgr_memory m;
     unsigned char data[64];
     break_it("staged");
-    assert_true(vkt_open(&t));
+    assert_true(dvt_open(&t));
     memset(data, 7, sizeof data);
-    int64_t slots[1] = {(int64_t)vkt_put(&t, data, sizeof data, &m)};
-    vkt_run(&t, kernel, "k", slots, 1, 4, 0, NULL);
-    vkt_get(&t, &m, data);
+    int64_t slots[1] = {(int64_t)dvt_put(&t, data, sizeof data, &m)};
+    dvt_run(&t, kernel, "k", slots, 1, 4, 0, NULL);
+    dvt_get(&t, &m, data);
     for (int i = 0; i < 64; i++) {
         assert_int_equal(data[i], 7 + i % 16);
     }
-    vkt_free(&t, &m);
-    vkt_close(&t);
+    dvt_free(&t, &m);
+    dvt_close(&t);
+}
+
+/* The made-up loader breaks a real device: without one there is nothing to break. */
+static int begin(void **state) {
+    break_it("");
+    return dvt_begin(state) + dvt_finish(state);
 }
 
 int main(void) {
@@ -262,5 +268,5 @@ int main(void) {
         cmocka_unit_test(test_refused_pipeline), cmocka_unit_test(test_lost),
         cmocka_unit_test(test_memory),           cmocka_unit_test(test_staged_kernel),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, NULL);
 }

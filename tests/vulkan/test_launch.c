@@ -17,22 +17,22 @@ static const char numbers[] =
     "%b = slot %slots {i = 0} : ptr\nstorem %scratch, %p\n%q = loadm %scratch : i64\n"
     "%pb = gep %b, %p {bytes = 8} : ptr\nstorem %pb, %q\nyield\n}\n}\n";
 
-static void count_with(vkt *t, int64_t programs, uint32_t wide, uint32_t high, uint64_t scratch) {
+static void count_with(dvt *t, int64_t programs, uint32_t wide, uint32_t high, uint64_t scratch) {
     const tgr_vk_abilities *all = t->vk->abilities;
     tgr_vk_abilities few = *all;
     tgr_memory m;
     int64_t *out = calloc((size_t)programs, 8);
-    int64_t slots[1] = {(int64_t)vkt_put(t, out, (size_t)programs * 8, &m)};
+    int64_t slots[1] = {(int64_t)dvt_put(t, out, (size_t)programs * 8, &m)};
     few.max_groups[0] = wide;
     few.max_groups[1] = high;
     t->vk->abilities = &few;
-    vkt_run(t, numbers, "k", slots, 1, programs, scratch, NULL);
+    dvt_run(t, numbers, "k", slots, 1, programs, scratch, NULL);
     t->vk->abilities = all;
-    vkt_get(t, &m, out);
+    dvt_get(t, &m, out);
     for (int64_t i = 0; i < programs; i++) {
         assert_int_equal(out[i], i);
     }
-    vkt_free(t, &m);
+    dvt_free(t, &m);
     free(out);
 }
 
@@ -49,7 +49,7 @@ static void test_plan(void **state) {
         "tegula-ir 1\nkernel loop k_plan {\nrole plan\nbody (%slots: ptr, %plan: ptr) {\n"
         "%n = slot %slots {i = 0} : i64\n%two = const {i = 2} : i64\n%m = mul %n, %two : i64\n"
         "storem %plan, %m\n%c = cmp %n, %two {pred = lt} : bool\ntrap %c {i = 3}\nyield\n}\n}\n";
-    vkt *t = *state;
+    dvt *t = *state;
     size_t n = 0;
     uint32_t *words = vkt_compile(text, "vulkan", &n), report[4];
     VkPipeline p = VK_NULL_HANDLE;
@@ -79,7 +79,7 @@ static bool declares(const uint32_t *words, size_t n, uint32_t capability) {
 /* Wishes the device has not are taken out, those it has stay. */
 static void test_float_controls(void **state) {
     enum { DENORM_PRESERVE = 4464, ROUNDING_RTE = 4467 };
-    vkt *t = *state;
+    dvt *t = *state;
     for (int has = 0; has < 2; has++) {
         tgr_vk_abilities a = *t->vk->abilities;
         a.denorm32 = a.rte64 = has;
@@ -100,10 +100,10 @@ static void test_float_controls(void **state) {
 static void test_cache(void **state) {
     (void)state;
     for (int turn = 0; turn < 2; turn++) {
-        vkt t;
+        dvt t;
         size_t n = 0;
         VkPipeline p = VK_NULL_HANDLE;
-        assert_true(vkt_open(&t));
+        assert_true(dvt_open(&t));
         if (turn == 1) {
             assert_true(t.vk->cache_bytes > 0);
         }
@@ -112,23 +112,8 @@ static void test_cache(void **state) {
         assert_int_equal(tgr_vk_pipeline_make(t.vk, words, n, "k", &p), TGR_OK);
         t.vk->api.DestroyPipeline(t.vk->device, p, NULL);
         free(words);
-        vkt_close(&t);
+        dvt_close(&t);
     }
-}
-
-static int begin(void **state) {
-    static vkt t;
-    *state = &t;
-    if (!vkt_open(&t)) {
-        fprintf(stderr, "skipped: no device\n");
-        exit(77);
-    }
-    return 0;
-}
-
-static int finish(void **state) {
-    vkt_close(*state);
-    return 0;
 }
 
 int main(void) {
@@ -138,5 +123,5 @@ int main(void) {
         cmocka_unit_test(test_float_controls),
         cmocka_unit_test(test_cache),
     };
-    return cmocka_run_group_tests(tests, begin, finish);
+    return cmocka_run_group_tests(tests, dvt_begin, dvt_finish);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations of SIMT loop functions on a Vulkan device against the same operation compiled for the
- * host's processor: every lane takes its operands from tables of awkward values. NaNs are equal to
+ * Operations of SIMT loop functions on a device against the same operation compiled for the host's
+ * processor: every lane takes its operands from tables of awkward values. NaNs are equal to
  * each other, all else bit by bit.
  */
 #include <math.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/device/harness.h"
 #include "tests/llvm/harness.h"
-#include "tests/vulkan/harness.h"
 
 enum { LANES = 64, PROGRAMS = 8, N = LANES * PROGRAMS };
 
@@ -194,7 +194,7 @@ static int compare(const op_case *c, unsigned char in[3][N * 8], const unsigned 
     return wrong;
 }
 
-static int check_op(vkt *t, const op_case *c) {
+static int check_op(dvt *t, const op_case *c) {
     static unsigned char in[3][N * 8], want[N * 8], got[N * 8];
     tgr_memory memory[4];
     int64_t slots[4];
@@ -212,13 +212,13 @@ static int check_op(vkt *t, const op_case *c) {
     run_cpu(c, slots);
     for (int k = 0; k < 4; k++) {
         size_t bytes = (size_t)N * (size_t)(k < 3 ? size : bytes_of(c->out));
-        slots[k] = (int64_t)vkt_put(t, k < 3 ? in[k] : NULL, bytes, &memory[k]);
+        slots[k] = (int64_t)dvt_put(t, k < 3 ? in[k] : NULL, bytes, &memory[k]);
     }
     simt_text(text, sizeof text, c);
-    vkt_run(t, text, "k", slots, 4, PROGRAMS, 0, NULL);
-    vkt_get(t, &memory[3], got);
+    dvt_run(t, text, "k", slots, 4, PROGRAMS, 0, NULL);
+    dvt_get(t, &memory[3], got);
     for (int k = 0; k < 4; k++) {
-        vkt_free(t, &memory[k]);
+        dvt_free(t, &memory[k]);
     }
     return compare(c, in, want, got);
 }
@@ -243,7 +243,7 @@ static const char *const truth[] = {"and %x, %y", "or %x, %y", "xor %x, %y", "no
                                     "select %x, %y, %z"};
 static const char *const compares[] = {"eq", "ne", "lt", "le", "gt", "ge"};
 
-static int wrong_ops(vkt *t, const char *const *ops, size_t n_ops, const char *const *types,
+static int wrong_ops(dvt *t, const char *const *ops, size_t n_ops, const char *const *types,
                      size_t n_types) {
     int wrong = 0;
     for (size_t o = 0; o < n_ops; o++) {
@@ -256,14 +256,14 @@ static int wrong_ops(vkt *t, const char *const *ops, size_t n_ops, const char *c
 }
 
 static void test_integers(void **state) {
-    vkt *t = *state;
+    dvt *t = *state;
     assert_int_equal(wrong_ops(t, common, COUNT(common), integers, COUNT(integers)) +
                          wrong_ops(t, whole, COUNT(whole), integers, COUNT(integers)),
                      0);
 }
 
 static void test_floats(void **state) {
-    vkt *t = *state;
+    dvt *t = *state;
     assert_int_equal(wrong_ops(t, common, COUNT(common), floats, COUNT(floats)) +
                          wrong_ops(t, real, COUNT(real), floats, COUNT(floats)),
                      0);
@@ -298,26 +298,11 @@ static void test_casts(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static int begin(void **state) {
-    static vkt t;
-    *state = &t;
-    if (!vkt_open(&t)) {
-        fprintf(stderr, "skipped: no device\n");
-        exit(77);
-    }
-    return 0;
-}
-
-static int finish(void **state) {
-    vkt_close(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_integers), cmocka_unit_test(test_floats),
         cmocka_unit_test(test_bools),    cmocka_unit_test(test_compares),
         cmocka_unit_test(test_casts),
     };
-    return cmocka_run_group_tests(tests, begin, finish);
+    return cmocka_run_group_tests(tests, dvt_begin, dvt_finish);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The harness of tests/vulkan on an OpenCL device: the same texts of SIMT functions, printed as
- * OpenCL C, built and run through the ICD loader. Addresses in slots are made up: a buffer's number
- * in the high bits.
+ * tests/device/harness.h on an OpenCL device: SIMT functions printed as OpenCL C, built and run
+ * through the ICD loader. Addresses in slots are made up: a buffer's number in the high bits.
  */
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
@@ -10,16 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/vulkan/harness.h"
+#include "backends/backend.h"
+#include "tests/device/harness.h"
 
 enum { MAX_BUFFERS = 64, ADDRESS_SHIFT = 40 };
 
-static struct {
+struct dvt {
     cl_context context;
     cl_command_queue queue;
     cl_device_id device;
     cl_mem buffers[MAX_BUFFERS];
-} cl;
+};
 
 static void ok(cl_int status, const char *what) {
     if (status != CL_SUCCESS) {
@@ -28,39 +28,38 @@ static void ok(cl_int status, const char *what) {
     assert_int_equal(status, CL_SUCCESS);
 }
 
-bool vkt_open(vkt *t) {
+int dvt_begin(void **state) {
+    static dvt t;
     cl_platform_id platforms[8];
     cl_uint n = 0;
     cl_int st;
-    memset(t, 0, sizeof *t);
+    *state = &t;
     if (clGetPlatformIDs(8, platforms, &n) != CL_SUCCESS || n == 0 ||
-        clGetDeviceIDs(platforms[0], CL_DEVICE_TYPE_ALL, 1, &cl.device, NULL) != CL_SUCCESS) {
-        fprintf(stderr, "no OpenCL device\n");
-        return false;
+        clGetDeviceIDs(platforms[0], CL_DEVICE_TYPE_ALL, 1, &t.device, NULL) != CL_SUCCESS) {
+        fprintf(stderr, "skipped: no OpenCL device\n");
+        exit(77);
     }
-    cl.context = clCreateContext(NULL, 1, &cl.device, NULL, NULL, &st);
+    t.context = clCreateContext(NULL, 1, &t.device, NULL, NULL, &st);
     ok(st, "context");
-    cl.queue = clCreateCommandQueue(cl.context, cl.device, 0, &st);
+    t.queue = clCreateCommandQueue(t.context, t.device, 0, &st);
     ok(st, "queue");
-    return true;
+    return 0;
 }
 
-void vkt_close(vkt *t) {
-    (void)t;
-    if (cl.queue != NULL) {
-        clReleaseCommandQueue(cl.queue);
-        clReleaseContext(cl.context);
-    }
+int dvt_finish(void **state) {
+    dvt *t = *state;
+    clReleaseCommandQueue(t->queue);
+    clReleaseContext(t->context);
+    return 0;
 }
 
-uint64_t vkt_put(vkt *t, const void *data, size_t bytes, tgr_memory *out) {
+uint64_t dvt_put(dvt *t, const void *data, size_t bytes, tgr_memory *out) {
     cl_int st;
-    (void)t;
     for (uint64_t i = 1; i < MAX_BUFFERS; i++) {
-        if (cl.buffers[i] == NULL) {
+        if (t->buffers[i] == NULL) {
             void *zeros = data == NULL ? calloc(1, bytes + 1) : NULL;
-            cl.buffers[i] =
-                clCreateBuffer(cl.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes,
+            t->buffers[i] =
+                clCreateBuffer(t->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes,
                                data != NULL ? (void *)(uintptr_t)data : zeros, &st);
             ok(st, "buffer");
             free(zeros);
@@ -72,18 +71,16 @@ uint64_t vkt_put(vkt *t, const void *data, size_t bytes, tgr_memory *out) {
     return 0;
 }
 
-void vkt_get(vkt *t, const tgr_memory *memory, void *out) {
-    (void)t;
+void dvt_get(dvt *t, const tgr_memory *memory, void *out) {
     size_t i = (uintptr_t)memory->pointer >> ADDRESS_SHIFT;
-    ok(clEnqueueReadBuffer(cl.queue, cl.buffers[i], CL_TRUE, 0, memory->bytes, out, 0, NULL, NULL),
+    ok(clEnqueueReadBuffer(t->queue, t->buffers[i], CL_TRUE, 0, memory->bytes, out, 0, NULL, NULL),
        "read");
 }
 
-void vkt_free(vkt *t, tgr_memory *memory) {
-    (void)t;
+void dvt_free(dvt *t, tgr_memory *memory) {
     size_t i = (uintptr_t)memory->pointer >> ADDRESS_SHIFT;
-    clReleaseMemObject(cl.buffers[i]);
-    cl.buffers[i] = NULL;
+    clReleaseMemObject(t->buffers[i]);
+    t->buffers[i] = NULL;
 }
 
 /* ---- one text ---------------------------------------------------------------------------------
@@ -142,15 +139,15 @@ static bool print(const char *text, const char *entry, tg_env *env, printed *out
     return true;
 }
 
-static cl_kernel build(const printed *p, cl_program *out) {
+static cl_kernel build(dvt *t, const printed *p, cl_program *out) {
     cl_int st;
     const char *text = p->text;
-    *out = clCreateProgramWithSource(cl.context, 1, &text, NULL, &st);
+    *out = clCreateProgramWithSource(t->context, 1, &text, NULL, &st);
     ok(st, "program");
-    st = clBuildProgram(*out, 1, &cl.device, "-cl-fp32-correctly-rounded-divide-sqrt", NULL, NULL);
+    st = clBuildProgram(*out, 1, &t->device, "-cl-fp32-correctly-rounded-divide-sqrt", NULL, NULL);
     if (st != CL_SUCCESS) {
         static char log[1 << 16];
-        clGetProgramBuildInfo(*out, cl.device, CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL);
+        clGetProgramBuildInfo(*out, t->device, CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL);
         fprintf(stderr, "%s\n%s\n", log, text);
     }
     ok(st, "build");
@@ -160,36 +157,35 @@ static cl_kernel build(const printed *p, cl_program *out) {
     return k;
 }
 
-static cl_mem temporary(const void *data, size_t bytes) {
+static cl_mem temporary(dvt *t, const void *data, size_t bytes) {
     cl_int st;
-    cl_mem m = clCreateBuffer(cl.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes,
+    cl_mem m = clCreateBuffer(t->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes,
                               (void *)(uintptr_t)data, &st);
     ok(st, "temporary");
     return m;
 }
 
-void vkt_run(vkt *t, const char *text, const char *entry, const int64_t *slots, uint32_t n_slots,
+void dvt_run(dvt *t, const char *text, const char *entry, const int64_t *slots, uint32_t n_slots,
              int64_t programs, uint64_t scratch_bytes, uint32_t report[4]) {
     tg_env env;
     printed p = {0};
     cl_program program;
     int64_t words[256] = {0};
     uint32_t own[4] = {0};
-    (void)t;
     tg_env_init(&env, tg_allocator_default(), 0);
     assert_true(print(text, entry, &env, &p));
-    cl_kernel k = build(&p, &program);
+    cl_kernel k = build(t, &p, &program);
     memcpy(words, slots, n_slots * sizeof *slots);
     for (int i = 0; i < p.n_args; i++) {
-        cl_mem m = cl.buffers[(uint64_t)slots[p.args[i]] >> ADDRESS_SHIFT];
+        cl_mem m = t->buffers[(uint64_t)slots[p.args[i]] >> ADDRESS_SHIFT];
         words[p.args[i]] = slots[p.args[i]] & ((INT64_C(1) << ADDRESS_SHIFT) - 1);
         ok(clSetKernelArg(k, (cl_uint)(5 + i), sizeof m, &m), "argument");
     }
     size_t scratch =
         (size_t)programs * (size_t)(p.scratch > 0 ? p.scratch : (int64_t)scratch_bytes) + 64;
     void *zeros = calloc(1, scratch);
-    cl_mem fixed[3] = {temporary(words, sizeof words), temporary(zeros, scratch),
-                       temporary(own, sizeof own)};
+    cl_mem fixed[3] = {temporary(t, words, sizeof words), temporary(t, zeros, scratch),
+                       temporary(t, own, sizeof own)};
     free(zeros);
     cl_long first = 0;
     ok(clSetKernelArg(k, 0, sizeof fixed[0], &fixed[0]), "slots");
@@ -198,8 +194,8 @@ void vkt_run(vkt *t, const char *text, const char *entry, const int64_t *slots, 
     ok(clSetKernelArg(k, 3, sizeof fixed[1], &fixed[1]), "scratch");
     ok(clSetKernelArg(k, 4, sizeof fixed[2], &fixed[2]), "report");
     size_t local = (size_t)p.lanes, global = local * (size_t)programs;
-    ok(clEnqueueNDRangeKernel(cl.queue, k, 1, NULL, &global, &local, 0, NULL, NULL), "launch");
-    ok(clEnqueueReadBuffer(cl.queue, fixed[2], CL_TRUE, 0, sizeof own,
+    ok(clEnqueueNDRangeKernel(t->queue, k, 1, NULL, &global, &local, 0, NULL, NULL), "launch");
+    ok(clEnqueueReadBuffer(t->queue, fixed[2], CL_TRUE, 0, sizeof own,
                            report != NULL ? report : own, 0, NULL, NULL),
        "report");
     for (int i = 0; i < 3; i++) {

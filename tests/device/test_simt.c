@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/vulkan/harness.h"
+#include "tests/device/harness.h"
 
 #define ARGS "body (%slots: ptr, %p: i64, %lane: i32, %scratch: ptr, %report: ptr) {\n"
 #define HEAD(lanes, shared, scratch)                                                               \
@@ -29,14 +29,14 @@ typedef struct job {
 } job;
 
 /* slot 0: the input, slot 1: the output; `out` may hold what lies there before. */
-static void run(vkt *t, job *j, const void *in, void *out) {
+static void run(dvt *t, job *j, const void *in, void *out) {
     tgr_memory memory[2];
-    int64_t slots[2] = {(int64_t)vkt_put(t, in, j->in_bytes, &memory[0]),
-                        (int64_t)vkt_put(t, out, j->out_bytes, &memory[1])};
-    vkt_run(t, j->text, "k", slots, 2, j->programs, j->scratch, j->report);
-    vkt_get(t, &memory[1], out);
-    vkt_free(t, &memory[0]);
-    vkt_free(t, &memory[1]);
+    int64_t slots[2] = {(int64_t)dvt_put(t, in, j->in_bytes, &memory[0]),
+                        (int64_t)dvt_put(t, out, j->out_bytes, &memory[1])};
+    dvt_run(t, j->text, "k", slots, 2, j->programs, j->scratch, j->report);
+    dvt_get(t, &memory[1], out);
+    dvt_free(t, &memory[0]);
+    dvt_free(t, &memory[1]);
 }
 
 /* clang-format off */
@@ -365,21 +365,6 @@ static void test_wide_compares(void **state) {
 }
 /* clang-format on */
 
-static int begin(void **state) {
-    static vkt t;
-    *state = &t;
-    if (!vkt_open(&t)) {
-        fprintf(stderr, "skipped: no device\n");
-        exit(77);
-    }
-    return 0;
-}
-
-static int finish(void **state) {
-    vkt_close(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_sum),     cmocka_unit_test(test_arrays),
@@ -389,5 +374,5 @@ int main(void) {
         cmocka_unit_test(test_many_programs),  cmocka_unit_test(test_global_fence),
         cmocka_unit_test(test_wide_compares),
     };
-    return cmocka_run_group_tests(tests, begin, finish);
+    return cmocka_run_group_tests(tests, dvt_begin, dvt_finish);
 }
