@@ -37,6 +37,8 @@ tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *o
 tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                          const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
 
+/* May stand in an identifier of C. */
+bool tg_simt_word_char(char c);
 /* The name of f's entry in C text: every character that no identifier has becomes '_'. */
 const char *tg_simt_entry_name(tg_arena *a, const tg_func *f);
 

@@ -3,7 +3,7 @@
  * The machine table and the detection of the running processor. The table is machines.def; adding a
  * CPU level is one row there and, if the level is to be chosen at run time, one test in host_isa.
  */
-#include "backends/machine.h"
+#include "backends/backend.h"
 
 #include <string.h>
 
@@ -98,3 +98,15 @@ static const char *host_name(void) {
 }
 
 const tg_machine *tg_machine_host(void) { return tg_machine_find(host_name()); }
+
+bool tg_simt_word_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+const char *tg_simt_entry_name(tg_arena *a, const tg_func *f) {
+    char *name = tg_arena_strdup(a, f->name);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = tg_simt_word_char(*c) ? *c : '_';
+    }
+    return name;
+}

@@ -7,8 +7,7 @@
  */
 #include "backends/pack/simt_image.h"
 
-#include <tegula/package_format.h>
-
+#include "backends/pack/package_sig.h"
 #include "ir/build.h"
 
 typedef struct coder {
@@ -24,12 +23,6 @@ static void put(coder *c, tg_dim_code op) {
     c->depth--;
 }
 
-static void put_le(coder *c, uint64_t v, int n) {
-    for (int i = 0; i < n; i++) {
-        tg_sb_addc(c->sb, (char)(unsigned char)(v >> (8 * i)));
-    }
-}
-
 static void push(coder *c) {
     c->depth++;
     c->most = c->depth > c->most ? c->depth : c->most;
@@ -38,13 +31,13 @@ static void push(coder *c) {
 
 static void put_const(coder *c, int64_t v) {
     tg_sb_addc(c->sb, TG_DIM_CONST);
-    put_le(c, (uint64_t)v, 8);
+    tg_pack_u64(c->sb, (uint64_t)v);
     push(c);
 }
 
 static void put_slot(coder *c, int slot) {
     tg_sb_addc(c->sb, TG_DIM_SYM);
-    put_le(c, (uint64_t)slot, 2);
+    tg_pack_u16(c->sb, (uint16_t)slot);
     push(c);
 }
 

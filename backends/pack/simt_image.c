@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#include <tegula/package_format.h>
 #include <tegula/tegula.h>
+
+#include "backends/pack/package_sig.h"
 
 enum { ALIGN = 16 };
 
@@ -43,16 +44,7 @@ void tg_simt_drop_plans(tg_module *loop, tg_module *tile) {
 }
 
 const char *tg_simt_entry_in_code(const tg_func *f, const tg_machine *machine, tg_arena *a) {
-    if (machine->emitter != TG_EMIT_OPENCL_C) {
-        return f->name;
-    }
-    char *name = tg_arena_strdup(a, f->name);
-    for (char *p = name; *p; p++) {
-        bool word = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                    (*p >= '0' && *p <= '9') || *p == '_';
-        *p = word ? *p : '_';
-    }
-    return name;
+    return machine->emitter == TG_EMIT_OPENCL_C ? tg_simt_entry_name(a, f) : f->name;
 }
 
 /* ---- what a function asks for --------------------------------------------------------------- */
@@ -128,14 +120,8 @@ static void mark_pointers(const tg_region *r, uint64_t *marks) {
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-static void put_le(tg_sb *sb, uint64_t v, int n) {
-    for (int i = 0; i < n; i++) {
-        tg_sb_addc(sb, (char)(unsigned char)(v >> (8 * i)));
-    }
-}
-
 static void put_text(tg_sb *sb, const char *text, size_t n) {
-    put_le(sb, n, 4);
+    tg_pack_u32(sb, (uint32_t)n);
     tg_sb_addn(sb, text, n);
 }
 
@@ -149,19 +135,19 @@ static void put_pointers(tg_sb *sb, const tg_func *f, const tg_machine *m) {
     for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
         n += marks[s / 64] >> (s % 64) & 1;
     }
-    put_le(sb, n, 4);
+    tg_pack_u32(sb, n);
     for (unsigned s = 0; s < TG_PACK_MAX_SLOTS; s++) {
         if (marks[s / 64] >> (s % 64) & 1) {
-            put_le(sb, s, 4);
+            tg_pack_u32(sb, s);
         }
     }
 }
 
 static void put_grid(tg_sb *sb, const tg_func *kernel, const tg_sb *axes, bool coded) {
-    put_le(sb, coded ? (uint64_t)kernel->n_grid : 0, 4);
+    tg_pack_u32(sb, coded ? (uint32_t)kernel->n_grid : 0);
     for (int i = 0; coded && i < kernel->n_grid; i++) {
         put_text(sb, axes[i].data, axes[i].len);
-        put_le(sb, (uint64_t)kernel->grid_by[i], 8);
+        tg_pack_u64(sb, (uint64_t)kernel->grid_by[i]);
     }
 }
 
@@ -172,13 +158,13 @@ static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func
     const char *name = tg_simt_entry_in_code(f, m, a);
     const char *plan_name = plan ? tg_simt_entry_in_code(plan, m, a) : "";
     uint64_t needs = tg_simt_needs(f, m) | (plan ? tg_simt_needs(plan, m) : 0);
-    put_text(sb, name, strlen(name));
-    put_text(sb, plan_name, strlen(plan_name));
-    put_le(sb, (uint64_t)f->lanes, 4);
-    put_le(sb, needs & TGR_SIMT_SUBGROUPS ? (uint64_t)m->subgroup : 0, 4);
-    put_le(sb, needs, 8);
-    put_le(sb, (uint64_t)f->shared_bytes, 8);
-    put_le(sb, (uint64_t)f->scratch_bytes, 8);
+    tg_pack_str(sb, name);
+    tg_pack_str(sb, plan_name);
+    tg_pack_u32(sb, (uint32_t)f->lanes);
+    tg_pack_u32(sb, needs & TGR_SIMT_SUBGROUPS ? (uint32_t)m->subgroup : 0);
+    tg_pack_u64(sb, needs);
+    tg_pack_u64(sb, (uint64_t)f->shared_bytes);
+    tg_pack_u64(sb, (uint64_t)f->scratch_bytes);
     put_pointers(sb, f, m);
     put_pointers(sb, plan, m);
     put_grid(sb, kernel, axes, coded);
@@ -235,10 +221,10 @@ tg_status tg_simt_image_make(tg_module *loop, tg_module *tile, const tg_machine 
     size_t at = (TG_SIMT_HEADER_BYTES + k.records.len + ALIGN - 1) / ALIGN * ALIGN;
     tg_sb sb;
     tg_sb_init(&sb, a);
-    put_le(&sb, TG_SIMT_MAGIC, 4);
-    put_le(&sb, k.n_entries, 4);
-    put_le(&sb, at, 8);
-    put_le(&sb, code_bytes, 8);
+    tg_pack_u32(&sb, TG_SIMT_MAGIC);
+    tg_pack_u32(&sb, k.n_entries);
+    tg_pack_u64(&sb, at);
+    tg_pack_u64(&sb, code_bytes);
     tg_sb_addn(&sb, k.records.data ? k.records.data : "", k.records.len);
     while (sb.len < at) {
         tg_sb_addc(&sb, '\0');

@@ -81,13 +81,11 @@ static void declare(tg_c_emitter *e, const tg_value *v, const char *text) {
 }
 
 static bool is_name(const char *s) {
+    bool word = !(*s >= '0' && *s <= '9');
     for (const char *c = s; *c != '\0'; c++) {
-        bool letter = *c == '_' || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
-        if (!letter && !(c > s && *c >= '0' && *c <= '9')) {
-            return false;
-        }
+        word = word && tg_simt_word_char(*c);
     }
-    return true;
+    return word;
 }
 
 static void give(tg_c_emitter *e, const tg_op *op, tg_c_expr x) {
@@ -122,13 +120,8 @@ static void declare_variable(tg_c_emitter *e, const tg_value *v, const char *nam
 static bool mentions(const char *text, const char *name) {
     size_t n = strlen(name);
     for (const char *at = strstr(text, name); at != NULL; at = strstr(at + 1, name)) {
-        bool before =
-            at > text && (at[-1] == '_' || (at[-1] >= '0' && at[-1] <= '9') ||
-                          (at[-1] >= 'A' && at[-1] <= 'Z') || (at[-1] >= 'a' && at[-1] <= 'z'));
-        char c = at[n];
-        bool after =
-            c == '_' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!before && !after) {
+        bool before = at > text && tg_simt_word_char(at[-1]);
+        if (!before && !tg_simt_word_char(at[n])) {
             return true;
         }
     }
@@ -203,7 +196,8 @@ static void emit_for(tg_c_emitter *e, const tg_op *op) {
     tg_c_line(e, "}");
 }
 
-static void emit_trap(tg_c_emitter *e, const tg_op *op, const char *cond, long long code) {
+/* The statement that reports a failure. */
+static const char *trap_call(tg_c_emitter *e, const tg_op *op, long long code) {
     int line = 0, col;
     if (op->span.source != NULL) {
         tg_source_position(op->span.source, op->span.begin, &line, &col);
@@ -216,9 +210,13 @@ static void emit_trap(tg_c_emitter *e, const tg_op *op, const char *cond, long l
                           "        report[1] = line;\n        report[2] = (uint)program;\n"
                           "        report[3] = (uint)((ulong)program >> 32);\n    }\n}\n",
                           e->dialect->device, e->dialect->device));
-    tg_c_line(e, "if (%s)", cond);
     bool plan = e->func->role != NULL && strcmp(e->func->role, "plan") == 0;
-    tg_c_line(e, "    trap(report, %lld, %d, %s);", code, line, plan ? "first" : "program");
+    return tg_c_text(e, "trap(report, %lld, %d, %s);", code, line, plan ? "first" : "program");
+}
+
+static void emit_trap(tg_c_emitter *e, const tg_op *op, const char *cond, long long code) {
+    tg_c_line(e, "if (%s)", cond);
+    tg_c_line(e, "    %s", trap_call(e, op, code));
 }
 
 /* Region 0 yields the condition and the values that region 1, or what follows, sees. */
@@ -246,9 +244,10 @@ static void emit_while(tg_c_emitter *e, const tg_op *op) {
     tg_c_line(e, "if (!%s)", tg_c_at(e, tg_operand(test->last, 0), TG_PREC_UNARY));
     tg_c_line(e, "    break;");
     long long max = (long long)tg_attr_int(op, TG_ATTR_MAX, 0);
-    emit_trap(e, op, tg_c_text(e, "%s >= %lldl", trips, max), TG_CPU_TRAP_LIMIT);
-    tg_c_line(e, "if (%s >= %lldl)", trips, max);
+    tg_c_line(e, "if (%s >= %lldl) {", trips, max);
+    tg_c_line(e, "    %s", trap_call(e, op, TG_CPU_TRAP_LIMIT));
     tg_c_line(e, "    break;");
+    tg_c_line(e, "}");
     tg_c_region(e, body);
     assign(e, body->last, 0, carried, n);
     e->indent--;

@@ -107,10 +107,6 @@ static bool taken(const tg_c_emitter *e, const char *name) {
     return false;
 }
 
-static bool word_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 /* A letter for values nobody named. */
 static const char *letter(const tg_type *t) {
     if (t->kind == TG_TY_PTR) {
@@ -128,7 +124,7 @@ const char *tg_c_name(tg_c_emitter *e, const char *hint, const tg_type *t) {
     const char *from =
         hint != NULL && hint[0] != '\0' && !(hint[0] >= '0' && hint[0] <= '9') ? hint : letter(t);
     for (const char *c = from; *c != '\0'; c++) {
-        tg_sb_addc(&sb, word_char(*c) ? *c : '_');
+        tg_sb_addc(&sb, tg_simt_word_char(*c) ? *c : '_');
     }
     const char *base = sb.data, *name = base;
     bool numbered = from != hint;
@@ -298,14 +294,6 @@ static void preamble(tg_c_emitter *e, const tg_func *f) {
     set_argument(e, f, 4, "report");
 }
 
-const char *tg_simt_entry_name(tg_arena *a, const tg_func *f) {
-    char *name = tg_arena_strdup(a, f->name);
-    for (char *c = name; *c != '\0'; c++) {
-        *c = word_char(*c) ? *c : '_';
-    }
-    return name;
-}
-
 static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
     e->func = f;
     e->values = TG_NEW_ARRAY(e->arena, tg_c_value, f->next_value_id + 1);
@@ -323,10 +311,14 @@ static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
 tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                          const unsigned char **out, size_t *out_bytes) {
     tg_sb kernels, file;
+    if (machine->emitter != TG_EMIT_OPENCL_C) {
+        tg_error(sink, TG_D_BACKEND, (tg_span){0}, "there is no C dialect of machine `%s`",
+                 machine->name);
+        return TG_E_UNSUPPORTED;
+    }
     tg_sb_init(&kernels, a);
     tg_sb_init(&file, a);
-    tg_c_emitter e = {
-        .dialect = &tg_c_opencl, .machine = machine, .arena = a, .sink = sink, .out = &kernels};
+    tg_c_emitter e = {.dialect = &tg_c_opencl, .arena = a, .sink = sink, .out = &kernels};
     tg_sb_init(&e.helper_text, a);
     bool f64 = false, atomic64 = false;
     for (tg_func *f = loop->first_func; f != NULL && !e.failed; f = f->next) {

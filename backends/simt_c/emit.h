@@ -67,7 +67,6 @@ typedef struct tg_c_value {
 
 typedef struct tg_c_emitter {
     const tg_c_dialect *dialect;
-    const tg_machine *machine;
     tg_arena *arena;
     tg_sink *sink;
     tg_sb *out;

@@ -7,4 +7,4 @@ add_library(tg_simt_c STATIC
   simt_c/expr.c
   simt_c/memory.c
   simt_c/range.c)
-target_link_libraries(tg_simt_c PUBLIC tg_ir)
+target_link_libraries(tg_simt_c PUBLIC tg_machine tg_ir)
