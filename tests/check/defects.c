@@ -3,7 +3,7 @@
  * Seeded defects. Every kind of defect is planted at the first place of the first programs that
  * have one, then as many again at places drawn by a seed. Each is judged by the static checker, the
  * placed interpreter and, for loop code, the loop interpreter; the table says who reports it first.
- * Exits 1 when one is not reported.
+ * Exits 1 when one is not reported, or a kind has no place in any program.
  *
  *   check_defects [--markdown] [--all COUNT]   the table for docs/checker.md; more random ones
  */
@@ -19,6 +19,7 @@ enum { PER_KIND = 1, RANDOM = 60, MAX_PROGRAMS = 32, MIN_ROWS = 100 };
 typedef struct table {
     bool markdown;
     int rows, missed;
+    int homeless; /* kinds that were planted nowhere */
     int by[JUDGE_RESULT + 1];
 } table;
 
@@ -99,6 +100,7 @@ static void chosen(table *t, tg_env *env) {
         }
         if (planted == 0) {
             (void)fprintf(stderr, "%s: no program has a place for it\n", kind(k)->name);
+            t->homeless++;
         }
     }
 }
@@ -158,5 +160,5 @@ int main(int argc, char **argv) {
         "interpreter, %d by a wrong result; %d not reported\n",
         t.rows, t.by[JUDGE_STATIC], t.by[JUDGE_PLACED], t.by[JUDGE_LOOP], t.by[JUDGE_RESULT],
         t.missed);
-    return t.missed > 0 || t.rows < MIN_ROWS;
+    return t.missed > 0 || t.homeless > 0 || t.rows < MIN_ROWS;
 }

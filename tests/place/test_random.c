@@ -89,7 +89,7 @@ static void test_source(void **state) {
         }
         place_test_fini(&t);
     }
-    assert_true(placed > 0);
+    assert_int_equal(placed, n_seeds);
 }
 
 int main(int argc, char **argv) {

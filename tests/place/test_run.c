@@ -22,7 +22,7 @@
 #include "tests/random/run.h"
 
 static uint64_t first_seed = 1;
-static int n_seeds = 25, n_wrong;
+static int n_seeds = 25, n_ran, n_wrong;
 
 static void take_args(const case_memory *m, tg_interp_arg *args) {
     memset(args, 0, GEN_MAX_PARAMS * sizeof args[0]);
@@ -74,6 +74,7 @@ static void check_on(uint64_t seed, bool optimise, const tg_machine *machine, co
     gen_make(&c, seed, &all, &t.arena);
     const char *wrong = run_reference(&c, &want, &t.arena);
     if (wrong == NULL) { /* else too much work to tell anything */
+        n_ran++;
         if (optimise) {
             place_test_optimise(&t, c.func);
         }
@@ -108,6 +109,7 @@ static void test_random(void **state) {
         check_on(seed, true, &machine, "many lanes");
     }
     assert_int_equal(n_wrong, 0);
+    assert_true(n_ran > 3 * n_seeds / 2); /* few are left out */
 }
 
 int main(int argc, char **argv) {
