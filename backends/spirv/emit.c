@@ -245,7 +245,7 @@ static void mode(tg_spv *s, uint32_t entry, SpvExecutionMode m, SpvCapability c,
     TG_SPV(s, TG_SPV_MODE, SpvOpExecutionMode, entry, (uint32_t)m, bits);
 }
 
-/* What the device lacks of these the driver takes out again (docs/runtime.md). */
+/* What the device lacks of these the driver takes out again (runtime/drivers/vulkan/module.c). */
 static void float_modes(tg_spv *s, uint32_t entry) {
     for (uint32_t bits = 32; bits <= 64; bits += 32) {
         mode(s, entry, SpvExecutionModeDenormPreserve, SpvCapabilityDenormPreserve, bits);

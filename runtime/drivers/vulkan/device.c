@@ -62,6 +62,7 @@ static VkResult create_device(tgr_vk *vk) {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         .storageBuffer8BitAccess = a->storage8,
         .shaderBufferInt64Atomics = a->atomic64,
+        .shaderSharedInt64Atomics = a->shared_atomic64,
         .shaderInt8 = a->int8,
         .timelineSemaphore = VK_TRUE,
         .bufferDeviceAddress = VK_TRUE,

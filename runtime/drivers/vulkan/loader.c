@@ -73,6 +73,7 @@ static void read_features(const tgr_vk_api *api, VkPhysicalDevice d, tgr_vk_abil
     a->int64 = f.features.shaderInt64;
     a->int8 = f12.shaderInt8;
     a->atomic64 = f12.shaderBufferInt64Atomics;
+    a->shared_atomic64 = f12.shaderSharedInt64Atomics;
     a->storage8 = f12.storageBuffer8BitAccess;
     a->storage16 = f11.storageBuffer16BitAccess;
     a->address = f12.bufferDeviceAddress;

@@ -40,7 +40,7 @@ typedef struct tgr_vk_api {
 /* What of a device matters: features are all that modules may ask for. */
 typedef struct tgr_vk_abilities {
     bool f64, int8, int16, int64, atomic64, storage8, storage16, address, memory_model, timeline;
-    bool shuffle, ballot;
+    bool shuffle, ballot, shared_atomic64;
     bool denorm32, denorm64, rte32, rte64, nan32, nan64; /* float controls */
     uint32_t max_groups[3], max_lanes, max_lanes_x, shared_bytes, subgroup, push_bytes;
     uint64_t max_allocation, memory_bytes;
