@@ -38,11 +38,13 @@ static double best_launch(tool *t, tool_code *code, tg_program *p, const char *k
     return ok ? best : 0;
 }
 
-/* Elements a second of the kernel; grows the launch until it is long enough to time. */
-static double elements_per_second(tool *t, tool_device *d, tg_program *p, const char *path,
-                                  const char *kernel) {
+/* Elements a second of the kernel with tiles of `tile` elements; grows the launch until it is long
+ * enough to time. */
+static double tiled_per_second(tool *t, tool_device *d, tg_program *p, const char *path,
+                               const char *kernel, const char *tile) {
+    tg_setting setting = {.name = "B", .value = tile};
     tool_compile_options options = {.no_schedule = false};
-    tool_code *code = tool_device_compile(t, d, path, kernel, NULL, 0, &options, NULL);
+    tool_code *code = tool_device_compile(t, d, path, kernel, &setting, 1, &options, NULL);
     double seconds = 0;
     int64_t n = 1 << 16;
     for (; code != NULL && n <= 1 << 24; n *= 4) {
@@ -53,6 +55,17 @@ static double elements_per_second(tool *t, tool_device *d, tg_program *p, const 
     }
     tool_code_free(code);
     return seconds > 0 ? (double)n / seconds : 0;
+}
+
+/* The best of several tiles: how many registers a lane has differs from device to device. */
+static double elements_per_second(tool *t, tool_device *d, tg_program *p, const char *path,
+                                  const char *kernel) {
+    static const char *const tiles[] = {"256", "1024", "4096"};
+    double best = 0;
+    for (size_t i = 0; i < TG_COUNT_OF(tiles); i++) {
+        best = fmax(best, tiled_per_second(t, d, p, path, kernel, tiles[i]));
+    }
+    return best;
 }
 
 bool tool_limits_of_device(tool *t, tool_device *d, tool_limits *out) {

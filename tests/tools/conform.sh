@@ -67,6 +67,7 @@ sed -n 3p "$work/all" | head -c 40 >> "$work/cut"
 diff "$work/full.out" "$work/resumed.out" || fail "a resumed run says something else"
 [ "$(grep -c '"key"' "$work/cut")" -eq $((rows + 1)) ] || fail "the journal of the resumed run"
 [ "$(wc -l < "$work/r.json")" -eq "$rows" ] || fail "rows of the JSON report"
+grep -q "limits of this device.*FMA [1-9].*copy [1-9]" "$work/r.html" || fail "the device's limits are not in the report"
 grep -q "<testsuite" "$work/r.xml" && grep -q "rmsnorm" "$work/r.html" || fail "reports"
 "$tegula" conform --resume > /dev/null 2>&1
 [ $? -eq 2 ] || fail "--resume without --journal"
