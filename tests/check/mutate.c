@@ -120,7 +120,7 @@ static bool guards(const tg_op *op) { return is_barrier(op) && guarded(op) != NU
 
 /* ---- order ---------------------------------------------------------------------------------- */
 
-static bool erase(tg_func *f, op_test *test, uint64_t pick) {
+bool erase_op(tg_func *f, op_test *test, uint64_t pick) {
     tg_op *op = pick_op(f, test, pick);
     if (op != NULL) {
         tg_op_erase(op);
@@ -128,12 +128,12 @@ static bool erase(tg_func *f, op_test *test, uint64_t pick) {
     return op != NULL;
 }
 
-static bool drop_barrier(tg_func *f, uint64_t pick) { return erase(f, is_barrier, pick); }
-static bool drop_wait(tg_func *f, uint64_t pick) { return erase(f, is_wait, pick); }
-static bool drop_put(tg_func *f, uint64_t pick) { return erase(f, is_put, pick); }
-static bool drop_store(tg_func *f, uint64_t pick) { return erase(f, is_store, pick); }
-static bool drop_signal(tg_func *f, uint64_t pick) { return erase(f, is_signal, pick); }
-static bool drop_await(tg_func *f, uint64_t pick) { return erase(f, is_await, pick); }
+bool drop_barrier(tg_func *f, uint64_t pick) { return erase_op(f, is_barrier, pick); }
+static bool drop_wait(tg_func *f, uint64_t pick) { return erase_op(f, is_wait, pick); }
+static bool drop_put(tg_func *f, uint64_t pick) { return erase_op(f, is_put, pick); }
+static bool drop_store(tg_func *f, uint64_t pick) { return erase_op(f, is_store, pick); }
+static bool drop_signal(tg_func *f, uint64_t pick) { return erase_op(f, is_signal, pick); }
+static bool drop_await(tg_func *f, uint64_t pick) { return erase_op(f, is_await, pick); }
 
 /* Behind the access that it stood in front of. */
 static bool move_down(tg_op *op) {
@@ -166,7 +166,7 @@ static bool hoist_barrier(tg_func *f, uint64_t pick) {
     return true;
 }
 
-static bool wrong_fence(tg_func *f, uint64_t pick) {
+bool wrong_fence(tg_func *f, uint64_t pick) {
     tg_op *op = pick_op(f, is_barrier, pick);
     if (op == NULL) {
         return false;

@@ -25,4 +25,9 @@ tg_op *pick_op(tg_func *f, op_test *test, uint64_t pick);
 void nudge_operand(tg_op *op, int operand, tg_opcode code, int64_t by);
 bool is_barrier(const tg_op *op);
 
+/* Defects of placed and loop functions alike. */
+bool erase_op(tg_func *f, op_test *test, uint64_t pick);
+bool drop_barrier(tg_func *f, uint64_t pick);
+bool wrong_fence(tg_func *f, uint64_t pick);
+
 #endif

@@ -32,24 +32,6 @@ static bool is_guard(const tg_op *op) {
     return false;
 }
 
-static bool drop_barrier(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_barrier, pick);
-    if (op != NULL) {
-        tg_op_erase(op);
-    }
-    return op != NULL;
-}
-
-static bool wrong_fence(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_barrier, pick);
-    if (op == NULL) {
-        return false;
-    }
-    bool global = tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL) == TG_FENCE_GLOBAL;
-    tg_op_set_int(op, TG_ATTR_FENCE, global ? TG_FENCE_SHARED : TG_FENCE_GLOBAL);
-    return true;
-}
-
 /* Only the first half of the lanes comes to the barrier. */
 static bool divergent_barrier(tg_func *f, uint64_t pick) {
     tg_op *op = pick_op(f, is_barrier, pick);
@@ -94,16 +76,8 @@ static bool index_clash(tg_func *f, uint64_t pick) {
     return true;
 }
 
-static bool drop(tg_func *f, op_test *test, uint64_t pick) {
-    tg_op *op = pick_op(f, test, pick);
-    if (op != NULL) {
-        tg_op_erase(op);
-    }
-    return op != NULL;
-}
-
-static bool drop_shared(tg_func *f, uint64_t pick) { return drop(f, is_shared_store, pick); }
-static bool drop_store(tg_func *f, uint64_t pick) { return drop(f, is_store, pick); }
+static bool drop_shared(tg_func *f, uint64_t pick) { return erase_op(f, is_shared_store, pick); }
+static bool drop_store(tg_func *f, uint64_t pick) { return erase_op(f, is_store, pick); }
 
 static bool open_guard(tg_func *f, uint64_t pick) {
     tg_op *op = pick_op(f, is_guard, pick);
