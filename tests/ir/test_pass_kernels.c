@@ -35,15 +35,6 @@ static char *read_file(const char *name) {
     return text;
 }
 
-static const tg_source *no_import(void *user, tg_arena *a, const char *path,
-                                  const tg_source *from) {
-    (void)user;
-    (void)a;
-    (void)path;
-    (void)from;
-    return NULL;
-}
-
 /* The case's value of a dimension, or as much of it as makes a quick run; odd where it was large.
  */
 static int64_t small_size(const tg_case *c, const char *name) {
@@ -130,7 +121,7 @@ static void test_kernels(void **state) {
         }
         tg_source src = {.name = files[i], .text = text, .len = strlen(text)};
         tg_program *p = NULL;
-        if (tg_program_load(&t.arena, &t.sink, &src, no_import, NULL, &p) != TG_OK) {
+        if (tg_program_load(&t.arena, &t.sink, &src, NULL, NULL, &p) != TG_OK) {
             fail_msg("%s", irtest_messages(&t));
         }
         for (int k = 0; k < tg_program_n_cases(p); k++) {

@@ -45,18 +45,9 @@ const tg_source *place_test_read(place_test *t, const char *path) {
     return src;
 }
 
-static const tg_source *no_import(void *user, tg_arena *a, const char *path,
-                                  const tg_source *from) {
-    (void)user;
-    (void)a;
-    (void)path;
-    (void)from;
-    return NULL;
-}
-
 tg_program *place_test_program(place_test *t, const tg_source *src) {
     tg_program *p = NULL;
-    return tg_program_load(&t->arena, &t->sink, src, no_import, NULL, &p) == TG_OK ? p : NULL;
+    return tg_program_load(&t->arena, &t->sink, src, NULL, NULL, &p) == TG_OK ? p : NULL;
 }
 
 tg_module *place_test_ir(place_test *t, const char *text) {
