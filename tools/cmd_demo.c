@@ -230,7 +230,8 @@ static void judge(tool *t, const tool_kernel *k, const sampling *s, const tgk_re
             break;
         }
         tool_verdict v = tool_compare(t, &part, &want[i], NULL, rule);
-        row->max_rel = fmax(row->max_rel, rule != NULL && rule->tol == TGK_TOL_ULP ? v.max_ulp : 0);
+        row->max_ulp = fmax(row->max_ulp, v.max_ulp);
+        row->max_rel = fmax(row->max_rel, v.max_rel);
         row->metric = fmax(row->metric, v.metric);
         broken = v.pass ? NULL
                         : tg_arena_printf(

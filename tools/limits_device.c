@@ -73,7 +73,8 @@ bool tool_limits_of_device(tool *t, tool_device *d, tool_limits *out) {
     tg_program *p = tool_load_program(t, path);
     *out = (tool_limits){.instructions = "limits.tg"};
     if (p != NULL) {
-        out->fma_gflops = 16.0 * FMA_TRIPS * elements_per_second(t, d, p, path, "limit_fma") / 1e9;
+        out->fma_gflops =
+            16.0 * (double)FMA_TRIPS * elements_per_second(t, d, p, path, "limit_fma") / 1e9;
         out->copy_gbs = 8.0 * elements_per_second(t, d, p, path, "limit_copy") / 1e9;
         out->read_gbs = out->copy_gbs;
     }
