@@ -223,6 +223,12 @@ static tgr_status check_place(binder *b, const tgr_param *p, const tgr_arg *a, u
                         PARAM_FORMAT "the tensor wraps around the address space",
                         PARAM_NAMES(b, p));
     }
+    const tgr_device *d = b->kernel->module->device;
+    if (!d->driver->host_memory && !d->driver->holds(d->state, (void *)begin, end - begin)) {
+        return tgr_fail(b->context, TGR_E_MISMATCH,
+                        PARAM_FORMAT "the tensor lies in no buffer of the device",
+                        PARAM_NAMES(b, p));
+    }
     b->ranges[p - b->kernel->params] = (tgr_range){begin, end};
     return TGR_OK;
 }

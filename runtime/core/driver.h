@@ -82,6 +82,8 @@ typedef struct tgr_driver {
     tgr_status (*memory_alloc)(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
     void (*memory_free)(tgr_context *context, void *state, tgr_memory *memory);
+    /* Do the bytes lie in one piece of the device's memory? NULL with host_memory. */
+    bool (*holds)(void *state, const void *pointer, size_t bytes);
     /* Both return when it is done. */
     tgr_status (*copy)(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
                        const void *from, size_t bytes);

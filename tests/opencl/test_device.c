@@ -112,16 +112,33 @@ static void test_launch(void **state) {
     tgr_module_release(tgr_kernel_module(k));
 }
 
-/* Host pointers are refused with a message, not followed. */
-static void test_host_pointer(void **state) {
-    ocl_world *w = *state;
-    tgr_kernel *k = ocl_load(w, triple_tile, triple_loop);
+/* Host pointers, and buffers of other devices, are refused with a message, not followed. That is
+ * seen before any code is chosen, so a Vulkan device too may be asked. */
+static void refuses_host_pointers(const char *device) {
+    ocl_world w, cpu;
+    if (!ocl_open(&w, device)) {
+        return;
+    }
+    assert_true(ocl_open(&cpu, "cpu"));
+    tgr_kernel *k = ocl_load(&w, triple_tile, triple_loop);
     int32_t x[4] = {0}, y[4];
     int64_t n = 4;
     tgr_arg args[] = {tgr_arg_tensor(y, TG_DT_I32, 1, &n), tgr_arg_tensor(x, TG_DT_I32, 1, &n)};
-    ocl_expect(w, tgr_launch(w->queue, k, args, 2, NULL), TGR_E_MISMATCH);
-    ocl_expect_message(w, "in no buffer of");
+    ocl_expect(&w, tgr_launch(w.queue, k, args, 2, NULL), TGR_E_MISMATCH);
+    ocl_expect_message(&w, "in no buffer of");
+    tgr_buffer *b = ocl_put(&cpu, x, sizeof x);
+    args[0] = args[1] = vector(b, 0, 4);
+    ocl_expect(&w, tgr_launch(w.queue, k, args, 2, NULL), TGR_E_MISMATCH);
+    tgr_buffer_release(b);
     tgr_module_release(tgr_kernel_module(k));
+    ocl_close(&cpu);
+    ocl_close(&w);
+}
+
+static void test_host_pointer(void **state) {
+    (void)state;
+    refuses_host_pointers("opencl");
+    refuses_host_pointers("vulkan");
 }
 
 static void test_trap(void **state) {

@@ -155,6 +155,16 @@ void tgr_cl_memory_free(tgr_context *context, void *state, tgr_memory *memory) {
     pthread_mutex_unlock(&s->lock);
 }
 
+bool tgr_cl_holds(void *state, const void *pointer, size_t bytes) {
+    cl_state *s = state;
+    uint64_t address = (uint64_t)(uintptr_t)pointer;
+    pthread_mutex_lock(&s->lock);
+    const cl_range *r = tgr_cl_find(s, address);
+    bool held = r && bytes <= r->bytes - (address - r->begin);
+    pthread_mutex_unlock(&s->lock);
+    return held;
+}
+
 /* ---- copies --------------------------------------------------------------------------------- */
 
 static tgr_status outside(cl_state *s, size_t bytes) {

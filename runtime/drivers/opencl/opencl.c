@@ -88,6 +88,7 @@ const tgr_driver tgr_driver_opencl = {
     .close = cl_close,
     .memory_alloc = tgr_cl_memory_alloc,
     .memory_free = tgr_cl_memory_free,
+    .holds = tgr_cl_holds,
     .copy = tgr_cl_copy,
     .fill = tgr_cl_fill,
     .isa_rank = tgr_cl_isa_rank,

@@ -127,6 +127,7 @@ tgr_status tgr_cl_fail(cl_state *s, cl_int code, const char *what);
 tgr_status tgr_cl_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
 void tgr_cl_memory_free(tgr_context *context, void *state, tgr_memory *memory);
+bool tgr_cl_holds(void *state, const void *pointer, size_t bytes);
 tgr_status tgr_cl_copy(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
                        const void *from, size_t bytes);
 tgr_status tgr_cl_fill(tgr_context *context, void *state, void *to, size_t bytes, uint64_t pattern,

@@ -167,6 +167,14 @@ void tgr_vk_memory_free(tgr_context *context, void *state, tgr_memory *memory) {
     pthread_mutex_unlock(&vk->lock);
 }
 
+bool tgr_vk_holds(void *state, const void *pointer, size_t bytes) {
+    tgr_vk *vk = state;
+    pthread_mutex_lock(&vk->lock);
+    bool held = find(vk, (uintptr_t)pointer, bytes) != NULL;
+    pthread_mutex_unlock(&vk->lock);
+    return held;
+}
+
 /* ---- copies, fills ------------------------------------------------------------------------------
  */
 

@@ -131,6 +131,7 @@ tgr_status tgr_vk_buffer_grow(tgr_vk *vk, tgr_vk_buffer **at, uint64_t bytes, bo
 tgr_status tgr_vk_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
 void tgr_vk_memory_free(tgr_context *context, void *state, tgr_memory *memory);
+bool tgr_vk_holds(void *state, const void *pointer, size_t bytes);
 tgr_status tgr_vk_copy(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
                        const void *from, size_t bytes);
 tgr_status tgr_vk_fill(tgr_context *context, void *state, void *to, size_t bytes, uint64_t pattern,

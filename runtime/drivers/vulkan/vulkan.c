@@ -150,6 +150,7 @@ const tgr_driver tgr_driver_vulkan = {
     .close = tgr_vk_close,
     .memory_alloc = tgr_vk_memory_alloc,
     .memory_free = tgr_vk_memory_free,
+    .holds = tgr_vk_holds,
     .copy = tgr_vk_copy,
     .fill = tgr_vk_fill,
     .isa_rank = isa_rank,
