@@ -132,8 +132,9 @@ static bool take_part(tool *t, const tool_kernel *k, const sampling *s, const to
     if (a->rank == 0) {
         return true;
     }
-    int axis[TG_MAX_RANK];
-    for (int d = 0; d < a->rank; d++) {
+    const int rank = a->rank;
+    int axis[TG_MAX_RANK] = {0};
+    for (int d = 0; d < rank; d++) {
         axis[d] = sampled_axis(k, s, a, d);
         out->extent[d] = axis[d] >= 0 ? s->count[axis[d]] : a->extent[d];
     }
@@ -146,7 +147,7 @@ static bool take_part(tool *t, const tool_kernel *k, const sampling *s, const to
     }
     for (int64_t e = 0; e < out->count; e++) {
         int64_t rest = e, at = 0, scale = 1;
-        for (int d = a->rank - 1; d >= 0; d--) {
+        for (int d = rank - 1; d >= 0; d--) {
             int64_t i = rest % out->extent[d];
             rest /= out->extent[d];
             at += (axis[d] >= 0 ? s->index[axis[d]][i] : i) * scale;
