@@ -73,9 +73,9 @@ double tgk_f32(const unsigned char *p) {
 }
 
 static const tgk_reference *const families[] = {
-    tgk_elementwise_references, tgk_norm_references, tgk_rope_references,
-    tgk_select_references,      tgk_gemm_references, tgk_mla_references,
-    tgk_attention_references,
+#define TGK_FAMILY(name) tgk_##name##_references,
+#include "kernels/families.def"
+#undef TGK_FAMILY
 };
 
 const tgk_output_rule *tgk_rule_find(const tgk_reference *ref, const char *output) {

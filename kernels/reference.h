@@ -71,7 +71,7 @@ typedef struct tgk_output_rule {
     double abs;
 } tgk_output_rule;
 
-#define TGK_MAX_OUTPUTS 4
+#define TGK_MAX_OUTPUTS 8
 
 typedef struct tgk_reference {
     const char *kernel;
@@ -100,14 +100,10 @@ double tgk_e4m3(uint8_t code);
 double tgk_bf16(const unsigned char *p);
 double tgk_f32(const unsigned char *p);
 
-/* Registration: each family file exports its rows. */
-extern const tgk_reference tgk_elementwise_references[];
-extern const tgk_reference tgk_norm_references[];
-extern const tgk_reference tgk_rope_references[];
-extern const tgk_reference tgk_select_references[];
-extern const tgk_reference tgk_gemm_references[];
-extern const tgk_reference tgk_attention_references[];
-extern const tgk_reference tgk_mla_references[];
+/* Registration: each family's file exports its rows, the last one without a kernel. */
+#define TGK_FAMILY(name) extern const tgk_reference tgk_##name##_references[];
+#include "kernels/families.def"
+#undef TGK_FAMILY
 
 #ifdef __cplusplus
 }
