@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { GUARD_BYTE = 0xA5, POISON_BYTE = 0xFF, ALIGN = 64 };
 
@@ -40,11 +41,54 @@ static bool lay_out(tool_array *a, int64_t pad_row_bytes, int64_t *out_total) {
     return total <= INT64_MAX / 4;
 }
 
+/* The axis whose stride can carry the last row far away: the first with two entries, not the
+ * innermost. */
+static int far_axis(const tool_array *a) {
+    for (int i = 0; i < a->rank - 1; i++) {
+        if (a->extent[i] > 1) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* As tool_array_make with TOOL_FAR: memory that exists only where it is touched. */
+static bool make_far(tool *t, tool_array *a, int axis, int64_t dense_bytes) {
+    int64_t steps = a->extent[axis] - 1, least = ((int64_t)1 << 32) + 64;
+    int64_t stride = (least / steps + dense_bytes + 4096) / 4096 * 4096;
+    if (a->dtype == TG_DT_RECORD) {
+        stride = stride / a->elem_bytes * a->elem_bytes;
+    }
+    for (int i = axis; i >= 0; i--) { /* axes outside it have one entry */
+        a->stride_bytes[i] = stride;
+    }
+    a->bytes = (size_t)(stride * steps + dense_bytes);
+    a->mapped = a->bytes + 2 * (size_t)TOOL_GUARD;
+    void *p = mmap(NULL, a->mapped, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        a->mapped = 0;
+        tool_error(t, TG_D_TOOL, "argument %s: no addresses for far rows", a->name);
+        return false;
+    }
+    a->block = p;
+    a->data = (unsigned char *)p + TOOL_GUARD;
+    memset(a->data - TOOL_GUARD, GUARD_BYTE, TOOL_GUARD);
+    memset(a->data + a->bytes, GUARD_BYTE, TOOL_GUARD);
+    return true;
+}
+
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
+    bool far = pad_row_bytes == TOOL_FAR;
+    pad_row_bytes = far ? 0 : pad_row_bytes;
     int64_t total = 0;
     if (!lay_out(a, pad_row_bytes, &total)) {
         tool_error(t, TG_D_TOOL, "argument %s: its extents are too large", a->name);
         return false;
+    }
+    int axis = far && a->count > 0 ? far_axis(a) : -1;
+    if (axis >= 0) {
+        return make_far(t, a, axis, total / a->extent[axis]);
     }
     a->block = malloc((size_t)total + 2 * (size_t)TOOL_GUARD + ALIGN);
     if (a->block == NULL) {
@@ -64,7 +108,12 @@ bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes) {
 }
 
 void tool_array_free(tool_array *a) {
-    free(a->block);
+    if (a->mapped > 0) {
+        (void)munmap(a->block, a->mapped);
+    } else {
+        free(a->block);
+    }
+    a->mapped = 0;
     a->block = NULL;
     a->data = NULL;
 }
@@ -82,7 +131,7 @@ bool tool_array_guards_ok(const tool_array *a) {
             return false;
         }
     }
-    if (a->rank < 2) {
+    if (a->rank < 2 || a->mapped > 0) {
         return true;
     }
     int64_t inner = a->extent[a->rank - 1], pitch = a->stride_bytes[a->rank - 2];
@@ -109,6 +158,12 @@ unsigned char *tool_array_row(const tool_array *a, int64_t e, size_t *out_in_row
         rest /= a->extent[i];
     }
     return p;
+}
+
+unsigned char *tool_array_record(const tool_array *a, int64_t e) {
+    size_t at;
+    unsigned char *row = tool_array_row(a, e, &at);
+    return row + (int64_t)at * a->elem_bytes;
 }
 
 int64_t tool_array_get_int(const tool_array *a, int64_t e) {
@@ -143,11 +198,27 @@ void tool_array_set(const tool_array *a, int64_t e, double v) {
     tg_bits_store(row, a->dtype, at, tg_float_encode(a->dtype, once, TG_ROUND_RNE, false));
 }
 
+static bool copy_far(tool *t, const tool_array *from, tool_array *to) {
+    int64_t inner = from->extent[from->rank - 1];
+    to->mapped = 0;
+    if (!tool_array_make(t, to, TOOL_FAR)) {
+        return false;
+    }
+    for (int64_t e = 0; e < from->count; e += inner) {
+        size_t at;
+        memcpy(tool_array_row(to, e, &at), tool_array_row(from, e, &at), (size_t)from->row_bytes);
+    }
+    return true;
+}
+
 bool tool_array_copy(tool *t, const tool_array *from, tool_array *to) {
     *to = *from;
     to->block = NULL;
     if (from->rank == 0) {
         return true;
+    }
+    if (from->mapped > 0) {
+        return copy_far(t, from, to);
     }
     int64_t pitch = from->rank >= 2 ? from->stride_bytes[from->rank - 2] : (int64_t)from->bytes;
     if (!tool_array_make(t, to, pitch - from->row_bytes)) {

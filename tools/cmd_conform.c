@@ -264,14 +264,14 @@ static void died(conform *c, const conform_case *k, const supervise_result *r, t
     const char *said = last_line(t, r->errors);
     *row = (tool_row){.name = k->name, .seconds = r->seconds};
     if (r->end == SUPERVISE_HUNG) {
-        row->status = "FAIL_HANG";
+        row->status = "TIMEOUT";
         row->detail = tg_arena_printf(&t->arena, "no answer within %d s; the process was killed",
                                       c->deadline);
     } else if (r->end == SUPERVISE_CRASHED) {
-        row->status = "FAIL_CRASH";
+        row->status = "CRASH";
         row->detail = tg_arena_printf(&t->arena, "the process died of %s", strsignal(r->code));
     } else {
-        row->status = r->code == TOOL_NO_DEVICE ? "FAIL_LOST" : "FAIL_CRASH";
+        row->status = r->code == TOOL_NO_DEVICE ? "DEVICE_LOST" : "CRASH";
         row->detail = tg_arena_printf(&t->arena,
                                       r->code == TOOL_NO_DEVICE ? "the device does not open again"
                                                                 : "the process left with status %d",

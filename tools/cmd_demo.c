@@ -80,8 +80,8 @@ static tg_setting *split_settings(tool *t, const char *text, int *out_n) {
 }
 
 static int64_t sym_value(const tool_kernel *k, const char *name) {
-    for (int i = 0; i < k->func->n_syms; i++) {
-        if (strcmp(k->func->syms[i].name, name) == 0) {
+    for (int i = 0; i < k->n_syms; i++) {
+        if (strcmp(k->sym_names[i].name, name) == 0) {
             return k->syms[i];
         }
     }
@@ -116,7 +116,7 @@ static sampling choose(tool *t, const tool_kernel *k, const char *text) {
 static int sampled_axis(const tool_kernel *k, const sampling *s, const tool_array *a, int d) {
     const tg_dim *dim = a->param->type->dims[d];
     for (int i = 0; i < s->n; i++) {
-        if (dim->code == TG_DIM_SYM && strcmp(k->func->syms[dim->value].name, s->name[i]) == 0) {
+        if (dim->code == TG_DIM_SYM && strcmp(k->sym_names[dim->value].name, s->name[i]) == 0) {
             return i;
         }
     }
@@ -178,8 +178,8 @@ static bool take_parts(tool *t, const tool_kernel *k, const sampling *s, tool_ke
  */
 static const char *freivalds(tool *t, const tool_kernel *k) {
     const tool_array *a = &k->args[0], *b = &k->args[1], *c = &k->args[k->n_args - 1];
-    bool transposed = strcmp(k->func->name, "linear") == 0;
-    if (strcmp(k->func->name, "matmul") != 0 && !transposed) {
+    bool transposed = strcmp(k->name, "linear") == 0;
+    if (strcmp(k->name, "matmul") != 0 && !transposed) {
         return NULL;
     }
     int64_t m = a->extent[0], depth = a->extent[1], n = c->extent[1];

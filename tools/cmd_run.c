@@ -146,15 +146,13 @@ static bool choose_kernel(tool *t, run_options *o, const tg_program *p) {
         }
         ops += k.is_op;
         only = k.is_op ? only : k.name;
-        if (!k.is_op) {
-            tg_sb_addf(&sb, "%s%s", sb.len == 0 ? "" : ", ", k.name);
-        }
+        tg_sb_addf(&sb, "%s%s", sb.len == 0 ? "" : ", ", k.name);
     }
     if (o->kernel == NULL && n - ops == 1) {
         o->kernel = only;
         return true;
     }
-    if (n == ops) {
+    if (n == 0) {
         tool_error(t, TG_D_TOOL, "%s has no kernel", o->file);
     } else if (o->kernel == NULL) {
         tool_error(t, TG_D_TOOL, "%s has several kernels; choose one with --kernel: %s", o->file,
@@ -171,7 +169,7 @@ static tool_array *find_array(tool *t, tool_kernel *k, const char *name) {
             return &k->args[i];
         }
     }
-    tool_error(t, TG_D_TOOL, "%s has no parameter %s", k->func->name, name);
+    tool_error(t, TG_D_TOOL, "%s has no parameter %s", k->name, name);
     return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "tools/tool.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Gap between v and the next value away from zero in dtype, at least the smallest subnormal's. */
 static double ulp_of(tg_dtype t, double v) {
@@ -63,7 +64,7 @@ static bool one_ok(const tool_array *a, double got, double want, tgk_tolerance k
     v->max_rel = fmax(v->max_rel, want != 0 ? err / fabs(want) : 0);
     switch (kind) {
     case TGK_TOL_EXACT:
-        return got == want;
+        return got == want && (got != 0 || signbit(got) == signbit(want));
     case TGK_TOL_ULP:
     case TGK_TOL_DERIVED:
         return err <= bound * ulp + abs_bound + rel_bound * fabs(want);
@@ -136,10 +137,25 @@ static void judge_sums(const sums *s, const tgk_output_rule *r, tool_verdict *v)
     }
 }
 
+/* Records are bytes: equal or not. */
+static tool_verdict compare_records(const tool_array *a, const tgk_arg *want) {
+    tool_verdict v = {.pass = true, .first_bad = -1};
+    for (int64_t e = 0; e < a->count && v.pass; e++) {
+        if (memcmp(tool_array_record(a, e), want->bytes + e * a->elem_bytes,
+                   (size_t)a->elem_bytes) != 0) {
+            v = (tool_verdict){.first_bad = e, .why = "a record's bytes differ"};
+        }
+    }
+    return v;
+}
+
 tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, const tg_case *tol,
                           const tgk_output_rule *rule) {
     (void)t;
     double rel;
+    if (a->dtype == TG_DT_RECORD) {
+        return compare_records(a, want);
+    }
     tgk_output_rule r = effective_rule(tol, rule, &rel);
     tool_verdict v = {.pass = true, .first_bad = -1};
     sums s = {.constant = a->count > 8, .want_constant = true};
@@ -181,18 +197,25 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
     return v;
 }
 
+/* Bit for bit; any NaN is as good as any other. */
+static bool same_bits(const tool_array *a, const tool_array *b, int64_t e) {
+    if (a->dtype == TG_DT_RECORD) {
+        return memcmp(tool_array_record(a, e), tool_array_record(b, e), (size_t)a->elem_bytes) == 0;
+    }
+    size_t at, bt;
+    const unsigned char *x = tool_array_row(a, e, &at), *y = tool_array_row(b, e, &bt);
+    uint64_t u = tg_bits_load(x, a->dtype, at), w = tg_bits_load(y, b->dtype, bt);
+    return u == w || (tg_dtype_is_float(a->dtype) && isnan(tg_float_decode(a->dtype, u)) &&
+                      isnan(tg_float_decode(b->dtype, w)));
+}
+
 int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first) {
     int64_t bad = 0;
     *out_first = -1;
     for (int64_t e = 0; e < a->count; e++) {
-        size_t at, bt;
-        const unsigned char *x = tool_array_row(a, e, &at), *y = tool_array_row(b, e, &bt);
-        uint64_t u = tg_bits_load(x, a->dtype, at), w = tg_bits_load(y, b->dtype, bt);
-        if (u == w || (tg_dtype_is_float(a->dtype) && isnan(tg_float_decode(a->dtype, u)) &&
-                       isnan(tg_float_decode(b->dtype, w)))) {
-            continue;
+        if (!same_bits(a, b, e)) {
+            *out_first = bad++ == 0 ? e : *out_first;
         }
-        *out_first = bad++ == 0 ? e : *out_first;
     }
     return bad;
 }

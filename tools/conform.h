@@ -18,8 +18,9 @@
 /*
  * Statuses of a row. PASS; SKIP with a reason (exact mode: a value is not exact); UNSUPPORTED: the
  * device names a limit; COMPILE_FAIL; FAIL_LAUNCH; FAIL_NUMERIC; FAIL_NONDET: two launches differ;
- * FAIL_STALE: an output still holds what was there before the launch; FAIL_OOB: memory around an
- * argument was written; FAIL_LOST: the device is lost; FAIL_CRASH: the process died; FAIL_HANG: no
+ * FAIL_STALE: an output still holds what was there before the launch; FLAKY: failed, then passed;
+ * MISTRUSTED: a constant output would pass, too; FAIL_OOB: memory around an
+ * argument was written; DEVICE_LOST: the device is lost; CRASH: the process died; TIMEOUT: no
  * answer before the deadline.
  */
 

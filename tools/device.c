@@ -97,7 +97,7 @@ static tgr_device_info info_of(const tool_device *d) {
 
 const char *tool_device_vendor(const tool_device *d) { return info_of(d).driver; }
 
-static bool works_on_host_memory(const tool_device *d) { return info_of(d).host_memory != 0; }
+bool tool_device_on_host(const tool_device *d) { return info_of(d).host_memory != 0; }
 
 static const tgr_setting *runtime_settings(tool *t, const tg_setting *settings, int n) {
     tgr_setting *out = TG_NEW_ARRAY(&t->arena, tgr_setting, n + 1);
@@ -165,7 +165,7 @@ void tool_code_free(tool_code *c) {
 
 /* Arguments as the device takes them: host memory itself or copies of it. */
 static tgr_status make_args(tool *t, tool_code *c, tool_kernel *k, tgr_arg *args) {
-    bool on_host = works_on_host_memory(c->device);
+    bool on_host = tool_device_on_host(c->device);
     tgr_status s = TGR_OK;
     for (int i = 0; i < k->n_args && s == TGR_OK; i++) {
         const tool_array *a = &k->args[i];
@@ -191,7 +191,7 @@ void tool_code_resident(tool_code *c, bool resident) {
 bool tool_code_fetch(tool *t, tool_code *c, tool_kernel *k) {
     tgr_status s = tool_mirror_get(&c->mirrors, c->device->queue, k);
     if (s != TGR_OK) {
-        report(t, c->device, k->func->name, s);
+        report(t, c->device, k->name, s);
     }
     return s == TGR_OK;
 }
@@ -209,17 +209,17 @@ static tgr_status launch(tool *t, tool_code *c, tool_kernel *k, const tgr_launch
 
 bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     tgr_dim_value dims[64];
-    if (k->n_args > 64 || k->func->n_syms > 64) {
-        tool_error(t, TG_D_TOOL, "%s has more than 64 parameters", k->func->name);
+    if (k->n_args > 64 || k->n_syms > 64) {
+        tool_error(t, TG_D_TOOL, "%s has more than 64 parameters", k->name);
         return false;
     }
-    for (int i = 0; i < k->func->n_syms; i++) {
-        dims[i] = (tgr_dim_value){.name = k->func->syms[i].name, .value = k->syms[i]};
+    for (int i = 0; i < k->n_syms; i++) {
+        dims[i] = (tgr_dim_value){.name = k->sym_names[i].name, .value = k->syms[i]};
     }
     tgr_launch_options options = TGR_INIT(tgr_launch_options);
     options.checked = c->checked;
     options.dims = dims;
-    options.n_dims = k->func->n_syms;
+    options.n_dims = k->n_syms;
     tool_fault_act act = tool_fault_before(&c->device->fault);
     tgr_status s = act == TOOL_FAULT_FAIL ? TGR_E_LOST : TGR_OK;
     if (act == TOOL_FAULT_RUN) {
@@ -227,7 +227,7 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
         tool_fault_after(&c->device->fault, k);
     }
     if (s != TGR_OK) {
-        report(t, c->device, k->func->name, s);
+        report(t, c->device, k->name, s);
     }
     return s == TGR_OK;
 }

@@ -27,9 +27,15 @@ bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad) {
     if (at != NULL) {
         char *end;
         out->at = strtoll(at + 1, &end, 10);
+        out->once = *end == '!';
+        end += out->once;
         *out_bad = *out_bad || *end != '\0' || out->at < 1;
     }
     return true;
+}
+
+static bool is_now(const tool_fault *f) {
+    return f->once ? f->launches == f->at : f->launches >= f->at;
 }
 
 tool_fault_act tool_fault_before(tool_fault *f) {
@@ -37,7 +43,7 @@ tool_fault_act tool_fault_before(tool_fault *f) {
     if (f->kind == TOOL_FAULT_LOST && f->launches >= f->at) {
         return TOOL_FAULT_FAIL;
     }
-    if (f->launches != f->at) {
+    if (!is_now(f)) {
         return TOOL_FAULT_RUN;
     }
     if (f->kind == TOOL_FAULT_CRASH) {
@@ -52,7 +58,7 @@ tool_fault_act tool_fault_before(tool_fault *f) {
 
 void tool_fault_after(const tool_fault *f, tool_kernel *k) {
     bool corrupt = f->kind == TOOL_FAULT_CORRUPT, beyond = f->kind == TOOL_FAULT_BEYOND;
-    if ((!corrupt && !beyond) || f->launches != f->at) {
+    if ((!corrupt && !beyond) || !is_now(f)) {
         return;
     }
     for (int i = 0; i < k->n_args; i++) {

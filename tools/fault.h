@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake device `fake:FAULT[@N]`: the CPU device with one planted fault at launch N (1), to show
- * that the conformance runner names what went wrong:
+ * The fake device `fake:FAULT[@N[!]]`: the CPU device with a fault planted from launch N (1) on, or
+ * with `!` in that launch alone, to show that the conformance runner names what went wrong:
  *
  *   none     nothing              crash    the process dies of SIGSEGV
  *   hang     never returns        corrupt  one element of an output is wrong
@@ -26,7 +26,8 @@ typedef enum tool_fault_kind {
 
 typedef struct tool_fault {
     tool_fault_kind kind;
-    int64_t at, launches; /* plants at this one; how many there were */
+    int64_t at, launches; /* plants from this one on; how many there were */
+    bool once;            /* in that one alone */
 } tool_fault;
 
 /* Whether name is a fake device's; malformed: kind stays NONE and *out_bad is set. */

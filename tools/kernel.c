@@ -72,24 +72,30 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
         TG_OK) {
         return false;
     }
-    if (out->func == NULL) {
-        tool_error(t, TG_D_TOOL, "%s is an op: it runs on a device, not by itself", kernel);
+    const tg_func *f = out->func;
+    const tg_hostop *op = f == NULL ? out->module->hostops : NULL;
+    if (f == NULL && op == NULL) {
+        tool_error(t, TG_D_TOOL, "%s is neither a kernel nor an op", kernel);
         return false;
     }
-    tg_func *f = out->func;
-    out->syms = TG_NEW_ARRAY(&t->arena, int64_t, f->n_syms + 1);
-    for (int i = 0; i < f->n_syms; i++) {
-        const char *text = setting(out, f->syms[i].name);
+    const tg_param *params = f != NULL ? f->params : op->params;
+    out->op = op;
+    out->name = kernel;
+    out->sym_names = f != NULL ? f->syms : op->syms;
+    out->n_syms = f != NULL ? f->n_syms : op->n_syms;
+    out->n_args = f != NULL ? f->n_params : op->n_params;
+    out->syms = TG_NEW_ARRAY(&t->arena, int64_t, out->n_syms + 1);
+    for (int i = 0; i < out->n_syms; i++) {
+        const char *text = setting(out, out->sym_names[i].name);
         out->syms[i] = -1;
         if (text != NULL && (!parse_int(text, &out->syms[i]) || out->syms[i] < 0)) {
-            tool_error(t, TG_D_TOOL, "%s=%s is not an extent", f->syms[i].name, text);
+            tool_error(t, TG_D_TOOL, "%s=%s is not an extent", out->sym_names[i].name, text);
             return false;
         }
     }
-    out->args = TG_NEW_ARRAY(&t->arena, tool_array, f->n_params + 1);
-    out->n_args = f->n_params;
-    for (int i = 0; i < f->n_params; i++) {
-        const tg_param *param = &f->params[i];
+    out->args = TG_NEW_ARRAY(&t->arena, tool_array, out->n_args + 1);
+    for (int i = 0; i < out->n_args; i++) {
+        const tg_param *param = &params[i];
         tool_array *a = &out->args[i];
         *a = (tool_array){.param = param,
                           .name = param->name,
@@ -119,10 +125,10 @@ static void solve_from_arrays(tool_kernel *k) {
 
 bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes) {
     solve_from_arrays(k);
-    for (int i = 0; i < k->func->n_syms; i++) {
+    for (int i = 0; i < k->n_syms; i++) {
         if (k->syms[i] < 0) {
             tool_error(t, TG_D_TOOL, "the extent %s of %s is not known: give --set %s=...",
-                       k->func->syms[i].name, k->func->name, k->func->syms[i].name);
+                       k->sym_names[i].name, k->name, k->sym_names[i].name);
             return false;
         }
     }
@@ -139,8 +145,11 @@ bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes) {
                 return false;
             }
         }
-        bool pad = a->rank >= 2 && a->dtype != TG_DT_RECORD;
-        if (!tool_array_make(t, a, pad ? pad_row_bytes : 0)) {
+        int64_t pad = a->rank >= 2 ? pad_row_bytes : 0;
+        if (a->dtype == TG_DT_RECORD && pad > 0) {
+            pad = a->elem_bytes; /* a whole record: alignment stays */
+        }
+        if (!tool_array_make(t, a, pad)) {
             return false;
         }
     }
@@ -201,8 +210,11 @@ static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
             continue;
         }
         if (a->dtype == TG_DT_RECORD) {
-            for (size_t b = 0; b < a->bytes; b++) {
-                a->data[b] = (unsigned char)(tgk_random_u64(r) & 0x3f);
+            for (int64_t e = 0; e < a->count; e++) {
+                unsigned char *bytes = tool_array_record(a, e);
+                for (int64_t b = 0; b < a->elem_bytes; b++) {
+                    bytes[b] = (unsigned char)(tgk_random_u64(r) & 0x3f);
+                }
             }
         } else if (!tg_dtype_is_float(a->dtype)) {
             fill_integers(k, a, r);
@@ -225,9 +237,9 @@ bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out) {
                      .is_out = (a->param->flags & TG_PARAM_OUT) != 0};
     memcpy(out->extent, a->extent, sizeof out->extent);
     if (a->dtype == TG_DT_RECORD) {
-        out->bytes = malloc(a->bytes + 1);
-        if (out->bytes != NULL) {
-            memcpy(out->bytes, a->data, a->bytes);
+        out->bytes = malloc((size_t)(a->count * a->elem_bytes) + 1);
+        for (int64_t e = 0; out->bytes != NULL && e < a->count; e++) {
+            memcpy(out->bytes + e * a->elem_bytes, tool_array_record(a, e), (size_t)a->elem_bytes);
         }
     } else if (tg_dtype_is_float(a->dtype)) {
         out->f = malloc(((size_t)a->count + 1) * sizeof(double));
@@ -265,11 +277,10 @@ static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a)
     if (!is_input(a) || (a->rank == 0 && setting(k, a->name) != NULL)) {
         return;
     }
-    if (from->bytes != NULL) {
-        memcpy(a->data, from->bytes, a->bytes);
-    }
     for (int64_t e = 0; e < a->count; e++) {
-        if (from->f != NULL) {
+        if (from->bytes != NULL) {
+            memcpy(tool_array_record(a, e), from->bytes + e * a->elem_bytes, (size_t)a->elem_bytes);
+        } else if (from->f != NULL) {
             tool_array_set(a, e, from->f[e]);
         } else if (from->i != NULL) {
             tool_array_set_int(a, e, from->i[e]);
@@ -332,9 +343,17 @@ tg_interp_arg *tool_kernel_interp_args(tool *t, const tool_kernel *k) {
     return args;
 }
 
+static bool interpret_launch(tool *t, tool_kernel *k, void *user) {
+    return tool_kernel_interpret(t, k, user);
+}
+
 bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options) {
+    if (k->op != NULL) {
+        tg_interp_options own = *options;
+        return tool_op_run(t, k, interpret_launch, &own);
+    }
     tg_interp_arg *args = tool_kernel_interp_args(t, k);
-    int64_t *syms = TG_NEW_ARRAY(&t->arena, int64_t, k->func->n_syms + 1);
+    int64_t *syms = TG_NEW_ARRAY(&t->arena, int64_t, k->n_syms + 1);
     return tg_interp_bind(k->func, args, syms, &t->sink) == TG_OK &&
            tg_interp_run(k->func, args, syms, options, &t->arena, &t->sink) == TG_OK;
 }
@@ -349,7 +368,7 @@ bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *r
         return false;
     }
     if (!ref->run(out_args, k->n_args)) {
-        tool_error(t, TG_D_TOOL, "%s: the reference does not take these arguments", k->func->name);
+        tool_error(t, TG_D_TOOL, "%s: the reference does not take these arguments", k->name);
         return false;
     }
     return true;

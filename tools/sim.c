@@ -93,7 +93,7 @@ static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loo
     }
     if (tg_loop_run_kernel(loop, k->func, tool_kernel_interp_args(t, k), k->syms, options,
                            &t->arena, out) != TG_OK) {
-        tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->func->name);
+        tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->name);
         return false;
     }
     return true;
@@ -106,8 +106,23 @@ static bool run_placed(tool *t, tool_kernel *k, const tg_machine *m, const tg_lo
                                      out) == TG_OK;
 }
 
+typedef struct launches {
+    const char *device;
+    const tg_loop_options *options;
+    tg_loop_report *out;
+} launches;
+
+static bool simulate_launch(tool *t, tool_kernel *k, void *user) {
+    const launches *l = user;
+    return tool_kernel_simulate(t, k, l->device, l->options, l->out);
+}
+
 bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,
                           const tg_loop_options *options, tg_loop_report *out) {
+    if (k->op != NULL) {
+        launches l = {.device = device, .options = options, .out = out};
+        return tool_op_run(t, k, simulate_launch, &l);
+    }
     const tg_machine *m = machine_of(device);
     tg_loop_report report;
     out = out != NULL ? out : &report;

@@ -91,7 +91,8 @@ typedef struct tool_array {
     int64_t stride_bytes[TG_MAX_RANK];
     int64_t row_bytes; /* of the innermost axis, dense */
     int64_t count;
-    void *block; /* malloc'd, with guards */
+    void *block;   /* malloc'd or mapped, with guards */
+    size_t mapped; /* bytes of a mapped block, else 0 */
     unsigned char *data;
     size_t bytes; /* between the guards */
     uint64_t scalar;
@@ -102,7 +103,9 @@ typedef struct tool_array {
 bool tool_array_write_npy(tool *t, const tool_array *a, const char *path);
 
 /* Row pitch padded by pad_rows_bytes when strided (gap bytes poisoned with 0xFF: NaN in every
- * float). */
+ * float). TOOL_FAR: no gaps inside, but the outermost stride carries the last row beyond 2^32
+ * bytes, in memory that exists only where it is touched. */
+enum { TOOL_FAR = -1 };
 bool tool_array_make(tool *t, tool_array *a, int64_t pad_row_bytes);
 void tool_array_free(tool_array *a);
 bool tool_array_guards_ok(const tool_array *a);
@@ -113,6 +116,7 @@ bool tool_array_is_output(const tool_array *a);
 bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out);
 /* Address of the row holding linear element e and its position in it. */
 unsigned char *tool_array_row(const tool_array *a, int64_t e, size_t *out_in_row);
+unsigned char *tool_array_record(const tool_array *a, int64_t e); /* RECORD: its bytes */
 double tool_array_get(const tool_array *a, int64_t e); /* floats and integers as double */
 int64_t tool_array_get_int(const tool_array *a, int64_t e);
 void tool_array_set(const tool_array *a, int64_t e, double v);
@@ -123,13 +127,18 @@ bool tool_array_copy(tool *t, const tool_array *from,
 /* ---- kernels made ready (kernel.c) ------------------------------------------------------------
  */
 
+/* A kernel or an op (then `op` is set and `func` NULL). */
 typedef struct tool_kernel {
     tg_program *program;
     tg_module *module;
     tg_func *func;
+    const tg_hostop *op;
+    const char *name;
+    const tg_sym *sym_names;
+    int n_syms;
     const tg_setting *settings;
     int n_settings;
-    int64_t *syms; /* func->n_syms values */
+    int64_t *syms; /* n_syms values */
     tool_array *args;
     int n_args;
 } tool_kernel;
@@ -152,6 +161,9 @@ void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, ui
 /* Integers small enough that every float sum is exact in f32. */
 void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed);
 bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *options);
+/* An op: its kernels launch after launch, by `launch`; temporaries in memory of their own. */
+bool tool_op_run(tool *t, tool_kernel *k, bool (*launch)(tool *t, tool_kernel *k, void *user),
+                 void *user);
 /* The arguments as the interpreters take them; fills outputs that say `init`. */
 tg_interp_arg *tool_kernel_interp_args(tool *t, const tool_kernel *k);
 /* The reference on decoded copies of all arguments (k->n_args entries; free with tool_args_free).
@@ -171,6 +183,8 @@ void tool_device_close(tool_device *d);
 bool tool_device_lost(const tool_device *d);
 /* What failed last asks for more than the device has (TGR_E_UNSUPPORTED). */
 bool tool_device_refused(const tool_device *d);
+/* Launches take host memory as it is. */
+bool tool_device_on_host(const tool_device *d);
 /* Schedules for this vendor apply: "cpu", "opencl", ... */
 const char *tool_device_vendor(const tool_device *d);
 typedef struct tool_code tool_code;

@@ -82,7 +82,7 @@ static double touched(const tool_kernel *k, const tool_array *a) {
 tool_work tool_work_of(const tool_kernel *k) {
     tool_work w = {0};
     for (size_t i = 0; i < TG_COUNT_OF(formulas); i++) {
-        if (strcmp(formulas[i].kernel, k->func->name) == 0) {
+        if (strcmp(formulas[i].kernel, k->name) == 0) {
             w.flops = formulas[i].flops(k);
         }
     }
