@@ -179,11 +179,25 @@ static const int64_t *view_elems(tg_run *r, const tg_value *v, int64_t count) {
     return elems;
 }
 
+/* The copy of a ring that the windows of a view choose now. */
+static int64_t window_slot(tg_run *r, const tg_value *v) {
+    for (; v->def->code == TG_OP_WINDOW; v = tg_operand(v->def, 0)) {
+        if (tg_attr_int(v->def, TG_ATTR_RING, 0) != 0) {
+            int64_t depth = tg_operand(v->def, 0)->type->depth;
+            int64_t slot = tg_run_scalar(r, v->def, tg_operand(v->def, 1), "a slot");
+            return (slot % depth + depth) % depth;
+        }
+    }
+    return 0;
+}
+
 /* What is fixed about a buffer value is kept with the value's definition. */
 tg_run_buffer tg_run_buffer_of(tg_run *r, const tg_value *v) {
     tg_op *def = v->def;
     if (def->scratch != NULL) {
-        return *(tg_run_buffer *)def->scratch;
+        tg_run_buffer known = *(tg_run_buffer *)def->scratch;
+        known.offset += window_slot(r, v) * known.copy_bytes;
+        return known;
     }
     const tg_value *base = v;
     while (base->def->code == TG_OP_WINDOW) {
@@ -204,7 +218,7 @@ tg_run_buffer tg_run_buffer_of(tg_run *r, const tg_value *v) {
         b->places = TG_NEW_ARRAY(r->arena, int64_t, tg_type_count(base->type));
     }
     def->scratch = b;
-    return *b;
+    return tg_run_buffer_of(r, v);
 }
 
 int64_t tg_run_byte_of(const tg_run_buffer *b, int64_t e, int64_t slot) {
