@@ -5,6 +5,8 @@
  *   placed.c    limits, buffers, the walk over control flow
  *   order.c     accesses since the last barrier, lifetimes, copies under way
  *   layouts.c   who holds what, operation by operation
+ *   tracks.c    what every role does, under one choice of everything unknown
+ *   events.c    roles beside each other: events that never come, ends that do not balance, races
  */
 #ifndef TG_CHECK_INTERNAL_H
 #define TG_CHECK_INTERNAL_H
@@ -80,5 +82,45 @@ void tg_order_join(tg_checker *c, tg_order *into, const tg_order *from);
 void tg_order_visit(tg_checker *c, tg_order *o, const tg_op *op);
 
 void tg_check_layouts(tg_checker *c, const tg_op *op);
+
+/* ---- roles ------------------------------------------------------------------------------------
+ */
+
+typedef enum tg_action_kind {
+    TG_ACTION_FORK,  /* role `track` starts */
+    TG_ACTION_GIVE,  /* signal */
+    TG_ACTION_TAKE,  /* await */
+    TG_ACTION_TOUCH, /* an access to a buffer that is over when the operation is */
+    TG_ACTION_BEGIN, /* a copy begins to write */
+    TG_ACTION_LAND   /* the oldest copy of `token` (-1: any) has been waited for */
+} tg_action_kind;
+
+typedef struct tg_action {
+    tg_action_kind kind;
+    const tg_op *op;
+    int what;     /* event number, thing, track or how many copies may stay under way */
+    int64_t slot; /* of the event or of the thing's ring */
+    bool write;
+    int64_t token;
+} tg_action;
+
+/* One role, replica by replica; track 0 is the code around the roles. */
+typedef struct tg_track {
+    const tg_op *role; /* NULL: track 0 */
+    int number, replica;
+    TG_LIST(tg_action) actions;
+    bool cut; /* too long: the rest is missing */
+} tg_track;
+
+typedef struct tg_tracks {
+    TG_LIST(tg_track *) all;
+    TG_LIST(const tg_op *) events;
+} tg_tracks;
+
+/* What every role does when unknown scalars have the values of choice number `choice`; equal
+ * expressions have equal values. False: the function has neither roles nor events. */
+bool tg_tracks_make(tg_checker *c, int choice, tg_tracks *out);
+
+void tg_check_events(tg_checker *c);
 
 #endif

@@ -338,5 +338,6 @@ tg_status tg_check_placed(const tg_func *f, const tg_check_limits *limits, tg_ar
     tg_order *o = tg_order_make(&c);
     (void)walk_region(&c, o, f->body, 0);
     check_landed(&c, o);
+    tg_check_events(&c);
     return c.reports > 0 ? TG_E_INTERNAL : TG_OK;
 }

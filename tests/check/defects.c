@@ -57,7 +57,7 @@ static bool plant(table *t, const row *w, subject *s, tg_arena *a) {
         tell(t, w, s, j, why);
         return true;
     }
-    tg_module *loop = s->by_hand ? NULL : subject_lower(s, a, &why);
+    tg_module *loop = s->by_hand || s->roles ? NULL : subject_lower(s, a, &why);
     tg_func *f =
         loop != NULL ? tg_func_find(loop, tg_arena_printf(a, "%s.phase0", s->placed->name)) : NULL;
     if (f == NULL || subject_judge_loop(s, loop, 3, a, &why) != JUDGE_SILENT ||
@@ -87,12 +87,18 @@ static bool try_row(table *t, const row *w, tg_env *env) {
     return planted;
 }
 
+static int n_kinds(void) { return n_placed_mutations + n_role_mutations + n_loop_mutations; }
+
 static const mutation *kind(int k) {
-    return k < n_placed_mutations ? &placed_mutations[k] : &loop_mutations[k - n_placed_mutations];
+    if (k < n_placed_mutations) {
+        return &placed_mutations[k];
+    }
+    k -= n_placed_mutations;
+    return k < n_role_mutations ? &role_mutations[k] : &loop_mutations[k - n_role_mutations];
 }
 
 static void chosen(table *t, tg_env *env) {
-    for (int k = 0; k < n_placed_mutations + n_loop_mutations; k++) {
+    for (int k = 0; k < n_kinds(); k++) {
         int planted = 0;
         for (int p = 0; p < MAX_PROGRAMS && planted < PER_KIND; p++) {
             row w = {.m = kind(k), .program = p};
@@ -109,7 +115,7 @@ static void drawn(table *t, tg_env *env, int count, int n_programs) {
     uint64_t rng = 2026;
     for (int n = 0, tries = 0; n < count && tries < 20 * count; tries++) {
         row w = {.drawn = true};
-        w.m = kind((int)(gen_random(&rng) % (uint64_t)(n_placed_mutations + n_loop_mutations)));
+        w.m = kind((int)(gen_random(&rng) % (uint64_t)n_kinds()));
         w.program = (int)(gen_random(&rng) % (uint64_t)n_programs);
         w.pick = gen_random(&rng) >> 8;
         n += try_row(t, &w, env);

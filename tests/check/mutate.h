@@ -15,6 +15,8 @@ typedef struct mutation {
 
 extern const mutation placed_mutations[];
 extern const int n_placed_mutations;
+extern const mutation role_mutations[]; /* of placed functions with roles */
+extern const int n_role_mutations;
 extern const mutation loop_mutations[];
 extern const int n_loop_mutations;
 

@@ -24,7 +24,7 @@ static void judge_all(subject *s, uint64_t seed, tg_arena *a) {
     const char *why = NULL;
     judge j = subject_judge_placed(s, seed + 1, a, &why);
     tell(s, seed, "placed", j, why);
-    if (s->by_hand) {
+    if (s->by_hand || s->roles) {
         return;
     }
     tg_module *loop = subject_lower(s, a, &why);

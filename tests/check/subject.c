@@ -13,6 +13,7 @@
 typedef struct program {
     const char *name, *text;
     bool by_hand; /* placed IR */
+    bool roles;   /* for a machine with a copy unit */
     int64_t syms[GEN_MAX_SYMS];
 } program;
 
@@ -115,6 +116,73 @@ static const char roles[] =
     "  }\n"
     "}\n";
 
+/* Three roles in a row: one copies, one doubles, one stores. */
+static const char relay[] =
+    "tegula-ir 1\n"
+    "kernel placed relay {\n"
+    "  program lanes 96 shared 512 scratch 0\n"
+    "  syms N\n"
+    "  param x: tensor<f32[N]>\n"
+    "  param y: tensor<f32[N]> out\n"
+    "  axis i by 32\n"
+    "  grid (%0: tensor<f32[N]>, %1: tensor<f32[N]>) {\n"
+    "    %2 = const {i = 32} : i64\n"
+    "    yield %2\n"
+    "  }\n"
+    "  body (%3: tensor<f32[N]>, %4: tensor<f32[N]>, %5: i64) {\n"
+    "    %6 = buffer {offset = 0} : buf<shared, f32[32], 2>\n"
+    "    %7 = buffer {offset = 256} : buf<shared, f32[32], 2>\n"
+    "    %8 = event {n = 2} : i64\n"
+    "    %9 = event {n = 2, count = 1} : i64\n"
+    "    %10 = event {n = 2} : i64\n"
+    "    %11 = event {n = 2, count = 1} : i64\n"
+    "    %12 = const {i = 0} : i64\n"
+    "    %13 = const {i = 1} : i64\n"
+    "    %14 = const {i = 32} : i64\n"
+    "    %15 = sym {sym = 0} : i64\n"
+    "    %16 = add %15, %14 : i64\n"
+    "    %17 = sub %16, %13 : i64\n"
+    "    %18 = div %17, %14 : i64\n"
+    "    role {units = \"copy\", n = 32} (%19: i64) {\n"
+    "      for %12, %18, %13 (%20: i64) {\n"
+    "        await %9, %20\n"
+    "        %21 = mul %20, %14 : i64\n"
+    "        %22 = span %21, %15 : span<32>\n"
+    "        %23 = copy %6, %20, %3, %22 {axes = [0], ring = true} : i64\n"
+    "        signal %8, %20, %23\n"
+    "        yield\n"
+    "      }\n"
+    "      yield\n"
+    "    }\n"
+    "    role {units = \"vector\", n = 32} (%24: i64) {\n"
+    "      for %12, %18, %13 (%25: i64) {\n"
+    "        await %8, %25\n"
+    "        %26 = get %6, %25 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
+    "        signal %9, %25\n"
+    "        %27 = add %26, %26 : f32[32] @\"1; 0:32*1@lane*1\"\n"
+    "        await %11, %25\n"
+    "        put %7, %27, %25 {ring = true}\n"
+    "        signal %10, %25\n"
+    "        yield\n"
+    "      }\n"
+    "      yield\n"
+    "    }\n"
+    "    role {units = \"vector\", n = 32} (%28: i64) {\n"
+    "      for %12, %18, %13 (%29: i64) {\n"
+    "        await %10, %29\n"
+    "        %30 = get %7, %29 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
+    "        signal %11, %29\n"
+    "        %31 = mul %29, %14 : i64\n"
+    "        %32 = span %31, %15 : span<32>\n"
+    "        store %4, %30, %32 {axes = [0]}\n"
+    "        yield\n"
+    "      }\n"
+    "      yield\n"
+    "    }\n"
+    "    yield\n"
+    "  }\n"
+    "}\n";
+
 static const program programs[] = {
     {.name = "matmul",
      .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
@@ -192,9 +260,39 @@ static const program programs[] = {
      .syms = {6}},
     {.name = "ring", .text = ring, .by_hand = true, .syms = {150}},
     {.name = "roles", .text = roles, .by_hand = true, .syms = {150}},
+    {.name = "relay", .text = relay, .by_hand = true, .syms = {150}},
+    {.name = "fetched",
+     .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
+             "  grid i: M by 32, j: N by 32\n"
+             "{\n"
+             "  var acc = zeros f32[32, 32]\n"
+             "  for k: K by 16 { acc += a[i, k] @ b[k, j] }\n"
+             "  c[i, j] = acc\n"
+             "}\n",
+     .roles = true,
+     .syms = {35, 100, 40}},
 };
 
 static const tg_machine *machine(void) { return tg_machine_find("opencl"); }
+
+/* One that fetches blocks ahead by a role of its own. */
+static const tg_machine *two_roles(void) {
+    static const tg_machine fetching = {.name = "two-roles",
+                                        .vendor = "modelled",
+                                        .label = "modelled",
+                                        .class_ = TG_MACHINE_SIMT,
+                                        .emitter = TG_EMIT_OPENCL_C,
+                                        .simt = TG_SIMT_F64 | TG_SIMT_INT64,
+                                        .lanes = 64,
+                                        .max_lanes = 64,
+                                        .shared_bytes = 32768,
+                                        .scratch_bytes = 1 << 20,
+                                        .register_bytes = 1024,
+                                        .units = TG_UNIT_VECTOR | TG_UNIT_COPY,
+                                        .copy_lanes = 32,
+                                        .stages = 3};
+    return &fetching;
+}
 
 static void give_up(const char *name, const tg_sink *sink) {
     (void)fprintf(stderr, "%s: %s\n", name,
@@ -247,7 +345,7 @@ static bool place(subject *s, tg_arena *a) {
     tg_sink_init(&sink, a);
     s->module = tg_module_make(a);
     run_passes(s->c.func, a, &sink);
-    if (tg_place(s->c.func, machine(), s->module, &sink) != TG_OK) {
+    if (tg_place(s->c.func, s->roles ? two_roles() : machine(), s->module, &sink) != TG_OK) {
         return false;
     }
     s->placed = tg_func_find(s->module, s->c.func->name);
@@ -294,7 +392,7 @@ bool subject_make(int number, subject *s, tg_arena *a) {
         return false;
     }
     const program *p = &programs[number];
-    *s = (subject){.name = p->name, .by_hand = p->by_hand};
+    *s = (subject){.name = p->name, .by_hand = p->by_hand, .roles = p->roles};
     s->c.seed = 11;
     if (p->by_hand) {
         parse(s, p, a);

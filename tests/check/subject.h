@@ -14,6 +14,7 @@ typedef struct subject {
     const char *name;
     gen_case c; /* the tile function, data and extents; the placed one itself when by hand */
     bool by_hand;
+    bool roles;      /* placed with roles: not lowered */
     tg_func *placed; /* fresh for every subject_make */
     tg_module *module;
     case_memory want;
