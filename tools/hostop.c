@@ -81,7 +81,9 @@ static bool run_launch(op_run *r, const tg_hostop_launch *l) {
     for (int i = 0; i < l->n_args; i++) {
         one.args[i] = resolve(r, &f->params[i], &l->args[i]);
     }
-    return r->launch(r->t, &one, r->user);
+    one.syms = TG_NEW_ARRAY(&r->t->arena, int64_t, f->n_syms + 1);
+    return tg_interp_bind(f, tool_kernel_interp_args(r->t, &one), one.syms, &r->t->sink) == TG_OK &&
+           r->launch(r->t, &one, r->user);
 }
 
 bool tool_op_run(tool *t, tool_kernel *k, bool (*launch)(tool *t, tool_kernel *k, void *user),

@@ -165,11 +165,28 @@ expect 0 lower "$tegula" build --print-pipeline
 cp ok.tg f.tg
 expect 0 "" "$tegula" fmt f.tg
 expect 0 "" "$tegula" fmt --check f.tg
-for k in "$kernels"/*/*.tg; do
-    cp "$k" k.tg
-    expect 0 "" "$tegula" fmt k.tg
-    expect 0 "" "$tegula" fmt --check k.tg
-    expect 0 fine "$tegula" check k.tg
+rm -rf stock
+mkdir stock
+cp -r "$kernels"/* stock
+for k in stock/*/*.tg; do
+    expect 0 "" "$tegula" fmt "$k"
+    expect 0 "" "$tegula" fmt --check "$k"
+    expect 0 fine "$tegula" check "$k"
+done
+
+# an op is launched kernel by kernel wherever there is no runtime
+cat > op.tg << 'END'
+kernel add(a: f32[N], b: f32[N], out c: f32[N])
+  grid i: N by 16
+{ c[i] = a[i] + b[i] }
+op thrice(a: f32[N], out c: f32[N]) {
+  temp x: f32[N]
+  add(a, a, out x)
+  add(x, a, out c)
+}
+END
+for device in interp cpu sim:vulkan placed:opencl; do
+    expect 0 "c: ok" "$tegula" run op.tg --kernel thrice --set N=37 --device $device --check
 done
 
 # the cache
