@@ -127,6 +127,10 @@ static void tell(runner *r, const char *kind, const mutant *m, verdict v, const 
 /* ---- both kinds -------------------------------------------------------------------------------
  */
 
+static bool is_wanted(const runner *r, const char *kernel) {
+    return r->filter == NULL || fnmatch(r->filter, kernel, 0) == 0;
+}
+
 /* Lines of named.txt: `kernel | what | before | after`; before stands once in the kernel's text. */
 static bool run_named(runner *r) {
     char path[4096];
@@ -170,10 +174,6 @@ static bool run_named(runner *r) {
     }
     free(text);
     return ok;
-}
-
-static bool is_wanted(const runner *r, const char *kernel) {
-    return r->filter == NULL || fnmatch(r->filter, kernel, 0) == 0;
 }
 
 static bool run_random(runner *r) {
