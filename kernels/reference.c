@@ -44,6 +44,15 @@ tgk_arg *tgk_find(tgk_arg *args, int n_args, const char *name) {
     return NULL;
 }
 
+int64_t tgk_constant_of(const tgk_arg *args, const char *name, int64_t otherwise) {
+    for (const tgk_constant *c = args[0].constants; c != NULL && c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0) {
+            return c->value;
+        }
+    }
+    return otherwise;
+}
+
 double tgk_float(const tgk_arg *a) { return a->f[0]; }
 
 int64_t tgk_int(const tgk_arg *a) { return a->i[0]; }

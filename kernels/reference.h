@@ -22,6 +22,13 @@ extern "C" {
 
 #define TGK_API __attribute__((visibility("default")))
 
+/* A setting of the case by name: compile-time parameters, those that stand in no extent included.
+ */
+typedef struct tgk_constant {
+    const char *name;
+    int64_t value;
+} tgk_constant;
+
 /* One argument in parameter order. Floats in f, integers and bool in i, records in bytes. */
 typedef struct tgk_arg {
     const char *name;
@@ -33,8 +40,9 @@ typedef struct tgk_arg {
     double *f;
     int64_t *i;
     unsigned char *bytes;
-    double *slack; /* TGK_TOL_DERIVED: what each element may be off; else NULL */
-    int64_t count; /* product of extents */
+    double *slack;                 /* TGK_TOL_DERIVED: what each element may be off; else NULL */
+    int64_t count;                 /* product of extents */
+    const tgk_constant *constants; /* the same for all arguments; the last has no name */
 } tgk_arg;
 
 /* A deterministic stream of test values (splitmix64 and the polar method). */
@@ -92,6 +100,9 @@ TGK_API const tgk_output_rule *tgk_rule_find(const tgk_reference *ref, const cha
 
 /* Argument by name, or NULL. */
 TGK_API tgk_arg *tgk_find(tgk_arg *args, int n_args, const char *name);
+
+/* The case's setting of that name, else `otherwise`. */
+TGK_API int64_t tgk_constant_of(const tgk_arg *args, const char *name, int64_t otherwise);
 
 /* Value helpers of the references. */
 double tgk_float(const tgk_arg *a); /* scalar float */

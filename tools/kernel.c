@@ -259,6 +259,28 @@ bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out) {
     return true;
 }
 
+/* The integers among the settings, for the references; arena memory. */
+static const tgk_constant *constants_of(tool *t, const tool_kernel *k) {
+    tgk_constant *out = TG_NEW_ARRAY(&t->arena, tgk_constant, k->n_settings + 1);
+    int n = 0;
+    for (int i = 0; i < k->n_settings; i++) {
+        out[n].name = k->settings[i].name;
+        n += parse_int(k->settings[i].value, &out[n].value) ? 1 : 0;
+    }
+    out[n] = (tgk_constant){0};
+    return out;
+}
+
+static bool decode_args(tool *t, const tool_kernel *k, tgk_arg *out) {
+    const tgk_constant *constants = constants_of(t, k);
+    bool ok = true;
+    for (int i = 0; i < k->n_args; i++) {
+        ok = tool_array_decode(t, &k->args[i], &out[i]) && ok;
+        out[i].constants = constants;
+    }
+    return ok;
+}
+
 static void free_arg(tgk_arg *a) {
     free(a->bytes);
     free(a->f);
@@ -296,11 +318,7 @@ static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t see
         return;
     }
     tgk_arg *args = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
-    bool ok = true;
-    for (int i = 0; i < k->n_args; i++) {
-        ok = tool_array_decode(t, &k->args[i], &args[i]) && ok;
-    }
-    if (ok) {
+    if (decode_args(t, k, args)) {
         ref->inputs(args, k->n_args, &r);
         for (int i = 0; i < k->n_args; i++) {
             bool keep = exact && !ref->exact_inputs && tg_dtype_is_float(k->args[i].dtype) &&
@@ -360,11 +378,7 @@ bool tool_kernel_interpret(tool *t, tool_kernel *k, const tg_interp_options *opt
 
 bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,
                            tgk_arg *out_args) {
-    bool ok = true;
-    for (int i = 0; i < k->n_args; i++) {
-        ok = tool_array_decode(t, &k->args[i], &out_args[i]) && ok;
-    }
-    if (!ok) {
+    if (!decode_args(t, k, out_args)) {
         return false;
     }
     if (!ref->run(out_args, k->n_args)) {
