@@ -170,6 +170,17 @@ static void round_of(tool *t, bench *b, tool_peers *peers) {
     }
 }
 
+/* What a launch costs by itself. */
+static void add_overhead(tool *t, const bench *b, tool_report *report) {
+    double seconds = tool_launch_overhead(t, b->dev);
+    tool_row row = {.name = "launch", .shape = "one element", .status = "PASS", .unit = "GB/s"};
+    if (seconds > 0) {
+        row.best_us = 1e6 * seconds;
+        (void)printf("%-18s %-44s %10.2f us\n", row.name, row.shape, row.best_us);
+        tool_report_add(t, report, &row);
+    }
+}
+
 static void finish_row(tool *t, bench *b, bench_row *r, tool_report *report) {
     double least = tool_work_limit(&r->work, &b->limits);
     r->row.best_us = 1e6 * r->best;
@@ -198,7 +209,8 @@ int cmd_bench(tool *t, int argc, char **argv) {
     if (b.dev == NULL) {
         return TOOL_NO_DEVICE;
     }
-    if (tool_each_kernel_file(t, b.dir, visit, &b) == 0 || b.rows.count == 0) {
+    bool alone = b.filter != NULL && strcmp(b.filter, "launch") == 0;
+    if ((tool_each_kernel_file(t, b.dir, visit, &b) == 0 || b.rows.count == 0) && !alone) {
         tool_error(t, TG_D_TOOL, "no bench line matches");
         return TOOL_FAILED;
     }
@@ -221,6 +233,9 @@ int cmd_bench(tool *t, int argc, char **argv) {
                         b.limits.read_gbs, b.limits.copy_gbs,
                         b.no_schedule ? "no schedules" : "with schedules", b.rounds);
     (void)printf("%s\n", report.preamble);
+    if (b.filter == NULL || fnmatch(b.filter, "launch", 0) == 0) {
+        add_overhead(t, &b, &report);
+    }
     for (size_t i = 0; i < b.rows.count; i++) {
         finish_row(t, &b, b.rows.data[i], &report);
         tool_rotation_free(&b.rows.data[i]->sets);

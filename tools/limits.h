@@ -22,6 +22,9 @@ struct tool;
 struct tool_device;
 bool tool_limits_of_device(struct tool *t, struct tool_device *d, tool_limits *out);
 
+/* Seconds a launch of one program over one element takes (limits.tg); 0 after reporting. */
+double tool_launch_overhead(struct tool *t, struct tool_device *d);
+
 /* Processor model as the system names it. */
 void tool_processor_name(char *out, unsigned long size);
 

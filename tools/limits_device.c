@@ -10,7 +10,7 @@
 #include "tools/limits.h"
 #include "tools/tool.h"
 
-enum { FMA_TRIPS = 64, ROUNDS = 5 };
+enum { FMA_TRIPS = 64, ROUNDS = 5, LAUNCH_BATCHES = 500, LAUNCHES = 10 };
 static const double LEAST_SECONDS = 0.01;
 
 /* Best seconds of a launch over n elements; 0 when it fails. */
@@ -66,6 +66,35 @@ static double elements_per_second(tool *t, tool_device *d, tg_program *p, const 
         best = fmax(best, tiled_per_second(t, d, p, path, kernel, tiles[i]));
     }
     return best;
+}
+
+double tool_launch_overhead(tool *t, tool_device *d) {
+    const char *path = TEGULA_TOOLS_DIR "/limits.tg";
+    tg_program *p = tool_load_program(t, path);
+    tg_setting tile = {.name = "B", .value = "256"}, length = {.name = "N", .value = "1"};
+    tool_compile_options options = {.no_schedule = false};
+    tool_kernel k = {0};
+    double best = 0;
+    tool_code *code =
+        p != NULL ? tool_device_compile(t, d, path, "limit_copy", &tile, 1, &options, NULL) : NULL;
+    bool ok = code != NULL && tool_kernel_make(t, p, "limit_copy", &length, 1, NULL, &k) &&
+              tool_kernel_allocate(t, &k, 0);
+    if (ok) {
+        tool_kernel_fill(t, &k, NULL, 1);
+        tool_code_resident(code, true);
+        ok = tool_code_launch(t, code, &k);
+    }
+    for (int i = 0; ok && i < LAUNCH_BATCHES; i++) {
+        double begin = tool_now();
+        for (int j = 0; ok && j < LAUNCHES; j++) {
+            ok = tool_code_launch(t, code, &k);
+        }
+        double took = (tool_now() - begin) / LAUNCHES;
+        best = i == 0 || took < best ? took : best;
+    }
+    tool_kernel_free(&k);
+    tool_code_free(code);
+    return ok ? best : 0;
 }
 
 bool tool_limits_of_device(tool *t, tool_device *d, tool_limits *out) {

@@ -19,48 +19,49 @@ static double gemm_flops(const tool_kernel *k) {
     return 2.0 * (double)a->extent[0] * (double)a->extent[1] * (double)c->extent[1];
 }
 
-/* Causal pairs of every request times 2 (d_qk + d_v) a head. */
+static int64_t length_of(const tool_kernel *k, const char *ends, int64_t b) {
+    const tool_array *a = arg(k, ends);
+    return a != NULL ? tool_array_get_int(a, b + 1) - tool_array_get_int(a, b)
+                     : tool_array_get_int(arg(k, "len"), b);
+}
+
+/* Visible pairs of every request times 2 (d_qk + d_v) a head; keys packed (ck) or paged (len). */
 static double flash_flops(const tool_kernel *k) {
-    const tool_array *cq = arg(k, "cq"), *ck = arg(k, "ck"), *q = arg(k, "q"), *o = arg(k, "o");
+    const tool_array *cq = arg(k, "cq"), *q = arg(k, "q"), *o = arg(k, "o");
+    int64_t left = tool_array_get_int(arg(k, "left"), 0);
+    int64_t right = tool_array_get_int(arg(k, "right"), 0);
     double pairs = 0;
     for (int64_t b = 0; b + 1 < cq->count; b++) {
-        int64_t sq = tool_array_get_int(cq, b + 1) - tool_array_get_int(cq, b);
-        int64_t sk = tool_array_get_int(ck, b + 1) - tool_array_get_int(ck, b);
+        int64_t sq = length_of(k, "cq", b), sk = length_of(k, "ck", b);
         for (int64_t i = 0; i < sq; i++) {
-            int64_t visible = i + sk - sq + 1;
-            pairs += (double)(visible < 0 ? 0 : visible > sk ? sk : visible);
+            int64_t at = i + sk - sq, lo = left < 0 || at < left ? 0 : at - left;
+            int64_t hi = right < 0 || at + right >= sk ? sk : at + right + 1;
+            pairs += (double)(hi > lo ? hi - lo : 0);
         }
     }
     return 2.0 * pairs * (double)q->extent[1] * (double)(q->extent[2] + o->extent[2]);
 }
 
-static double mla_flops(const tool_kernel *k) {
-    const tool_array *q = arg(k, "q"), *work = arg(k, "work");
-    double tokens = 0;
-    for (int64_t w = 0; w < work->extent[0]; w++) {
-        tokens +=
-            (double)(tool_array_get_int(work, 4 * w + 2) - tool_array_get_int(work, 4 * w + 1));
-    }
-    return 2.0 * tokens * (double)q->extent[1] * 1088.0;
-}
-
-static double gqa_flops(const tool_kernel *k) {
+/* Decode: q [B, S, H, D], o [B, S, H, E], all keys of every request. */
+static double decode_flops(const tool_kernel *k) {
     const tool_array *q = arg(k, "q"), *o = arg(k, "o"), *len = arg(k, "len");
-    double tokens = 0;
+    double tokens = 0, rows = (double)(q->extent[1] * q->extent[2]);
     for (int64_t b = 0; b < len->count; b++) {
         tokens += (double)tool_array_get_int(len, b);
     }
-    return 2.0 * tokens * (double)q->extent[1] * (double)(q->extent[2] + o->extent[2]);
+    return 2.0 * tokens * rows * (double)(q->extent[3] + o->extent[3]);
 }
 
 static const struct {
     const char *kernel;
     double (*flops)(const tool_kernel *k);
 } formulas[] = {
-    {"matmul", gemm_flops},          {"linear", gemm_flops},           {"linear_silu", gemm_flops},
-    {"linear_residual", gemm_flops}, {"matmul_i8", gemm_flops},        {"linear_i8", gemm_flops},
-    {"gemm_fp8", gemm_flops},        {"flash_attention", flash_flops}, {"gqa_decode", gqa_flops},
-    {"mla_decode", mla_flops},       {"mla_decode_fp8", mla_flops},
+    {"matmul", gemm_flops},           {"linear", gemm_flops},
+    {"linear_silu", gemm_flops},      {"linear_residual", gemm_flops},
+    {"matmul_i8", gemm_flops},        {"linear_i8", gemm_flops},
+    {"gemm_fp8", gemm_flops},         {"flash_attention", flash_flops},
+    {"gqa_decode", decode_flops},     {"mla_decode", decode_flops},
+    {"mla_decode_fp8", decode_flops}, {"paged_attention", flash_flops},
 };
 
 /* Share of a paged cache that the launch touches: pages are drawn with repetition. */

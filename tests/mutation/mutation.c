@@ -176,14 +176,29 @@ static bool run_named(runner *r) {
     return ok;
 }
 
+/* Whether the drawn one is a mutant already; keeps it. */
+static bool drawn_before(const mutant *m, mutant *seen, int *n) {
+    for (int i = 0; i < *n; i++) {
+        if (seen[i].file == m->file && seen[i].at == m->at && strcmp(seen[i].put, m->put) == 0) {
+            return true;
+        }
+    }
+    seen[(*n)++] = *m;
+    return false;
+}
+
 static bool run_random(runner *r) {
+    int n_seen = 0, most = 20 * r->random;
+    mutant *seen = malloc((size_t)(most + 1) * sizeof *seen);
     uint64_t state = r->seed * 2 + 1;
     bool ok = true;
     int done = 0;
-    for (int tries = 0; done < r->random && tries < 4000 * r->random; tries++) {
+    for (int tries = 0; seen != NULL && done < r->random && n_seen < most && tries < 200 * most;
+         tries++) {
         mutant m;
         const char *why;
-        if (!mutant_random(&r->tree, &state, &m) || !is_wanted(r, m.kernel)) {
+        if (!mutant_random(&r->tree, &state, &m) || !is_wanted(r, m.kernel) ||
+            drawn_before(&m, seen, &n_seen)) {
             continue;
         }
         verdict v = judge(r, &m, &why);
@@ -195,6 +210,7 @@ static bool run_random(runner *r) {
         ok = ok && (v == KILLED || v == EQUIVALENT);
         tell(r, m.what, &m, v, why);
     }
+    free(seen);
     return ok && done == r->random;
 }
 

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * docs: pages made from what is there. `docs catalogue` writes a page for every stock kernel and
+ * op, with what its file says of it, its signature, cases and calls; `docs support` writes one
+ * table from conformance reports. Nothing of the pages is written by hand, so nothing gets old.
+ */
+#include <ctype.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <tegula/compiler.h>
+
+#include "tools/commands.h"
+#include "tools/report.h"
+
+/* ---- a kernel's text --------------------------------------------------------------------------
+ */
+
+typedef struct lines {
+    const char *text;
+    TG_LIST(const char *) at; /* beginning of each line */
+} lines;
+
+static void split(tool *t, const char *text, lines *out) {
+    *out = (lines){.text = text};
+    for (const char *p = text; *p != '\0'; p += *p == '\n') {
+        TG_LIST_PUSH(&t->arena, &out->at, p);
+        p += strcspn(p, "\n");
+    }
+}
+
+static const char *line(tool *t, const lines *l, size_t i) {
+    return tg_arena_strndup(&t->arena, l->at.data[i], strcspn(l->at.data[i], "\n"));
+}
+
+static size_t line_of(const lines *l, size_t offset) {
+    size_t i = 0;
+    while (i + 1 < l->at.count && (size_t)(l->at.data[i + 1] - l->text) <= offset) {
+        i++;
+    }
+    return i;
+}
+
+static bool is_comment(const lines *l, size_t i) { return strncmp(l->at.data[i], "//", 2) == 0; }
+
+/* Comment lines [from, to) without their slashes. */
+static void add_comment(tool *t, tg_sb *sb, const lines *l, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) {
+        const char *s = line(t, l, i) + 2;
+        if (strstr(s, "SPDX") == NULL) {
+            tg_sb_addf(sb, "%s\n", s + (*s == ' '));
+        }
+    }
+}
+
+/* The signature: from the declaration to the brace that opens the body. */
+static size_t add_signature(tool *t, tg_sb *sb, const lines *l, size_t from) {
+    size_t i = from;
+    for (; i < l->at.count && l->at.data[i][0] != '{'; i++) {
+        const char *s = line(t, l, i);
+        size_t n = strlen(s);
+        bool opens = n > 1 && s[n - 1] == '{';
+        tg_sb_addf(sb, "%.*s\n", (int)(opens ? n - 2 : n), s);
+        if (opens) {
+            return i;
+        }
+    }
+    return i;
+}
+
+/* Lines of the body that are neither empty nor a comment. */
+static int body_lines(const lines *l, size_t from, size_t open) {
+    int n = 0;
+    for (size_t i = from; i < l->at.count; i++) {
+        const char *s = l->at.data[i] + strspn(l->at.data[i], " ");
+        n += *s != '\n' && *s != '\0' && strncmp(s, "//", 2) != 0;
+        if (i > open && l->at.data[i][0] == '}') {
+            break;
+        }
+        if (i == open && strchr(s, '}') != NULL && strcspn(s, "}") < strcspn(s, "\n") &&
+            l->at.data[i][0] == '{') {
+            break;
+        }
+    }
+    return n;
+}
+
+/* ---- the call from C --------------------------------------------------------------------------
+ */
+
+static void add_dim(tg_sb *sb, const tool_kernel *k, const tg_dim *d) {
+    static const char *const infix[] = {[TG_DIM_ADD] = "+",
+                                        [TG_DIM_SUB] = "-",
+                                        [TG_DIM_MUL] = "*",
+                                        [TG_DIM_DIV] = "/",
+                                        [TG_DIM_MOD] = "%"};
+    if (d->code == TG_DIM_CONST) {
+        tg_sb_addf(sb, "%lld", (long long)d->value);
+    } else if (d->code == TG_DIM_SYM) {
+        tg_sb_add(sb, k->sym_names[d->value].name);
+    } else if (d->code == TG_DIM_CDIV) {
+        tg_sb_add(sb, "(");
+        add_dim(sb, k, d->a);
+        tg_sb_add(sb, " + ");
+        add_dim(sb, k, d->b);
+        tg_sb_add(sb, " - 1) / ");
+        add_dim(sb, k, d->b);
+    } else if (d->code <= TG_DIM_MOD) {
+        bool sum = d->code == TG_DIM_ADD || d->code == TG_DIM_SUB;
+        tg_sb_add(sb, sum ? "(" : "");
+        add_dim(sb, k, d->a);
+        tg_sb_addf(sb, " %s ", infix[d->code]);
+        add_dim(sb, k, d->b);
+        tg_sb_add(sb, sum ? ")" : "");
+    } else {
+        tg_sb_addf(sb, "%lld", (long long)tg_dim_eval(d, k->syms));
+    }
+}
+
+static const char *dtype_enum(tool *t, tg_dtype d) {
+    char *name = tg_arena_printf(&t->arena, "TG_DT_%s", tg_dtype_name(d));
+    for (char *p = name; *p != '\0'; p++) {
+        *p = (char)toupper((unsigned char)*p);
+    }
+    return name;
+}
+
+static const char *c_scalar(tg_dtype d) {
+    return d == TG_DT_F32   ? "float"
+           : d == TG_DT_F64 ? "double"
+           : d == TG_DT_I64 ? "int64_t"
+           : d == TG_DT_I32 ? "int32_t"
+                            : "uint64_t";
+}
+
+static void add_c_arg(tool *t, tg_sb *sb, const tool_kernel *k, const tool_array *a) {
+    if (a->rank > 0) {
+        bool out = tool_array_is_output(a);
+        tg_sb_addf(sb, "        tgr_arg_tensor(%s%s, %s, %d, (int64_t[]){", out ? "" : "(void *)",
+                   a->name, dtype_enum(t, a->dtype), a->rank);
+        for (int d = 0; d < a->rank; d++) {
+            tg_sb_add(sb, d > 0 ? ", " : "");
+            add_dim(sb, k, a->param->type->dims[d]);
+        }
+        tg_sb_add(sb, "}),\n");
+    } else if (a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64 || a->dtype == TG_DT_I32 ||
+               a->dtype == TG_DT_I64) {
+        tg_sb_addf(sb, "        tgr_arg_%s(%s),\n", tg_dtype_name(a->dtype), a->name);
+    } else {
+        tg_sb_addf(sb, "        tgr_arg_bits(%s, %s),\n", dtype_enum(t, a->dtype), a->name);
+    }
+}
+
+static void add_c(tool *t, tg_sb *sb, const tool_kernel *k) {
+    tg_sb_addf(sb,
+               "```c\n#include <tegula/tegula.h>\n\ntgr_status call_%s(tgr_queue *queue, "
+               "tgr_module *module",
+               k->name);
+    for (int i = 0; i < k->n_args; i++) {
+        const tool_array *a = &k->args[i];
+        if (a->rank == 0) {
+            tg_sb_addf(sb, ", %s %s", c_scalar(a->dtype), a->name);
+        } else {
+            tg_sb_addf(sb, ", %svoid *%s", tool_array_is_output(a) ? "" : "const ", a->name);
+        }
+    }
+    for (int i = 0; i < k->n_syms; i++) {
+        tg_sb_addf(sb, ", int64_t %s", k->sym_names[i].name);
+    }
+    tg_sb_addf(sb, ") {\n    tgr_arg args[] = {\n");
+    for (int i = 0; i < k->n_args; i++) {
+        add_c_arg(t, sb, k, &k->args[i]);
+    }
+    tg_sb_add(sb, "    };\n");
+    if (k->n_syms > 0) {
+        tg_sb_add(sb, "    tgr_dim_value dims[] = {");
+        for (int i = 0; i < k->n_syms; i++) {
+            tg_sb_addf(sb, "%s{.name = \"%s\", .value = %s}", i > 0 ? ", " : "",
+                       k->sym_names[i].name, k->sym_names[i].name);
+        }
+        tg_sb_add(sb, "};\n");
+    }
+    tg_sb_add(sb, "    tgr_kernel *kernel;\n"
+                  "    tgr_launch_options options = TGR_INIT(tgr_launch_options);\n");
+    if (k->n_syms > 0) {
+        tg_sb_addf(sb, "    options.dims = dims;\n    options.n_dims = %d;\n", k->n_syms);
+    }
+    tg_sb_addf(sb,
+               "    tgr_status st = tgr_module_find(module, \"%s\", NULL, 0, &kernel);\n"
+               "    return st ? st : tgr_launch(queue, kernel, args, %d, &options);\n}\n```\n",
+               k->name, k->n_args);
+}
+
+/* ---- one page ---------------------------------------------------------------------------------
+ */
+
+typedef struct catalogue {
+    const char *dir, *out;
+    tg_sb index;
+    const char *family; /* of the page before */
+    int pages;
+    bool ok;
+} catalogue;
+
+static const tg_case *first_case(const tg_program *p, const char *kernel) {
+    for (int i = 0; i < tg_program_n_cases(p); i++) {
+        const tg_case *c = tg_program_case(p, i);
+        if (!c->is_bench && strcmp(c->kernel, kernel) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* The settings that the compiler needs: all but the extents. */
+static void add_settings(tg_sb *sb, const tg_case *c, const tg_kernel_info *info, bool all) {
+    for (int s = 0; s < c->n_settings; s++) {
+        bool compile = all;
+        for (int i = 0; i < info->n_compile; i++) {
+            compile = compile || strcmp(info->compile_names[i], c->settings[s].name) == 0;
+        }
+        if (compile) {
+            tg_sb_addf(sb, " --set %s=%s", c->settings[s].name, c->settings[s].value);
+        }
+    }
+}
+
+static void add_calls(tool *t, tg_sb *sb, catalogue *g, tg_program *p, const char *file,
+                      const tg_kernel_info *info) {
+    const tg_case *c = first_case(p, info->name);
+    tool_kernel k;
+    if (c == NULL) {
+        tg_sb_add(sb, "It has no case of its own.\n");
+        return;
+    }
+    tg_sb_addf(sb, "## From the command\n\n```\ntegula run   kernels/%s --kernel %s", file,
+               info->name);
+    add_settings(sb, c, info, true);
+    tg_sb_addf(sb, " --check\ntegula build kernels/%s --kernel %s", file, info->name);
+    add_settings(sb, c, info, false);
+    tg_sb_addf(sb, " -o %s.tgp\n```\n\n## From C\n\n", info->name);
+    g->ok = tool_kernel_make(t, p, info->name, c->settings, c->n_settings, NULL, &k) && g->ok;
+    if (g->ok) {
+        tg_sb_addf(
+            sb, "Element types as in the first case; `module` is the package built above.%s\n\n",
+            info->is_op ? " `tgr_kernel_workspace` says how much memory its temporaries need; "
+                          "without a workspace of the host the queue keeps some."
+                        : "");
+        add_c(t, sb, &k);
+    }
+}
+
+static void write_page(tool *t, catalogue *g, tg_program *p, const char *file, const lines *l,
+                       const tg_kernel_info *info) {
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    size_t at = line_of(l, info->span.begin), from = at, head = 0;
+    while (from > 0 && is_comment(l, from - 1)) {
+        from--;
+    }
+    while (head < l->at.count && is_comment(l, head)) {
+        head++;
+    }
+    tg_sb_addf(&sb, "# %s\n\n%s of [kernels/%s](../../kernels/%s#L%zu)", info->name,
+               info->is_op ? "Op" : "Kernel", file, file, at + 1);
+    tg_sb signature;
+    tg_sb_init(&signature, &t->arena);
+    size_t open = add_signature(t, &signature, l, at);
+    tg_sb_addf(&sb, ", %d lines.\n\n", body_lines(l, at, open));
+    add_comment(t, &sb, l, 0, head);
+    if (from < at && from >= head) {
+        tg_sb_add(&sb, "\n");
+        add_comment(t, &sb, l, from, at);
+    }
+    tg_sb_addf(&sb, "\n```\n%s```\n\n", signature.data);
+    tg_sb_add(&sb, "## Shapes\n\n```\n");
+    for (size_t i = 0; i < l->at.count; i++) {
+        const char *s = line(t, l, i);
+        size_t word = strcspn(s, " ");
+        bool shape = strncmp(s, "case ", 5) == 0 || strncmp(s, "bench ", 6) == 0;
+        size_t n = strlen(info->name);
+        const char *name = s + word + strspn(s + word, " ");
+        if (shape && strncmp(name, info->name, n) == 0 && (name[n] == ' ' || name[n] == '\0')) {
+            tg_sb_addf(&sb, "%s\n", s);
+        }
+    }
+    tg_sb_add(&sb, "```\n\n");
+    add_calls(t, &sb, g, p, file, info);
+    const char *path = tg_arena_printf(&t->arena, "%s/%s.md", g->out, info->name);
+    g->ok = tool_write_file(t, path, sb.data, sb.len) && g->ok;
+    g->pages++;
+}
+
+static void add_to_index(tool *t, catalogue *g, const char *file, const tg_kernel_info *info) {
+    const char *slash = strchr(file, '/');
+    const char *family =
+        tg_arena_strndup(&t->arena, file, slash != NULL ? (size_t)(slash - file) : 0);
+    if (g->family == NULL || strcmp(family, g->family) != 0) {
+        tg_sb_addf(&g->index, "%s**%s**: ", g->family != NULL ? "\n\n" : "", family);
+        g->family = family;
+    } else {
+        tg_sb_add(&g->index, " ·\n");
+    }
+    tg_sb_addf(&g->index, "[%s](%s.md)", info->name, info->name);
+}
+
+static void visit(tool *t, void *user, const char *path) {
+    catalogue *g = user;
+    tg_program *p = tool_load_program(t, path);
+    size_t bytes;
+    const char *text = p != NULL ? tool_read_file(t, path, &bytes) : NULL;
+    const char *file = path + strlen(g->dir) + 1;
+    lines l;
+    if (text == NULL) {
+        g->ok = false;
+        return;
+    }
+    split(t, text, &l);
+    for (int i = 0; i < tg_program_n_kernels(p); i++) {
+        tg_kernel_info info = tg_program_kernel(p, i);
+        if (first_case(p, info.name) != NULL) {
+            add_to_index(t, g, file, &info);
+            write_page(t, g, p, file, &l, &info);
+        }
+    }
+}
+
+static int make_catalogue(tool *t, const char *out) {
+    catalogue g = {.dir = TEGULA_KERNELS_DIR, .out = out, .ok = true};
+    tg_sb_init(&g.index, &t->arena);
+    tg_sb_add(&g.index,
+              "# The stock kernels\n\nA page for each, made by `tegula docs catalogue`.\n\n");
+    (void)mkdir(out, 0777); /* writing tells when it is not there */
+    (void)tool_each_kernel_file(t, g.dir, visit, &g);
+    tg_sb_add(&g.index, "\n");
+    const char *path = tg_arena_printf(&t->arena, "%s/README.md", out);
+    g.ok = tool_write_file(t, path, g.index.data, g.index.len) && g.ok;
+    if (g.ok) {
+        (void)printf("%d pages in %s\n", g.pages, out);
+    }
+    return g.ok && g.pages > 0 ? TOOL_OK : TOOL_FAILED;
+}
+
+/* ---- the support page -------------------------------------------------------------------------
+ */
+
+enum { MAX_DEVICES = 16 };
+
+typedef struct result {
+    int cases, passed;
+    double max_ulp;
+    const char *worst; /* status of the first that did not pass */
+} result;
+
+typedef struct support_row {
+    const char *kernel, *type;
+    result on[MAX_DEVICES];
+} support_row;
+
+typedef struct support {
+    const char *device[MAX_DEVICES];
+    int n_devices;
+    TG_LIST(support_row) rows;
+} support;
+
+static support_row *row_of(tool *t, support *s, const char *name) {
+    const char *kernel = tg_arena_strndup(&t->arena, name, strcspn(name, " "));
+    const char *at = strstr(name, " T="), *type = "";
+    if (at != NULL) {
+        type = tg_arena_strndup(&t->arena, at + 3, strcspn(at + 3, " "));
+    }
+    for (size_t i = 0; i < s->rows.count; i++) {
+        support_row *r = &s->rows.data[i];
+        if (strcmp(r->kernel, kernel) == 0 && strcmp(r->type, type) == 0) {
+            return r;
+        }
+    }
+    TG_LIST_PUSH(&t->arena, &s->rows, ((support_row){.kernel = kernel, .type = type}));
+    return &s->rows.data[s->rows.count - 1];
+}
+
+static int device_of(tool *t, support *s, const char *name) {
+    for (int i = 0; i < s->n_devices; i++) {
+        if (strcmp(s->device[i], name) == 0) {
+            return i;
+        }
+    }
+    if (s->n_devices == MAX_DEVICES) {
+        return -1;
+    }
+    s->device[s->n_devices] = tg_arena_strdup(&t->arena, name);
+    return s->n_devices++;
+}
+
+static bool take_report(tool *t, support *s, const char *path) {
+    size_t bytes;
+    const char *text = tool_read_file(t, path, &bytes);
+    int number = 0;
+    for (const char *p = text; p != NULL && *p != '\0'; number++) {
+        size_t n = strcspn(p, "\n");
+        json_t *o = json_loadb(p, n, 0, NULL);
+        const char *name = json_string_value(json_object_get(o, "name"));
+        const char *device = json_string_value(json_object_get(o, "device"));
+        const char *status = json_string_value(json_object_get(o, "status"));
+        int d = device != NULL ? device_of(t, s, device) : -1;
+        if (name == NULL || status == NULL || d < 0) {
+            json_decref(o);
+            tool_error(t, TG_D_TOOL, "%s:%d: not a row of a conformance report", path, number + 1);
+            return false;
+        }
+        result *r = &row_of(t, s, name)->on[d];
+        bool pass = strcmp(status, "PASS") == 0;
+        r->cases++;
+        r->passed += pass;
+        r->max_ulp = fmax(r->max_ulp, json_number_value(json_object_get(o, "max_ulp")));
+        r->worst = pass || r->worst != NULL ? r->worst : tg_arena_strdup(&t->arena, status);
+        json_decref(o);
+        p += n;
+        p += *p == '\n';
+    }
+    return text != NULL;
+}
+
+static const char *label_of(const char *device) {
+    static tgc_target_info info;
+    for (int32_t i = 0; tgc_target(i, &info) == TGR_OK; i++) {
+        if (strcmp(info.name, device) == 0 || (strcmp(device, "cpu") == 0 && info.is_host)) {
+            return info.label;
+        }
+    }
+    return strcmp(device, "interp") == 0 ? "executed" : "modelled";
+}
+
+static void add_result(tg_sb *sb, const result *r) {
+    if (r->cases == 0) {
+        tg_sb_add(sb, " |");
+    } else if (r->passed < r->cases) {
+        tg_sb_addf(sb, " %d/%d %s |", r->passed, r->cases, r->worst);
+    } else if (r->max_ulp > 0) {
+        tg_sb_addf(sb, " %d, %.3g ulp |", r->cases, r->max_ulp);
+    } else {
+        tg_sb_addf(sb, " %d, exact |", r->cases);
+    }
+}
+
+static int make_support(tool *t, const char *out, char **reports, int n) {
+    support s = {0};
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    for (int i = 0; i < n; i++) {
+        if (!take_report(t, &s, reports[i])) {
+            return TOOL_FAILED;
+        }
+    }
+    tg_sb_add(&sb,
+              "# What runs where\n\nMade by `tegula docs support` from conformance reports: for "
+              "each kernel and element type the number of cases that passed and the worst error "
+              "in units in the last place of the output's type (how outputs are judged: "
+              "[tolerances.md](tolerances.md)). The label says how a device was shown.\n\n"
+              "| kernel | T |");
+    for (int d = 0; d < s.n_devices; d++) {
+        tg_sb_addf(&sb, " %s (%s) |", s.device[d], label_of(s.device[d]));
+    }
+    tg_sb_add(&sb, "\n|---|---|");
+    for (int d = 0; d < s.n_devices; d++) {
+        tg_sb_add(&sb, "---|");
+    }
+    for (size_t i = 0; i < s.rows.count; i++) {
+        const support_row *r = &s.rows.data[i];
+        tg_sb_addf(&sb, "\n| [%s](kernels/%s.md) | %s |", r->kernel, r->kernel, r->type);
+        for (int d = 0; d < s.n_devices; d++) {
+            add_result(&sb, &r->on[d]);
+        }
+    }
+    tg_sb_add(&sb, "\n");
+    return tool_write_file(t, out, sb.data, sb.len) ? TOOL_OK : TOOL_FAILED;
+}
+
+int cmd_docs(tool *t, int argc, char **argv) {
+    static const struct option options[] = {{"out", required_argument, NULL, 'o'}, {0}};
+    const char *out = NULL;
+    int c;
+    while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+        if (c != 'o') {
+            return TOOL_USAGE;
+        }
+        out = optarg;
+    }
+    bool pages = optind < argc && strcmp(argv[optind], "catalogue") == 0;
+    bool table = optind < argc && strcmp(argv[optind], "support") == 0;
+    if (out == NULL || !(pages || table) || (pages && optind + 1 != argc) ||
+        (table && optind + 1 == argc)) {
+        return TOOL_USAGE;
+    }
+    return pages ? make_catalogue(t, out)
+                 : make_support(t, out, argv + optind + 1, argc - optind - 1);
+}
