@@ -48,7 +48,7 @@ static bool write_text(const char *path, const char *text) {
 static int conform(const runner *r, const char *kernel, char *out, size_t size) {
     char command[4096];
     (void)snprintf(command, sizeof command,
-                   "'%s' conform --kernels '%s/kernels' --filter '%s' --deadline 20 2>&1",
+                   "'%s' conform --kernels '%s/kernels' --filter '%s' --deadline 60 2>&1",
                    r->tegula, r->work, kernel);
     FILE *p = popen(command, "r");
     size_t n = p != NULL ? fread(out, 1, size - 1, p) : 0;
