@@ -45,9 +45,10 @@ static double dot(const double *a, const double *b, int64_t n) {
     return x;
 }
 
-/* out / (sum + exp(sink)): section 1. */
+/* out / (sum + exp(sink)): section 1. What is below the range of f32 is 0. */
 static double sink_weight(double lse, double sink) {
-    return sink == INFINITY ? 0 : 1 / (1 + exp(sink - lse));
+    double w = sink == INFINITY ? 0 : 1 / (1 + exp(sink - lse));
+    return w < 1e-37 ? 0 : w;
 }
 
 /* The keys list[from .. to) of one cache; list positions from len on are not there. */
@@ -214,9 +215,15 @@ static void fill_list(tgk_arg *idx, const tgs_rows *kv, tgk_random *r) {
     }
 }
 
+/* The query's columns balance the magnitudes of the cache's; the last, which is 1 in every row,
+ * moves all logits of some queries by 300 up or down. */
 static void scale_query(tgk_arg *q, int64_t dim, const double *magnitude) {
     for (int64_t i = 0; i < q->count; i++) {
+        int64_t kind = i / dim % 4;
         q->f[i] /= magnitude[i % dim];
+        if (i % dim == dim - 1 && kind % 2 == 1) {
+            q->f[i] = (kind == 1 ? 300 : -300) * sqrt((double)dim);
+        }
     }
 }
 

@@ -163,7 +163,7 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
     case TGS_DENSE:
     case TGS_PAGED:
         for (int64_t c = 0; c < rows->dim; c++) {
-            a->f[at * rows->dim + c] = tgk_random_normal(r) * m[c];
+            a->f[at * rows->dim + c] = c == rows->dim - 1 ? 1 : tgk_random_normal(r) * m[c];
         }
         break;
     case TGS_MLA:
@@ -172,11 +172,13 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
             put_f32(mla + 512 + 4 * s, m[128 * s] * (0.6 + 0.7 * tgk_random_uniform(r)));
         }
         draw_bf16(mla + 528, 64, m + 512, r);
+        put_bf16(mla + 528 + 126, 1);
         break;
     case TGS_V4: {
         unsigned char *sf = page + rows->page * 576 + slot * 8;
         draw_codes(page + slot * 576, 448, r);
         draw_bf16(page + slot * 576 + 448, 64, m + 448, r);
+        put_bf16(page + slot * 576 + 448 + 126, 1);
         for (int s = 0; s < 7; s++) {
             sf[s] = (unsigned char)(127 + exponent_of(m[64 * s], r));
         }
@@ -189,6 +191,8 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
             page[rows->page * 512 + slot * 16 + s] =
                 (unsigned char)(127 + exponent_of(m[32 * s], r));
         }
+        page[slot * 512 + 511] = 0x38;
+        page[rows->page * 512 + slot * 16 + 15] = 127;
         break;
     case TGS_V41_ENTRY:
         for (int c = 0; c < 256; c++) {
@@ -198,6 +202,8 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
             page[rows->page * 256 + slot * 32 + s] =
                 (unsigned char)(((ilogb(m[16 * s]) - 2 + 7) << 3) | (int)tgk_random_below(r, 8));
         }
+        page[slot * 256 + 255] = (unsigned char)((page[slot * 256 + 255] & 15) | 0x20);
+        page[rows->page * 256 + slot * 32 + 31] = 0x38;
         break;
     }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The caches of the sparse family as rows: dense, paged, and the byte records of attention.md
- * section 5. Reading gives doubles rounded to bf16 where the bytes are scaled, filling gives rows
- * of standard deviation about 1 times the magnitude of each tile of 32 columns, and NaN where
- * tgs_row_is_poisoned says so.
+ * section 5. Reading gives doubles rounded to bf16 where the bytes are scaled. Filling gives rows
+ * of standard deviation about 1 times the magnitude of each tile of 32 columns, a last column of 1,
+ * by which a query moves all its logits, and NaN where tgs_row_is_poisoned says so.
  */
 #ifndef TG_KERNELS_SPARSE_ROWS_H
 #define TG_KERNELS_SPARSE_ROWS_H
