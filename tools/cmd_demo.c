@@ -45,14 +45,14 @@ static const demo_item items[] = {
     {"gemm/gemm.tg", "linear_i8", "T=f32 M=16 N=4096 K=4096", "N:64", "int8 weights"},
     {"gemm/gemm.tg", "gemm_fp8", "T=bf16 B=128 M=128 N=2112 K=7168", "", "V3 fp8, block 128"},
     {"attention/attention.tg", "flash_attention",
-     "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1", "H:2 HK:2", "V2-Lite prefill"},
-    {"attention/attention.tg", "gqa_decode", "T=bf16 H=32 HK=4 D=128 E=128 BS=64 B=4 P=256 NB=32",
-     "", "GQA decode"},
+     "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1 right=0", "H:2 HK:2", "V2-Lite prefill"},
+    {"attention/decode.tg", "gqa_decode",
+     "T=bf16 S=1 H=32 HK=4 D=128 E=128 BS=64 B=4 P=256 NB=32 W=4", "", "GQA decode"},
     {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=16 P=64 NB=32 W=2", "", "V2-Lite decode"},
     {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=128 P=64 NB=16 W=4", "", "V3 decode"},
     {"mla/mla.tg", "mla_decode_fp8", "BS=64 B=1 H=128 P=64 NB=16 W=4", "",
      "V3.2 decode, 656-byte rows"},
-    {"mla/mla.tg", "mla_combine", "T=bf16 D=512 B=16 H=128 W=64", "", "V3 decode"},
+    {"attention/split.tg", "split_combine", "T=bf16 D=512 B=16 S=1 H=128 N=64", "", "V3 decode"},
 };
 
 enum { MAX_SAMPLED = 4 };

@@ -10,7 +10,7 @@ kernels=$2
 "$tegula" targets | grep -q "^device vulkan " || { echo "skipped: no Vulkan device"; exit 77; }
 bad=0
 for filter in add silu_mul softmax transpose row_reduce matmul linear matmul_i8 rmsnorm \
-              rmsnorm_residual 'rope_*' topk_select mla_combine; do
+              rmsnorm_residual 'rope_*' topk_select split_combine; do
     "$tegula" conform --device vulkan --level smoke --in-process --filter "$filter" \
         --kernels "$kernels" || bad=1
 done
