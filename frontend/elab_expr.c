@@ -459,12 +459,32 @@ static const tg_val *tuple_expr(tg_elab *e, const tg_expr *x) {
     return tg_el_tuple(e, x->u.tuple.n, items, NULL, x->span);
 }
 
+/* The scalar type that x names, itself or as a type parameter; NONE for anything else. */
+static tg_dtype named_type(tg_elab *e, const tg_expr *x) {
+    tg_dtype t = TG_DT_NONE;
+    if (x->kind == TG_EXPR_NAME) {
+        const tg_slot *s = tg_el_lookup(e, x->u.name.name);
+        if (s != NULL) {
+            return s->val->kind == TG_VAL_TYPE ? s->val->dtype : TG_DT_NONE;
+        }
+        tg_dtype_from_name(x->u.name.name, strlen(x->u.name.name), &t);
+    }
+    return t;
+}
+
 static const tg_val *binary_expr(tg_elab *e, const tg_expr *x) {
-    if (x->u.binary.op == TG_BIN_ADD) {
+    tg_binop op = x->u.binary.op;
+    if (op == TG_BIN_ADD) {
         return add_expr(e, x);
     }
+    if (op == TG_BIN_EQ || op == TG_BIN_NE) { /* of types, before they are taken for values */
+        tg_dtype t = named_type(e, x->u.binary.a), u = named_type(e, x->u.binary.b);
+        if (t != TG_DT_NONE && u != TG_DT_NONE) {
+            return tg_el_bool(e, (t == u) == (op == TG_BIN_EQ), x->span);
+        }
+    }
     const tg_val *a = tg_el_value(e, x->u.binary.a);
-    return tg_el_binary(e, x->u.binary.op, a, tg_el_value(e, x->u.binary.b), x->span);
+    return tg_el_binary(e, op, a, tg_el_value(e, x->u.binary.b), x->span);
 }
 
 static const tg_val *expr(tg_elab *e, const tg_expr *x) {

@@ -25,6 +25,8 @@ static const row rows[] = {
     /* presence: skipped, replaced, asked for */
     {"v else 7", {3, -1, 4, -1.5, 5, 7, 7, 7}},
     {"where(exists(v), 1.0, 0.0)", {1, 1, 1, 1, 1, 0, 0, 0}},
+    {"where(f32 == f32, 10.0, 0.0) + (size(f32) * 100 + size(bf16) * 10 + size(i8)) as f32",
+     ALL(431)},
     {"sum(v)", ALL(9.5)},
     {"prod(v)", ALL(90)},
     {"min(v)", ALL(-1.5)},
@@ -120,6 +122,7 @@ static double r_of(int64_t i) { return R[i]; }
 static const char head[] =
     "import std\n"
     "fn twice(x) { return x + x }\n"
+    "fn size(T) { var n = 4; if T == bf16 { n = 2 } else if T != f32 { n = 1 }; return n }\n"
     "fn both(a, b) { return a + b, a - b }\n"
     "fn adds(a, b) { return a + b }\n"
     "fn power[N](x) { var y = x; for i in 1 .. N { y = y * x }; return y }\n"

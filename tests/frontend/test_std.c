@@ -368,6 +368,48 @@ static void rotations(void **state) {
     }
 }
 
+/* Parts of rows turned by a table; its rows need not be cosines and sines. */
+static void turns(void **state) {
+    (void)state;
+    enum { M = 5, D = 8, W = 4 };
+    float x[M * D], cs[M * W], all8[M * D], a[M * D], b[M * D], c[M * D], d[M * D];
+    uint64_t s = 8;
+    for (int i = 0; i < M * D; i++) {
+        x[i] = (float)noise(&s);
+        cs[i % (M * W)] = (float)noise(&s);
+        all8[i] = (float)(i % D < D / 2 ? cos(i / D + i % 4) : sin(i / D + i % 4));
+    }
+    job *j = start("turns", NULL);
+    tensor(j, x, 4, E(M, D));
+    tensor(j, cs, 4, E(M, W));
+    tensor(j, all8, 4, E(M, D));
+    tensor(j, a, 4, E(M, D));
+    tensor(j, b, 4, E(M, D));
+    tensor(j, c, 4, E(M, D));
+    tensor(j, d, 4, E(M, D));
+    finish(j);
+    for (int r = 0; r < M; r++) {
+        const float *h = x + r * D, *t = cs + r * W;
+        for (int i = 0; i < W; i++) {
+            near(a[r * D + i], h[i], 1e-7);
+            near(b[r * D + W + i], h[W + i], 1e-7);
+            near(c[r * D + W + i], h[W + i], 1e-7);
+        }
+        for (int i = 0; i < W / 2; i++) {
+            const float *p = h + W + 2 * i, *q = h + 2 * i;
+            near(a[r * D + W + 2 * i], p[0] * t[i] - p[1] * t[W / 2 + i], 1e-6);
+            near(a[r * D + W + 2 * i + 1], p[1] * t[i] + p[0] * t[W / 2 + i], 1e-6);
+            near(b[r * D + 2 * i], q[0] * t[i] + q[1] * t[W / 2 + i], 1e-6);
+            near(b[r * D + 2 * i + 1], q[1] * t[i] - q[0] * t[W / 2 + i], 1e-6);
+            near(c[r * D + i], h[i] * t[i] - h[i + 2] * t[W / 2 + i], 1e-6);
+            near(c[r * D + i + 2], h[i + 2] * t[i] + h[i] * t[W / 2 + i], 1e-6);
+        }
+    }
+    for (int i = 0; i < M * D; i++) { /* a rotation and its conjugate */
+        near(d[i], x[i], 1e-6);
+    }
+}
+
 static uint32_t mix32(uint32_t a) {
     a = (a ^ (a >> 16)) * 0x7feb352du;
     a = (a ^ (a >> 15)) * 0x846ca68bu;
@@ -442,6 +484,7 @@ int main(void) {
         cmocka_unit_test(selection),
         cmocka_unit_test(quantisation),
         cmocka_unit_test(rope),
+        cmocka_unit_test(turns),
         cmocka_unit_test(rotations),
         cmocka_unit_test(hashes),
     };
