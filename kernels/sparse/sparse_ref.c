@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/sparse/sparse_refs.h"
 #include "kernels/sparse/sparse_rows.h"
 
 enum { MAX_DIM = 1024 };
@@ -353,6 +354,8 @@ static void inputs_combine(tgk_arg *a, int n, tgk_random *r) {
  * of an f32 are at most 2 / 65536. Decode: the rule of section 9. */
 #define PARTS {{"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}}
 #define WHOLE {{"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}}
+/* The bound for f32 scores; bf16 ones, which may be 3e-5 off, keep it, too. */
+#define SCORES {{"s", TGK_TOL_CALC_DIFF, 5e-6, 0}}
 const tgk_reference tgk_sparse_references[] = {
     {"sparse_prefill",
      sparse_prefill,
@@ -367,4 +370,10 @@ const tgk_reference tgk_sparse_references[] = {
     {"sparse_attention_mla", attention_mla, inputs_attention_mla, false, WHOLE},
     {"sparse_attention_v4", attention_v4, inputs_attention_v4, false, WHOLE},
     {"sparse_attention_v41", attention_v41, inputs_attention_v41, false, WHOLE},
+    {"indexer_fp8", tgs_indexer_fp8, tgs_inputs_indexer_fp8, false, SCORES},
+    {"indexer_fp8_compressed", tgs_indexer_fp8_compressed, tgs_inputs_indexer_fp8, false, SCORES},
+    {"indexer_fp4", tgs_indexer_fp4, tgs_inputs_indexer_fp4, false, SCORES},
+    {"indexer_fp8_paged", tgs_indexer_fp8_paged, tgs_inputs_indexer_fp8_paged, false, SCORES},
+    {"indexer_fp8_paged_last", tgs_indexer_fp8_paged, tgs_inputs_indexer_fp8_paged, false, SCORES},
+    {"indexer_fp4_paged", tgs_indexer_fp4_paged, tgs_inputs_indexer_fp4_paged, false, SCORES},
     {.kernel = NULL}};
