@@ -202,7 +202,8 @@ typedef struct catalogue {
     const char *dir, *out;
     tg_sb index;
     const char *family; /* of the page before */
-    int pages;
+    TG_LIST(const char *) names;
+    int pages, lines;
     bool ok;
 } catalogue;
 
@@ -295,17 +296,66 @@ static void write_page(tool *t, catalogue *g, tg_program *p, const char *file, c
     g->pages++;
 }
 
-static void add_to_index(tool *t, catalogue *g, const char *file, const tg_kernel_info *info) {
+/* Lines of a file that are program: not empty, no comment, no case, bench or schedule. */
+static int program_lines(tool *t, const lines *l) {
+    static const char *const not_counted[] = {"//", "case ", "bench ", "schedule ", "instantiate "};
+    int n = 0;
+    for (size_t i = 0; i < l->at.count; i++) {
+        const char *s = line(t, l, i);
+        s += strspn(s, " ");
+        bool counts = *s != '\0';
+        for (size_t w = 0; w < TG_COUNT_OF(not_counted); w++) {
+            counts = counts && strncmp(s, not_counted[w], strlen(not_counted[w])) != 0;
+        }
+        n += counts;
+    }
+    return n;
+}
+
+/* What the comment above a declaration says first. */
+static const char *first_sentence(tool *t, const lines *l, size_t at) {
+    size_t from = at;
+    while (from > 0 && is_comment(l, from - 1)) {
+        from--;
+    }
+    if (from == at) {
+        return "";
+    }
+    char *s = tg_arena_strdup(&t->arena, line(t, l, from) + 2);
+    for (char *p = s; *p != '\0'; p++) {
+        *p = *p == '|' ? '/' : *p;
+    }
+    return s + (*s == ' ');
+}
+
+/* One name is one kernel: references are found by it. */
+static void take_name(tool *t, catalogue *g, const char *name) {
+    for (size_t i = 0; i < g->names.count; i++) {
+        if (strcmp(g->names.data[i], name) == 0) {
+            tool_error(t, TG_D_TOOL, "two stock kernels are called %s", name);
+            g->ok = false;
+        }
+    }
+    TG_LIST_PUSH(&t->arena, &g->names, name);
+}
+
+static void begin_family(tool *t, catalogue *g, const char *file) {
     const char *slash = strchr(file, '/');
     const char *family =
         tg_arena_strndup(&t->arena, file, slash != NULL ? (size_t)(slash - file) : 0);
     if (g->family == NULL || strcmp(family, g->family) != 0) {
-        tg_sb_addf(&g->index, "%s**%s**: ", g->family != NULL ? "\n\n" : "", family);
+        tg_sb_addf(&g->index, "\n## %s\n\n| kernel | | lines |\n|---|---|---|\n", family);
         g->family = family;
-    } else {
-        tg_sb_add(&g->index, " ·\n");
     }
-    tg_sb_addf(&g->index, "[%s](%s.md)", info->name, info->name);
+}
+
+static void add_to_index(tool *t, catalogue *g, const lines *l, const tg_kernel_info *info) {
+    size_t at = line_of(l, info->span.begin);
+    tg_sb none;
+    tg_sb_init(&none, &t->arena);
+    tg_sb_addf(&g->index, "| [%s](%s.md)%s | %s | %d |\n", info->name, info->name,
+               info->is_op ? " (op)" : "", first_sentence(t, l, at),
+               body_lines(l, at, add_signature(t, &none, l, at)));
 }
 
 static void visit(tool *t, void *user, const char *path) {
@@ -320,10 +370,13 @@ static void visit(tool *t, void *user, const char *path) {
         return;
     }
     split(t, text, &l);
+    g->lines += program_lines(t, &l);
     for (int i = 0; i < tg_program_n_kernels(p); i++) {
         tg_kernel_info info = tg_program_kernel(p, i);
         if (first_case(p, info.name) != NULL) {
-            add_to_index(t, g, file, &info);
+            take_name(t, g, info.name);
+            begin_family(t, g, file);
+            add_to_index(t, g, &l, &info);
             write_page(t, g, p, file, &l, &info);
         }
     }
@@ -333,10 +386,13 @@ static int make_catalogue(tool *t, const char *out) {
     catalogue g = {.dir = TEGULA_KERNELS_DIR, .out = out, .ok = true};
     tg_sb_init(&g.index, &t->arena);
     tg_sb_add(&g.index,
-              "# The stock kernels\n\nA page for each, made by `tegula docs catalogue`.\n\n");
+              "# The stock kernels\n\nA page for each, made by `tegula docs catalogue`. Lines: "
+              "signature and body, without comments.\n");
     (void)mkdir(out, 0777); /* writing tells when it is not there */
     (void)tool_each_kernel_file(t, g.dir, visit, &g);
-    tg_sb_add(&g.index, "\n");
+    tg_sb_addf(&g.index,
+               "\n%d kernels and ops in %d lines, shared functions and records among them.\n",
+               g.pages, g.lines);
     const char *path = tg_arena_printf(&t->arena, "%s/README.md", out);
     g.ok = tool_write_file(t, path, g.index.data, g.index.len) && g.ok;
     if (g.ok) {
