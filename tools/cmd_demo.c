@@ -48,9 +48,10 @@ static const demo_item items[] = {
      "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1 right=0", "H:2 HK:2", "V2-Lite prefill"},
     {"attention/decode.tg", "gqa_decode",
      "T=bf16 S=1 H=32 HK=4 D=128 E=128 BS=64 B=4 P=256 NB=32 W=4", "", "GQA decode"},
-    {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=16 P=64 NB=32 W=2", "", "V2-Lite decode"},
-    {"mla/mla.tg", "mla_decode", "T=bf16 BS=64 B=1 H=128 P=64 NB=16 W=4", "", "V3 decode"},
-    {"mla/mla.tg", "mla_decode_fp8", "BS=64 B=1 H=128 P=64 NB=16 W=4", "",
+    {"mla/mla.tg", "mla_decode", "T=bf16 HK=1 BS=64 B=1 S=1 H=16 P=64 NB=32 W=2", "",
+     "V2-Lite decode"},
+    {"mla/mla.tg", "mla_decode", "T=bf16 HK=1 BS=64 B=1 S=1 H=128 P=64 NB=16 W=4", "", "V3 decode"},
+    {"mla/mla.tg", "mla_decode_fp8", "BS=64 B=1 S=1 H=128 P=64 NB=16 W=4", "",
      "V3.2 decode, 656-byte rows"},
     {"attention/split.tg", "split_combine", "T=bf16 D=512 B=16 S=1 H=128 N=64", "", "V3 decode"},
 };

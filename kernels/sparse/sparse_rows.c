@@ -220,10 +220,11 @@ void tgs_fill(tgs_rows *rows, const double *magnitude, tgk_random *r) {
         memset(rows->arg->bytes, 0xff, (size_t)(rows->arg->count * rows->arg->elem_bytes));
     }
     for (int64_t at = 0; at < tgs_rows_count(rows); at++) {
-        for (int64_t c = 0; c < rows->dim && rows->arg->f != NULL && tgs_row_is_poisoned(at); c++) {
+        bool poisoned = rows->used != NULL ? rows->used[at] == 0 : tgs_row_is_poisoned(at);
+        for (int64_t c = 0; c < rows->dim && rows->arg->f != NULL && poisoned; c++) {
             rows->arg->f[at * rows->dim + c] = NAN;
         }
-        if (!tgs_row_is_poisoned(at)) {
+        if (!poisoned) {
             fill_row(rows, at, m, r);
         }
     }

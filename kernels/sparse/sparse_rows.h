@@ -23,6 +23,7 @@ typedef struct tgs_rows {
     tgs_kind kind;
     tgk_arg *arg; /* written by tgs_fill alone */
     int64_t page, pages, dim;
+    const unsigned char *used; /* rows that hold numbers; NULL: all but the poisoned ones */
 } tgs_rows;
 
 tgs_rows tgs_rows_of(const tgk_arg *arg, tgs_kind kind);
