@@ -1,5 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References of the v4 family. */
-#include "kernels/reference.h"
+/*
+ * References of the V4 family. Entries are within 1e-5 of an f32 result (attention.md section 9)
+ * and one unit of the output type; what the state holds is one rounded sum.
+ */
+#include "kernels/v4/v4_refs.h"
 
-const tgk_reference tgk_v4_references[] = {{.kernel = NULL}};
+#define ENTRY {"y", TGK_TOL_ULP, 1, 1e-5}
+/* Sums of at most 300 products of deviation 1: 300 * 2^-24 * sum |x w| / 300^.5 is at most 3e-4,
+ * met with both signs; ten standard deviations are 1e-5. */
+#define SUM(name) {name, TGK_TOL_ULP, 1, 1e-5}
+/* attention.md section 9: 1e-6 in f32; bf16 cases ask for the gate. */
+#define LAYER {"y", TGK_TOL_ULP, 1, 1e-6}
+const tgk_reference tgk_v4_references[] = {
+    {"compress_plain", tgv_compress_plain, tgv_inputs_compress, false, {ENTRY}},
+    {"compress_overlap", tgv_compress_overlap, tgv_inputs_compress, false, {ENTRY}},
+    {"compress_latent",
+     tgv_compress_latent,
+     tgv_inputs_latent,
+     false,
+     {{"latent", TGK_TOL_ULP, 1, 1e-5}, ENTRY}},
+    {"compress_plain_step",
+     tgv_compress_plain_step,
+     tgv_inputs_plain_step,
+     false,
+     {{"state", TGK_TOL_EXACT, 0, 0}, ENTRY, {"entry", TGK_TOL_EXACT, 0, 0}}},
+    {"compress_overlap_step",
+     tgv_compress_overlap_step,
+     tgv_inputs_overlap_step,
+     false,
+     {{"state", TGK_TOL_EXACT, 0, 0}, ENTRY, {"entry", TGK_TOL_EXACT, 0, 0}}},
+    {"compress_plain_state",
+     tgv_compress_plain_state,
+     tgv_inputs_state,
+     false,
+     {{"state", TGK_TOL_EXACT, 0, 0}}},
+    {"compress_overlap_state",
+     tgv_compress_overlap_state,
+     tgv_inputs_state,
+     false,
+     {{"state", TGK_TOL_EXACT, 0, 0}}},
+    {"v4_project", tgv_project, tgv_inputs_layer, false, {SUM("y")}},
+    {"v4_latent", tgv_latent, tgv_inputs_layer, false, {SUM("y")}},
+    {"v4_heads", tgv_heads, tgv_inputs_layer, false, {SUM("q")}},
+    {"v4_scores", tgv_scores, tgv_inputs_layer, false, {SUM("s"), {"end", TGK_TOL_EXACT, 0, 0}}},
+    {"v4_attend_all", tgv_attend_all, tgv_inputs_layer, false, {{"o", TGK_TOL_GATE, 0, 0}}},
+    {"v4_attend_some", tgv_attend_some, tgv_inputs_attend_some, false, {{"o", TGK_TOL_GATE, 0, 0}}},
+    {"v4_group_out", tgv_group_out, tgv_inputs_layer, false, {SUM("z")}},
+    {"v4_out", tgv_out, tgv_inputs_layer, false, {SUM("y")}},
+    {"v4_layer_swa", tgv_layer_swa, tgv_inputs_layer, false, {LAYER}},
+    {"v4_layer_hca", tgv_layer_hca, tgv_inputs_layer, false, {LAYER}},
+    {"v4_layer_csa", tgv_layer_csa, tgv_inputs_csa, false, {LAYER}},
+    {.kernel = NULL}};

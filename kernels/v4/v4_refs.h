@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The references of the V4 family that stand in files of their own, and what they share. */
+#ifndef TG_KERNELS_V4_REFS_H
+#define TG_KERNELS_V4_REFS_H
+
+#include "kernels/reference.h"
+
+/* One row of n channels of a group's tokens: logits and values `stride` apart, `rows` of them. */
+typedef struct tgv_pool {
+    int64_t width; /* of c and z */
+    int64_t dim, m;
+    bool overlap;
+    const double *c, *z;
+    const double *ape; /* [m][width]; NULL: none */
+} tgv_pool;
+
+/* Entry w before the norm; out [dim]. Z + ape is an f32, as the state holds it. */
+void tgv_entry(const tgv_pool *p, int64_t w, double *out);
+/* RMSNorm with gain g (NULL: 1). */
+void tgv_norm(double *y, int64_t n, const double *g, double eps);
+/* Turns the last 2 pairs channels by a table row (pairs cosines, pairs sines); sign -1: back. */
+void tgv_turn(double *y, int64_t n, const double *cs, int64_t pairs, double sign);
+/* Real cosines and sines of position * 10000^(-i / pairs). */
+void tgv_fill_table(tgk_arg *cs);
+
+bool tgv_compress_plain(tgk_arg *a, int n);
+bool tgv_compress_overlap(tgk_arg *a, int n);
+bool tgv_compress_latent(tgk_arg *a, int n);
+bool tgv_compress_plain_step(tgk_arg *a, int n);
+bool tgv_compress_overlap_step(tgk_arg *a, int n);
+bool tgv_compress_plain_state(tgk_arg *a, int n);
+bool tgv_compress_overlap_state(tgk_arg *a, int n);
+void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_latent(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_plain_step(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_overlap_step(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_state(tgk_arg *a, int n, tgk_random *r);
+
+bool tgv_project(tgk_arg *a, int n);
+bool tgv_latent(tgk_arg *a, int n);
+bool tgv_heads(tgk_arg *a, int n);
+bool tgv_scores(tgk_arg *a, int n);
+bool tgv_attend_all(tgk_arg *a, int n);
+bool tgv_attend_some(tgk_arg *a, int n);
+bool tgv_group_out(tgk_arg *a, int n);
+bool tgv_out(tgk_arg *a, int n);
+bool tgv_layer_swa(tgk_arg *a, int n);
+bool tgv_layer_hca(tgk_arg *a, int n);
+bool tgv_layer_csa(tgk_arg *a, int n);
+void tgv_inputs_layer(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_attend_some(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_csa(tgk_arg *a, int n, tgk_random *r);
+
+#endif
