@@ -637,6 +637,13 @@ static void bind_value(tg_elab *e, tg_ident name, const tg_val *v, bool is_var) 
             v = &tg_val_error;
         }
     }
+    bool opaque = !is_var && v->kind == TG_VAL_TILE && tg_el_rank(v) == 0 && v->sym == NULL &&
+                  v->ir != NULL && tg_el_dtype(v) == TG_DT_I64;
+    if (opaque) { /* a name of its own: an `if` around its uses may bound it */
+        tg_val *named = tg_el_copy(e, v);
+        named->sym = tg_sy_value(e, v->ir);
+        v = named;
+    }
     tg_el_bind(e, name.name, v, is_var, name.span);
 }
 

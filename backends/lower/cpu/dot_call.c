@@ -37,9 +37,11 @@ static tg_value *source_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
         c[k] = s->at[k];
     }
     for (int k = 0; k < 2; k++) {
+        int64_t multiple = tg_known_multiple(k == 0 ? i : j);
         c[s->batch + k] = (tg_coord){.v = k == 0 ? i : j,
                                      .lane = lanes > 1 && (k == 1) == along_cols,
-                                     .align = 1,
+                                     .align = multiple,
+                                     .v_align = multiple,
                                      .bound = s->at[s->batch + k].bound};
     }
     tg_ev e = tg_elem(&x, s->value, c);
