@@ -714,9 +714,13 @@ static void note_box(tg_elab *e, const tg_ref *ref, const lowered *l, bool maske
                     range_hi = tg_sy_bin(e, TG_DIM_MUL, e->grid_extent[g], tg_sy_int(e, c));
                     atom = e->grid_atom[g];
                 }
-                if (s->start->code == TG_DIM_DIV && s->start->a == e->grid_atom[g] &&
-                    tg_sy_const(s->start->b, &c) && c > 0 &&
-                    tg_sy_atom(e, e->grid_atom[g])->step % c == 0 &&
+                bool quotient = s->start->code == TG_DIM_DIV && s->start->a == e->grid_atom[g] &&
+                                tg_sy_const(s->start->b, &c) && c > 0;
+                if (s->start == e->grid_atom[g]) {
+                    quotient = true;
+                    c = 1;
+                }
+                if (quotient && tg_sy_atom(e, e->grid_atom[g])->step % c == 0 &&
                     s->n * c >= tg_sy_atom(e, e->grid_atom[g])->step && s->full) {
                     range_lo = zero; /* span(i.start / c .., n / c): one for every c positions */
                     range_hi = tg_sy_bin(e, TG_DIM_CDIV, e->grid_extent[g], tg_sy_int(e, c));
