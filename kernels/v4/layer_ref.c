@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * References: the attention layer of DeepSeek-V4 over one prompt (attention.md K11) and its
- * kernels, in double. What the layer stores between its kernels has the type of x, and is rounded
- * to it here as well; sums, compression and scores are not rounded.
+ * kernels, in double. Queries, keys and entries have the type of x and are rounded to it here as
+ * well; what comes behind the softmax is not.
  *
  * Inputs: weights of variance 1 / K, so that every intermediate has a deviation near 1 and the
  * output one of about 0.2: an f32 result is then within 1e-6. CSA redraws x until the best KTOP
@@ -381,9 +381,7 @@ static bool run_layer(tgk_arg *args, int n, layer_kind kind) {
                                  : k,
                    l.tokens / m, o + i * d);
     }
-    store_all(l.type, o, l.tokens * h * d);
     group_out(o, l.tokens, wa, z);
-    store_all(l.type, z, l.tokens * wa->extent[0] * wa->extent[1]);
     project(z, l.tokens, wa->extent[0] * wa->extent[1], wb->f, wb->extent[0],
             tgk_find(args, n, "y")->f);
     free(list);
