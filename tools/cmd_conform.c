@@ -25,7 +25,7 @@ typedef struct conform {
     tool *t;
     const char *device, *filter, *dir, *json, *html, *junit, *journal, *bundle;
     uint64_t seed;
-    int threads, level, schedules, deadline;
+    int threads, level, schedules, deadline, sample;
     bool exact, no_schedule, resume, in_process;
     TG_LIST(conform_case) cases;    /* all, in order */
     TG_LIST(tg_program *) programs; /* of each case */
@@ -40,16 +40,25 @@ typedef struct conform {
  */
 
 static bool parse(tool *t, int argc, char **argv, conform *c) {
-    static const struct option options[] = {
-        {"device", required_argument, NULL, 'd'},  {"level", required_argument, NULL, 'l'},
-        {"filter", required_argument, NULL, 'f'},  {"kernels", required_argument, NULL, 'k'},
-        {"seed", required_argument, NULL, 's'},    {"threads", required_argument, NULL, 't'},
-        {"exact", no_argument, NULL, 'e'},         {"schedules", required_argument, NULL, 'S'},
-        {"no-schedule", no_argument, NULL, 'n'},   {"deadline", required_argument, NULL, 'D'},
-        {"journal", required_argument, NULL, 'q'}, {"resume", no_argument, NULL, 'r'},
-        {"bundle", required_argument, NULL, 'b'},  {"in-process", no_argument, NULL, 'i'},
-        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
-        {"junit", required_argument, NULL, 'J'},   {0}};
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+                                            {"level", required_argument, NULL, 'l'},
+                                            {"filter", required_argument, NULL, 'f'},
+                                            {"kernels", required_argument, NULL, 'k'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"exact", no_argument, NULL, 'e'},
+                                            {"schedules", required_argument, NULL, 'S'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {"deadline", required_argument, NULL, 'D'},
+                                            {"journal", required_argument, NULL, 'q'},
+                                            {"resume", no_argument, NULL, 'r'},
+                                            {"bundle", required_argument, NULL, 'b'},
+                                            {"in-process", no_argument, NULL, 'i'},
+                                            {"sample", required_argument, NULL, 'm'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"junit", required_argument, NULL, 'J'},
+                                            {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -80,6 +89,9 @@ static bool parse(tool *t, int argc, char **argv, conform *c) {
             break;
         case 'n':
             c->no_schedule = true;
+            break;
+        case 'm':
+            ok = tool_option_int(t, "sample", optarg, 1, 1000000, &c->sample);
             break;
         case 'D':
             ok = tool_option_int(t, "deadline", optarg, 1, 86400, &c->deadline);
@@ -327,6 +339,25 @@ static bool run_all(conform *c) {
     return c->in_process ? run_in_process(c) : tool_supervise(c->t, &work);
 }
 
+/* Keeps `sample` of the cases, drawn by seed, in their order. */
+static void draw_sample(conform *c) {
+    tgk_random r = {.state = c->seed};
+    size_t left = c->cases.count, kept = 0, need = (size_t)c->sample;
+    if (c->sample == 0 || need >= left) {
+        return;
+    }
+    (void)printf("%zu of %zu cases, drawn by seed %llu\n", need, left, (unsigned long long)c->seed);
+    for (size_t i = 0; i < c->cases.count; i++, left--) {
+        if ((size_t)tgk_random_below(&r, (int64_t)left) < need) {
+            c->cases.data[kept] = c->cases.data[i];
+            c->programs.data[kept++] = c->programs.data[i];
+            need--;
+        }
+    }
+    c->cases.count = kept;
+    c->programs.count = kept;
+}
+
 /* Rows of the journal are taken over; the rest is to do. */
 static bool plan(conform *c) {
     conform_journal j = {0};
@@ -409,6 +440,7 @@ int cmd_conform(tool *t, int argc, char **argv) {
         tool_error(t, TG_D_TOOL, "no .tg file below %s", c.dir);
         return TOOL_FAILED;
     }
+    draw_sample(&c);
     bool ok = plan(&c) && run_all(&c) && !c.broken;
     (void)printf("%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped);
     ok = c.failed == 0 && c.passed > 0 && ok;
