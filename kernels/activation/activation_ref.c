@@ -41,7 +41,8 @@ static bool weight_of(tgk_arg *args, int n, int64_t row, double *out) {
     const tgk_arg *pair = tgk_find(args, n, "pair"), *w = tgk_find(args, n, "w");
     *out = 1;
     if (pair != NULL) {
-        *out = pair->i[row] >= 0 ? w->f[pair->i[row]] : 0;
+        bool ones = tgk_constant_of(args, "WEIGHT", 1) == 0;
+        *out = pair->i[row] < 0 ? 0 : ones ? 1 : w->f[pair->i[row]];
         return pair->i[row] >= 0;
     }
     return true;
@@ -73,8 +74,8 @@ static void count_clamped(tgk_arg *args, int n) {
     }
 }
 
-/* swiglu(x: [N, 2 I], limit, out y: [N, I]); swiglu_weighted(x, pair: i32[N], w: f32[R], limit, out
- * y, out clamped: i32[3]) */
+/* swiglu(x: [N, 2 I], limit, out y: [N, I]); swiglu_weighted(x, pair: i32[N], w: f32[TW, KW],
+ * limit, out y, out clamped: i32[3]) */
 static bool swiglu(tgk_arg *args, int n) {
     tgk_arg *y = tgk_find(args, n, "y");
     (void)tgk_make_slack(y);

@@ -127,5 +127,13 @@ const tgk_reference tgk_moe_references[] = {
     {"reduce", reduce, inputs_reduce, false, {EXACT("y")}},
     {"reduce_sum", reduce, inputs_reduce, false, {EXACT("y")}},
     {"add_shared", add_shared, NULL, false, {EXACT("y")}},
+    {"moe", tgk_moe_fused, tgk_moe_fused_inputs, false, {{"y", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
+    {"moe_shared", tgk_moe_fused, tgk_moe_fused_inputs, false, {{"y", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
+    {"moe_fp8", tgk_moe_fused, tgk_moe_fused_inputs, false, {{"y", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
+    {"moe_fp8_fp4",
+     tgk_moe_fused,
+     tgk_moe_fused_inputs,
+     false,
+     {{"y", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
     {.kernel = NULL},
 };
