@@ -83,17 +83,20 @@ static const tg_source *import_file(tgc_state *s, tg_arena *a, const char *path)
     return src;
 }
 
+/* A module's name is where it lies, so that one file imported over two ways is one module, and its
+ * own imports are looked up beside it. */
 static const tg_source *import(void *user, tg_arena *a, const char *path, const tg_source *from) {
     tgc_state *s = user;
-    if (!s->o.import) {
-        return import_file(s, a, path);
+    if (!s->o.import) { /* the main source lies at the top of import_dir */
+        bool main = !from || from == &s->source;
+        return import_file(s, a, main ? path : tg_path_beside(a, from->name, path));
     }
     const char *text = NULL;
     size_t n = 0;
     if (!s->o.import(s->o.import_user, path, from ? from->name : "", &text, &n) || !text) {
         return NULL;
     }
-    return keep_source(s, a, path, text, n);
+    return keep_source(s, a, tg_path_beside(a, from ? from->name : "", path), text, n);
 }
 
 tg_status tgc_load(tgc_state *s) {

@@ -77,12 +77,10 @@ const tg_source *tool_read_source(tool *t, const char *path) {
 /* Imports are looked up beside the importing file; `.tg` is added when missing. */
 const tg_source *tool_import(void *user, tg_arena *a, const char *path, const tg_source *from) {
     tool *t = user;
-    const char *slash = strrchr(from->name, '/');
-    int dir = slash == NULL ? 0 : (int)(slash - from->name) + 1;
     size_t n = strlen(path);
     bool has_suffix = n > 3 && strcmp(path + n - 3, ".tg") == 0;
-    const char *full =
-        tg_arena_printf(a, "%.*s%s%s", dir, from->name, path, has_suffix ? "" : ".tg");
+    const char *file = has_suffix ? path : tg_arena_printf(a, "%s.tg", path);
+    const char *full = tg_path_beside(a, from->name, file);
     return access(full, R_OK) == 0 ? tool_read_source(t, full) : NULL;
 }
 

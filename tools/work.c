@@ -56,12 +56,21 @@ static const struct {
     const char *kernel;
     double (*flops)(const tool_kernel *k);
 } formulas[] = {
-    {"matmul", gemm_flops},           {"linear", gemm_flops},
-    {"linear_silu", gemm_flops},      {"linear_residual", gemm_flops},
-    {"matmul_i8", gemm_flops},        {"linear_i8", gemm_flops},
-    {"gemm_fp8", gemm_flops},         {"flash_attention", flash_flops},
-    {"gqa_decode", decode_flops},     {"mla_decode", decode_flops},
-    {"mla_decode_fp8", decode_flops}, {"paged_attention", flash_flops},
+    {"matmul", gemm_flops},
+    {"linear", gemm_flops},
+    {"linear_silu", gemm_flops},
+    {"linear_residual", gemm_flops},
+    {"matmul_i8", gemm_flops},
+    {"linear_i8", gemm_flops},
+    {"gemm_fp8", gemm_flops},
+    {"flash_attention", flash_flops},
+    {"gqa_decode", decode_flops},
+    {"mla_decode", decode_flops},
+    {"mla_decode_fp8", decode_flops},
+    {"paged_attention", flash_flops},
+    {"mla_decode_v4", decode_flops},
+    {"mla_decode_mxfp8", decode_flops},
+    {"mla_decode_nvfp4", decode_flops},
 };
 
 /* Share of a paged cache that the launch touches: pages are drawn with repetition. */

@@ -122,6 +122,41 @@ char *tg_arena_printf(tg_arena *a, const char *fmt, ...) {
     return sb.data;
 }
 
+/* One step of a path behind the first n characters of out; the new length. A step up takes the last
+ * step away, unless that is one up itself or there is none. */
+static size_t path_step(char *out, size_t n, const char *step, size_t len) {
+    if (len == 0 || (len == 1 && step[0] == '.')) {
+        return n;
+    }
+    size_t last = n;
+    while (last > 0 && out[last - 1] != '/') {
+        last--;
+    }
+    bool up = len == 2 && memcmp(step, "..", 2) == 0;
+    bool last_up = n - last == 2 && memcmp(out + last, "..", 2) == 0;
+    if (up && n > last && !last_up) {
+        return last > 1 ? last - 1 : last;
+    }
+    if (n > 0 && out[n - 1] != '/') {
+        out[n++] = '/';
+    }
+    memcpy(out + n, step, len);
+    return n + len;
+}
+
+char *tg_path_beside(tg_arena *a, const char *from, const char *path) {
+    const char *slash = path[0] == '/' ? NULL : strrchr(from, '/');
+    int dir = slash == NULL ? 0 : (int)(slash - from) + 1;
+    char *full = tg_arena_printf(a, "%.*s%s", dir, from, path), *out = tg_arena_strdup(a, full);
+    size_t n = full[0] == '/' ? 1 : 0;
+    for (const char *step = full, *end; *step != '\0'; step = *end == '/' ? end + 1 : end) {
+        end = strchr(step, '/') != NULL ? strchr(step, '/') : step + strlen(step);
+        n = path_step(out, n, step, (size_t)(end - step));
+    }
+    out[n] = '\0';
+    return out;
+}
+
 void *tg_list_grow(tg_arena *a, const void *data, size_t count, size_t *cap, size_t elem_bytes) {
     size_t want = *cap == 0 ? 8 : *cap * 2;
     void *p = tg_arena_array(a, want, elem_bytes);

@@ -78,6 +78,8 @@ void *tg_arena_array(tg_arena *a, size_t count,
 char *tg_arena_strndup(tg_arena *a, const char *s, size_t len);
 char *tg_arena_strdup(tg_arena *a, const char *s);
 char *tg_arena_printf(tg_arena *a, const char *fmt, ...) TG_PRINTF(2, 3);
+/* The file that the file `from` calls `path`: beside it, with steps `.` and `x/..` taken out. */
+char *tg_path_beside(tg_arena *a, const char *from, const char *path);
 
 #define TG_NEW(arena, type) ((type *)tg_arena_alloc((arena), sizeof(type)))
 #define TG_NEW_ARRAY(arena, type, n) ((type *)tg_arena_array((arena), (size_t)(n), sizeof(type)))

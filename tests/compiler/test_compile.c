@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <tegula/compiler.h>
@@ -611,6 +612,38 @@ static void test_imports(void **state) {
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* An import's own imports are looked up beside it. */
+static void test_nested_imports(void **state) {
+    (void)state;
+    char dir[] = "/tmp/tegula-import-XXXXXX", sub[64], lib[64], inner[64];
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(sub, sizeof sub, "%s/sub", dir);
+    (void)snprintf(lib, sizeof lib, "%s/lib.tg", dir);
+    (void)snprintf(inner, sizeof inner, "%s/sub/inner.tg", dir);
+    assert_int_equal(mkdir(sub, 0700), 0);
+    write_file(lib, "fn half(x) { return x * 0.5 }\n");
+    write_file(inner, "import \"./../lib.tg\"\nfn quarter(x) { return lib.half(lib.half(x)) }\n");
+    static const char source[] = "import \"sub/inner.tg\"\nimport \"lib.tg\"\n"
+                                 "kernel k(x: f32[N], out y: f32[N]) grid i: N by 8 { y[i] = "
+                                 "inner.quarter(x[i]) + lib.half(x[i]) }\n";
+    static const char outside[] =
+        "import \"sub/../../lib.tg\"\n"
+        "kernel k(out y: f32[N]) grid i: N by 8 { y[i] = zeros f32[8] }\n";
+    tgc_options o = options_for(source);
+    tgc_result r;
+    o.import_dir = dir;
+    assert_int_equal(tgc_compile(&o, &r), TGR_OK);
+    tgc_result_fini(&r);
+    o.source = outside;
+    o.source_bytes = strlen(outside);
+    assert_int_equal(tgc_compile(&o, &r), TGR_E_SOURCE);
+    tgc_result_fini(&r);
+    assert_int_equal(unlink(inner), 0);
+    assert_int_equal(unlink(lib), 0);
+    assert_int_equal(rmdir(sub), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 static void *compile_alone(void *arg) {
@@ -650,6 +683,7 @@ int main(void) {
         cmocka_unit_test(test_cache),   cmocka_unit_test(test_memory),
         cmocka_unit_test(test_op),      cmocka_unit_test(test_variants),
         cmocka_unit_test(test_traps),   cmocka_unit_test(test_instances),
-        cmocka_unit_test(test_imports), cmocka_unit_test(test_threads)};
+        cmocka_unit_test(test_imports), cmocka_unit_test(test_nested_imports),
+        cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
