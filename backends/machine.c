@@ -32,7 +32,7 @@ static const tg_machine machines[] = {
 #include "backends/machines.def"
 #undef TG_CPU_MACHINE
 #define TG_SIMT_MACHINE(name_, vendor_, label_, emitter_, isa_, features_, lanes_, max_, sub_,     \
-                        banks_, shared_, regs_, vector_)                                           \
+                        banks_, shared_, regs_, vector_, stages_, quirks_)                         \
     {.name = name_,                                                                                \
      .vendor = vendor_,                                                                            \
      .label = label_,                                                                              \
@@ -51,6 +51,8 @@ static const tg_machine machines[] = {
      .scratch_bytes = (int64_t)1 << 30,                                                            \
      .vector_bytes = vector_,                                                                      \
      .register_bytes = regs_,                                                                      \
+     .stages = stages_,                                                                            \
+     .quirks = quirks_,                                                                            \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE

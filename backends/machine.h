@@ -45,6 +45,11 @@ typedef enum tg_simt_feature {
     TG_SIMT_DIV = 256         /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 
+/* What a driver of a kind of device does against the rules; a bit set. */
+typedef enum tg_simt_quirk {
+    TG_QUIRK_SHORT_LOOPS = 1 /* all loops of a lane share one budget of trips; then they end */
+} tg_simt_quirk;
+
 /* What a role of a placed program may drive; a bit set. */
 typedef enum tg_unit {
     TG_UNIT_VECTOR = 1, /* the lanes themselves */
@@ -69,6 +74,7 @@ typedef struct tg_machine {
     /* SIMT machines */
     tg_emitter_kind emitter;
     unsigned simt;          /* tg_simt_feature */
+    unsigned quirks;        /* tg_simt_quirk */
     int lanes;              /* lanes of a program unless a schedule says otherwise */
     int max_lanes;          /* greatest work-group */
     int subgroup;           /* lanes that shuffle together; 0: none */
@@ -78,7 +84,8 @@ typedef struct tg_machine {
     int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
     unsigned units;         /* tg_unit */
     int copy_lanes;         /* lanes of a role that only drives the copy unit */
-    int stages;             /* copies of a ring buffer unless a schedule says otherwise */
+    int stages; /* copies of a block that a loop fetches unless a schedule says otherwise;
+                   1: it is fetched when it is used */
 } tg_machine;
 
 /* All machines in table order (backends/machines.def). */

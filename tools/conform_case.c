@@ -16,8 +16,11 @@ static bool passes(const tool_row *row) { return strcmp(row->status, "PASS") == 
 
 /* What the diagnostics said, and forgets them. */
 static const char *reason(tool *t, const char *otherwise) {
-    const char *text =
-        t->sink.first != NULL ? tg_arena_strdup(&t->arena, t->sink.first->text) : otherwise;
+    const tg_diag *d = t->sink.first;
+    while (d != NULL && d->severity != TG_SEV_ERROR) {
+        d = d->next;
+    }
+    const char *text = d != NULL ? tg_arena_strdup(&t->arena, d->text) : otherwise;
     tg_sink_init(&t->sink, &t->arena);
     return text;
 }

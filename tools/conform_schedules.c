@@ -32,8 +32,10 @@ typedef struct placement {
 static const placement placements[] = {
     {"opencl", "schedule.warps", {"1", "2", "4", "8", NULL}},
     {"opencl", "schedule.vector", {"1", "2", "4", "8", NULL}},
+    {"opencl", "schedule.stages", {"1", "2", "3", NULL}},
     {"vulkan", "schedule.warps", {"1", "2", "4", "8", NULL}},
     {"vulkan", "schedule.vector", {"1", "2", "4", "8", NULL}},
+    {"vulkan", "schedule.stages", {"1", "2", "3", NULL}},
     {NULL, NULL, {NULL}},
 };
 

@@ -61,6 +61,16 @@ static void find_life(void *user, tg_op *access) {
     b->traffic += times * b->bytes;
 }
 
+/* A ring whose loop has not been rewritten yet: it will be filled in front of the loop. */
+static bool is_planned(const tg_op *buffer) {
+    for (const tg_use *u = buffer->results[0].uses; u != NULL; u = u->next) {
+        if (tg_attr_int(u->user, TG_ATTR_RING, 0) != 0) {
+            return false;
+        }
+    }
+    return buffer->results[0].type->depth > 1;
+}
+
 static void collect(blocks *s) {
     for (tg_op *op = s->p->f->body->first; op != NULL; op = op->next) {
         if (op->code != TG_OP_BUFFER) {
@@ -73,6 +83,9 @@ static void collect(blocks *s) {
                    .bytes = tg_place_buffer_bytes(t),
                    .width = tg_place_elem_bytes(t->dtype)};
         each_access(&op->results[0], find_home, &b);
+        if (is_planned(op) && b.home != NULL && b.home->parent != NULL) {
+            b.home = b.home->parent->parent;
+        }
         each_access(&op->results[0], find_life, &b);
         TG_LIST_PUSH(s->p->arena, &s->all, b);
     }
@@ -230,6 +243,15 @@ static int64_t make_room(blocks *s, int64_t need) {
         need = place_space(s, TG_SPACE_SHARED);
     }
     return need;
+}
+
+int64_t tg_place_shared_need(tg_placer *p) {
+    blocks s = {.p = p};
+    tg_timeline t;
+    tg_timeline_make(&t, p->f, p->arena);
+    collect(&s);
+    tg_timeline_clear(p->f);
+    return place_space(&s, TG_SPACE_SHARED);
 }
 
 tg_status tg_place_capacity(tg_placer *p) {

@@ -12,7 +12,8 @@
 
 const tg_place_pass tg_place_pipeline[] = {
     {"chunk", tg_place_chunk}, {"stage", tg_place_stage},       {"layout", tg_place_layout},
-    {"roles", tg_place_roles}, {"capacity", tg_place_capacity}, {"sync", tg_place_sync},
+    {"roles", tg_place_roles}, {"prefetch", tg_place_prefetch}, {"capacity", tg_place_capacity},
+    {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
 

@@ -7,6 +7,7 @@
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
+ *             ─ prefetch ─▶ blocks of a loop fetched while those before are used, elsewhere
  *             ─ capacity ─▶ bytes of the buffers
  *             ─ sync ─▶ barriers
  *
@@ -50,6 +51,7 @@ tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
+tg_status tg_place_prefetch(tg_placer *p);
 tg_status tg_place_capacity(tg_placer *p);
 tg_status tg_place_sync(tg_placer *p);
 
@@ -57,7 +59,7 @@ tg_status tg_place_sync(tg_placer *p);
 
 /* Value of a schedule's key, or NULL; as a number, `otherwise` when absent or not one. Placement
  * reads `warps` (32 lanes each), `vector` (elements of a row that a lane takes together), `stages`
- * (copies of a ring) and `roles`. */
+ * (copies of a block that a loop fetches) and `roles`. */
 const char *tg_place_schedule(const tg_func *f, const char *key);
 int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwise);
 
@@ -70,6 +72,8 @@ tg_value *tg_place_window(tg_builder *b, tg_value *buf, int rank, const int64_t 
                           const int64_t *axes, const int64_t *offsets);
 /* window(buf) as another row-major shape. */
 tg_value *tg_place_window_reshape(tg_builder *b, tg_value *buf, int rank, const int64_t *shape);
+/* capacity.c: bytes of shared memory that the buffers as they are would need. */
+int64_t tg_place_shared_need(tg_placer *p);
 /* The buffer op below windows. */
 tg_op *tg_place_buffer_of(tg_value *buf);
 /* Bytes of one element and of all copies. */

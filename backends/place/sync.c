@@ -119,7 +119,7 @@ static void collect_accesses(sync *s, tg_op *op, accesses *list) {
         unsigned use = tg_place_buffer_use(op, i);
         bool ring =
             use != TG_USE_NONE && tg_place_buffer_of(tg_operand(op, i))->results[0].type->depth > 1;
-        if (use != TG_USE_NONE && !ring) { /* events order the copies of a ring */
+        if (use != TG_USE_NONE && !(ring && s->role != NULL)) { /* events order a role's rings */
             unsigned how = ((use & TG_USE_READ) != 0 ? PENDING_READ : 0u) |
                            ((use & TG_USE_WRITE) != 0 ? PENDING_WRITE : 0u);
             add_access(s, list, buffer_index(s, tg_operand(op, i)), how);
@@ -133,13 +133,41 @@ static void collect_accesses(sync *s, tg_op *op, accesses *list) {
     }
 }
 
-static unsigned conflicts_of(sync *s, const accesses *list, const uint8_t *pending) {
+/* The loop that fetches the ring ahead orders its copies with a barrier of its own. */
+static bool orders_itself(const sync *s, const tg_op *op, int thing) {
+    const tg_type *t =
+        thing < (int)s->buffers.count ? s->buffers.data[thing]->results[0].type : NULL;
+    if (t == NULL || t->depth == 1 || t->space != TG_SPACE_SHARED) {
+        return false;
+    }
+    int64_t slot;
+    if (op->code == TG_OP_COPY && tg_attr_int(op, TG_ATTR_RING, 0) != 0 &&
+        tg_value_const_int(op->operands[1].value, &slot) && slot > 0) {
+        return true; /* before the loop, behind copy number 0 */
+    }
+    const tg_op *loop = NULL;
+    for (const tg_use *u = s->buffers.data[thing]->results[0].uses; u != NULL; u = u->next) {
+        loop = u->user->code == TG_OP_WINDOW ? u->user->parent->parent : loop;
+    }
+    for (; op != NULL && loop != NULL; op = op->parent->parent) {
+        if (op == loop) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned conflicts_of(sync *s, const tg_op *op, const accesses *list,
+                             const uint8_t *pending) {
     unsigned what = 0;
     for (size_t k = 0; k < list->count; k++) {
         const access *a = &list->data[k];
         for (int i = 0; i < s->n; i++) {
             bool hits =
                 (a->how & PENDING_WRITE) != 0 ? pending[i] != 0 : (pending[i] & PENDING_WRITE) != 0;
+            if (i == a->thing && orders_itself(s, op, i)) {
+                continue;
+            }
             if (hits && s->overlaps[a->thing * s->n + i]) {
                 what |= s->fences[i];
             }
@@ -151,7 +179,7 @@ static unsigned conflicts_of(sync *s, const accesses *list, const uint8_t *pendi
 static void visit_access(sync *s, walk *w, tg_op *op) {
     accesses list = {0};
     collect_accesses(s, op, &list);
-    unsigned what = conflicts_of(s, &list, w->pending);
+    unsigned what = conflicts_of(s, op, &list, w->pending);
     if (what != 0) {
         settle(s, w->pending, what);
         if (w->insert) {

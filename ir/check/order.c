@@ -189,13 +189,26 @@ static void settle(tg_checker *c, tg_order *o, int fence) {
 
 /* ---- operations ----------------------------------------------------------------------------- */
 
+static int64_t window_slot(const tg_checker *c, const tg_value *v);
+
+/* The ring's copy that op's operand chooses, or the windows it looks through. */
 static int64_t slot_of(const tg_checker *c, const tg_op *op, int operand) {
     if (tg_attr_int(op, TG_ATTR_RING, 0) == 0) {
-        return 0;
+        return window_slot(c, tg_operand(op, 0));
     }
     int64_t slot = tg_check_known(c, tg_operand(op, operand));
     int64_t depth = tg_operand(op, 0)->type->depth;
     return slot == TG_UNKNOWN ? slot : ((slot % depth) + depth) % depth;
+}
+
+/* The copy of a ring that windows choose; 0 where there is no ring. */
+static int64_t window_slot(const tg_checker *c, const tg_value *v) {
+    for (; v->def != NULL && v->def->code == TG_OP_WINDOW; v = tg_operand(v->def, 0)) {
+        if (tg_attr_int(v->def, TG_ATTR_RING, 0) != 0) {
+            return slot_of(c, v->def, 1);
+        }
+    }
+    return v->type->kind == TG_TY_BUFFER && v->type->depth > 1 ? TG_UNKNOWN : 0;
 }
 
 static bool is_buffer(const tg_value *v) { return v->type->kind == TG_TY_BUFFER; }
@@ -224,7 +237,7 @@ static void visit_team(tg_checker *c, tg_order *o, const tg_op *op) {
     int ins = (int)tg_attr_int(op, TG_ATTR_N_COUNT, 0) +
               (tg_attr_int(op, TG_ATTR_MASKED, 0) != 0 ? 1 : 0);
     for (int i = 0; i < op->n_operands; i++) {
-        access(c, o, op, tg_operand(op, i), i >= ins, 0);
+        access(c, o, op, tg_operand(op, i), i >= ins, window_slot(c, tg_operand(op, i)));
         for (int k = 0; k < ins && i >= ins; k++) {
             int a = tg_check_thing(c, tg_operand(op, i)), b = tg_check_thing(c, tg_operand(op, k));
             if (a >= 0 && b >= 0 && c->overlap[(size_t)a * c->things.count + (size_t)b]) {
@@ -320,7 +333,7 @@ void tg_order_visit(tg_checker *c, tg_order *o, const tg_op *op) {
         return;
     case TG_OP_DOT:
         for (int i = 0; i < op->n_operands; i++) {
-            access(c, o, op, tg_operand(op, i), false, TG_UNKNOWN);
+            access(c, o, op, tg_operand(op, i), false, window_slot(c, tg_operand(op, i)));
         }
         return;
     case TG_OP_REDUCE:

@@ -148,8 +148,17 @@ static bool move_down(tg_op *op) {
 
 static bool late_barrier(tg_func *f, uint64_t pick) { return move_down(pick_op(f, guards, pick)); }
 
+/* One of the next two accesses wants what the copy brings. */
+static bool is_hurried(const tg_op *op) {
+    const tg_op *copy = is_wait(op) ? tg_operand(op, 0)->def : NULL;
+    const tg_op *next = copy != NULL ? next_access(op) : NULL, *then = NULL;
+    then = next != NULL ? next_access(next) : NULL;
+    return copy != NULL && ((next != NULL && share_buffer(copy, next)) ||
+                            (then != NULL && share_buffer(copy, then)));
+}
+
 static bool late_wait(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_wait, pick);
+    tg_op *op = pick_op(f, is_hurried, pick);
     bool moved = move_down(op);
     (void)(moved && move_down(op));
     return moved;

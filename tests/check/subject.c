@@ -12,8 +12,9 @@
 
 typedef struct program {
     const char *name, *text;
-    bool by_hand; /* placed IR */
-    bool roles;   /* for a machine with a copy unit */
+    bool by_hand;       /* placed IR */
+    bool roles;         /* for a machine with a copy unit */
+    const char *stages; /* of the schedule */
     int64_t syms[GEN_MAX_SYMS];
 } program;
 
@@ -261,6 +262,31 @@ static const program programs[] = {
     {.name = "ring", .text = ring, .by_hand = true, .syms = {150}},
     {.name = "roles", .text = roles, .by_hand = true, .syms = {150}},
     {.name = "relay", .text = relay, .by_hand = true, .syms = {150}},
+    {.name = "staged",
+     .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
+             "  grid i: M by 32, j: N by 32\n"
+             "{\n"
+             "  var acc = zeros f32[32, 32]\n"
+             "  for k: K by 16 { acc += a[i, k] @ b[k, j] }\n"
+             "  c[i, j] = acc\n"
+             "}\n",
+     .stages = "3",
+     .syms = {35, 100, 40}},
+    {.name = "attend",
+     .text = "kernel f(q: f32[M, 16], k: f32[B, N, 16], v: f32[B, N, 32], out o: f32[M, 32])\n"
+             "  grid i: M by 16\n"
+             "{\n"
+             "  let t = q[i, :]\n"
+             "  var m = full f32[16] = -1000.0, acc = zeros f32[16, 32]\n"
+             "  for b in 0..B { for j: N by 16 {\n"
+             "    let s = t @ k[b, j, :].T\n"
+             "    m = max(m, max(s, axis 1))\n"
+             "    acc = acc * 0.5 + (where(s > m[:, _] * 0.5, s, 0.0) @ v[b, j, :])\n"
+             "  } }\n"
+             "  o[i, :] = acc\n"
+             "}\n",
+     .stages = "2",
+     .syms = {20, 2, 40}},
     {.name = "fetched",
      .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
              "  grid i: M by 32, j: N by 32\n"
@@ -362,7 +388,9 @@ static void compile(subject *s, const program *p, tg_arena *a) {
     }
     a->env->oom = keep;
     s->c.module = tg_module_make(a);
-    if (tg_program_specialise(prog, "f", NULL, 0, NULL, s->c.module, &s->c.func) != TG_OK) {
+    tg_setting set = {.name = "schedule.stages", .value = p->stages};
+    if (tg_program_specialise(prog, "f", &set, p->stages != NULL, NULL, s->c.module, &s->c.func) !=
+        TG_OK) {
         give_up(p->name, &sink);
     }
     a->env->oom = keep;

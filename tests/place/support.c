@@ -45,9 +45,17 @@ const tg_source *place_test_read(place_test *t, const char *path) {
     return src;
 }
 
+/* Beside the file that imports it. */
+static const tg_source *read_import(void *user, tg_arena *a, const char *path,
+                                    const tg_source *from) {
+    const char *end = strrchr(from->name, '/');
+    int n = end != NULL ? (int)(end - from->name) + 1 : 0;
+    return place_test_read(user, tg_arena_printf(a, "%.*s%s", n, from->name, path));
+}
+
 tg_program *place_test_program(place_test *t, const tg_source *src) {
     tg_program *p = NULL;
-    return tg_program_load(&t->arena, &t->sink, src, NULL, NULL, &p) == TG_OK ? p : NULL;
+    return tg_program_load(&t->arena, &t->sink, src, read_import, t, &p) == TG_OK ? p : NULL;
 }
 
 tg_module *place_test_ir(place_test *t, const char *text) {

@@ -47,6 +47,37 @@ static const row rows[] = {
       {" await ", 3},
       {" signal ", 3},
       {"32, 64], 3>", 1}}},
+    {"a loop that fetches ahead: two copies before it, two in it, one barrier a trip",
+     "staged",
+     MATMUL,
+     {{" copy ", 4},
+      {" wait ", 4},
+      {" barrier ", 1},
+      {"ring = true", 6},
+      {"32, 64], 2>", 1},
+      {"64, 32], 2>", 1},
+      {" dot ", 1}}},
+    {"what shared memory does not hold twice is fetched when it is used",
+     "staged",
+     "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
+     "  grid i: M by 64, j: N by 64\n"
+     "{\n  var acc = zeros f32[64, 64]\n"
+     "  for k: K by 64 { acc += a[i, k] @ b[k, j] }\n  c[i, j] = acc\n}\n",
+     {{" copy ", 2}, {" barrier ", 2}, {"ring = true", 0}, {"scratch 0\n", 1}}},
+    {"blocks used one after the other cannot both stand twice where one alone could",
+     "staged",
+     "kernel k(q: f32[M, 64], k: f32[N, 64], v: f32[N, 64], out o: f32[M, 64])\n"
+     "  grid i: M by 16\n"
+     "{\n  let t = q[i, :]\n  var m = zeros f32[16], acc = zeros f32[16, 64]\n"
+     "  for j: N by 32 {\n    let s = t @ k[j, :].T\n    m = max(m, max(s, axis 1))\n"
+     "    acc = acc * m[:, _] + (s @ v[j, :])\n  }\n  o[i, :] = acc\n}\n",
+     {{"ring = true", 0}, {"scratch 0\n", 1}}},
+    {"what a loop computes its block from is computed again for the next",
+     "staged",
+     "kernel k(x: f32[P, 16, 64], t: i32[N], w: f32[64, 32], out o: f32[16, 32])\n"
+     "{\n  var acc = zeros f32[16, 32]\n"
+     "  for n in 0..N { acc += x[t[n], :, :] @ w[:, :] else 0.0 }\n  o[:, :] = acc\n}\n",
+     {{" copy ", 3}, {" load ", 3}, {"ring = true", 3}}},
     {"elementwise code needs no memory",
      "opencl",
      "kernel k(x: f32[M, N], y: f32[N], out z: f32[M, N])\n  grid i: M by 8, j: N by 64\n"
@@ -103,7 +134,12 @@ static int count_words(const char *text, const char *word) {
 }
 
 static const tg_machine *machine_of(const char *name) {
-    return strcmp(name, "two-roles") == 0 ? place_test_two_roles() : tg_machine_find(name);
+    static tg_machine staged;
+    staged = *tg_machine_find("opencl");
+    staged.stages = 2;
+    return strcmp(name, "two-roles") == 0 ? place_test_two_roles()
+           : strcmp(name, "staged") == 0  ? &staged
+                                          : tg_machine_find(name);
 }
 
 /* Placed text of kernel k, in the arena of t. */
@@ -201,6 +237,9 @@ static void test_schedule(void **state) {
                  {"schedule.warps", "0", "opencl", "lanes 64 "},
                  {"schedule.stages", "5", "two-roles", "f16[32, 64], 5>"},
                  {"schedule.stages", "many", "two-roles", "f16[32, 64], 3>"},
+                 {"schedule.stages", "3", "opencl", "f16[32, 64], 3>"},
+                 {"schedule.stages", "1", "staged", "f16[32, 64], 1>"},
+                 {"schedule.stages", "9", "staged", "f16[32, 64], 4>"},
                  {"schedule.roles", "matrix", "two-roles", "copy"}};
     (void)state;
     for (size_t i = 0; i < TG_COUNT_OF(rows_); i++) {

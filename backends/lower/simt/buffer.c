@@ -75,6 +75,11 @@ static ts_buf *window(tg_simt *S, const tg_op *op) {
     ts_buf *u = TG_NEW(S->arena, ts_buf);
     *u = *from;
     u->rank = t->rank;
+    if (tg_attr_int(op, TG_ATTR_RING, 0) != 0) {
+        u->slot = ts_buf_slot(S, &S->b, from, tg_operand(op, 1));
+        u->copies = 1;
+        return u;
+    }
     if (axes == NULL && offsets == NULL) { /* reshape */
         int64_t dense = 1;
         for (int a = from->rank - 1; a >= 0; a--) {
@@ -141,8 +146,13 @@ void ts_buf_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, t
     (void)tg_build_storem(b, p, v, 0);
 }
 
+tg_value *ts_buf_start(tg_builder *b, const ts_buf *u) {
+    tg_value *offset = tg_build_int(b, tg_type_scalar(b->module, TG_DT_I32), u->offset);
+    return u->slot == NULL ? offset : tg_build_binary(b, TG_OP_ADD, u->slot, offset);
+}
+
 tg_value *ts_buf_index(tg_builder *b, const ts_buf *u, tg_value *const *c) {
-    tg_value *sum = tg_build_int(b, tg_type_scalar(b->module, TG_DT_I32), u->offset);
+    tg_value *sum = ts_buf_start(b, u);
     for (int a = 0; a < u->rank; a++) {
         if (c[a] != NULL) {
             sum = tg_build_binary(b, TG_OP_ADD, sum, ts_bin(b, TG_OP_MUL, c[a], u->stride[a]));
@@ -190,6 +200,7 @@ static place place_of(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t 
     }
     tg_value *k = tg_build_int(&x->out, i32, constant);
     out = out == NULL ? k : tg_build_binary(&x->out, TG_OP_ADD, out, k);
+    out = u->slot == NULL ? out : tg_build_binary(&x->out, TG_OP_ADD, out, u->slot);
     if (slot != NULL) {
         out = tg_build_binary(&x->out, TG_OP_ADD, out, slot);
     }

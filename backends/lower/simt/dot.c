@@ -203,12 +203,12 @@ static void block(product *p, tg_value *end, int r0, int nr, int v0, int nv) {
     for (int i = 0; i < nr; i++) {
         tg_value *m = coordinate(p, p->m, NULL, p->rows.offset[r0 + i], 1);
         row[i] = plus(b, ts_bin(b, TG_OP_MUL, m, p->a->stride[p->m]), p->batch_a);
-        row[i] = ts_bin(b, TG_OP_ADD, row[i], p->a->offset);
+        row[i] = tg_build_binary(b, TG_OP_ADD, row[i], ts_buf_start(b, p->a));
     }
     for (int j = 0; j < nv; j++) {
         tg_value *n = coordinate(p, p->n, NULL, p->columns.offset[(v0 + j) * p->lanes], p->lanes);
         col[j] = plus(b, ts_bin(b, TG_OP_MUL, n, p->b->stride[p->n]), p->batch_b);
-        col[j] = ts_bin(b, TG_OP_ADD, col[j], p->b->offset);
+        col[j] = tg_build_binary(b, TG_OP_ADD, col[j], ts_buf_start(b, p->b));
     }
     for (int i = 0; i < nr * nv; i++) {
         int64_t r = p->rows.reg[r0 + i / nv] + p->columns.reg[(v0 + i % nv) * p->lanes];
@@ -221,7 +221,7 @@ static void block(product *p, tg_value *end, int r0, int nr, int v0, int nv) {
     if (p->kmask != NULL) {
         int last = p->kmask->rank - 1;
         tg_value *i = ts_bin(b, TG_OP_MUL, k, p->kmask->stride[last]);
-        i = plus(b, ts_bin(b, TG_OP_ADD, i, p->kmask->offset), p->batch_mask);
+        i = plus(b, tg_build_binary(b, TG_OP_ADD, i, ts_buf_start(b, p->kmask)), p->batch_mask);
         ok = ts_buf_read(S, b, p->kmask, i, 1);
     }
     tg_value *ka = ts_bin(b, TG_OP_MUL, k, p->a->stride[p->n]);

@@ -268,7 +268,7 @@ static void emit_atomic(tg_simt *S, tg_op *op) {
         ts_of(S, r)->scalar = e.v;
         if (exchange) {
             ts_barrier(S, u);
-            tg_value *i = tg_build_int(&S->b, tg_type_scalar(S->out, TG_DT_I32), u->offset);
+            tg_value *i = ts_buf_start(&S->b, u);
             ts_of(S, r)->scalar = ts_buf_read(S, &S->b, u, i, 1);
         }
         return;
@@ -354,10 +354,19 @@ static void emit_packed_store(tg_simt *S, tg_op *op) {
     ts_run_flush(S);
 }
 
+/* Something stands between a copy and its wait, in the same block. */
+static bool has_time(const tg_op *copy) {
+    const tg_use *u = copy->results[0].uses;
+    return u != NULL && u->next == NULL && u->user->code == TG_OP_WAIT &&
+           u->user->parent == copy->parent && u->user != copy->next;
+}
+
+/* A copy with time until its wait is fetched into registers and lands there. */
 static void emit_copy(tg_simt *S, tg_op *op) {
     const tg_type *t = tg_operand(op, 0)->type;
     int64_t vec = S->mc->emitter == TG_EMIT_OPENCL_C ? 8 : 4;
     ts_item item = {.kind = TS_COPY, .op = op, .rank = t->rank, .shape = t->shape};
+    ts_info *token = ts_of(S, &op->results[0]);
     if (t->rank == 0) {
         ts_unsupported(S, op, "a copy of a scalar");
         return;
@@ -366,8 +375,24 @@ static void emit_copy(tg_simt *S, tg_op *op) {
         vec /= 2;
     }
     item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->kernel->lanes, vec);
+    if (has_time(op)) {
+        item.kind = TS_FETCH;
+        item.array = ts_array(S, t->dtype, ts_regs(item.layout), NULL);
+        token->flight = TG_NEW(S->arena, ts_item);
+        *token->flight = item;
+    }
     ts_run_add(S, item);
-    ts_of(S, &op->results[0])->scalar = tg_build_index(&S->entry, 0);
+    token->scalar = tg_build_index(&S->entry, 0);
+}
+
+static void emit_wait(tg_simt *S, tg_op *op) {
+    ts_info *token = ts_of(S, tg_operand(op, 0));
+    if (token->flight != NULL) {
+        ts_item item = *token->flight;
+        item.kind = TS_LAND;
+        ts_run_add(S, item);
+        token->flight = NULL;
+    }
 }
 
 static void emit_assert(tg_simt *S, tg_op *op) {
@@ -411,11 +436,17 @@ static bool emit_structure(tg_simt *S, tg_op *op) {
         ts_run_flush(S);
         (void)tg_build_barrier(&S->b, (tg_fence)tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL), 0);
         return true;
-    case TG_OP_VIEW:
     case TG_OP_WINDOW:
+        if (tg_attr_int(op, TG_ATTR_RING, 0) != 0) {
+            (void)ts_buf_of(S, &op->results[0]); /* the slot is that of here */
+        }
+        return true;
+    case TG_OP_WAIT:
+        emit_wait(S, op);
+        return true;
+    case TG_OP_VIEW:
     case TG_OP_PRINT:
     case TG_OP_ASSUME:
-    case TG_OP_WAIT:
         return true;
     case TG_OP_SPAN:
         emit_span(S, op);

@@ -116,9 +116,10 @@ static int operands_ready(ts_ctx *x, const ts_nest *own, const ts_item *item) {
 
 static void memory_of(const ts_item *item, bool *reads, bool *writes) {
     tg_opcode c = item->op == NULL ? TG_OP_ADD : item->op->code;
-    *reads = c == TG_OP_LOAD || c == TG_OP_GET || c == TG_OP_GET_AT || c == TG_OP_COPY ||
-             c == TG_OP_ATOMIC;
-    *writes = c == TG_OP_STORE || c == TG_OP_PUT || c == TG_OP_COPY || c == TG_OP_ATOMIC;
+    *reads = c == TG_OP_LOAD || c == TG_OP_GET || c == TG_OP_GET_AT || c == TG_OP_ATOMIC ||
+             (c == TG_OP_COPY && item->kind != TS_LAND);
+    *writes = c == TG_OP_STORE || c == TG_OP_PUT || c == TG_OP_ATOMIC ||
+              (c == TG_OP_COPY && item->kind != TS_FETCH);
 }
 
 void ts_run_add(tg_simt *S, ts_item item) {
@@ -309,6 +310,12 @@ static void emit_item(ts_ctx *x, const ts_item *item) {
     case TS_COPY:
         ts_emit_copy(x, item->op, item->layout, pos);
         return;
+    case TS_FETCH:
+        ts_emit_fetch(x, item->op, item->array, pos);
+        return;
+    case TS_LAND:
+        ts_emit_land(x, item->op, item->array, item->layout, pos);
+        return;
     case TS_REDUCE:
         ts_reduce_item(x, item, pos);
         return;
@@ -362,7 +369,8 @@ static void emit_nest(tg_simt *S, const ts_nest *n) {
     tg_value *all = NULL;
     for (size_t i = 0; i < n->items.count; i++) {
         const ts_item *item = &n->items.data[i];
-        tg_value *c = item->kind == TS_COPY ? ts_copy_inside(S, item) : NULL;
+        bool asks = item->kind == TS_COPY || item->kind == TS_FETCH;
+        tg_value *c = asks ? ts_copy_inside(S, item) : NULL;
         if (c == NULL) {
             emit_loops(S, n, false);
             return;

@@ -276,7 +276,7 @@ typedef struct exchange {
 } exchange;
 
 static tg_value *at_buf(tg_builder *b, const ts_buf *u, tg_value *i) {
-    return ts_bin(b, TG_OP_ADD, i, u->offset);
+    return tg_build_binary(b, TG_OP_ADD, i, ts_buf_start(b, u));
 }
 
 static tg_value *read_value(exchange *e, tg_builder *b, tg_value *i) {

@@ -36,7 +36,7 @@ typedef struct ts_tensor {
     tg_value *stride[TG_MAX_RANK], *dim[TG_MAX_RANK];
 } ts_tensor;
 
-/* A buffer or a window of one: element (c...) is element offset + sum of c * stride. */
+/* A buffer or a window of one: element (c...) is element slot + offset + sum of c * stride. */
 typedef struct ts_buf {
     tg_space space;
     tg_dtype dtype;        /* the language's */
@@ -44,6 +44,7 @@ typedef struct ts_buf {
     int64_t count, copies; /* elements of one copy of the base, copies in the ring */
     int rank;
     int64_t shape[TG_MAX_RANK], stride[TG_MAX_RANK], offset;
+    tg_value *slot; /* i32, where the chosen copy of a ring begins; NULL: at 0 */
 } ts_buf;
 
 /* What is known about one placed value. */
@@ -52,8 +53,9 @@ typedef struct ts_info {
     tg_value *lo, *hi; /* span */
     ts_tensor *tensor;
     ts_buf *buf;
-    tg_value *array; /* private array that holds the tile */
-    tg_value *home;  /* carried argument whose array this value may overwrite */
+    tg_value *array;        /* private array that holds the tile */
+    tg_value *home;         /* carried argument whose array this value may overwrite */
+    struct ts_item *flight; /* token: the copy that has not landed */
 } ts_info;
 
 /* Kept in op->scratch. */
@@ -63,13 +65,23 @@ typedef struct ts_opinfo {
 
 /* One operation of a nest. */
 typedef struct ts_item {
-    enum { TS_OP, TS_FILL, TS_COPY, TS_REDUCE, TS_READ, TS_NIBBLE_EVEN, TS_NIBBLE_ODD } kind;
+    enum {
+        TS_OP,
+        TS_FILL,
+        TS_COPY,
+        TS_FETCH,
+        TS_LAND,
+        TS_REDUCE,
+        TS_READ,
+        TS_NIBBLE_EVEN,
+        TS_NIBBLE_ODD
+    } kind;
     tg_op *op;
     const tg_layout *layout;
     int rank;
     const int64_t *shape;
     tg_value *value;  /* FILL: the tile and where it goes */
-    tg_value *array;  /* FILL, REDUCE: accumulators */
+    tg_value *array;  /* FILL; REDUCE: accumulators; FETCH, LAND: what is on its way */
     tg_value *array2; /* REDUCE: positions */
 } ts_item;
 
@@ -263,6 +275,9 @@ ts_ev ts_load(ts_ctx *x, tg_op *op, const ts_pos *pos);
 void ts_store(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos, int nibble);
 ts_ev ts_atomic(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
 void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);
+/* Its two halves: memory to a private array, the array to the buffer. */
+void ts_emit_fetch(ts_ctx *x, tg_op *op, tg_value *array, const ts_pos *pos);
+void ts_emit_land(ts_ctx *x, tg_op *op, tg_value *array, const tg_layout *l, const ts_pos *pos);
 /* Is everything that a copy reads there? Emitted at S->b; NULL: do not ask. */
 tg_value *ts_copy_inside(tg_simt *S, const ts_item *item);
 bool ts_store_is_packed(const tg_op *op);
@@ -277,6 +292,8 @@ tg_value *ts_buf_slot(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *slot
 /* Element at i32 index (in elements of the base), `lanes` consecutive ones. */
 tg_value *ts_buf_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, int lanes);
 void ts_buf_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, tg_value *v);
+/* i32 index of element 0. */
+tg_value *ts_buf_start(tg_builder *b, const ts_buf *u);
 /* i32 index of coordinates (i32 scalars). */
 tg_value *ts_buf_index(tg_builder *b, const ts_buf *u, tg_value *const *c);
 void ts_put_at(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,

@@ -325,6 +325,22 @@ void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos) {
     ts_put_at(x, u, slot, NULL, pos, &g, e);
 }
 
+void ts_emit_fetch(ts_ctx *x, tg_op *op, tg_value *array, const ts_pos *pos) {
+    access a = access_of(x, op, pos);
+    ts_ev e = load_of(x, &a, ts_buf_of(x->S, tg_operand(op, 0))->dtype);
+    ts_array_store(x, array, 0, x->nest->place, e);
+}
+
+void ts_emit_land(ts_ctx *x, tg_op *op, tg_value *array, const tg_layout *l, const ts_pos *pos) {
+    const ts_buf *u = ts_buf_of(x->S, tg_operand(op, 0));
+    bool ring = tg_attr_int(op, TG_ATTR_RING, 0) != 0;
+    tg_value *slot = ring ? ts_buf_slot(x->S, &x->out, u, tg_operand(op, 1)) : NULL;
+    ts_ev e = ts_array_load(x, tg_carrier(u->dtype), array, 0, x->nest->place);
+    ts_guard g = {0};
+    ts_holders(x, l, u->rank, u->shape, pos, true, &g);
+    ts_put_at(x, u, slot, NULL, pos, &g, e);
+}
+
 static tg_value *and_with(tg_builder *b, tg_value *all, tg_value *c) {
     return all == NULL ? c : tg_build_binary(b, TG_OP_AND, all, c);
 }
