@@ -107,12 +107,13 @@ static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l,
 }
 
 /* Without targets: what the device says it runs, when that is a machine we know. */
-static void choose_target(tgc_state *s, tgr_device *device, const char **out_name) {
+static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
+                          const char **out_name) {
     tgr_device_info info;
     tgr_device_get_info(device, &info);
     const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
     if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
-        *out_name = m->name;
+        *out_name = tgc_machine_with(m, tgc_device_quirks(device, cache))->name;
         s->o.targets = out_name;
         s->o.n_targets = 1;
     }
@@ -134,7 +135,7 @@ tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options
     }
     lookup l = {.cache = cache};
     const char *target;
-    choose_target(&s, device, &target);
+    choose_target(&s, device, cache, &target);
     if (cache && !s.o.dump_after && !s.o.remarks) {
         s.lookup = find;
         s.lookup_user = &l;

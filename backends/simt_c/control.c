@@ -258,6 +258,29 @@ static bool is_empty(const tg_region *r) {
     return r->first == NULL || r->first->code == TG_OP_YIELD;
 }
 
+static bool has_barrier(const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        bool here = op->code == TG_OP_BARRIER;
+        for (int i = 0; i < op->n_regions && !here; i++) {
+            here = has_barrier(op->regions[i]);
+        }
+        if (here) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * A branch with a barrier ends with one: PoCL 3.1 runs what follows the last barrier of a branch in
+ * a loop with the values of its first lane (docs/targets.md has the reproducer).
+ */
+static void close_branch(tg_c_emitter *e, const tg_region *r) {
+    if (has_barrier(r)) {
+        tg_c_line(e, "%s", e->dialect->barrier_shared);
+    }
+}
+
 static void emit_if(tg_c_emitter *e, const tg_op *op) {
     const char *cond = tg_c_at(e, tg_operand(op, 0), 0);
     const char **names = TG_NEW_ARRAY(e->arena, const char *, op->n_results + 1);
@@ -277,6 +300,7 @@ static void emit_if(tg_c_emitter *e, const tg_op *op) {
         e->indent++;
         tg_c_region(e, r);
         assign(e, r->last, 0, names, op->n_results);
+        close_branch(e, r);
         e->indent--;
     }
     tg_c_line(e, "}");

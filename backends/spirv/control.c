@@ -96,9 +96,9 @@ static phi *open_carried(tg_spv *s, const tg_op *op, int first, int n, tg_value 
     return phis;
 }
 
-static void close_carried(tg_spv *s, phi *phis, const tg_op *yield, int n, uint32_t from) {
+static void close_carried(tg_spv *s, phi *phis, const tg_spv_value *values, int n, uint32_t from) {
     for (int i = 0; i < n; i++) {
-        tg_spv_value x = tg_spv_operand(s, yield, i);
+        tg_spv_value x = values[i];
         for (int l = 0; l < x.n; l++, phis++) {
             close_phi(s, *phis, x.id[l], from);
         }
@@ -163,29 +163,78 @@ static void loop_test(tg_spv *s, loop_labels l, uint32_t cond) {
     tg_spv_label(s, l.body);
 }
 
+/* The index and the carried values on their way through the copies of a body. */
+typedef struct for_state {
+    uint32_t iv;
+    tg_spv_value *carried;
+} for_state;
+
+static void run_body(tg_spv *s, tg_op *op, for_state *f) {
+    tg_region *body = op->regions[0];
+    tg_spv_value index = tg_spv_row(s, 1);
+    index.id[0] = f->iv;
+    tg_spv_set(s, body->args[0], index);
+    for (int i = 0; i < op->n_results; i++) {
+        tg_spv_set(s, body->args[1 + i], f->carried[i]);
+    }
+    tg_spv_region(s, body);
+    for (int i = 0; i < op->n_results; i++) {
+        f->carried[i] = tg_spv_operand(s, yield_of(body), i);
+    }
+    f->iv = next_index(s, op, f->iv);
+}
+
+/* One more copy of the body, run when the index is still below the end. */
+static void run_again(tg_spv *s, tg_op *op, for_state *f) {
+    uint32_t hi = tg_spv_operand(s, op, 1).id[0], i64 = tg_spv_type_int(s, 64);
+    uint32_t more = TG_SPV_VALUE(s, SpvOpSLessThan, tg_spv_type_bool(s), f->iv, hi);
+    uint32_t before = s->block, old_iv = f->iv;
+    tg_spv_value *old = TG_NEW_ARRAY(s->arena, tg_spv_value, op->n_results + 1);
+    for (int i = 0; i < op->n_results; i++) {
+        old[i] = f->carried[i];
+    }
+    uint32_t merge = tg_spv_then(s, more);
+    run_body(s, op, f);
+    uint32_t after = s->block;
+    tg_spv_end(s, merge);
+    f->iv = TG_SPV_VALUE(s, SpvOpPhi, i64, old_iv, before, f->iv, after);
+    for (int i = 0; i < op->n_results; i++) {
+        tg_spv_value joined = tg_spv_row(s, old[i].n);
+        uint32_t type = tg_spv_type(s, op->results[i].type);
+        for (int l = 0; l < joined.n; l++) {
+            joined.id[l] =
+                TG_SPV_VALUE(s, SpvOpPhi, type, old[i].id[l], before, f->carried[i].id[l], after);
+        }
+        f->carried[i] = joined;
+    }
+}
+
 static void emit_for(tg_spv *s, tg_op *op) {
     tg_region *body = op->regions[0];
     uint32_t i64 = tg_spv_type_int(s, 64), before = s->block;
     loop_labels l = open_loop(s);
     phi iv = open_phi(s, i64, tg_spv_operand(s, op, 0).id[0], before);
     phi *carried = open_carried(s, op, 3, op->n_results, body->args + 1, before);
-    tg_spv_value index = tg_spv_row(s, 1);
-    index.id[0] = iv.id;
-    tg_spv_set(s, body->args[0], index);
+    for_state f = {.iv = iv.id, .carried = TG_NEW_ARRAY(s->arena, tg_spv_value, op->n_results + 1)};
     for (int i = 0; i < op->n_results; i++) {
-        tg_spv_set(s, &op->results[i], tg_spv_get(s, body->args[1 + i]));
+        f.carried[i] = tg_spv_get(s, body->args[1 + i]);
+        tg_spv_set(s, &op->results[i], f.carried[i]);
     }
     loop_merge(s, l, tg_attr_int(op, TG_ATTR_UNROLL, 0) > 1);
     loop_test(s, l,
               TG_SPV_VALUE(s, SpvOpSLessThan, tg_spv_type_bool(s), iv.id,
                            tg_spv_operand(s, op, 1).id[0]));
-    tg_spv_region(s, body);
+    run_body(s, op, &f);
+    for (int copies = tg_spv_copies(s, op); copies > 1; copies--) {
+        run_again(s, op, &f);
+    }
     tg_spv_branch(s, l.latch);
     tg_spv_label(s, l.latch);
-    close_phi(s, iv, next_index(s, op, iv.id), l.latch);
-    close_carried(s, carried, yield_of(body), op->n_results, l.latch);
+    close_phi(s, iv, f.iv, l.latch);
+    close_carried(s, carried, f.carried, op->n_results, l.latch);
     tg_spv_branch(s, l.header);
     tg_spv_label(s, l.exit);
+    tg_spv_for_ended(s, op, iv.id);
 }
 
 /* ---- trap -------------------------------------------------------------------------------------
@@ -222,7 +271,7 @@ static void record(tg_spv *s, tg_span span, int64_t code) {
     tg_spv_end(s, merge);
 }
 
-static void trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code) {
+void tg_spv_trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code) {
     uint32_t merge = tg_spv_then(s, cond);
     record(s, span, code);
     tg_spv_end(s, merge);
@@ -233,7 +282,7 @@ static void emit_trap(tg_spv *s, tg_op *op) {
     if (op->code == TG_OP_ASSERT) {
         cond = TG_SPV_VALUE(s, SpvOpLogicalNot, tg_spv_type_bool(s), cond);
     }
-    trap_if(s, cond, op->span, tg_attr_int(op, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT));
+    tg_spv_trap_if(s, cond, op->span, tg_attr_int(op, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT));
 }
 
 /* ---- while, if --------------------------------------------------------------------------------
@@ -242,7 +291,9 @@ static void emit_trap(tg_spv *s, tg_op *op) {
 /* A loop past its greatest trip count is recorded and ends as if its condition had failed. */
 static void emit_while(tg_spv *s, tg_op *op) {
     tg_region *cond = op->regions[0], *body = op->regions[1];
-    uint32_t i64 = tg_spv_type_int(s, 64), truth = tg_spv_type_bool(s), before = s->block;
+    uint32_t i64 = tg_spv_type_int(s, 64), truth = tg_spv_type_bool(s);
+    tg_spv_while_begins(s);
+    uint32_t before = s->block;
     loop_labels l = open_loop(s);
     phi trips = open_phi(s, i64, tg_spv_const(s, 64, 0), before);
     phi *carried = open_carried(s, op, 0, op->n_results, cond->args, before);
@@ -256,17 +307,27 @@ static void emit_while(tg_spv *s, tg_op *op) {
     uint32_t go = tg_spv_operand(s, test, 0).id[0];
     uint32_t most = tg_spv_const(s, 64, (uint64_t)tg_attr_int(op, TG_ATTR_MAX, 0));
     uint32_t over = TG_SPV_VALUE(s, SpvOpSGreaterThanEqual, truth, trips.id, most);
-    trap_if(s, TG_SPV_VALUE(s, SpvOpLogicalAnd, truth, go, over), op->span, TG_CPU_TRAP_LIMIT);
+    tg_spv_trap_if(s, TG_SPV_VALUE(s, SpvOpLogicalAnd, truth, go, over), op->span,
+                   TG_CPU_TRAP_LIMIT);
     over = TG_SPV_VALUE(s, SpvOpLogicalNot, truth, over);
+    uint32_t exit = l.exit;
+    uint32_t way_out = tg_spv_while_leaves(s, exit);
+    l.exit = way_out;
     loop_test(s, l, TG_SPV_VALUE(s, SpvOpLogicalAnd, truth, go, over));
     tg_spv_region(s, body);
     tg_spv_branch(s, l.latch);
     tg_spv_label(s, l.latch);
     uint32_t next = TG_SPV_VALUE(s, SpvOpIAdd, i64, trips.id, tg_spv_const(s, 64, 1));
     close_phi(s, trips, next, l.latch);
-    close_carried(s, carried, yield_of(body), op->n_results, l.latch);
+    tg_spv_value *values = TG_NEW_ARRAY(s->arena, tg_spv_value, op->n_results + 1);
+    for (int i = 0; i < op->n_results; i++) {
+        values[i] = tg_spv_operand(s, yield_of(body), i);
+    }
+    close_carried(s, carried, values, op->n_results, l.latch);
     tg_spv_branch(s, l.header);
-    tg_spv_label(s, l.exit);
+    tg_spv_while_way_out(s, way_out, exit);
+    tg_spv_label(s, exit);
+    tg_spv_while_ended(s, op);
 }
 
 static void emit_if(tg_spv *s, tg_op *op) {

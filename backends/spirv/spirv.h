@@ -6,6 +6,7 @@
  *   flavour.c   what the flavours (Vulkan, ...) do differently: one row each
  *   module.c    sections, ids, interned types and constants, capabilities
  *   control.c   for, while, if as structured control flow; trap, barrier; dispatch
+ *   loops.c     what drivers need that end loops by themselves
  *   arith.c     elementwise operations, comparisons, integer and float
  *   convert.c   casts and bitcasts
  *   memory.c    device memory
@@ -140,6 +141,7 @@ struct tg_spv {
     const tg_source *line_source;
     uint32_t args[TG_SPV_ARGS], program;
     TG_LIST(tg_spv_array) arrays;
+    uint32_t marks; /* words of shared memory, 0 until wanted (loops.c) */
     TG_LIST(uint32_t) interface;
 };
 
@@ -219,6 +221,21 @@ void tg_spv_end(tg_spv *s, uint32_t merge);
 /* cond ? value made by make(user) : otherwise, without running make when it is false. */
 uint32_t tg_spv_guarded(tg_spv *s, uint32_t cond, uint32_t type, uint32_t otherwise,
                         uint32_t (*make)(tg_spv *s, void *user), void *user);
+
+/* Records a trap where cond holds. */
+void tg_spv_trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code);
+
+/* ---- loops.c -------------------------------------------------------------------------------- */
+
+/* How many copies of the body a trip of a `for` holds. */
+int tg_spv_copies(const tg_spv *s, const tg_op *op);
+/* Behind a `for` whose index is iv there. */
+void tg_spv_for_ended(tg_spv *s, const tg_op *op, uint32_t iv);
+/* Before a `while`; the block its test leaves to; that block's code; behind the loop. */
+void tg_spv_while_begins(tg_spv *s);
+uint32_t tg_spv_while_leaves(tg_spv *s, uint32_t exit);
+void tg_spv_while_way_out(tg_spv *s, uint32_t way_out, uint32_t exit);
+void tg_spv_while_ended(tg_spv *s, const tg_op *op);
 
 /* ---- groups of operations: each gives the result's lanes ------------------------------------- */
 

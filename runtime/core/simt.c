@@ -285,6 +285,8 @@ static const char *trap_text(uint32_t trap) {
         return "a `while` went past its `max`";
     case TG_CPU_TRAP_GRID:
         return "the grid is too large or has a negative extent";
+    case TG_CPU_TRAP_LOOP:
+        return "the device's driver ended a loop before its time";
     default:
         return "the code gave up";
     }
@@ -296,9 +298,10 @@ tgr_status tgr_simt_trapped(tgr_context *context, const tgr_run *run,
         return TGR_OK;
     }
     uint64_t program = (uint64_t)report[3] << 32 | report[2];
+    tgr_status st = report[0] == TG_CPU_TRAP_LOOP ? TGR_E_UNSUPPORTED : TGR_E_TRAP;
     if (report[1]) {
-        return tgr_fail(context, TGR_E_TRAP, "kernel `%s`, line %u: %s (program %" PRIu64 ")",
+        return tgr_fail(context, st, "kernel `%s`, line %u: %s (program %" PRIu64 ")",
                         run->name, report[1], trap_text(report[0]), program);
     }
-    return tgr_fail(context, TGR_E_TRAP, "kernel `%s`: %s", run->name, trap_text(report[0]));
+    return tgr_fail(context, st, "kernel `%s`: %s", run->name, trap_text(report[0]));
 }

@@ -303,6 +303,30 @@ static void test_limit(void **state) {
     assert_int_equal(out[15], 12);
 }
 
+/* A barrier in a branch in a loop; what follows it is only for some lanes. (PoCL 3.1 runs it for all
+ * of them unless the branch ends with another barrier.) */
+static void test_barrier_in_branch(void **state) {
+    job j = {.text = HEAD("16", "0", "0") PLACE("16")
+             "%zero = const {i = 0} : i64\n%one = const {i = 1} : i64\n"
+             "%three = const {i = 3} : i64\n%nine = const {i = 9} : i64\n"
+             "%few = cmp %l, %nine {pred = lt} : bool\n"
+             "%pb = gep %b, %at {bytes = 8} : ptr\n"
+             "for %zero, %three, %one (%i: i64) {\n  barrier {fence = shared}\n"
+             "  %later = cmp %i, %zero {pred = gt} : bool\n"
+             "  if %later {\n    barrier {fence = shared}\n    if %few {\n"
+             "      %old = loadm %pb : i64\n      %new = add %old, %i : i64\n"
+             "      storem %pb, %new\n    yield\n    } {\n    yield\n    }\n  yield\n  } {\n  yield\n  }\n"
+             "  yield\n}\n" TAIL,
+             .programs = 2,
+             .in_bytes = 16,
+             .out_bytes = 256};
+    int64_t out[32] = {0};
+    run(*state, &j, out, out);
+    for (int i = 0; i < 32; i++) {
+        assert_int_equal(out[i], i % 16 < 9 ? 3 : 0);
+    }
+}
+
 /* More programs than groups along x, each with its own scratch. */
 static void test_many_programs(void **state) {
     enum { PROGRAMS = 70001 };
@@ -367,11 +391,17 @@ static void test_wide_compares(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shared_sum),     cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_atomics),
-        cmocka_unit_test(test_shared_atomics), cmocka_unit_test(test_loops),
-        cmocka_unit_test(test_trap),           cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_many_programs),  cmocka_unit_test(test_global_fence),
+        cmocka_unit_test(test_shared_sum),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_shared_atomics),
+        cmocka_unit_test(test_loops),
+        cmocka_unit_test(test_trap),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_barrier_in_branch),
+        cmocka_unit_test(test_many_programs),
+        cmocka_unit_test(test_global_fence),
         cmocka_unit_test(test_wide_compares),
     };
     return cmocka_run_group_tests(tests, dvt_begin, dvt_finish);
