@@ -1,5 +1,132 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References of the parallel family. */
-#include "kernels/reference.h"
+/*
+ * References of expert parallelism on one rank (moe.md section 5): dispatch sends a token once to
+ * every rank that holds one of its experts; combine adds what comes back in f32, in the order of
+ * ranks, behind the bias. Bit for bit.
+ */
+#include "kernels/parallel/parallel_ref.h"
 
-const tgk_reference tgk_parallel_references[] = {{.kernel = NULL}};
+#include "kernels/rounding.h"
+
+#include <string.h>
+
+static void fill(tgk_arg *a, int64_t v) {
+    for (int64_t i = 0; i < a->count; i++) {
+        a->i[i] = v;
+    }
+}
+
+static bool goes_to(const int64_t *ids, int64_t k, int64_t per, int64_t rank) {
+    for (int64_t j = 0; j < k; j++) {
+        if (ids[j] >= 0 && ids[j] / per == rank) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ep_dispatch(x: [N, D], ids: i32[N, K], w: f32[N, K], per_rank, out send: [P, D], out send_ids:
+ * i32[P, K], out send_w: f32[P, K], out pos: i32[N, R], out last: i32[R]) */
+static bool dispatch(tgk_arg *args, int n) {
+    if (n != 9) {
+        return false;
+    }
+    int64_t rows = args[0].extent[0], wide = args[0].extent[1], k = args[1].extent[1],
+            per = tgk_int(&args[3]), ranks = args[8].count, at = 0;
+    memset(args[4].f, 0, (size_t)args[4].count * sizeof(double));
+    memset(args[6].f, 0, (size_t)args[6].count * sizeof(double));
+    fill(&args[5], -1);
+    fill(&args[7], -1);
+    for (int64_t r = 0; r < ranks; r++) {
+        for (int64_t t = 0; t < rows; t++) {
+            const int64_t *ids = args[1].i + t * k;
+            if (!goes_to(ids, k, per, r)) {
+                continue;
+            }
+            memcpy(args[4].f + at * wide, args[0].f + t * wide, (size_t)wide * sizeof(double));
+            for (int64_t j = 0; j < k; j++) {
+                bool mine = ids[j] >= 0 && ids[j] / per == r;
+                args[5].i[at * k + j] = mine ? ids[j] - r * per : -1;
+                args[6].f[at * k + j] = mine ? args[2].f[t * k + j] : 0;
+            }
+            args[7].i[t * ranks + r] = at++;
+        }
+        args[8].i[r] = at;
+    }
+    return true;
+}
+
+/* Experts of all ranks but one; tokens with one rank only, with none at all. */
+static void inputs_dispatch(tgk_arg *args, int n, tgk_random *r) {
+    int64_t per = 5, ranks = args[n - 1].count, k = args[1].extent[1];
+    args[3].i[0] = per;
+    for (int64_t i = 0; i < args[1].count; i++) {
+        int64_t t = i / k, e = tgk_random_below(r, (ranks > 1 ? ranks - 1 : 1) * per);
+        e = t % 4 == 1 ? e % per : e;
+        args[1].i[i] = t % 6 == 5 || tgk_random_below(r, 8) == 0 ? -1 : e;
+        args[2].f[i] = (double)(float)tgk_random_uniform(r);
+    }
+    for (int64_t i = 0; i < args[0].count; i++) {
+        args[0].f[i] = (double)(tgk_random_below(r, 17) - 8) / 2;
+    }
+}
+
+/* ep_combine(x: [P, D], pos: i32[N, R], bias: [N, D], out y: [N, D]); ep_dispatch_backward without
+ * bias */
+static bool combine(tgk_arg *args, int n) {
+    const tgk_arg *x = &args[0], *pos = &args[1];
+    tgk_arg *y = &args[n - 1];
+    int64_t wide = x->extent[1], ranks = pos->extent[1];
+    for (int64_t e = 0; e < y->count; e++) {
+        float sum = n == 4 ? (float)args[2].f[e] : 0;
+        for (int64_t r = 0; r < ranks; r++) {
+            int64_t p = pos->i[e / wide * ranks + r];
+            sum = p >= 0 ? sum + (float)x->f[p * wide + e % wide] : sum;
+        }
+        y->f[e] = y->dtype == TG_DT_BF16 ? tgk_round_to((double)sum, &TGK_BF16) : (double)sum;
+    }
+    return n == 3 || n == 4;
+}
+
+/* Magnitudes that show the order of a sum; rows nobody names are NaN. */
+static void inputs_combine(tgk_arg *args, int n, tgk_random *r) {
+    tgk_arg *x = &args[0];
+    for (int64_t i = 0; i < args[1].count; i++) {
+        args[1].i[i] = tgk_random_below(r, 4) == 0 ? -1 : tgk_random_below(r, x->extent[0] / 2) * 2;
+    }
+    for (int64_t i = 0; i < x->count; i++) {
+        double v = exp2(14 * tgk_random_uniform(r) - 7) * tgk_random_normal(r);
+        x->f[i] = i / x->extent[1] % 2 == 1 ? NAN
+                  : x->dtype == TG_DT_BF16  ? tgk_round_to(v, &TGK_BF16)
+                                            : (double)(float)v;
+    }
+    for (int64_t i = 0; n == 4 && i < args[2].count; i++) {
+        args[2].f[i] = (double)(tgk_random_below(r, 129) - 64);
+    }
+}
+
+#define EXACT(name) {name, TGK_TOL_EXACT, 0, 0}
+
+const tgk_reference tgk_parallel_references[] = {
+    {"ep_dispatch",
+     dispatch,
+     inputs_dispatch,
+     false,
+     {EXACT("send"), EXACT("send_ids"), EXACT("send_w"), EXACT("pos"), EXACT("last")}},
+    {"ep_combine", combine, inputs_combine, false, {EXACT("y")}},
+    {"ep_dispatch_backward", combine, inputs_combine, false, {EXACT("y")}},
+    {"ll_pack", tgk_ll_pack, tgk_ll_pack_inputs, false, {EXACT("message")}},
+    {"ll_unpack",
+     tgk_ll_unpack,
+     tgk_ll_unpack_inputs,
+     false,
+     {EXACT("x"), EXACT("sf"), EXACT("source"), EXACT("rows")}},
+    {"ll_combine", tgk_ll_combine, tgk_ll_combine_inputs, false, {EXACT("y")}},
+    {"logfmt_encode", tgk_logfmt_encode, tgk_logfmt_inputs, false, {EXACT("groups")}},
+    {"logfmt_decode",
+     tgk_logfmt_decode,
+     tgk_logfmt_decode_inputs,
+     false,
+     {{"y", TGK_TOL_ULP, 0.51, 0}}},
+    {0},
+};
