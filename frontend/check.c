@@ -314,6 +314,47 @@ static void check_plain(tg_program *p, tg_decl *d) {
     }
 }
 
+static bool needs_arguments(const tg_decl *d) {
+    for (int i = 0; i < d->u.record.ct.n; i++) {
+        if (d->u.record.ct.items[i].def == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int list_records(tg_program *p, tg_record_info **out) {
+    tg_record_info *list = TG_NEW_ARRAY(p->arena, tg_record_info, p->main->n_decls + 1);
+    const tg_expr_list none = {NULL, 0};
+    int n = 0;
+    for (int i = 0; i < p->main->n_decls; i++) {
+        tg_decl *d = p->main->decls[i];
+        if (d->kind != TG_DECL_RECORD || d->broken || needs_arguments(d)) {
+            continue;
+        }
+        tg_elab *e = tg_elab_make(p, tg_module_make(p->arena));
+        e->decl = d;
+        e->file = d->file;
+        tg_el_push(e);
+        const tg_record *r = tg_el_record(e, d, &none, d->head);
+        if (r != NULL) {
+            list[n++] = (tg_record_info){.name = d->name.name, .bytes = r->bytes};
+        }
+    }
+    *out = list;
+    return n;
+}
+
+int tg_program_records(tg_program *p, tg_record_info **out) {
+    jmp_buf oom, *outer = p->arena->env->oom;
+    int n = -1;
+    if (!TG_ENV_GUARD(p->arena->env, oom)) {
+        n = list_records(p, out);
+    }
+    p->arena->env->oom = outer;
+    return n;
+}
+
 static void check_schedule_target(tg_program *p, const tg_decl *d) {
     if (find_kernel(p, d->name.name) == NULL) {
         tg_error(p->sink, TG_D_UNKNOWN_NAME, d->name.span, "there is no kernel `%s`", d->name.name);

@@ -380,9 +380,8 @@ static void split_groups(tg_elab *e, const tg_type_expr *t, tg_type_expr *out) {
     if (t->has_args || !t->has_dims) {
         return;
     }
-    const tg_decl *d = t->module.name == NULL ? tg_program_find(e->p, e->file, t->name.name) : NULL;
-    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 &&
-        tg_el_record_params(d) == t->dims.n) {
+    const tg_decl *d = tg_el_record_named(e, t);
+    if (d != NULL && tg_el_record_params(d) > 0 && tg_el_record_params(d) == t->dims.n) {
         out->args = t->dims;
         out->has_args = true;
         out->dims = (tg_expr_list){NULL, 0};

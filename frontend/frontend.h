@@ -29,6 +29,16 @@ tg_status tg_program_load(tg_arena *a, tg_sink *sink, const tg_source *src, tg_i
  * with probe values for undeduced compile-time dims). TG_E_SOURCE when anything is wrong. */
 tg_status tg_program_check(tg_program *p) TG_MUST_USE;
 
+/* A record of the main file and its size. */
+typedef struct tg_record_info {
+    const char *name;
+    int64_t bytes;
+} tg_record_info;
+
+/* The records of the main file, in order, but those with a parameter that has no default: their
+ * number, -1 without memory. For programs that tg_program_check found right. */
+int tg_program_records(tg_program *p, tg_record_info **out);
+
 /* name=value settings: compile-time parameters, tunes, dims, scalars. Values are literals as text.
  */
 typedef struct tg_setting {

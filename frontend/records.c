@@ -12,6 +12,15 @@
 
 int tg_el_record_params(const tg_decl *d) { return d->u.record.ct.n; }
 
+const tg_decl *tg_el_record_named(tg_elab *e, const tg_type_expr *t) {
+    const tg_file *m =
+        t->module.name == NULL ? e->file : tg_program_module(e->p, e->file, t->module.name);
+    const tg_decl *d = m == NULL                ? NULL
+                       : t->module.name == NULL ? tg_program_find(e->p, m, t->name.name)
+                                                : tg_file_find(m, t->name.name);
+    return d != NULL && d->kind == TG_DECL_RECORD ? d : NULL;
+}
+
 const tg_record_field *tg_el_record_field(const tg_record *r, const char *name) {
     for (int i = 0; i < r->n_fields; i++) {
         if (strcmp(r->fields[i].name, name) == 0) {
@@ -42,9 +51,8 @@ static bool field_strides(tg_record_field *f, int bits) {
 /* A nested parameterised record arrives with its arguments in front of its axes. */
 static bool field_type(tg_elab *e, const tg_field *src, tg_record_field *f) {
     tg_type_expr t = src->type;
-    const tg_decl *d = t.module.name == NULL ? tg_program_find(e->p, e->file, t.name.name) : NULL;
-    if (d != NULL && d->kind == TG_DECL_RECORD && tg_el_record_params(d) > 0 && !t.has_args &&
-        t.has_dims) {
+    const tg_decl *d = tg_el_record_named(e, &t);
+    if (d != NULL && tg_el_record_params(d) > 0 && !t.has_args && t.has_dims) {
         t.args = t.dims;
         t.has_args = true;
         t.dims = (tg_expr_list){NULL, 0};

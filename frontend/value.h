@@ -532,6 +532,8 @@ const tg_record *tg_el_record(tg_elab *e, const tg_decl *d, const tg_expr_list *
 const tg_record_field *tg_el_record_field(const tg_record *r, const char *name);
 /* True when the record takes parameters. */
 int tg_el_record_params(const tg_decl *d);
+/* The record that a type names, of this file or of a module; NULL when it is none. */
+const tg_decl *tg_el_record_named(tg_elab *e, const tg_type_expr *t);
 
 /* Chosen values of tunes and other schedule keys, for variant `variant` of n (n-1: no runtime
  * guard). */

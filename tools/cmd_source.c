@@ -6,6 +6,16 @@
 
 #include "tools/commands.h"
 
+/* One line of JSON a record: what a cache row or a schedule entry takes. */
+static void print_records(tg_program *p) {
+    tg_record_info *records;
+    int n = tg_program_records(p, &records);
+    for (int i = 0; i < n; i++) {
+        (void)printf("{\"record\":\"%s\",\"bytes\":%lld}\n", records[i].name,
+                     (long long)records[i].bytes);
+    }
+}
+
 int cmd_check(tool *t, int argc, char **argv) {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
     int c, failed = 0;
@@ -26,6 +36,8 @@ int cmd_check(tool *t, int argc, char **argv) {
         if (ok && !t->json) {
             (void)printf("%s: %d kernels, %d cases, fine\n", argv[optind], tg_program_n_kernels(p),
                          tg_program_n_cases(p));
+        } else if (ok) {
+            print_records(p);
         }
     }
     return failed != 0 ? TOOL_FAILED : TOOL_OK;
