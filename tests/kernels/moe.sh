@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The mixture-of-experts ops: the layer as one op has the bits of its kernels run one by one, whatever
+# the alignment; four ranks that exchange rows have the bits of one that sees all experts. Argument: the
+# command.
+set -e
+tegula=$1
+python3 -c 'import numpy' 2> /dev/null || { echo "skipped: no NumPy"; exit 77; }
+export kernels=$(cd "$(dirname "$0")/../.." && pwd)/kernels tegula
+export work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export TEGULA_CACHE_DIR=$work/cache
+exec python3 - <<'PY'
+import os, subprocess
+import numpy as np
+
+rng = np.random.default_rng(11)
+T, E, K, D, I, AL = 13, 8, 2, 256, 128, 16
+P = (T * K + (AL - 1) * E) // AL * AL
+
+
+def run(file, kernel, settings, inputs, outputs):
+    """Launches a kernel or an op; returns the outputs named."""
+    at = lambda name: f"{os.environ['work']}/{name}.npy"
+    command = [os.environ["tegula"], "run", f"{os.environ['kernels']}/{file}.tg", "--kernel", kernel]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    for name, value in inputs.items():
+        np.save(at(name), value)
+        command += ["--in", f"{name}={at(name)}"]
+    for name in outputs:
+        command += ["--out", f"{name}={at('out_' + name)}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return [np.load(at("out_" + name)) for name in outputs]
+
+
+def bf16(x):
+    """The bits of float32 values, to nearest even."""
+    b = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return ((b + 0x7FFF + ((b >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def wide(b):
+    return (b.astype(np.uint32) << 16).view(np.float32)
+
+
+def same(what, a, b):
+    assert a.shape == b.shape and a.tobytes() == b.tobytes(), what
+    assert len(np.unique(a)) > 1, what + ": one constant"
+
+
+x = bf16(rng.standard_normal((T, D)))
+w13 = bf16(rng.standard_normal((E, 2 * I, D)) * 2 / D**0.5)
+w2 = bf16(rng.standard_normal((E, D, I)) / I**0.5)
+ids = np.array([rng.choice(E - 1, K, replace=False) for _ in range(T)], np.int32)
+ids[3, 0] = ids[7, 1] = -1
+w = rng.uniform(0.1, 1, (T, K)).astype(np.float32)
+
+
+def layer(x, ids, w, w13, w2, before, align=AL, wide_out="bf16"):
+    n, e = len(x), len(w13)
+    s = dict(TO=wide_out, E=e, AL=align, BEFORE=before, K=K, T=n, D=D, I=I, limit=10.0)
+    return run("moe/fused", "moe", s, dict(x=x, ids=ids, w=w, w13=w13, w2=w2), ["y"])[0]
+
+
+def steps(before):
+    """The same, one launch at a time."""
+    m = ["pos_to_expert", "pos_to_token", "pos_to_token_topk", "token_topk_to_pos"]
+    expert, token, pair, pos = run("routing/align", "moe_align", dict(E=E, AL=AL, K=K, T=T, P=P), dict(ids=ids), m)
+    a, = run("moe/rows", "expand", dict(T="bf16", N=T, D=D, P=P), dict(x=x, pos_to_token=token), ["y"])
+    g = dict(T="bf16", ALIGN=AL, M=P, G=E)
+    h, = run("gemm/grouped", "grouped_linear", dict(g, K=D, N=2 * I), dict(a=a, b=w13, layout=expert), ["d"])
+    s = dict(T="bf16", TO="bf16", WEIGHT=before, N=P, I=I, TW=T, KW=K, limit=10.0)
+    act, = run("activation/swiglu", "swiglu_weighted", s, dict(x=h, pair=pair, w=w), ["y"])
+    o, = run("gemm/grouped", "grouped_linear", dict(g, K=I, N=D), dict(a=act, b=w2, layout=expert), ["d"])
+    s = dict(T="bf16", TO="bf16", K=K, P=P, D=D, N=T)
+    if before:
+        return run("moe/rows", "reduce_sum", s, dict(x=o, pos=pos), ["y"])[0]
+    return run("moe/rows", "reduce", dict(s, sf=1.0), dict(x=o, pos=pos, w=w), ["y"])[0]
+
+
+for before in (0, 1):
+    whole = layer(x, ids, w, w13, w2, before)
+    same(f"op against its kernels, weight {'before' if before else 'after'}", whole, steps(before))
+    same("another alignment", whole, layer(x, ids, w, w13, w2, before, 64))
+    turn = rng.permutation(T)
+    same("another order of tokens", whole[turn], layer(x[turn], ids[turn], w[turn], w13, w2, before))
+assert not np.array_equal(layer(x, ids, w, w13, w2, 0), layer(x, ids, w, w13, w2, 1)), "the weight's place is seen"
+
+# Four ranks of two experts; each starts with the tokens of its quarter.
+R, per = 4, E // 4
+parts = [slice(r * T // R, (r + 1) * T // R) for r in range(R)]
+sent = []
+for r in range(R):
+    n = parts[r].stop - parts[r].start
+    s = dict(T="bf16", R=R, K=K, N=n, D=D, P=n * R, per_rank=per)
+    sent.append(run("parallel/exchange", "ep_dispatch", s, dict(x=x[parts[r]], ids=ids[parts[r]], w=w[parts[r]]),
+                    ["send", "send_ids", "send_w", "pos", "last"]))
+back = [np.zeros_like(s[0]) for s in sent]
+for me in range(R):
+    cut = [slice(s[4][me - 1] if me else 0, s[4][me]) for s in sent]
+    got = [np.concatenate([s[i][c] for s, c in zip(sent, cut)]) for i in range(3)]
+    if len(got[0]) == 0:
+        continue
+    y = layer(*got, w13[me * per:(me + 1) * per], w2[me * per:(me + 1) * per], 1)
+    at = 0
+    for r in range(R):
+        n = cut[r].stop - cut[r].start
+        back[r][cut[r]] = y[at:at + n]
+        at += n
+result = []
+for r in range(R):
+    n = parts[r].stop - parts[r].start
+    result += run("parallel/exchange", "ep_combine", dict(T="bf16", R=R, P=n * R, N=n, D=D),
+                  dict(x=back[r], pos=sent[r][3], bias=np.zeros((n, D), np.uint16)), ["y"])
+
+# One rank that sees everything: what each rank's experts give, added in the order of ranks.
+total = np.zeros((T, D), np.float32)
+for r in range(R):
+    mine = np.where(ids // per == r, ids - r * per, -1).astype(np.int32)
+    y = wide(layer(x, mine, w, w13[r * per:(r + 1) * per], w2[r * per:(r + 1) * per], 1))
+    total = np.where((mine >= 0).any(1)[:, None], total + y, total)
+same("four ranks against one", np.concatenate(result), bf16(total))
+print("fine")
+PY
