@@ -108,6 +108,11 @@ void dot_stage_ends(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_v
                     tg_value *valid, tg_value *to);
 /* Row number r of a block of `rows` at `row`: the last row of s repeats beyond its end. */
 tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int rows);
+/* Vectors of narrow elements taken at once: conversions from bytes then fill whole registers. */
+enum { DOT_WIDE = 4 };
+bool dot_takes_wide(const dot_gen *g, const dot_side *s);
+/* DOT_WIDE vectors along k from k on. */
+void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, tg_value **out);
 /* Whether every length of s is a multiple of n. */
 bool dot_whole(const dot_side *s, int64_t n);
 /* Rows of a block at `row` in memory at k. */

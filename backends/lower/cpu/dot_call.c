@@ -436,6 +436,25 @@ typedef struct k_mask {
     tg_value *all;    /* bool: true everywhere (rank 1 masks) */
 } k_mask;
 
+/* The elements v is computed from have at most 8 bits: most of the work is done in their width. */
+static bool from_bytes(tg_lower *L, tg_value *v, int depth) {
+    if (tg_dtype_bits(v->type->dtype) <= 8) {
+        return true;
+    }
+    tg_op *op = v->def;
+    if (op == NULL || depth == 0 || tg_info(L, v)->kind != TG_V_INLINE || op->n_regions > 0) {
+        return false;
+    }
+    for (int i = 0; i < op->n_operands && op->code != TG_OP_LOAD; i++) {
+        const tg_value *x = tg_operand(op, i);
+        if (x->type->kind == TG_TY_TILE && x->type->rank > 0 &&
+            from_bytes(L, tg_operand(op, i), depth - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_operand *o,
                          const k_mask *km, int k_axis, tg_value *k_span) {
     int batch = s->batch;
@@ -445,6 +464,7 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     }
     s->value = v;
     *o = (tg_dot_operand){.vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype};
+    o->narrow = tg_dtype_is_float(s->compute) && from_bytes(L, v, 6);
     plain p = {.ok = NULL};
     int unit = unit_axis(L, v, 0);
     tg_value *mask =

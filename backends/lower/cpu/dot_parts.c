@@ -228,6 +228,21 @@ tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k,
     return tg_build1(g->b, TG_OP_BITCAST, words_type(g, words), 1, x);
 }
 
+bool dot_takes_wide(const dot_gen *g, const dot_side *s) {
+    return s->op->narrow && g->per_word == 1 && g->vl > 1 && g->vl <= 16;
+}
+
+void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, tg_value **out) {
+    tg_value *all = dot_fetch_k(g, s, row, k, DOT_WIDE * g->vl, NULL);
+    for (int u = 0; u < DOT_WIDE; u++) {
+        int64_t map[16];
+        for (int l = 0; l < g->vl; l++) {
+            map[l] = u * g->vl + l;
+        }
+        out[u] = tg_build_shuffle(g->b, all, all, g->vl, map);
+    }
+}
+
 tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int rows,
                          tg_value *valid, bool odd) {
     tg_value *lo = mask_at_k(g, fetch(g, s, row, k, false, rows, valid), k, rows);

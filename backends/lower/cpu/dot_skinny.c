@@ -21,6 +21,7 @@ typedef struct along_k {
     int64_t most_rows; /* x rows this code has to serve */
     bool stage_x, stage_y;
     bool blocked_k;
+    bool wide;         /* DOT_WIDE vectors of y at a time, into the same sums */
     int64_t ks, pitch; /* block of k in elements; words between staged rows */
     int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
@@ -60,6 +61,8 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     p.most_rows = rows;
     p.stage_x = !plain_along_k(g, &g->x);
     p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
+    p.wide = !p.stage_y && dot_takes_wide(g, &g->y);
+    p.unroll = p.wide ? 1 : p.unroll;
     /* x rows pass once per block of y rows: a few of them from the first level, more from the
      * second. */
     int64_t ks = g->mc->l1_bytes / (wb * (rows + (p.stage_y ? p.nr : 0)));
@@ -140,6 +143,26 @@ static void sum_step(dot_gen *g, const along_k *p, const sum_rows *x, const sum_
     }
 }
 
+/* The same for DOT_WIDE vectors from k on, each row of y taken at once. */
+static void sum_wide(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                     tg_value *k0, tg_value *k, tg_value **acc) {
+    tg_value *xs[MAX_BLOCK][DOT_WIDE], *ys[DOT_WIDE];
+    for (int r = 0; r < p->mr; r++) {
+        for (int u = 0; u < DOT_WIDE; u++) {
+            xs[r][u] = sum_word(g, x, r, k0, dot_addc(g, k, u * p->step));
+        }
+    }
+    for (int c = 0; c < p->nr; c++) {
+        dot_fetch_wide(g, y->s, y->number[c], dot_add(g, k0, k), ys);
+        for (int u = 0; u < DOT_WIDE; u++) {
+            for (int r = 0; r < p->mr; r++) {
+                tg_value **s = &acc[r * p->nr + c];
+                *s = dot_mac(g, xs[r][u], ys[u], *s);
+            }
+        }
+    }
+}
+
 /* Rows to read the last, incomplete vector of words from: `end` is its place in the block. */
 static sum_rows end_rows(dot_gen *g, const sum_rows *rows, int n, tg_value *k, tg_value *end,
                          tg_value *valid, tg_value *to) {
@@ -183,7 +206,7 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
 static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
                       tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
     int n = p->mr * p->nr * p->unroll;
-    int64_t stride = p->step * p->unroll;
+    int64_t stride = p->step * (p->wide ? DOT_WIDE : p->unroll);
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
     bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
@@ -195,7 +218,11 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     if (ahead) {
         dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
     }
-    sum_step(g, p, x, y, k0, k, p->unroll, carried);
+    if (p->wide) {
+        sum_wide(g, p, x, y, k0, k, carried);
+    } else {
+        sum_step(g, p, x, y, k0, k, p->unroll, carried);
+    }
     carried[n] = dot_addc(g, k, stride);
     tg_build_end_for(g->b, loop, n + 1, carried);
     for (int i = 0; i < p->mr * p->nr; i++) {
@@ -209,7 +236,7 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     }
     n = p->mr * p->nr;
     tg_value *at = carried[p->unroll * n];
-    if (p->unroll > 1) {
+    if (stride > p->step) {
         for (int i = 0; i < n; i++) {
             carried[i] = acc[i];
         }
