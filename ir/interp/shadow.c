@@ -2,8 +2,8 @@
 /*
  * Race detection: for every element of a written parameter, which program wrote it and which read
  * it. Elements live in pages found by a hash table, so only what is touched costs memory.
- * Parameters that may share memory (`alias`) share one key space, in units of one byte; the others
- * count elements.
+ * Parameters that may share memory (`alias`) share one key space, in units of half a byte, and so do
+ * the fields of a record; the others count elements.
  */
 #include <string.h>
 
@@ -44,7 +44,7 @@ struct tg_shadow {
 static int unit_log2(const tg_param *p, bool shared) {
     int bits = tg_dtype_bits(p->type->dtype);
     if (shared || bits == 0) {
-        return 0;
+        return -1; /* two elements of a sub-byte field share a byte */
     }
     return bits == 4 ? -1 : bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3;
 }
