@@ -68,13 +68,13 @@ static void project(const double *x, int64_t s, int64_t k, const double *w, int6
 
 /* Rows of heads: norm each head of d channels (g NULL: 1), then turn it by the row's position. */
 static void norm_turn(double *y, int64_t s, int64_t heads, int64_t d, bool norm, const double *g,
-                      double eps, const tgk_arg *cs) {
+                      double eps, const tgk_arg *cs, const tgk_arg *pos) {
     for (int64_t i = 0; i < s * heads; i++) {
         if (norm) {
             tgv_norm(y + i * d, d, g, eps);
         }
         if (cs != NULL) {
-            tgv_turn(y + i * d, d, cs->f + i / heads * cs->extent[1], cs->extent[1] / 2, 1);
+            tgv_turn(y + i * d, d, cs->f + pos->i[i / heads] * cs->extent[1], cs->extent[1] / 2, 1);
         }
     }
 }
@@ -158,22 +158,22 @@ bool tgv_project(tgk_arg *a, int n) {
     return n == 3;
 }
 
-/* (x [S,K], w [N,K], g [N], eps, cs, out y [S,N]) */
+/* (x [S,K], w [N,K], g [N], eps, cs, pos [S], out y [S,N]) */
 bool tgv_latent(tgk_arg *a, int n) {
     int64_t s = a[0].extent[0], cols = a[1].extent[0];
-    project(a[0].f, s, a[0].extent[1], a[1].f, cols, a[5].f);
-    norm_turn(a[5].f, s, 1, cols, true, a[2].f, tgk_float(&a[3]),
-              tgk_constant_of(a, "ROPE", 0) != 0 ? &a[4] : NULL);
-    return n == 6;
+    project(a[0].f, s, a[0].extent[1], a[1].f, cols, a[6].f);
+    norm_turn(a[6].f, s, 1, cols, true, a[2].f, tgk_float(&a[3]),
+              tgk_constant_of(a, "ROPE", 0) != 0 ? &a[4] : NULL, &a[5]);
+    return n == 7;
 }
 
-/* (x [S,K], w [H,D,K], eps, cs, out q [S,H,D]) */
+/* (x [S,K], w [H,D,K], eps, cs, pos [S], out q [S,H,D]) */
 bool tgv_heads(tgk_arg *a, int n) {
     int64_t s = a[0].extent[0], heads = a[1].extent[0], d = a[1].extent[1];
-    project(a[0].f, s, a[0].extent[1], a[1].f, heads * d, a[4].f);
-    norm_turn(a[4].f, s, heads, d, tgk_constant_of(a, "NORM", 0) != 0, NULL, tgk_float(&a[2]),
-              &a[3]);
-    return n == 5;
+    project(a[0].f, s, a[0].extent[1], a[1].f, heads * d, a[5].f);
+    norm_turn(a[5].f, s, heads, d, tgk_constant_of(a, "NORM", 0) != 0, NULL, tgk_float(&a[2]),
+              &a[3], &a[4]);
+    return n == 6;
 }
 
 /* (q [S,HI,DI], k [N,DI], w [S,HI], factor, out s [S,N], out end [S]) */
@@ -262,7 +262,8 @@ static double *latent(const layer *l, scratch *s, const char *w, const char *g, 
     double *y = take(s, l->tokens * cols);
     if (y != NULL) {
         project(l->x->f, l->tokens, l->hidden, weight->f, cols, y);
-        norm_turn(y, l->tokens, 1, cols, true, arg(l, g)->f, l->eps, turn ? l->cs : NULL);
+        norm_turn(y, l->tokens, 1, cols, true, arg(l, g)->f, l->eps, turn ? l->cs : NULL,
+                  arg(l, "pos"));
         store_all(l->type, y, l->tokens * cols);
     }
     return y;
@@ -274,7 +275,7 @@ static double *heads_of(const layer *l, scratch *s, const double *qr, const char
     double *y = take(s, l->tokens * h * d);
     if (y != NULL && qr != NULL) {
         project(qr, l->tokens, weight->extent[2], weight->f, h * d, y);
-        norm_turn(y, l->tokens, h, d, norm, NULL, l->eps, l->cs);
+        norm_turn(y, l->tokens, h, d, norm, NULL, l->eps, l->cs, arg(l, "pos"));
         store_all(l->type, y, l->tokens * h * d);
     }
     return y;
@@ -429,6 +430,10 @@ static void fill_scalars(tgk_arg *a, int n, tgk_random *r) {
     }
     if (cs != NULL) {
         tgv_fill_table(cs);
+    }
+    tgk_arg *pos = tgk_find(a, n, "pos"), *wa = tgk_find(a, n, "wa");
+    for (int64_t t = 0; pos != NULL && t < pos->count; t++) { /* a layer's prompt, or any */
+        pos->i[t] = wa != NULL ? t : tgk_random_below(r, cs->extent[0]);
     }
     if (factor != NULL) {
         const tgk_arg *w = tgk_find(a, n, "wiq"), *q = tgk_find(a, n, "q");
