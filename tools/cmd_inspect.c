@@ -1,13 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* targets, cache, pack: what is there. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <tegula/compiler.h>
 
 #include "tools/commands.h"
 #include "tools/probe.h"
+
+static int list_devices(const tool *t) {
+    tgr_context *context = NULL;
+    if (tgr_context_create(NULL, &context) != TGR_OK) {
+        return TOOL_FAILED;
+    }
+    for (int32_t i = 0; i < tgr_device_count(context); i++) {
+        tgr_device_info d;
+        if (tgr_device_describe(context, i, &d) == TGR_OK) {
+            (void)printf(
+                t->json
+                    ? "{\"device\": \"%s\", \"name\": \"%s\", \"isa\": \"%s\", \"threads\": %d}\n"
+                    : "device %-15s %s %s, %d threads\n",
+                d.driver, d.name, d.isa, d.max_threads);
+        }
+    }
+    tgr_context_release(context);
+    return fflush(stdout) == 0 ? TOOL_OK : TOOL_FAILED;
+}
+
+/* Drivers are other people's code, which may abort: they are asked in a process of their own. */
+static bool list_apart(tool *t) {
+    int status = 0;
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(list_devices(t));
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (child > 0 && WIFSIGNALED(status)) {
+        tool_error(t, TG_D_TOOL, "a device driver died while it was asked for its devices: %s",
+                   strsignal(WTERMSIG(status)));
+        return false;
+    }
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == TOOL_OK;
+}
 
 int cmd_targets(tool *t, int argc, char **argv) {
     static const struct option options[] = {
@@ -33,25 +73,11 @@ int cmd_targets(tool *t, int argc, char **argv) {
                      t->json ? (info.is_host ? "true" : "false")
                              : (info.is_host ? "runs here" : ""));
     }
-    tgr_context *context = NULL;
-    if (tgr_context_create(NULL, &context) != TGR_OK) {
-        return TOOL_FAILED;
-    }
-    for (int32_t i = 0; i < tgr_device_count(context); i++) {
-        tgr_device_info d;
-        if (tgr_device_describe(context, i, &d) == TGR_OK) {
-            (void)printf(
-                t->json
-                    ? "{\"device\": \"%s\", \"name\": \"%s\", \"isa\": \"%s\", \"threads\": %d}\n"
-                    : "device %-15s %s %s, %d threads\n",
-                d.driver, d.name, d.isa, d.max_threads);
-        }
-    }
-    tgr_context_release(context);
+    bool ok = list_apart(t);
     (void)printf(t->json ? "{\"device\": \"interp\", \"name\": \"reference interpreter\", \"isa\": "
                            "\"\", \"threads\": 1}\n"
                          : "device interp          the reference interpreter\n");
-    return TOOL_OK;
+    return ok ? TOOL_OK : TOOL_FAILED;
 }
 
 /* ---- cache ------------------------------------------------------------------------------------

@@ -291,6 +291,7 @@ static void emit_function(tg_spv *s, tg_func *f, bool plan) {
     s->values = TG_NEW_ARRAY(s->arena, tg_spv_value, f->next_value_id + 1);
     s->arrays.count = s->interface.count = 0;
     s->marks = 0;
+    s->copied = 0;
     TG_SPV(s, TG_SPV_HEAD, SpvOpFunction, none, entry, SpvFunctionControlMaskNone, type);
     if (s->flavour->parameters) {
         s->flavour->parameters(s, s->args);

@@ -13,14 +13,15 @@
 #include "backends/spirv/spirv.h"
 
 enum { LANE = 2 }; /* argument of a simt function */
-enum { MAX_COPIES = 32, OPS_OF_COPIES = 480 };
+/* Drivers compile slowly: what repeating may add to a loop and to a function is bounded. */
+enum { MAX_COPIES = 8, OPS_OF_COPIES = 64, OPS_OF_FUNCTION = 512 };
 
 static bool short_loops(const tg_spv *s) {
     return (s->machine->quirks & TG_QUIRK_SHORT_LOOPS) != 0;
 }
 
 /* How often the body of a loop is repeated: long ones and loops around loops only once. */
-int tg_spv_copies(const tg_spv *s, const tg_op *op) {
+int tg_spv_copies(tg_spv *s, const tg_op *op) {
     int n = 0;
     if (!short_loops(s)) {
         return 1;
@@ -39,7 +40,12 @@ int tg_spv_copies(const tg_spv *s, const tg_op *op) {
         n++;
     }
     int copies = OPS_OF_COPIES / (n + 4);
-    return copies < 1 ? 1 : copies > MAX_COPIES ? MAX_COPIES : copies;
+    copies = copies < 1 ? 1 : copies > MAX_COPIES ? MAX_COPIES : copies;
+    if (s->copied + (copies - 1) * n > OPS_OF_FUNCTION) {
+        return 1;
+    }
+    s->copied += (copies - 1) * n;
+    return copies;
 }
 
 void tg_spv_for_ended(tg_spv *s, const tg_op *op, uint32_t iv) {

@@ -142,6 +142,7 @@ struct tg_spv {
     uint32_t args[TG_SPV_ARGS], program;
     TG_LIST(tg_spv_array) arrays;
     uint32_t marks; /* words of shared memory, 0 until wanted (loops.c) */
+    int copied;     /* operations added by repeated bodies */
     TG_LIST(uint32_t) interface;
 };
 
@@ -228,7 +229,7 @@ void tg_spv_trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code);
 /* ---- loops.c -------------------------------------------------------------------------------- */
 
 /* How many copies of the body a trip of a `for` holds. */
-int tg_spv_copies(const tg_spv *s, const tg_op *op);
+int tg_spv_copies(tg_spv *s, const tg_op *op);
 /* Behind a `for` whose index is iv there. */
 void tg_spv_for_ended(tg_spv *s, const tg_op *op, uint32_t iv);
 /* Before a `while`; the block its test leaves to; that block's code; behind the loop. */

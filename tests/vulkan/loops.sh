@@ -61,7 +61,7 @@ run must count n=60000
 run must count n=300000
 run may count n=9000000
 run must nested a=300 b=300
-run must nested a=10 b=70000
+run may nested a=10 b=70000
 run may nested a=70000 b=100
 run must until n=60000
 run may until n=300000
