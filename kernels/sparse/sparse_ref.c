@@ -329,7 +329,8 @@ static void inputs_attention_v41(tgk_arg *a, int n, tgk_random *r) {
     inputs_attention(a, r, TGS_V41_WINDOW, TGS_V41_ENTRY);
 }
 
-/* Partial results with empty splits (lse -inf, output 0) and requests without any. */
+/* Heads at -300, 0 and 300; partial results with empty splits (lse -inf, output 0) and requests
+ * without any. */
 static void inputs_combine(tgk_arg *a, int n, tgk_random *r) {
     (void)n;
     int64_t requests = a[2].count - 1, splits = a[0].extent[0], dim = a[0].extent[3];
@@ -342,7 +343,8 @@ static void inputs_combine(tgk_arg *a, int n, tgk_random *r) {
     }
     for (int64_t i = 0; i < a[1].count; i++) {
         bool empty = tgk_random_below(r, 5) == 0;
-        a[1].f[i] = empty ? -INFINITY : tgk_random_normal(r) * 3;
+        a[1].f[i] =
+            empty ? -INFINITY : tgk_random_normal(r) * 3 + 300 * (double)(i % a[3].count % 3 - 1);
         for (int64_t c = 0; c < dim && empty; c++) {
             a[0].f[i * dim + c] = 0;
         }
