@@ -31,7 +31,7 @@ if "$tegula" check "$dir/open.tg" > "$dir/out" 2>&1; then
   echo "a group that may lie outside was accepted" >&2
   exit 1
 fi
-grep -q E0207 "$dir/out"
+grep -q E0206 "$dir/out"
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 for m in 1 2 4 5; do
