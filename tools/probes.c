@@ -238,6 +238,68 @@ static uint32_t ex_program(const uint32_t *a, const uint32_t *b, int i) {
     return (uint32_t)(i / PROBE_LANES * 1000 + i % PROBE_LANES);
 }
 
+static uint32_t ex_fsub(const uint32_t *a, const uint32_t *b, int i) {
+    return of_f(to_f(a[i]) - to_f(b[i]));
+}
+static uint32_t ex_udiv(const uint32_t *a, const uint32_t *b, int i) {
+    return (b[i] ? a[i] / b[i] : 0) ^ (b[i] ? a[i] % b[i] : a[i]) * 3u;
+}
+static uint32_t ex_ldiv(const uint32_t *a, const uint32_t *b, int i) {
+    int64_t x = (int64_t)((uint64_t)a[i] << 32 | b[i]), y = (int32_t)b[i];
+    int64_t q = y == 0 ? 0 : y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y;
+    int64_t r = y == 0 ? x : y == -1 ? 0 : x % y;
+    return (uint32_t)((uint64_t)q >> 32) ^ (uint32_t)q ^ (uint32_t)r * 3u;
+}
+static uint32_t ex_wrap(const uint32_t *a, const uint32_t *b, int i) {
+    return (a[i] + b[i]) ^ (a[i] - b[i]) ^ a[i] * b[i];
+}
+static uint32_t ex_order(const uint32_t *a, const uint32_t *b, int i) {
+    return (uint32_t)((a[i] < b[i]) | ((int32_t)a[i] < (int32_t)b[i]) << 1);
+}
+static uint32_t ex_minmax(const uint32_t *a, const uint32_t *b, int i) {
+    int32_t x = (int32_t)a[i], y = (int32_t)b[i];
+    return (a[i] < b[i] ? a[i] : b[i]) ^ (uint32_t)(x > y ? x : y) * 3u;
+}
+static uint32_t ex_pop(const uint32_t *a, const uint32_t *b, int i) {
+    (void)b;
+    return (uint32_t)__builtin_popcount(a[i]);
+}
+static uint32_t ex_narrow(const uint32_t *a, const uint32_t *b, int i) {
+    return (uint32_t)(int32_t)(int8_t)a[i] ^ (uint32_t)(uint16_t)b[i] * 3u;
+}
+static uint32_t ex_u_to_f(const uint32_t *a, const uint32_t *b, int i) {
+    (void)b;
+    return of_f((float)a[i]);
+}
+static uint32_t ex_full(const uint32_t *a, const uint32_t *b, int i) {
+    int at = i / PROBE_LANES * PROBE_LANES + (PROBE_LANES - 1 - i % PROBE_LANES);
+    uint32_t sum = 0;
+    (void)b;
+    for (uint32_t k = 0; k < 128; k++) {
+        sum = sum * 3 + (a[at] ^ k);
+    }
+    return sum;
+}
+static uint32_t ex_private(const uint32_t *a, const uint32_t *b, int i) {
+    return a[i] ^ (b[i] & 255);
+}
+static uint32_t ex_seen(const uint32_t *a, const uint32_t *b, int i) {
+    return a[i / PROBE_LANES * PROBE_LANES + (i + 1) % PROBE_LANES] + b[i];
+}
+static uint32_t ex_total(const uint32_t *a, const uint32_t *b, int i) {
+    uint32_t sum = 0;
+    for (int k = 0; k < PROBE_LANES; k++) {
+        sum += b[i / PROBE_LANES * PROBE_LANES + k];
+    }
+    return sum + a[i / PROBE_LANES * PROBE_LANES];
+}
+static uint32_t ex_one(const uint32_t *a, const uint32_t *b, int i) {
+    (void)a;
+    (void)b;
+    (void)i;
+    return 1;
+}
+
 /* clang-format off */
 const probe tool_probes[] = {
     {"f32.add.subnormal", "sums of subnormal f32 are kept", TGR_SIMT_SUBNORMALS, 0, "0", "",
@@ -326,6 +388,44 @@ const probe tool_probes[] = {
      in_bits, ex_bytes},
     {"programs", "every program runs once, none beyond the end", 0, 0, "0", "",
      "%k = const {i = 1000} : i64\n%t = mul %p, %k : i64\n%l = cast %lane : i64\n%s = add %t, %l : i64\n%r = cast %s : u32\n", in_bits, ex_program},
+    {"f32.sub", "f32 differences, cancellation and infinities too", TGR_SIMT_SUBNORMALS, 0, "0", "",
+     FLOATS "%f = sub %x, %y : f32\n" RESULT_F, in_special, ex_fsub},
+    {"u32.div", "x/0 = 0 and x%0 = x without a sign", 0, 0, "0", "",
+     "%q = div %a, %b : u32\n%m = rem %a, %b : u32\n%k = const {i = 3} : u32\n%t = mul %m, %k : u32\n%r = xor %q, %t : u32\n", in_integers, ex_udiv},
+    {"i64.div", "64-bit quotients and remainders, by 0 and -1 too", 0, TGR_SIMT_INT64, "0", "",
+     "%h = cast %a : u64\n%l = cast %b : u64\n%n = const {i = 32} : u64\n%s = shl %h, %n : u64\n%o = or %s, %l : u64\n%x = bitcast %o : i64\n"
+     "%b32 = bitcast %b : i32\n%y = cast %b32 : i64\n%q = div %x, %y : i64\n%m = rem %x, %y : i64\n%qu = bitcast %q : u64\n%mu = bitcast %m : u64\n"
+     "%qh = shr %qu, %n : u64\n%q0 = xor %qh, %qu : u64\n%k = const {i = 3} : u64\n%m3 = mul %mu, %k : u64\n%z = xor %q0, %m3 : u64\n%r = cast %z : u32\n", in_integers, ex_ldiv},
+    {"u32.wrap", "sums, differences and products wrap", 0, 0, "0", "",
+     "%s = add %a, %b : u32\n%d = sub %a, %b : u32\n%m = mul %a, %b : u32\n%t = xor %s, %d : u32\n%r = xor %t, %m : u32\n", in_integers, ex_wrap},
+    {"int.order", "comparisons with and without a sign", 0, 0, "0", "",
+     "%x = bitcast %a : i32\n%y = bitcast %b : i32\n%c0 = cmp %a, %b {pred = lt} : bool\n%c1 = cmp %x, %y {pred = lt} : bool\n"
+     "%z = const {i = 0} : u32\n%k1 = const {i = 1} : u32\n%k2 = const {i = 2} : u32\n%s0 = select %c0, %k1, %z : u32\n%s1 = select %c1, %k2, %z : u32\n%r = or %s0, %s1 : u32\n", in_integers, ex_order},
+    {"int.minmax", "minimum without and maximum with a sign", 0, 0, "0", "",
+     "%x = bitcast %a : i32\n%y = bitcast %b : i32\n%u = min %a, %b : u32\n%w = max %x, %y : i32\n%v = bitcast %w : u32\n%k = const {i = 3} : u32\n%t = mul %v, %k : u32\n%r = xor %u, %t : u32\n", in_integers, ex_minmax},
+    {"u32.popcount", "bits are counted", 0, 0, "0", "", "%r = popcount %a : u32\n", in_bits, ex_pop},
+    {"cast.narrow", "narrowing wraps, widening keeps the sign", 0, TGR_SIMT_INT8 | TGR_SIMT_INT16, "0", "",
+     "%x = bitcast %a : i32\n%n = cast %x : i8\n%w = cast %n : i32\n%u = cast %b : u16\n%v = cast %u : u32\n%k = const {i = 3} : u32\n%t = mul %v, %k : u32\n%wu = bitcast %w : u32\n%r = xor %wu, %t : u32\n", in_bits, ex_narrow},
+    {"cast.u32.f32", "u32 to f32 rounds to nearest even", 0, 0, "0", "", "%f = cast %a : f32\n" RESULT_F, in_integers, ex_u_to_f},
+    {"shared.full", "all 32 KiB of shared memory are there", 0, 0, "32768",
+     "%all = array {offset = 0, name = \"all\"} : buf<shared, u32[8192], 1>\n",
+     "%zero = const {i = 0} : i64\n%one = const {i = 1} : i64\n%n = const {i = 128} : i64\n%n32 = const {i = 128} : i32\n%base = mul %lane, %n32 : i32\n"
+     "for %zero, %n, %one (%i: i64) {\n%k = cast %i : i32\n%e = add %base, %k : i32\n%ku = bitcast %k : u32\n%v = xor %a, %ku : u32\nastore %all, %e, %v\nyield\n}\n"
+     "barrier {fence = shared}\n%last = const {i = 63} : i32\n%mate = sub %last, %lane : i32\n%from = mul %mate, %n32 : i32\n%three = const {i = 3} : u32\n%z = const {i = 0} : u32\n"
+     "%r = for %zero, %n, %one, %z : u32 (%j: i64, %c: u32) {\n%k2 = cast %j : i32\n%e2 = add %from, %k2 : i32\n%w = aload %all, %e2 : u32\n%c3 = mul %c, %three : u32\n%d = add %c3, %w : u32\nyield %d\n}\n", in_bits, ex_full},
+    {"private.large", "a private array of 256 words with any index", 0, 0, "0",
+     "%own = array {name = \"own\"} : buf<private, u32[256], 1>\n",
+     "%zero = const {i = 0} : i64\n%one = const {i = 1} : i64\n%n = const {i = 256} : i64\n"
+     "for %zero, %n, %one (%i: i64) {\n%k = cast %i : i32\n%ku = bitcast %k : u32\n%v = xor %a, %ku : u32\nastore %own, %k, %v\nyield\n}\n"
+     "%mask = const {i = 255} : u32\n%m = and %b, %mask : u32\n%mi = bitcast %m : i32\n%r = aload %own, %mi : u32\n", in_bits, ex_private},
+    {"message.group", "what a lane wrote to device memory before a barrier, another reads behind it", 0, 0, "0", "",
+     "storem %py, %a\nbarrier {fence = global}\n%k1 = const {i = 1} : i32\n%k63 = const {i = 63} : i32\n%l1 = add %lane, %k1 : i32\n%ln = and %l1, %k63 : i32\n%ln64 = cast %ln : i64\n"
+     "%next = add %first, %ln64 : i64\n%pn = gep %sy, %next {bytes = 4} : ptr\n%v = loadm %pn : u32\nbarrier {fence = global}\n%r = add %v, %b : u32\n", in_bits, ex_seen},
+    {"atomic.global", "atomic sums in device memory", 0, 0, "0", "",
+     "%pf = gep %sa, %first {bytes = 4} : ptr\nbarrier {fence = global}\n%old = atomicm %pf, %b {do = add} : u32\nbarrier {fence = global}\n%r = loadm %pf : u32\n", in_bits, ex_total},
+    {"coherence.global", "two atomics of a lane on one word of all programs see it grow", 0, 0, "0", "",
+     "%k1 = const {i = 1} : u32\n%z = const {i = 0} : u32\n%x = atomicm %sa, %k1 {do = add} : u32\n%y = atomicm %sa, %z {do = add} : u32\n"
+     "%d = sub %y, %x : u32\n%most = const {i = 2000} : u32\n%c0 = cmp %d, %most {pred = lt} : bool\n%c1 = cmp %d, %z {pred = gt} : bool\n%c = and %c0, %c1 : bool\n%r = select %c, %k1, %z : u32\n", in_count, ex_one},
 };
 /* clang-format on */
 const int tool_n_probes = sizeof tool_probes / sizeof *tool_probes;
