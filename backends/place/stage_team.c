@@ -8,6 +8,9 @@
 
 #include <string.h>
 
+/* Lines up to this long are put in order by counting. */
+enum { MAX_RANKED = 32 };
+
 typedef struct team {
     tg_stager *s;
     tg_op *op;
@@ -68,8 +71,10 @@ static void simple_team(team *t, tg_team_fn fn) {
         const tg_type *r = op->results[i].type;
         t->out[i] = add_buffer(t, r->dtype, r->rank, r->shape);
     }
-    if (fn == TG_TEAM_SORT) { /* two permutations: read one, write the other */
-        const tg_type *key = tg_operand(op, 0)->type;
+    const tg_type *key = tg_operand(op, 0)->type;
+    bool ordering = fn == TG_TEAM_SORT || fn == TG_TEAM_TOPK || fn == TG_TEAM_RANK_BY_KEY;
+    if (ordering && key->shape[tg_attr_int(op, TG_ATTR_AXIS, 0)] > MAX_RANKED) {
+        /* positions: read some, write the others */
         add_buffer(t, TG_DT_I32, key->rank, key->shape);
         add_buffer(t, TG_DT_I32, key->rank, key->shape);
     }

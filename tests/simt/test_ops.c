@@ -87,6 +87,34 @@ static const row rows[] = {
      "kernel k(x: f32[N], out y: f32[M, 4], out z: i32[M, 4]) grid i: M\n"
      "{ let (v, at) = topk(x[0:24], 4)\n  y[i, 0:4] = v else 0.0\n  z[i, 0:4] = at else -1 }",
      {20, 2}},
+    {"short sort",
+     "kernel k(x: f32[N], out y: f32[N]) grid i: N by 20 { y[i] = sort(x[i]) else 9.0 }",
+     {55}},
+    {"lines sorted with what belongs to them",
+     "kernel k(x: i32[M, N], p: f32[M, N], out y: i32[M, N] init 0, out q: f32[M, N] init 0) grid "
+     "i: M by 3\n"
+     "{ let (a, b) = sort_desc(x[i, 0:100], p[i, 0:100], axis 1)\n"
+     "  y[i, 0:100] = a else 7\n  q[i, 0:100] = b else 3.0 }",
+     {5, 83}},
+    {"columns sorted",
+     "kernel k(x: f32[M, N], out y: f32[M, N] init 0) grid j: N by 6\n"
+     "{ y[0:37, j] = sort(x[0:37, j], axis 0) else 1.0 }",
+     {35, 11}},
+    {"many of many",
+     "kernel k(x: f16[M, N], out y: f16[M, 20], out z: i32[M, 20]) grid i: M by 2\n"
+     "{ let (v, at) = topk(x[i, 0:300], 20)\n"
+     "  y[i, 0:20] = v else (0.0 as f16)\n  z[i, 0:20] = at else -1 }",
+     {3, 290}},
+    {"more than there are",
+     "kernel k(x: f32[N], out y: f32[M, 64], out z: i32[M, 64]) grid i: M\n"
+     "{ let (v, at) = topk(x[0:80], 64)\n  y[i, 0:64] = v else 0.0\n  z[i, 0:64] = at else -1 }",
+     {33, 1}},
+    {"short ranks",
+     "kernel k(x: i32[N], out y: i32[N]) grid i: N by 24\n{ y[i] = rank_by_key(x[i], 4) else 0 }",
+     {61}},
+    {"long ranks",
+     "kernel k(x: i32[N], out y: i32[N]) grid i: N by 200\n{ y[i] = rank_by_key(x[i], 3) else 0 }",
+     {391}},
     {"rank by key", INTS "{ y[i] = rank_by_key(x[i], 4) else 0 }", {61}},
     {"histogram",
      "kernel k(x: i32[N], out h: i32[M, 8]) grid i: M\n"
