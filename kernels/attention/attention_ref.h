@@ -55,7 +55,7 @@ typedef void (*attention_keys)(const void *user, attention_row *row, int64_t r, 
 /* Every piece of every part; the outputs' other elements hold their `init`. */
 bool attention_split_run(const attention_split *s, attention_keys keys, const void *user);
 
-/* Inputs. Sinks: a sixth each -inf and +inf. Lengths 0 .. columns * page, pages at random, junk
+/* Inputs. Sinks: a third -inf, a sixth +inf. Lengths 0 .. columns * page, pages at random, junk
  * behind the last page in use. Parts: cut at random places, empty ones too (full: evenly). */
 /* A third of the rows of q [.., H, D] gets logits around +300, another around -300 where no finite
  * sink would then take everything (the output would underflow): all keys have 16 in column 0. */

@@ -155,7 +155,7 @@ void attention_offsets(tgk_arg *q, tgk_arg *k, const tgk_arg *sink, double scale
 void attention_sinks(tgk_arg *a, tgk_random *r) {
     for (int64_t h = 0; h < a->count; h++) {
         int64_t kind = tgk_random_below(r, 6);
-        a->f[h] = kind == 0 ? -INFINITY : kind == 1 ? INFINITY : tgk_random_normal(r);
+        a->f[h] = kind < 2 ? -INFINITY : kind == 2 ? INFINITY : tgk_random_normal(r);
     }
 }
 
@@ -289,6 +289,18 @@ bool attention_split_combine(tgk_arg *args, int n) {
     return true;
 }
 
+/* The pieces of one row: around 0, 400 or (unless a finite sink would take everything) -400; a
+ * sixth of the rows has no key in any piece, others in some. */
+static void partial_lse(tgk_arg *pl, const int64_t *cut, int64_t request, int64_t row, double sink,
+                        tgk_random *r) {
+    int64_t rows = pl->extent[1] * pl->extent[2], kind = tgk_random_below(r, 6);
+    double offset = kind < 2 ? 400 : kind == 2 && !isfinite(sink) ? -400 : 0;
+    for (int64_t s = cut[request]; s < cut[request + 1]; s++) {
+        bool none = kind == 3 || tgk_random_below(r, 5) == 0;
+        pl->f[s * rows + row] = none ? -INFINITY : offset + tgk_random_normal(r) * 3;
+    }
+}
+
 void attention_split_combine_inputs(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     int64_t requests = args[4].extent[0], splits = args[0].extent[0], *cut = args[2].i;
@@ -300,8 +312,9 @@ void attention_split_combine_inputs(tgk_arg *args, int n, tgk_random *r) {
                                : b == 2 ? 0
                                         : tgk_random_below(r, most + 1));
     }
-    for (int64_t i = 0; i < args[1].count; i++) {
-        args[1].f[i] = tgk_random_below(r, 5) == 0 ? -INFINITY : tgk_random_normal(r) * 3;
-    }
     attention_sinks(&args[3], r);
+    int64_t rows = args[0].extent[1] * args[0].extent[2];
+    for (int64_t i = 0; i < requests * rows; i++) {
+        partial_lse(&args[1], cut, i / rows, i % rows, args[3].f[i % args[0].extent[2]], r);
+    }
 }
