@@ -174,6 +174,14 @@ for k in stock/*/*.tg; do
     expect 0 fine "$tegula" check "$k"
 done
 
+# a kernel that is called like a stock one has its own parameters
+cat > named.tg << 'END'
+kernel gate(x: f32[N], out y: f32[N])
+  grid i: N by 16
+{ y[i] = x[i] * 2.0 }
+END
+expect 0 "y: ok" "$tegula" run named.tg --kernel gate --set N=37 --check
+
 # an op is launched kernel by kernel wherever there is no runtime
 cat > op.tg << 'END'
 kernel add(a: f32[N], b: f32[N], out c: f32[N])
