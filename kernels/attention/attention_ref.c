@@ -245,12 +245,12 @@ static void inputs_paged(tgk_arg *args, int n, tgk_random *r) {
 static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     attention_pages(&args[3], &args[4], args[1].extent[0], args[1].extent[1], r);
+    attention_sinks(&args[7], r);
     args[8].f[0] = (double)(float)(1 / sqrt((double)args[0].extent[3]));
     attention_offsets(&args[0], &args[1], &args[7], args[8].f[0], r);
     poison(&args[1], &args[3], &args[4], r);
     poison(&args[2], &args[3], &args[4], r);
     attention_parts(&args[5], &args[6], &args[4], r);
-    attention_sinks(&args[7], r);
 }
 
 #define GATED {"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}
