@@ -35,6 +35,25 @@ static char *read_file(const char *name) {
     return text;
 }
 
+/* Modules beside the importing file. */
+static const tg_source *import_kernel(void *user, tg_arena *a, const char *path,
+                                      const tg_source *from) {
+    (void)user;
+    const char *slash = strrchr(from->name, '/');
+    char *text = read_file(
+        tg_arena_printf(a, "%.*s/%s", slash ? (int)(slash - from->name) : 0, from->name, path));
+    if (text == NULL) {
+        return NULL;
+    }
+    tg_source *src = TG_NEW(a, tg_source);
+    *src = (tg_source){.name = tg_arena_printf(a, "%.*s/%s", slash ? (int)(slash - from->name) : 0,
+                                               from->name, path),
+                       .text = tg_arena_strdup(a, text),
+                       .len = strlen(text)};
+    free(text);
+    return src;
+}
+
 /* The case's value of a dimension, or as much of it as makes a quick run; odd where it was large.
  */
 static int64_t small_size(const tg_case *c, const char *name) {
@@ -121,7 +140,7 @@ static void test_kernels(void **state) {
         }
         tg_source src = {.name = files[i], .text = text, .len = strlen(text)};
         tg_program *p = NULL;
-        if (tg_program_load(&t.arena, &t.sink, &src, NULL, NULL, &p) != TG_OK) {
+        if (tg_program_load(&t.arena, &t.sink, &src, import_kernel, NULL, &p) != TG_OK) {
             fail_msg("%s", irtest_messages(&t));
         }
         for (int k = 0; k < tg_program_n_cases(p); k++) {
