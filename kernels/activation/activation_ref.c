@@ -268,7 +268,7 @@ static double stored(double v, tg_dtype t) {
 }
 
 /* Rows of growing magnitude (2^-6 to 2^6), so that limits cut some and gates saturate; every fifth
- * row is padding and NaN throughout; a row of zeros. */
+ * row is padding, NaN or 99 throughout; a row of zeros. */
 static void inputs(tgk_arg *args, int n, tgk_random *r) {
     tgk_arg *x = &args[0], *pair = tgk_find(args, n, "pair"), *w = tgk_find(args, n, "w"),
             *limit = tgk_find(args, n, "limit"), *dy = tgk_find(args, n, "dy");
@@ -283,7 +283,7 @@ static void inputs(tgk_arg *args, int n, tgk_random *r) {
         }
         for (int64_t i = 0; i < x->extent[1]; i++) {
             double size = exp2((double)((row + i / 32) % 13) - 6);
-            x->f[row * x->extent[1] + i] = padding ? NAN
+            x->f[row * x->extent[1] + i] = padding ? (row % 2 == 0 ? NAN : 99)
                                            : row % 11 == 2
                                                ? 0
                                                : stored(size * tgk_random_normal(r), x->dtype);
