@@ -527,7 +527,7 @@ static int make_support(tool *t, const char *out, char **reports, int n) {
     }
     for (size_t i = 0; i < s.rows.count; i++) {
         const support_row *r = &s.rows.data[i];
-        tg_sb_addf(&sb, "\n| [%s](kernels/%s.md) | %s |", r->kernel, r->kernel, r->type);
+        tg_sb_addf(&sb, "\n| %s | %s |", r->kernel, r->type);
         for (int d = 0; d < s.n_devices; d++) {
             add_result(&sb, &r->on[d]);
         }

@@ -219,7 +219,8 @@ static const struct swap *swap_at(const char *begin, const char *p) {
 
 /* An integer literal at p, or 0 characters. */
 static size_t literal_at(const char *begin, const char *p) {
-    if (!isdigit((unsigned char)*p) || (p > begin && word_char(p[-1]))) {
+    bool negative = p > begin && p[-1] == '-'; /* -1 is "none", as is -2 */
+    if (!isdigit((unsigned char)*p) || negative || (p > begin && word_char(p[-1]))) {
         return 0;
     }
     size_t n = strspn(p, "0123456789");
@@ -271,6 +272,18 @@ static int count_kernels(const files *tree, int wanted, int *out_file, const cha
     return n;
 }
 
+/* Kernels that only ops launch have no cases of their own. */
+static bool has_case(const char *text, const char *kernel) {
+    size_t n = strlen(kernel);
+    for (const char *p = text; (p = strstr(p, "\ncase ")) != NULL; p++) {
+        const char *name = p + 6 + strspn(p + 6, " ");
+        if (strncmp(name, kernel, n) == 0 && (name[n] == ' ' || name[n] == '\n')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool mutant_random(const files *tree, uint64_t *state, mutant *out) {
     const char *body, *end;
     int file;
@@ -282,6 +295,9 @@ bool mutant_random(const files *tree, uint64_t *state, mutant *out) {
     }
     (void)count_kernels(tree, (int)(draw(state) % (uint64_t)n), &file, &body, &end, out->kernel);
     const char *text = tree->file[file].text;
+    if (!has_case(text, out->kernel)) {
+        return false;
+    }
     const char *p = body + draw(state) % (uint64_t)(end - body);
     const struct swap *s = NULL;
     size_t digits = 0;
