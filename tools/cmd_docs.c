@@ -452,6 +452,15 @@ static int device_of(tool *t, support *s, const char *name) {
     return s->n_devices++;
 }
 
+/* A row of a report names its device; one of a journal says it in its key: "... on cpu seed 1 ...".
+ */
+static const char *device_name(tool *t, const json_t *o) {
+    const char *device = json_string_value(json_object_get(o, "device"));
+    const char *key = json_string_value(json_object_get(o, "key"));
+    const char *on = device == NULL && key != NULL ? strstr(key, " on ") : NULL;
+    return on == NULL ? device : tg_arena_strndup(&t->arena, on + 4, strcspn(on + 4, " "));
+}
+
 static bool take_report(tool *t, support *s, const char *path) {
     size_t bytes;
     const char *text = tool_read_file(t, path, &bytes);
@@ -460,7 +469,7 @@ static bool take_report(tool *t, support *s, const char *path) {
         size_t n = strcspn(p, "\n");
         json_t *o = json_loadb(p, n, 0, NULL);
         const char *name = json_string_value(json_object_get(o, "name"));
-        const char *device = json_string_value(json_object_get(o, "device"));
+        const char *device = device_name(t, o);
         const char *status = json_string_value(json_object_get(o, "status"));
         int d = device != NULL ? device_of(t, s, device) : -1;
         if (name == NULL || status == NULL || d < 0) {

@@ -272,10 +272,11 @@ static bool has_barrier(const tg_region *r) {
 }
 
 /*
- * A branch with a barrier ends with one: PoCL 3.1 runs what follows the last barrier of a branch in
- * a loop with the values of its first lane (docs/targets.md has the reproducer).
+ * A branch or a function with a barrier ends with one: PoCL 3.1 runs what follows the last barrier
+ * of a branch in a loop, and guarded stores behind the last one of a function, with the values of
+ * its first lane (docs/targets.md has the reproducer).
  */
-static void close_branch(tg_c_emitter *e, const tg_region *r) {
+void tg_c_close_barriers(tg_c_emitter *e, const tg_region *r) {
     if (has_barrier(r)) {
         tg_c_line(e, "%s", e->dialect->barrier_shared);
     }
@@ -300,7 +301,7 @@ static void emit_if(tg_c_emitter *e, const tg_op *op) {
         e->indent++;
         tg_c_region(e, r);
         assign(e, r->last, 0, names, op->n_results);
-        close_branch(e, r);
+        tg_c_close_barriers(e, r);
         e->indent--;
     }
     tg_c_line(e, "}");

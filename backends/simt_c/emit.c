@@ -305,6 +305,7 @@ static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
     arguments(e, s);
     preamble(e, f);
     tg_c_region(e, f->body);
+    tg_c_close_barriers(e, f->body);
     tg_sb_add(e->out, "}\n");
 }
 

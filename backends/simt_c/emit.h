@@ -121,5 +121,7 @@ void tg_c_write(tg_c_emitter *e, const tg_op *op);
 /* control.c */
 void tg_c_line(tg_c_emitter *e, const char *fmt, ...) TG_PRINTF(2, 3);
 void tg_c_region(tg_c_emitter *e, const tg_region *r);
+/* A barrier at the end of a region that has one: see control.c. */
+void tg_c_close_barriers(tg_c_emitter *e, const tg_region *r);
 
 #endif

@@ -32,6 +32,9 @@ done
 grep -q '^| kernel | T | cpu (executed) | interp (executed) |' support.md || fail "$(cat support.md)"
 cases=$(grep -c '"T=\|T=bf16' cpu.json)
 grep -q "^| rmsnorm | bf16 | $cases, " support.md || fail "bf16: $(cat support.md)"
+"$tegula" conform --filter rmsnorm --journal cpu.jsonl > /dev/null
+"$tegula" docs support cpu.jsonl interp.json -o journal.md
+cmp support.md journal.md || fail "a journal tells something else than its report"
 echo broken > bad.json
 "$tegula" docs support bad.json -o bad.md 2> /dev/null && fail "a broken report is taken"
 echo "$pages pages, all fine"
