@@ -2,8 +2,8 @@
 /*
  * Race detection: for every element of a written parameter, which program wrote it and which read
  * it. Elements live in pages found by a hash table, so only what is touched costs memory.
- * Parameters that may share memory (`alias`) share one key space, in units of half a byte, and so do
- * the fields of a record; the others count elements.
+ * Parameters that may share memory (`alias`) share one key space, in units of half a byte, and so
+ * do the fields of a record; the others count elements.
  */
 #include <string.h>
 

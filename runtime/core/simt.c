@@ -300,8 +300,8 @@ tgr_status tgr_simt_trapped(tgr_context *context, const tgr_run *run,
     uint64_t program = (uint64_t)report[3] << 32 | report[2];
     tgr_status st = report[0] == TG_CPU_TRAP_LOOP ? TGR_E_UNSUPPORTED : TGR_E_TRAP;
     if (report[1]) {
-        return tgr_fail(context, st, "kernel `%s`, line %u: %s (program %" PRIu64 ")",
-                        run->name, report[1], trap_text(report[0]), program);
+        return tgr_fail(context, st, "kernel `%s`, line %u: %s (program %" PRIu64 ")", run->name,
+                        report[1], trap_text(report[0]), program);
     }
     return tgr_fail(context, st, "kernel `%s`: %s", run->name, trap_text(report[0]));
 }

@@ -16,8 +16,8 @@ extern "C" {
 
 /*
  * Gives an imported module's text: `path` as written in `import`, `from` the name of the importing
- * source: source_name, or the path under which an import lies beside its own importer. Returns 0 when
- * it does not exist. The text must stay until tgc_compile returns.
+ * source: source_name, or the path under which an import lies beside its own importer. Returns 0
+ * when it does not exist. The text must stay until tgc_compile returns.
  */
 typedef int (*tgc_import_fn)(void *user, const char *path, const char *from, const char **out_text,
                              size_t *out_bytes);

@@ -276,7 +276,7 @@ TGR_API void tgr_event_release(tgr_event *event);
 /* ---- modules -------------------------------------------------------------------------------- */
 
 typedef enum tgr_load_flag {
-    TGR_LOAD_TRUSTED = 1, /* the host vouches for the package's code; needed where it is run */
+    TGR_LOAD_TRUSTED = 1,  /* the host vouches for the package's code; needed where it is run */
     TGR_LOAD_PERF_MAP = 2, /* list the kernels in /tmp/perf-PID.map for `perf` */
     TGR_LOAD_CHECKED = 4   /* every launch verifies data facts (sorted, unique, range) */
 } tgr_load_flag;
