@@ -43,7 +43,7 @@ static const demo_item items[] = {
     {"gemm/gemm.tg", "linear", "T=f16 M=4 N=3072 K=2048", "N:64", "V2-Lite q, small batch"},
     {"gemm/gemm.tg", "linear_silu", "T=f32 M=128 N=1408 K=2048", "M:64 N:64", "V2-Lite expert"},
     {"gemm/gemm.tg", "linear_i8", "T=f32 M=16 N=4096 K=4096", "N:64", "int8 weights"},
-    {"gemm/gemm.tg", "gemm_fp8", "T=bf16 B=128 M=128 N=2112 K=7168", "", "V3 fp8, block 128"},
+    {"gemm/blocks.tg", "gemm_fp8", "T=bf16 B=128 M=128 N=2112 K=7168", "", "V3 fp8, block 128"},
     {"attention/attention.tg", "flash_attention",
      "T=bf16 D=192 E=128 TQ=1024 TK=1024 H=16 HK=16 B=1 right=0", "H:2 HK:2", "V2-Lite prefill"},
     {"attention/decode.tg", "gqa_decode",
