@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+__extension__ typedef __int128 wide;
+
 /* Philox4x32-10 (Salmon et al., SC11), word 0. */
 static uint32_t philox(uint64_t key, uint64_t counter) {
     uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), 0, 0};
@@ -22,9 +24,7 @@ static uint32_t philox(uint64_t key, uint64_t counter) {
 
 static int64_t mass(double p) { return p > 0 ? (int64_t)floor(fmin(p, 1) * 0x1p36) : 0; }
 
-static int64_t draw(uint32_t u, int64_t total) {
-    return (int64_t)(((unsigned __int128)u * (unsigned __int128)total) >> 32);
-}
+static int64_t draw(uint32_t u, int64_t total) { return (int64_t)(((wide)u * (wide)total) >> 32); }
 
 typedef struct ranked {
     double p;
@@ -52,7 +52,7 @@ static void filter(const double *p, int64_t v, int64_t top_k, double top_p, doub
     float least = (float)min_p * (float)(v > 0 ? order[0].p : 0);
     for (int64_t j = 0; j < v; j++) {
         /* the prefix before j does not hold the share yet, j is its next element */
-        bool needed = j == 0 || (__int128)sum * 16777216 < (__int128)share * total;
+        bool needed = j == 0 || (wide)sum * 16777216 < (wide)share * total;
         sum += mass(order[j].p);
         if (j >= keep || !needed || order[j].p < (double)least) {
             w[order[j].id] = 0;
@@ -115,6 +115,9 @@ static void sample_inputs(tgk_arg *a, int n, tgk_random *r) {
     int64_t v = a[0].extent[1];
     for (int64_t b = 0; b < a[0].extent[0]; b++) {
         fill_row(a[0].f + b * v, v, b, r);
+        for (int64_t j = 0; n == 7 && b % 5 == 4 && j < v; j++) { /* k cuts through ties */
+            a[0].f[b * v + j] = (double)(float)((double)(1 + j % 3) / (double)(2 * v));
+        }
         if (n == 7) {
             a[1].i[b] = b % 3 == 0 ? 0 : 1 + tgk_random_below(r, v + 2);
             a[2].f[b] = r->full ? 0.9 : (double)(float)shares[tgk_random_below(r, 6)];
