@@ -67,6 +67,28 @@ double tgk_e4m3(uint8_t code) {
     return (code & 0x80) != 0 ? -v : v;
 }
 
+uint8_t tgk_e4m3_code(double v) {
+    uint8_t c = 0;
+    while (c < 0x7e && tgk_e4m3(c) != fabs(v)) {
+        c++;
+    }
+    return (uint8_t)(c | (signbit(v) ? 0x80 : 0));
+}
+
+static const double e2m1_magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+
+double tgk_e2m1(unsigned code) {
+    return (code & 8) != 0 ? -e2m1_magnitude[code & 7] : e2m1_magnitude[code & 7];
+}
+
+unsigned tgk_e2m1_code(double v) {
+    unsigned c = 0;
+    while (c < 7 && e2m1_magnitude[c] != fabs(v)) {
+        c++;
+    }
+    return c | (signbit(v) ? 8U : 0U);
+}
+
 double tgk_bf16(const unsigned char *p) {
     uint32_t bits = ((uint32_t)p[1] << 24) | ((uint32_t)p[0] << 16);
     float f;
@@ -79,6 +101,22 @@ double tgk_f32(const unsigned char *p) {
     float f;
     memcpy(&f, &bits, sizeof f);
     return (double)f;
+}
+
+void tgk_put_f32(unsigned char *p, double v) {
+    float f = (float)v;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    for (int i = 0; i < 4; i++) {
+        p[i] = (unsigned char)(bits >> (8 * i));
+    }
+}
+
+void tgk_put_bf16(unsigned char *p, double v) {
+    unsigned char f[4];
+    tgk_put_f32(f, v);
+    p[0] = f[2];
+    p[1] = f[3];
 }
 
 static const tgk_reference *const families[] = {

@@ -108,8 +108,15 @@ TGK_API int64_t tgk_constant_of(const tgk_arg *args, const char *name, int64_t o
 double tgk_float(const tgk_arg *a); /* scalar float */
 int64_t tgk_int(const tgk_arg *a);  /* scalar integer */
 double tgk_e4m3(uint8_t code);
+double tgk_e2m1(unsigned code);
+/* The codes of values that the types hold, -0 among them. */
+uint8_t tgk_e4m3_code(double v);
+unsigned tgk_e2m1_code(double v);
 double tgk_bf16(const unsigned char *p);
 double tgk_f32(const unsigned char *p);
+/* Little endian; bf16 takes the upper half of the f32. */
+void tgk_put_bf16(unsigned char *p, double v);
+void tgk_put_f32(unsigned char *p, double v);
 
 /* Registration: each family's file exports its rows, the last one without a kernel. */
 #define TGK_FAMILY(name) extern const tgk_reference tgk_##name##_references[];

@@ -32,6 +32,9 @@ static inline double tgk_round_to(double v, const tgk_format *f) {
     return fabs(r) > f->largest ? copysign(f->largest, r) : r;
 }
 
+/* A double that f32 arithmetic made, stored as bf16. */
+static inline double tgk_to_bf16(double v) { return tgk_round_to((double)(float)v, &TGK_BF16); }
+
 /* How far roundings of values within err of v may be from the rounding of v. */
 static inline double tgk_round_slack(double v, double err, const tgk_format *f) {
     double lo = tgk_round_to(v - err, f), hi = tgk_round_to(v + err, f), r = tgk_round_to(v, f);

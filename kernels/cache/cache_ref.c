@@ -15,38 +15,6 @@ static const tgk_format E2M1 = {1, 0, 6};
 
 static double f32(double v) { return (double)(float)v; }
 
-/* ---- bytes ---------------------------------------------------------------------------------- */
-
-static unsigned char e4m3_byte(double v) {
-    unsigned char c = 0;
-    while (c < 0x7e && tgk_e4m3(c) != fabs(v)) {
-        c++;
-    }
-    return (unsigned char)(c | (signbit(v) ? 0x80 : 0));
-}
-
-static unsigned char e2m1_code(double v) {
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    unsigned char c = 0;
-    while (c < 7 && magnitude[c] != fabs(v)) {
-        c++;
-    }
-    return (unsigned char)(c | (signbit(v) ? 8 : 0));
-}
-
-static void put_bf16(unsigned char *p, double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    p[0] = (unsigned char)(bits >> 16);
-    p[1] = (unsigned char)(bits >> 24);
-}
-
-static void put_f32(unsigned char *p, double v) {
-    float f = (float)v;
-    memcpy(p, &f, sizeof f); /* both little endian */
-}
-
 static double amax_of(const double *x, int n) {
     double a = 0;
     for (int c = 0; c < n; c++) {
@@ -59,7 +27,7 @@ static double amax_of(const double *x, int n) {
 static int put_fp8(unsigned char *p, const double *x, int n) {
     int e = tgk_e8m0_ceil(f32(fmax(amax_of(x, n), f32(1e-4)) / 448));
     for (int c = 0; c < n; c++) {
-        p[c] = e4m3_byte(tgk_round_to(ldexp(x[c], 127 - e), &TGK_E4M3));
+        p[c] = tgk_e4m3_code(tgk_round_to(ldexp(x[c], 127 - e), &TGK_E4M3));
     }
     return e;
 }
@@ -67,8 +35,9 @@ static int put_fp8(unsigned char *p, const double *x, int n) {
 static void put_pairs(unsigned char *p, const double *x, int n, double factor, double divisor) {
     for (int c = 0; c < n; c += 2) {
         p[c / 2] =
-            (unsigned char)(e2m1_code(tgk_round_to(f32(x[c] * factor / divisor), &E2M1)) |
-                            e2m1_code(tgk_round_to(f32(x[c + 1] * factor / divisor), &E2M1)) << 4);
+            (unsigned char)(tgk_e2m1_code(tgk_round_to(f32(x[c] * factor / divisor), &E2M1)) |
+                            tgk_e2m1_code(tgk_round_to(f32(x[c + 1] * factor / divisor), &E2M1))
+                                << 4);
     }
 }
 
@@ -76,7 +45,7 @@ static void put_v41_entry(unsigned char *codes, unsigned char *scales, const dou
     for (int g = 0; g < 32; g++) {
         double a = fmax(amax_of(row + 16 * g, 16), 6 * 0x1p-9);
         double s = tgk_round_to(f32(a / 6), &TGK_E4M3);
-        scales[g] = e4m3_byte(s);
+        scales[g] = tgk_e4m3_code(s);
         put_pairs(codes + 8 * g, row + 16 * g, 16, 1, s);
     }
 }
@@ -91,10 +60,10 @@ static void put_index_fp4(unsigned char *codes, unsigned char *scales, const dou
 
 static void put_mla_fp8(unsigned char *p, const double *row) {
     for (int g = 0; g < 4; g++) {
-        put_f32(p + 512 + 4 * g, ldexp(1, put_fp8(p + 128 * g, row + 128 * g, 128) - 127));
+        tgk_put_f32(p + 512 + 4 * g, ldexp(1, put_fp8(p + 128 * g, row + 128 * g, 128) - 127));
     }
     for (int c = 0; c < 64; c++) {
-        put_bf16(p + 528 + 2 * c, row[512 + c]);
+        tgk_put_bf16(p + 528 + 2 * c, row[512 + c]);
     }
 }
 
@@ -104,16 +73,16 @@ static void put_v4(unsigned char *p, unsigned char *sf, const double *row) {
     }
     sf[7] = 0;
     for (int c = 0; c < 64; c++) {
-        put_bf16(p + 448 + 2 * c, row[448 + c]);
+        tgk_put_bf16(p + 448 + 2 * c, row[448 + c]);
     }
 }
 
 static void put_index_amax(unsigned char *p, unsigned char *scale, const double *row) {
     double a = fmax(amax_of(row, 128), f32(1e-4)), factor = f32(448 / a);
     for (int c = 0; c < 128; c++) {
-        p[c] = e4m3_byte(tgk_round_to(f32(row[c] * factor), &TGK_E4M3));
+        p[c] = tgk_e4m3_code(tgk_round_to(f32(row[c] * factor), &TGK_E4M3));
     }
-    put_f32(scale, a / 448);
+    tgk_put_f32(scale, a / 448);
 }
 
 void tgc_put(tgc_kind kind, tgk_arg *cache, int64_t bs, int64_t at, const double *row) {
@@ -139,7 +108,8 @@ void tgc_put(tgc_kind kind, tgk_arg *cache, int64_t bs, int64_t at, const double
         put_v41_entry(page + slot * 256, page + bs * 256 + slot * 32, row);
         break;
     case TGC_INDEX_FP8:
-        put_f32(page + bs * 128 + slot * 4, ldexp(1, put_fp8(page + slot * 128, row, 128) - 127));
+        tgk_put_f32(page + bs * 128 + slot * 4,
+                    ldexp(1, put_fp8(page + slot * 128, row, 128) - 127));
         break;
     case TGC_INDEX_AMAX:
         put_index_amax(page + slot * 128, page + bs * 128 + slot * 4, row);

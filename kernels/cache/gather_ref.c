@@ -9,14 +9,7 @@
 
 #include <string.h>
 
-static double e2m1(unsigned code) {
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    return (code & 8) != 0 ? -magnitude[code & 7] : magnitude[code & 7];
-}
-
-static double scaled(double code, double scale) {
-    return tgk_round_to((double)(float)(code * scale), &TGK_BF16);
-}
+static double scaled(double code, double scale) { return tgk_to_bf16(code * scale); }
 
 /* Row `slot` of a page of bs rows, by the bytes a row takes. */
 static void read_row(const unsigned char *page, int64_t bs, int64_t slot, int64_t row_bytes,
@@ -47,7 +40,7 @@ static void read_row(const unsigned char *page, int64_t bs, int64_t slot, int64_
     default: /* 288 */
         for (int c = 0; c < 512; c++) {
             unsigned pair = page[slot * 256 + c / 2];
-            out[c] = scaled(e2m1(c % 2 == 0 ? pair & 15 : pair >> 4),
+            out[c] = scaled(tgk_e2m1(c % 2 == 0 ? pair & 15 : pair >> 4),
                             tgk_e4m3(page[bs * 256 + slot * 32 + c / 16]));
         }
         break;
@@ -119,8 +112,8 @@ bool tgc_gather_index(tgk_arg *a, int n) {
             const unsigned char *page = a[0].bytes + at / bs * a[0].elem_bytes;
             for (int c = 0; c < 128; c++) {
                 unsigned pair = page[slot * 64 + c / 2];
-                a[3].f[to * 128 + c] =
-                    fp4 ? e2m1(c % 2 == 0 ? pair & 15 : pair >> 4) : tgk_e4m3(page[slot * 128 + c]);
+                a[3].f[to * 128 + c] = fp4 ? tgk_e2m1(c % 2 == 0 ? pair & 15 : pair >> 4)
+                                           : tgk_e4m3(page[slot * 128 + c]);
             }
             if (fp4) {
                 for (int g = 0; g < 4; g++) {

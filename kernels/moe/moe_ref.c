@@ -5,28 +5,15 @@
  * order, rounded to the output type at the end.
  */
 #include "kernels/moe/moe_ref.h"
+#include "kernels/rounding.h"
 
 #include <math.h>
 #include <string.h>
 
-static double to_bf16(float f) {
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
-    memcpy(&f, &bits, sizeof f);
-    return (double)f;
-}
-
-/* Nearest, ties to even, clamped to 448. */
-static double to_e4m3(float f) {
-    int e;
-    (void)frexpf(f, &e);
-    double unit = ldexp(1, (f == 0 || e - 1 < -6 ? -6 : e - 1) - 3);
-    return copysign(fmin(fabs(nearbyint((double)f / unit) * unit), 448), (double)f);
-}
-
 static double rounded(float f, tg_dtype t) {
-    return t == TG_DT_BF16 ? to_bf16(f) : t == TG_DT_F8E4M3 ? to_e4m3(f) : (double)f;
+    return t == TG_DT_BF16     ? tgk_to_bf16(f)
+           : t == TG_DT_F8E4M3 ? tgk_round_to((double)f, &TGK_E4M3)
+                               : (double)f;
 }
 
 static void gather_rows(const tgk_arg *x, const tgk_arg *from, tgk_arg *y) {

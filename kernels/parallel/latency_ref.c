@@ -36,18 +36,6 @@ static uint32_t bits_of(float f) {
     return b;
 }
 
-static void put_bf16(unsigned char *p, double v) { put_bytes(p, bits_of((float)v) >> 16, 2); }
-
-/* The code of a value that e4m3 holds. */
-static unsigned char e4m3_code(double v) {
-    for (int c = 0; c < 127; c++) {
-        if (tgk_e4m3((uint8_t)c) == fabs(v)) {
-            return (unsigned char)(c | (signbit(v) ? 0x80 : 0));
-        }
-    }
-    return 0x7f;
-}
-
 /* ---- messages ------------------------------------------------------------------------------- */
 
 static void write_message(unsigned char *m, const double *x, int64_t wide, int64_t token) {
@@ -61,7 +49,7 @@ static void write_message(unsigned char *m, const double *x, int64_t wide, int64
         put_bytes(m + HEADER + wide + 4 * g, bits_of(amax / 448.0f), 4);
         for (int64_t i = g * GROUP; i < (g + 1) * GROUP; i++) {
             float v = (float)x[i] * inverse;
-            m[HEADER + i] = e4m3_code(copysign(tgk_round_to((double)v, &TGK_E4M3), (double)v));
+            m[HEADER + i] = tgk_e4m3_code(copysign(tgk_round_to((double)v, &TGK_E4M3), (double)v));
         }
     }
 }
@@ -233,13 +221,13 @@ static bool encode(const double *x, unsigned char *out) {
     bool clear;
     log_range g = range_of(x, &clear);
     memset(out, 0, LOG_BYTES);
-    put_bf16(out, g.lo);
-    put_bf16(out + 2, g.hi);
+    tgk_put_bf16(out, g.lo);
+    tgk_put_bf16(out + 2, g.hi);
     for (int i = 0; i < GROUP; i++) {
         if (g.coded) {
             put_ten(out + 4, i, log_code(x[i], g, &clear) | (x[i] < 0 ? 512u : 0));
         } else {
-            put_bf16(out + 4 + 2 * i, x[i]);
+            tgk_put_bf16(out + 4 + 2 * i, x[i]);
         }
     }
     return clear;

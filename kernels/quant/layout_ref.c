@@ -68,27 +68,13 @@ static bool swizzle(tgk_arg *a, int n, int64_t tile, int64_t inner) {
 bool tgq_swizzle_128x4(tgk_arg *a, int n) { return swizzle(a, n, 128, 32); }
 bool tgq_swizzle_8x4(tgk_arg *a, int n) { return swizzle(a, n, 8, 8); }
 
-static unsigned code_of(double v) {
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    unsigned c = 0;
-    while (c < 7 && magnitude[c] != fabs(v)) {
-        c++;
-    }
-    return c | (signbit(v) ? 8U : 0U);
-}
-
-static double value_of(unsigned c) {
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    return (c & 8) != 0 ? -magnitude[c & 7] : magnitude[c & 7];
-}
-
 /* mxfp4_to_ggml(q [N, K], sf [N, K/32], out y [N, K/32, 17]) */
 bool tgq_to_ggml(tgk_arg *a, int n) {
     for (int64_t b = 0; b < a[1].count && n == 3; b++) {
         a[2].i[17 * b] = byte_of(&a[1], b);
         for (int64_t i = 0; i < 16; i++) {
             a[2].i[17 * b + 1 + i] =
-                (code_of(a[0].f[32 * b + i]) | code_of(a[0].f[32 * b + 16 + i]) << 4);
+                (tgk_e2m1_code(a[0].f[32 * b + i]) | tgk_e2m1_code(a[0].f[32 * b + 16 + i]) << 4);
         }
     }
     return n == 3;
@@ -99,8 +85,8 @@ bool tgq_from_ggml(tgk_arg *a, int n) {
     for (int64_t b = 0; b < a[2].count && n == 3; b++) {
         a[2].f[b] = ldexp(1, (int)a[0].i[17 * b] - 127);
         for (int64_t i = 0; i < 16; i++) {
-            a[1].f[32 * b + i] = value_of((unsigned)a[0].i[17 * b + 1 + i] & 15);
-            a[1].f[32 * b + 16 + i] = value_of((unsigned)a[0].i[17 * b + 1 + i] >> 4);
+            a[1].f[32 * b + i] = tgk_e2m1((unsigned)a[0].i[17 * b + 1 + i] & 15);
+            a[1].f[32 * b + 16 + i] = tgk_e2m1((unsigned)a[0].i[17 * b + 1 + i] >> 4);
         }
     }
     return n == 3;
@@ -120,7 +106,7 @@ void tgq_inputs_pow2(tgk_arg *a, int n, tgk_random *r) {
 void tgq_inputs_to_ggml(tgk_arg *a, int n, tgk_random *r) {
     tgq_inputs_pow2(&a[1], n, r);
     for (int64_t i = 0; i < a[0].count; i++) {
-        a[0].f[i] = value_of((unsigned)tgk_random_below(r, 16));
+        a[0].f[i] = tgk_e2m1((unsigned)tgk_random_below(r, 16));
     }
 }
 

@@ -13,6 +13,7 @@
  * Weights: eight roundings at most of positive numbers, and for softmax the rounding of z - max,
  * d 2^-24 of a weight that is below e^-d: 1e-6 absolute and 12 units in the last place.
  */
+#include "kernels/rounding.h"
 #include "kernels/routing/routing_ref.h"
 
 #include <math.h>
@@ -234,15 +235,6 @@ bool tgk_gate(tgk_arg *args, int n) {
 
 static double round_f32(double v) { return (double)(float)v; }
 
-static double round_bf16(double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
-    memcpy(&f, &bits, sizeof f);
-    return (double)f;
-}
-
 /* One row's logits: normal; all equal (ties everywhere); pairs of equals; around +300 or -300 for
  * softmax; some beyond 20, where softplus is linear. */
 static void draw_logits(const router *g, int64_t t, int64_t attempt, tgk_random *r) {
@@ -375,7 +367,7 @@ void tgk_gate_choice_inputs(tgk_arg *args, int n, tgk_random *r) {
         args[0].f[i] = kind == 0   ? 1
                        : kind == 1 ? -INFINITY
                        : kind == 2 ? 0.5
-                                   : round_bf16(tgk_random_normal(r));
+                                   : tgk_to_bf16(tgk_random_normal(r));
     }
 }
 

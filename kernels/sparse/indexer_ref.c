@@ -98,11 +98,9 @@ static double read_page_key(const tgk_arg *cache, int64_t page, int64_t slot, in
                             double *out) {
     const unsigned char *p = cache->bytes + page * cache->elem_bytes;
     int64_t bytes = fp4 ? dim / 2 : dim, bs = cache->elem_bytes / (bytes + (fp4 ? dim / 32 : 4));
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
     for (int64_t c = 0; c < dim; c++) {
         unsigned pair = p[slot * bytes + c / 2], code = c % 2 == 0 ? pair & 15 : pair >> 4;
-        out[c] = fp4 ? ldexp((code & 8) != 0 ? -magnitude[code & 7] : magnitude[code & 7],
-                             p[bs * bytes + slot * (dim / 32) + c / 32] - 127)
+        out[c] = fp4 ? ldexp(tgk_e2m1(code), p[bs * bytes + slot * (dim / 32) + c / 32] - 127)
                      : tgk_e4m3(p[slot * dim + c]);
     }
     return fp4 ? 1 : tgk_f32(p + bs * bytes + 4 * slot);

@@ -12,18 +12,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/rounding.h"
 #include "kernels/sparse/sparse_refs.h"
 
 enum { MAX_DIM = 128 };
-
-static double bf16(double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits += 0x7fff + ((bits >> 16) & 1);
-    unsigned char half[2] = {(unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-    return tgk_bf16(half);
-}
 
 /* Nearest of the values of n codes (ascending from 0), ties to the even code. */
 static unsigned nearest(double v, const double *values, unsigned n) {
@@ -60,8 +52,8 @@ static prologue prologue_of(const tgk_arg *args, int64_t dim, int64_t columns) {
 
 /* v to bf16; false when an error of `err` could change what it becomes. */
 static bool settle(double *v, double err) {
-    double lo = bf16(*v - err), hi = bf16(*v + err);
-    *v = bf16(*v);
+    double lo = tgk_to_bf16(*v - err), hi = tgk_to_bf16(*v + err);
+    *v = tgk_to_bf16(*v);
     return lo == hi;
 }
 
@@ -94,7 +86,7 @@ static bool hadamard(const prologue *p, double *x) {
         }
     }
     for (int64_t i = 0; i < p->dim; i++) {
-        x[i] = bf16((double)((float)y[i] * root));
+        x[i] = tgk_to_bf16((double)((float)y[i] * root));
     }
     return sure && (mass < 128 || ldexp(mass, 11) == floor(ldexp(mass, 11)));
 }
@@ -271,7 +263,7 @@ static void inputs_key(tgk_arg *a, tgk_random *r, int64_t bytes) {
         double y[MAX_DIM];
         for (int tries = 0; tries < 5000; tries++) {
             for (int64_t c = 0; c < p.dim; c++) {
-                a[0].f[t * p.dim + c] = bf16(tgk_random_normal(r));
+                a[0].f[t * p.dim + c] = tgk_to_bf16(tgk_random_normal(r));
             }
             if (prepare_key(&p, a, t, y)) {
                 break;

@@ -1,36 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows of sparse caches: see sparse_rows.h. */
 #include "kernels/sparse/sparse_rows.h"
+#include "kernels/rounding.h"
 
 #include <math.h>
 #include <string.h>
-
-static double round_bf16(double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits += 0x7fff + ((bits >> 16) & 1);
-    unsigned char half[2] = {(unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-    return tgk_bf16(half);
-}
-
-static double e2m1(unsigned code) {
-    static const double magnitude[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    return (code & 8) != 0 ? -magnitude[code & 7] : magnitude[code & 7];
-}
-
-static void put_bf16(unsigned char *p, double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    p[0] = (unsigned char)(bits >> 16);
-    p[1] = (unsigned char)(bits >> 24);
-}
-
-static void put_f32(unsigned char *p, double v) {
-    float f = (float)v;
-    memcpy(p, &f, sizeof f); /* both sides are little endian, as the record is */
-}
 
 /* Pages round up to less than one row more, so their rows follow from their size. */
 tgs_rows tgs_rows_of(const tgk_arg *arg, tgs_kind kind) {
@@ -62,7 +36,7 @@ int64_t tgs_rows_count(const tgs_rows *r) { return r->page * r->pages; }
 
 static void read_mla(const unsigned char *p, double *out) {
     for (int c = 0; c < 512; c++) {
-        out[c] = round_bf16((double)(float)(tgk_e4m3(p[c]) * tgk_f32(p + 512 + c / 128 * 4)));
+        out[c] = tgk_to_bf16((double)(float)(tgk_e4m3(p[c]) * tgk_f32(p + 512 + c / 128 * 4)));
     }
     for (int c = 0; c < 64; c++) {
         out[512 + c] = tgk_bf16(p + 528 + 2 * c);
@@ -71,7 +45,7 @@ static void read_mla(const unsigned char *p, double *out) {
 
 static void read_v4(const unsigned char *row, const unsigned char *sf, double *out) {
     for (int c = 0; c < 448; c++) {
-        out[c] = round_bf16(ldexp(tgk_e4m3(row[c]), sf[c / 64] - 127));
+        out[c] = tgk_to_bf16(ldexp(tgk_e4m3(row[c]), sf[c / 64] - 127));
     }
     for (int c = 0; c < 64; c++) {
         out[448 + c] = tgk_bf16(row + 448 + 2 * c);
@@ -98,15 +72,15 @@ bool tgs_row(const tgs_rows *r, int64_t at, double *out) {
         break;
     case TGS_V41_WINDOW:
         for (int c = 0; c < 512; c++) {
-            out[c] = round_bf16(ldexp(tgk_e4m3(page[slot * 512 + c]),
-                                      page[r->page * 512 + slot * 16 + c / 32] - 127));
+            out[c] = tgk_to_bf16(ldexp(tgk_e4m3(page[slot * 512 + c]),
+                                       page[r->page * 512 + slot * 16 + c / 32] - 127));
         }
         break;
     case TGS_V41_ENTRY:
         for (int c = 0; c < 512; c++) {
             unsigned pair = page[slot * 256 + c / 2];
-            out[c] = round_bf16(e2m1(c % 2 == 0 ? pair & 15 : pair >> 4) *
-                                tgk_e4m3(page[r->page * 256 + slot * 32 + c / 16]));
+            out[c] = tgk_to_bf16(tgk_e2m1(c % 2 == 0 ? pair & 15 : pair >> 4) *
+                                 tgk_e4m3(page[r->page * 256 + slot * 32 + c / 16]));
         }
         break;
     }
@@ -144,7 +118,7 @@ static void draw_codes(unsigned char *p, int n, tgk_random *r) {
 
 static void draw_bf16(unsigned char *p, int n, const double *magnitude, tgk_random *r) {
     for (int c = 0; c < n; c++) {
-        put_bf16(p + 2 * c, tgk_random_normal(r) * magnitude[c]);
+        tgk_put_bf16(p + 2 * c, tgk_random_normal(r) * magnitude[c]);
     }
 }
 
@@ -169,16 +143,16 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
     case TGS_MLA:
         draw_codes(mla, 512, r);
         for (int s = 0; s < 4; s++) {
-            put_f32(mla + 512 + 4 * s, m[128 * s] * (0.6 + 0.7 * tgk_random_uniform(r)));
+            tgk_put_f32(mla + 512 + 4 * s, m[128 * s] * (0.6 + 0.7 * tgk_random_uniform(r)));
         }
         draw_bf16(mla + 528, 64, m + 512, r);
-        put_bf16(mla + 528 + 126, 1);
+        tgk_put_bf16(mla + 528 + 126, 1);
         break;
     case TGS_V4: {
         unsigned char *sf = page + rows->page * 576 + slot * 8;
         draw_codes(page + slot * 576, 448, r);
         draw_bf16(page + slot * 576 + 448, 64, m + 448, r);
-        put_bf16(page + slot * 576 + 448 + 126, 1);
+        tgk_put_bf16(page + slot * 576 + 448 + 126, 1);
         for (int s = 0; s < 7; s++) {
             sf[s] = (unsigned char)(127 + exponent_of(m[64 * s], r));
         }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/rounding.h"
 #include "kernels/v4/v4_refs.h"
 
 /* Memory of one reference call; a failed allocation shows as NULL and in `failed`. */
@@ -37,17 +38,7 @@ static bool release(scratch *s) {
     return !s->failed;
 }
 
-static double stored(tg_dtype t, double v) {
-    if (t != TG_DT_BF16) {
-        return v;
-    }
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits += 0x7fff + ((bits >> 16) & 1);
-    unsigned char half[2] = {(unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-    return tgk_bf16(half);
-}
+static double stored(tg_dtype t, double v) { return t == TG_DT_BF16 ? tgk_to_bf16(v) : v; }
 
 static void store_all(tg_dtype t, double *v, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
