@@ -3,7 +3,7 @@
 # Quantising casts: the golden vectors of moe.md section 1 byte for byte, unbiased rounding, round trips,
 # and casts in one kernel equal to casts in two. usage: quant.sh TEGULA
 set -u
-python3 -c 'import numpy' 2>/dev/null || exit 77
+python3 -c 'import numpy' 2>/dev/null || { echo "skipped: no NumPy"; exit 77; }
 tegula=$1
 kernels=$(cd "$(dirname "$0")/../../kernels" && pwd)
 dir=$(mktemp -d) && cd "$dir" || exit 1
