@@ -169,7 +169,7 @@ static tgr_status open_chosen(tgr_context *context, const char *name, const tgr_
         return st;
     }
     d->driver = drivers[row];
-    d->driver_row = (int32_t)row;
+    (void)describe(context, row, d->index, &d->info);
     return d->driver->open(context, globals, d->index, o, &d->state, &d->n_threads);
 }
 
@@ -210,9 +210,7 @@ void tgr_device_release(tgr_device *device) {
     }
 }
 
-void tgr_device_get_info(const tgr_device *device, tgr_device_info *out) {
-    (void)describe(device->context, (size_t)device->driver_row, device->index, out);
-}
+void tgr_device_get_info(const tgr_device *device, tgr_device_info *out) { *out = device->info; }
 
 tgr_context *tgr_device_context(const tgr_device *device) { return device->context; }
 

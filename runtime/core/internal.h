@@ -263,10 +263,10 @@ struct tgr_device {
     atomic_int refs;
     tgr_context *context;
     const tgr_driver *driver;
-    int32_t index;      /* among its driver's devices */
-    int32_t driver_row; /* in device.c's table */
+    int32_t index; /* among its driver's devices */
     void *state;
     int32_t n_threads;
+    tgr_device_info info; /* asked for once: CPUID, say, costs a microsecond under a hypervisor */
 };
 
 struct tgr_buffer {
