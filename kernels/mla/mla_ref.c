@@ -70,11 +70,39 @@ static bool decode(tgk_arg *args, int n, tgs_kind kind) {
     return n == 12 && attention_split_find(&s, args, n) && attention_split_run(&s, keys, &c);
 }
 
+/*
+ * mla_decode*_split(q, cache, table, len, part, splits, sink, scale, out o, out lse): how the work
+ * is cut does not matter.
+ */
+static bool whole(tgk_arg *args, int n, tgs_kind kind) {
+    attention_row row;
+    decode_call c = call_of(args, n, kind);
+    const tgk_arg *q = &args[0];
+    int64_t queries = q->extent[1], heads = q->extent[2];
+    if (n != 10 || !attention_row_init(&row, LATENT)) {
+        return false;
+    }
+    for (int64_t i = 0; i < q->extent[0] * queries * heads; i++) {
+        int64_t h = i % heads, s = i / heads % queries, r = i / heads / queries;
+        attention_row_begin(&row);
+        keys(&c, &row, r, s, h, 0, c.len->i[r]);
+        attention_row_end(&row, args[6].f[h], args[8].f + i * LATENT,
+                          args[9].f + (r * heads + h) * queries + s);
+    }
+    attention_row_fini(&row);
+    return true;
+}
+
 static bool mla_decode(tgk_arg *args, int n) { return decode(args, n, TGS_PAGED); }
 static bool mla_decode_fp8(tgk_arg *args, int n) { return decode(args, n, TGS_MLA); }
 static bool mla_decode_v4(tgk_arg *args, int n) { return decode(args, n, TGS_V4); }
 static bool mla_decode_mxfp8(tgk_arg *args, int n) { return decode(args, n, TGS_V41_WINDOW); }
 static bool mla_decode_nvfp4(tgk_arg *args, int n) { return decode(args, n, TGS_V41_ENTRY); }
+static bool split_bf16(tgk_arg *args, int n) { return whole(args, n, TGS_PAGED); }
+static bool split_fp8(tgk_arg *args, int n) { return whole(args, n, TGS_MLA); }
+static bool split_v4(tgk_arg *args, int n) { return whole(args, n, TGS_V4); }
+static bool split_mxfp8(tgk_arg *args, int n) { return whole(args, n, TGS_V41_WINDOW); }
+static bool split_nvfp4(tgk_arg *args, int n) { return whole(args, n, TGS_V41_ENTRY); }
 
 /* ---- inputs -----------------------------------------------------------------------------------
  */
@@ -161,6 +189,11 @@ const tgk_reference tgk_mla_references[] = {
     {"mla_decode_v4", mla_decode_v4, inputs_v4, false, OUTPUTS},
     {"mla_decode_mxfp8", mla_decode_mxfp8, inputs_mxfp8, false, OUTPUTS},
     {"mla_decode_nvfp4", mla_decode_nvfp4, inputs_nvfp4, false, OUTPUTS},
+    {"mla_decode_split", split_bf16, inputs_bf16, false, ROWS},
+    {"mla_decode_fp8_split", split_fp8, inputs_fp8, false, ROWS},
+    {"mla_decode_v4_split", split_v4, inputs_v4, false, ROWS},
+    {"mla_decode_mxfp8_split", split_mxfp8, inputs_mxfp8, false, ROWS},
+    {"mla_decode_nvfp4_split", split_nvfp4, inputs_nvfp4, false, ROWS},
     {"mla_absorb_q", mla_absorb_q, NULL, false, {{"q", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
     {"mla_project_v", mla_project_v, NULL, false, {{"o", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
     {"mla_prefill", mla_prefill, mla_prefill_inputs, false, ROWS},

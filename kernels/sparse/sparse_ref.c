@@ -159,6 +159,7 @@ static bool attention(tgk_arg *a, int n, tgs_kind kind, tgs_kind extra_kind) {
     return true;
 }
 
+static bool attention_paged(tgk_arg *a, int n) { return attention(a, n, TGS_PAGED, TGS_PAGED); }
 static bool attention_mla(tgk_arg *a, int n) { return attention(a, n, TGS_MLA, TGS_MLA); }
 static bool attention_v4(tgk_arg *a, int n) { return attention(a, n, TGS_V4, TGS_V4); }
 static bool attention_v41(tgk_arg *a, int n) {
@@ -316,6 +317,10 @@ static void inputs_attention(tgk_arg *a, tgk_random *r, tgs_kind kind, tgs_kind 
     a[10].f[0] = 1 / sqrt((double)a[0].extent[3]);
 }
 
+static void inputs_attention_paged(tgk_arg *a, int n, tgk_random *r) {
+    (void)n;
+    inputs_attention(a, r, TGS_PAGED, TGS_PAGED);
+}
 static void inputs_attention_mla(tgk_arg *a, int n, tgk_random *r) {
     (void)n;
     inputs_attention(a, r, TGS_MLA, TGS_MLA);
@@ -369,6 +374,7 @@ const tgk_reference tgk_sparse_references[] = {
     {"sparse_decode_v4", sparse_decode_v4, inputs_v4, false, PARTS},
     {"sparse_decode_v41", sparse_decode_v41, inputs_v41, false, PARTS},
     {"sparse_combine", sparse_combine, inputs_combine, false, WHOLE},
+    {"sparse_attention", attention_paged, inputs_attention_paged, false, WHOLE},
     {"sparse_attention_mla", attention_mla, inputs_attention_mla, false, WHOLE},
     {"sparse_attention_v4", attention_v4, inputs_attention_v4, false, WHOLE},
     {"sparse_attention_v41", attention_v41, inputs_attention_v41, false, WHOLE},

@@ -110,6 +110,8 @@ static const row rows[] = {
     /* std, fn, several results */
     {"twice(w)", {2, 4, 6, 8, 10, 12, 14, 16}},
     {"both(w, 1.0)[1]", {0, 1, 2, 3, 4, 5, 6, 7}},
+    {"apply(adds, w, 1.0)", {2, 3, 4, 5, 6, 7, 8, 9}}, /* a function as an argument */
+    {"apply(both, w, 1.0)[1]", {0, 1, 2, 3, 4, 5, 6, 7}},
     {"sum(std.softmax(v, axis 0))", ALL(1)},
     {"power[N = 3](w)", {1, 8, 27, 64, 125, 216, 343, 512}},
 };
@@ -125,6 +127,8 @@ static const char head[] =
     "fn size(T) { var n = 4; if T == bf16 { n = 2 } else if T != f32 { n = 1 }; return n }\n"
     "fn both(a, b) { return a + b, a - b }\n"
     "fn adds(a, b) { return a + b }\n"
+    "fn apply(f, a, b) { return hand_on(f, a, b) }\n"
+    "fn hand_on(f, a, b) { return f(a, b) }\n"
     "fn power[N](x) { var y = x; for i in 1 .. N { y = y * x }; return y }\n"
     "kernel k(x: f32[N], p: i32[N], wx: f32[8], rx: i32[8], out y: f32[8])\n{\n"
     "  let i = span(0 .. N, 8), v = x[i], q = p[i], w = wx[:], r = rx[:], n = N + 0\n"

@@ -37,7 +37,7 @@ typedef struct mutant {
 
 /* The file's text with the change; malloc'd. */
 char *mutant_text(const source_file *f, const mutant *m);
-/* `kernel | what | before | after`, split in place; false: no such kernel or not one such place. */
+/* `kernel [in FILE] | what | before | after`, split in place; false: no such kernel or not one such place. */
 bool mutant_named(const files *tree, char *line, mutant *out, const char **out_what);
 /* A change at a random place of a random kernel's body; false: that place has none. */
 bool mutant_random(const files *tree, uint64_t *state, mutant *out);

@@ -139,8 +139,29 @@ static const char *only_place(const char *from, const char *to, const char *befo
     return again != NULL && again < to ? NULL : at;
 }
 
+/* A place in a file that the kernel imports, named after ` in `. */
+static bool place_in(const files *tree, const char *path, mutant *out) {
+    for (int f = 0; f < tree->n; f++) {
+        const char *text = tree->file[f].text;
+        const char *at = strcmp(tree->file[f].path, path) == 0
+                             ? only_place(text, text + strlen(text), out->before)
+                             : NULL;
+        if (at != NULL) {
+            out->file = f;
+            out->at = (size_t)(at - text);
+            out->length = strlen(out->before);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool mutant_named(const files *tree, char *line, mutant *out, const char **out_what) {
-    char *kernel = field(&line);
+    char *kernel = field(&line), *path = strstr(kernel, " in ");
+    if (path != NULL) {
+        *path = '\0';
+        path += 4;
+    }
     *out_what = field(&line);
     char *before = field(&line), *after = field(&line);
     *out = (mutant){0};
@@ -148,6 +169,9 @@ bool mutant_named(const files *tree, char *line, mutant *out, const char **out_w
     (void)snprintf(out->before, sizeof out->before, "%s", before);
     (void)snprintf(out->after, sizeof out->after, "%s", after);
     (void)snprintf(out->put, sizeof out->put, "%s", after);
+    if (path != NULL) {
+        return before[0] != '\0' && place_in(tree, path, out);
+    }
     for (int f = 0; f < tree->n && before[0] != '\0'; f++) {
         const char *text = tree->file[f].text, *body, *end;
         char name[96];
