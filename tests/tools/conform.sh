@@ -33,7 +33,7 @@ expect beyond@2 FAIL_OOB "memory around y was written"
 
 # After a fault the other cases still run: the wrong element is planted once a process.
 "$tegula" conform --device fake:corrupt@1! --filter rmsnorm > "$work/rest.out" 2> /dev/null
-grep -q "^FLAKY" "$work/rest.out" \&\& grep -q "^PASS" "$work/rest.out" || fail "cases after a failure do not run"
+grep -q "^FLAKY" "$work/rest.out" && grep -q "^PASS" "$work/rest.out" || fail "cases after a failure do not run"
 
 # A bundle holds what reproduces the failure; its program builds.
 bundle=$(find "$work/bundle-corrupt@1" -mindepth 1 -maxdepth 1 -type d)
@@ -76,6 +76,35 @@ grep -q "<testsuite" "$work/r.xml" && grep -q "rmsnorm" "$work/r.html" || fail "
 # Exact mode over schedule points.
 "$tegula" conform --exact --schedules 4 --filter matmul --level smoke > "$work/points.out" || fail "points"
 grep -q "schedule points" "$work/points.out" || fail "no schedule points: $(cat "$work/points.out")"
+
+# Somebody's own kernels. One that is called like a stock kernel but takes other arguments (fewer, of
+# another type, of other extents) must not meet that one's reference: the interpreter judges it, and the
+# row says so. A copy of a stock kernel keeps the reference, and a wrong one fails.
+mkdir "$work/own" "$work/copy"
+cat > "$work/own/own.tg" <<'TG'
+kernel rmsnorm[T: bf16 | f32](x: T[M, N], out y: T[M, N]) grid m: M { y[m, :] = (x[m, :] * 2.0) as T }
+kernel layernorm[T: f32](x: T[M, D], g: f32[2], b: f32[D], eps: f32, out y: T[M, D]) grid m: M {
+  y[m, :] = x[m, :] * g[0] + b[:]
+}
+kernel transpose(x: i32[M, N], out y: i32[M, N]) grid m: M { y[m, :] = x[m, :] + 1 }
+kernel mine(x: f32[M, N], out y: f32[M]) grid m: M { y[m] = sum(x[m, :]) }
+case rmsnorm [f32] M=5 N=33
+case layernorm [f32] M=5 D=33 eps=1e-6
+case transpose M=3 N=4
+case mine M=7 N=61
+TG
+for device in cpu interp; do
+    "$tegula" conform --kernels "$work/own" --device $device > "$work/own.out" 2>&1 || fail "own kernels on $device: $(cat "$work/own.out")"
+    [ "$(grep -c "^PASS .*judged by the interpreter" "$work/own.out")" -eq 4 ] || fail "own kernels on $device: $(cat "$work/own.out")"
+done
+grep -q "rmsnorm.*not the stock kernel rmsnorm: it has 4 parameters" "$work/own.out" || fail "a stranger's name: $(cat "$work/own.out")"
+grep -q "mine.*no reference" "$work/own.out" || fail "a kernel of nobody's: $(cat "$work/own.out")"
+"$tegula" conform --kernels "$work/own" --device fake:corrupt@1 > "$work/own.out" 2>&1 && fail "a wrong element of an own kernel passes"
+[ "$(grep -c "^FAIL_NUMERIC" "$work/own.out")" -eq 4 ] || fail "a wrong element of an own kernel: $(cat "$work/own.out")"
+kernels=$(cd "$(dirname "$0")/../../kernels" && pwd)
+cp "$kernels/norm/norm.tg" "$work/copy/norm.tg"
+"$tegula" conform --kernels "$work/copy" --filter rmsnorm > "$work/copy.out" 2>&1 || fail "a copy: $(cat "$work/copy.out")"
+grep -q interpreter "$work/copy.out" && fail "a copy of a stock kernel lost its reference"
 
 [ "$failures" -eq 0 ] && echo "conformance runner: all fine"
 exit "$failures"
