@@ -71,46 +71,55 @@ void tgv_fill_table(tgk_arg *cs) {
     }
 }
 
-/* (c [S,W], z [S,W], ape [M,W], g [D], eps, cs [P,2R], out y [S/M, D]) */
-static bool whole(tgk_arg *a, int n, bool overlap) {
-    tgk_arg *y = &a[6];
-    const tgk_arg *cs = &a[5];
-    if (n != 7) {
-        return false;
+/* The entries of one prompt whose tokens begin at row t0 of p's c and z; `latent` may be NULL. */
+static void prompt_entries(const tgv_pool *p, int64_t t0, int64_t count, const double *g,
+                           double eps, const tgk_arg *cs, double *latent, double *y) {
+    tgv_pool at = *p;
+    at.c += t0 * p->width;
+    at.z += t0 * p->width;
+    for (int64_t w = 0; w < count; w++) {
+        double *row = y + w * p->dim;
+        tgv_entry(&at, w, row);
+        tgv_norm(row, p->dim, g, eps);
+        if (latent != NULL) {
+            memcpy(latent + w * p->dim, row, (size_t)p->dim * sizeof *row);
+        }
+        tgv_turn(row, p->dim, cs->f + w * p->m * cs->extent[1], cs->extent[1] / 2, 1);
     }
+}
+
+/* Whole prompts, by name: one, or several with cu, ce, `most`. Entries that no prompt has are 0. */
+static bool whole(tgk_arg *a, int n, bool overlap) {
+    const tgk_arg *ape = tgk_find(a, n, "ape"), *g = tgk_find(a, n, "g"),
+                  *cs = tgk_find(a, n, "cs"), *cu = tgk_find(a, n, "cu"),
+                  *ce = tgk_find(a, n, "ce");
+    tgk_arg *y = tgk_find(a, n, "y"), *latent = tgk_find(a, n, "latent");
     tgv_pool p = {.width = a[0].extent[1],
-                  .dim = a[3].extent[0],
-                  .m = a[2].extent[0],
+                  .dim = g->extent[0],
+                  .m = tgk_constant_of(a, "M", 1),
                   .overlap = overlap,
                   .c = a[0].f,
                   .z = a[1].f,
-                  .ape = a[2].f};
-    for (int64_t w = 0; w < y->extent[0]; w++) {
-        double *row = y->f + w * p.dim;
-        tgv_entry(&p, w, row);
-        tgv_norm(row, p.dim, a[3].f, tgk_float(&a[4]));
-        tgv_turn(row, p.dim, cs->f + w * p.m * cs->extent[1], cs->extent[1] / 2, 1);
+                  .ape = ape != NULL ? ape->f : NULL};
+    double eps = tgk_float(tgk_find(a, n, "eps"));
+    if (cu == NULL) {
+        prompt_entries(&p, 0, y->extent[0], g->f, eps, cs, latent != NULL ? latent->f : NULL, y->f);
+        return true;
+    }
+    memset(y->f, 0, (size_t)y->count * sizeof *y->f);
+    if (latent != NULL) {
+        memset(latent->f, 0, (size_t)latent->count * sizeof *latent->f);
+    }
+    for (int64_t b = 0; b + 1 < cu->count; b++) {
+        int64_t row = ce->i[b] * p.dim;
+        prompt_entries(&p, cu->i[b], (cu->i[b + 1] - cu->i[b]) / p.m, g->f, eps, cs,
+                       latent != NULL ? latent->f + row : NULL, y->f + row);
     }
     return true;
 }
 
 bool tgv_compress_plain(tgk_arg *a, int n) { return whole(a, n, false); }
 bool tgv_compress_overlap(tgk_arg *a, int n) { return whole(a, n, true); }
-
-/* (c [S,D], z [S,D], g, eps, cs, out latent [S/M,D], out y [S/M,D]) */
-bool tgv_compress_latent(tgk_arg *a, int n) {
-    int64_t dim = a[0].extent[1], m = tgk_constant_of(a, "M", 1);
-    const tgk_arg *cs = &a[4];
-    tgv_pool p = {.width = dim, .dim = dim, .m = m, .c = a[0].f, .z = a[1].f};
-    for (int64_t w = 0; w < a[6].extent[0]; w++) {
-        double *row = a[6].f + w * dim;
-        tgv_entry(&p, w, row);
-        tgv_norm(row, dim, a[2].f, tgk_float(&a[3]));
-        memcpy(a[5].f + w * dim, row, (size_t)dim * sizeof *row);
-        tgv_turn(row, dim, cs->f + w * m * cs->extent[1], cs->extent[1] / 2, 1);
-    }
-    return n == 7;
-}
 
 /* ---- token by token ---- */
 
@@ -120,11 +129,13 @@ typedef struct ring {
     int64_t rows, width, m;
 } ring;
 
-static void put_token(ring *s, int64_t p, const double *c, const double *z, const double *ape) {
+static void put_token(const ring *s, int64_t p, const double *c, const double *z,
+                      const double *ape) {
     double *row = s->at + (s->rows - s->m + p % s->m) * 2 * s->width;
     for (int64_t i = 0; i < s->width; i++) {
         row[i] = c[i];
-        row[s->width + i] = (double)(float)(z[i] + ape[p % s->m * s->width + i]);
+        double pe = ape != NULL ? ape[p % s->m * s->width + i] : 0;
+        row[s->width + i] = (double)(float)(z[i] + pe);
     }
 }
 
@@ -152,54 +163,73 @@ static void ring_entry(const ring *s, int64_t p, int64_t dim, double *out) {
     free(z);
 }
 
-/* (inout state, slot, pos, c [B,NEXT,W], z, ape, g, eps, cs, out y [B,NEXT,D], out entry [B,NEXT])
- */
-static bool step(tgk_arg *a, int n) {
-    int64_t next = a[3].extent[1], width = a[3].extent[2], m = a[5].extent[0], dim = a[6].extent[0],
-            rows = a[0].extent[1];
-    const tgk_arg *cs = &a[8];
-    memset(a[9].f, 0, (size_t)a[9].count * sizeof(double));
-    for (int64_t i = 0; i < a[10].count; i++) {
-        int64_t b = i / next, p = a[2].i[b] + i % next;
-        ring s = {a[0].f + a[1].i[b] * rows * 2 * width, rows, width, m};
-        put_token(&s, p, a[3].f + i * width, a[4].f + i * width, a[5].f);
-        a[10].i[i] = -1;
-        if ((p + 1) % m != 0) {
-            continue;
-        }
-        double *y = a[9].f + i * dim;
-        ring_entry(&s, p, dim, y);
-        tgv_norm(y, dim, a[6].f, tgk_float(&a[7]));
-        tgv_turn(y, dim, cs->f + (p - m + 1) * cs->extent[1], cs->extent[1] / 2, 1);
-        a[10].i[i] = p / m;
-        if (rows > m) {
-            memcpy(s.at, s.at + m * 2 * width, (size_t)(m * 2 * width) * sizeof *s.at);
-        }
+bool tgv_stream(tgk_arg *state, int64_t slot, const tgv_tokens *t, int64_t p, const double *c,
+                const double *z, double *latent, double *y) {
+    int64_t rows = state->extent[1], width = state->extent[3];
+    ring s = {state->f + slot * rows * 2 * width, rows, width, t->m};
+    put_token(&s, p, c, z, t->ape);
+    if ((p + 1) % t->m != 0) {
+        return false;
     }
-    return n == 11;
+    ring_entry(&s, p, t->dim, y);
+    tgv_norm(y, t->dim, t->g, t->eps);
+    if (latent != NULL) {
+        memcpy(latent, y, (size_t)t->dim * sizeof *y);
+    }
+    tgv_turn(y, t->dim, t->cs->f + (p - t->m + 1) * t->cs->extent[1], t->cs->extent[1] / 2, 1);
+    if (rows > t->m) {
+        memcpy(s.at, s.at + t->m * 2 * width, (size_t)(t->m * 2 * width) * sizeof *s.at);
+    }
+    return true;
 }
 
-bool tgv_compress_plain_step(tgk_arg *a, int n) { return step(a, n); }
-bool tgv_compress_overlap_step(tgk_arg *a, int n) { return step(a, n); }
-
-/* (c [S,W], z, ape, s [1], inout state): what is left of the last group, and the one before it. */
-static bool state_after(tgk_arg *a, int n) {
-    int64_t tokens = a[0].extent[0], width = a[0].extent[1], m = a[2].extent[0],
-            rows = a[4].extent[1];
-    ring s = {a[4].f + a[3].i[0] * rows * 2 * width, rows, width, m};
-    for (int64_t t = tokens / m * m; t < tokens; t++) {
-        put_token(&s, t, a[0].f + t * width, a[1].f + t * width, a[2].f);
+/* (inout state, slot [B], cu, pos [S], c [S,W], z, [ape,] g, eps, cs, [out latent,] out y, out
+ * entry) */
+bool tgv_compress_step(tgk_arg *a, int n) {
+    const tgk_arg *cu = tgk_find(a, n, "cu"), *pos = tgk_find(a, n, "pos"),
+                  *c = tgk_find(a, n, "c"), *z = tgk_find(a, n, "z"), *ape = tgk_find(a, n, "ape"),
+                  *g = tgk_find(a, n, "g");
+    tgk_arg *y = tgk_find(a, n, "y"), *entry = tgk_find(a, n, "entry"),
+            *latent = tgk_find(a, n, "latent");
+    int64_t width = c->extent[1];
+    tgv_tokens t = {.m = tgk_constant_of(a, "M", 1),
+                    .dim = g->extent[0],
+                    .ape = ape != NULL ? ape->f : NULL,
+                    .g = g->f,
+                    .eps = tgk_float(tgk_find(a, n, "eps")),
+                    .cs = tgk_find(a, n, "cs")};
+    memset(y->f, 0, (size_t)y->count * sizeof *y->f);
+    if (latent != NULL) {
+        memset(latent->f, 0, (size_t)latent->count * sizeof *latent->f);
     }
-    ring old = {s.at, m, width, m};
-    for (int64_t i = 0; i < m && rows > m && tokens >= m; i++) {
-        int64_t t = (tokens / m - 1) * m + i;
-        put_token(&old, t, a[0].f + t * width, a[1].f + t * width, a[2].f);
+    for (int64_t b = 0; b + 1 < cu->count; b++) {
+        for (int64_t i = cu->i[b]; i < cu->i[b + 1]; i++) {
+            bool ends =
+                tgv_stream(&a[0], a[1].i[b], &t, pos->i[i], c->f + i * width, z->f + i * width,
+                           latent != NULL ? latent->f + i * t.dim : NULL, y->f + i * t.dim);
+            entry->i[i] = ends ? pos->i[i] / t.m : -1;
+        }
     }
-    return n == 5;
+    return true;
 }
 
-bool tgv_compress_plain_state(tgk_arg *a, int n) { return state_after(a, n); }
-bool tgv_compress_overlap_state(tgk_arg *a, int n) { return state_after(a, n); }
+/* (c [S,W], z, cu, ape, s [B], inout state): what is left of the last group, and the one before. */
+bool tgv_compress_state(tgk_arg *a, int n) {
+    int64_t width = a[0].extent[1], m = a[3].extent[0], rows = a[5].extent[1];
+    for (int64_t b = 0; b + 1 < a[2].count; b++) {
+        int64_t t0 = a[2].i[b], tokens = a[2].i[b + 1] - t0;
+        const double *c = a[0].f + t0 * width, *z = a[1].f + t0 * width;
+        ring s = {a[5].f + a[4].i[b] * rows * 2 * width, rows, width, m};
+        ring old = {s.at, m, width, m};
+        for (int64_t t = tokens / m * m; t < tokens; t++) {
+            put_token(&s, t, c + t * width, z + t * width, a[3].f);
+        }
+        for (int64_t t = (tokens / m - 1) * m; rows > m && tokens >= m && t < tokens / m * m; t++) {
+            put_token(&old, t, c + t * width, z + t * width, a[3].f);
+        }
+    }
+    return n == 6;
+}
 
 /* ---- inputs ---- */
 
@@ -210,58 +240,82 @@ static void offset_logits(tgk_arg *z, int64_t width) {
     }
 }
 
-void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r) {
-    (void)n;
-    (void)r;
-    offset_logits(&a[1], a[1].extent[1]);
-    a[4].f[0] = 1e-6;
-    tgv_fill_table(&a[5]);
-}
-
-void tgv_inputs_latent(tgk_arg *a, int n, tgk_random *r) {
-    (void)n;
-    (void)r;
-    offset_logits(&a[1], a[1].extent[1]);
-    a[3].f[0] = 1e-20;
-    tgv_fill_table(&a[4]);
-}
-
-static void inputs_step(tgk_arg *a, tgk_random *r, bool overlap) {
-    int64_t m = a[5].extent[0], next = a[3].extent[1], width = a[3].extent[2],
-            rows = a[0].extent[1];
-    offset_logits(&a[4], width);
-    for (int64_t i = 0; i < a[0].count; i++) { /* Z rows like z, C rows like c */
-        static const double offset[3] = {0, 300, -300};
-        a[0].f[i] += i / width % 2 == 1 ? offset[i % width % 3] : 0;
+/* cu, ce and `most` of several prompts, an empty one among them. */
+static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
+    tgk_arg *cu = tgk_find(a, n, "cu"), *ce = tgk_find(a, n, "ce"), *most = tgk_find(a, n, "most");
+    int64_t m = tgk_constant_of(a, "M", 1), total = a[0].extent[0];
+    for (int64_t b = 1; cu != NULL && b < cu->count; b++) {
+        int64_t left = total - cu->i[b - 1];
+        cu->i[0] = 0;
+        cu->i[b] = b + 1 == cu->count ? total
+                   : b == 2           ? cu->i[b - 1]
+                                      : cu->i[b - 1] + tgk_random_below(r, left + 1);
     }
-    for (int64_t b = 0; b < a[1].count; b++) {
-        int64_t most = a[8].extent[0] - next;
-        int64_t p = b == 0 ? 0 : b == 1 ? m - 1 : tgk_random_below(r, most + 1);
-        a[1].i[b] = a[1].count - 1 - b;
-        a[2].i[b] = p = p > most ? most : p;
-        for (int64_t row = 0; row < rows; row++) {
-            bool young = row >= rows - m + p % m, old = overlap && row < m && p < m;
-            for (int64_t i = 0; i < 2 * width && (young || old); i++) {
-                a[0].f[(a[1].i[b] * rows + row) * 2 * width + i] = NAN;
-            }
+    for (int64_t b = 1; ce != NULL && b < ce->count; b++) {
+        int64_t count = (cu->i[b] - cu->i[b - 1]) / m;
+        ce->i[b] = (ce->i[0] = 0, ce->i[b - 1]) + count;
+        most->i[0] = b == 1 || count > most->i[0] ? count : most->i[0];
+    }
+}
+
+void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r) {
+    offset_logits(&a[1], a[1].extent[1]);
+    tgk_find(a, n, "eps")->f[0] = tgk_find(a, n, "ape") != NULL ? 1e-6 : 1e-20;
+    tgv_fill_table(tgk_find(a, n, "cs"));
+    cut_prompts(a, n, r);
+}
+
+/* Rows of a state that no token of the request has filled hold NaN. */
+void tgv_poison_state(tgk_arg *state, int64_t slot, int64_t p, int64_t m) {
+    int64_t rows = state->extent[1], width = state->extent[3];
+    for (int64_t row = 0; row < rows; row++) {
+        bool young = row >= rows - m + p % m, old = rows > m && row < m && p < m;
+        for (int64_t i = 0; i < 2 * width && (young || old); i++) {
+            state->f[(slot * rows + row) * 2 * width + i] = NAN;
         }
     }
-    a[7].f[0] = 1e-6;
-    tgv_fill_table(&a[8]);
 }
 
-void tgv_inputs_plain_step(tgk_arg *a, int n, tgk_random *r) {
-    (void)n;
-    inputs_step(a, r, false);
+void tgv_cut_tokens(tgk_arg *cu, tgk_arg *slot, tgk_arg *pos, int64_t m, int64_t most,
+                    tgk_random *r) {
+    int64_t requests = slot->count, tokens = pos->count;
+    for (int64_t b = 0; b < requests; b++) {
+        int64_t n = tokens * (b + 1) / requests - tokens * b / requests;
+        int64_t p = b == 0 ? 0 : b == 1 ? m - 1 : tgk_random_below(r, most - n + 1);
+        cu->i[0] = 0;
+        cu->i[b + 1] = cu->i[b] + n;
+        slot->i[b] = requests - 1 - b;
+        p = p > most - n ? most - n : p;
+        for (int64_t i = 0; i < n; i++) {
+            pos->i[cu->i[b] + i] = p + i;
+        }
+    }
 }
 
-void tgv_inputs_overlap_step(tgk_arg *a, int n, tgk_random *r) {
-    (void)n;
-    inputs_step(a, r, true);
+void tgv_inputs_step(tgk_arg *a, int n, tgk_random *r) {
+    static const double offset[3] = {0, 300, -300};
+    tgk_arg *cs = tgk_find(a, n, "cs"), *z = tgk_find(a, n, "z"), *pos = tgk_find(a, n, "pos"),
+            *cu = tgk_find(a, n, "cu");
+    int64_t m = tgk_constant_of(a, "M", 1), width = z->extent[1];
+    offset_logits(z, width);
+    for (int64_t i = 0; i < a[0].count; i++) { /* Z rows like z, C rows like c */
+        a[0].f[i] += i / width % 2 == 1 ? offset[i % width % 3] : 0;
+    }
+    tgv_cut_tokens(cu, &a[1], pos, m, cs->extent[0], r);
+    for (int64_t b = 0; b < a[1].count; b++) {
+        if (cu->i[b] < cu->i[b + 1]) {
+            tgv_poison_state(&a[0], a[1].i[b], pos->i[cu->i[b]], m);
+        }
+    }
+    tgk_find(a, n, "eps")->f[0] = tgk_find(a, n, "ape") != NULL ? 1e-6 : 1e-20;
+    tgv_fill_table(cs);
 }
 
 void tgv_inputs_state(tgk_arg *a, int n, tgk_random *r) {
-    (void)n;
-    a[3].i[0] = tgk_random_below(r, a[4].extent[0]);
+    cut_prompts(a, n, r);
+    int64_t slots = a[5].extent[0], first = tgk_random_below(r, slots);
+    for (int64_t b = 0; b < a[4].count; b++) {
+        a[4].i[b] = (first + b) % slots;
+    }
     offset_logits(&a[1], a[1].extent[1]);
 }

@@ -6,6 +6,9 @@
 #include "kernels/v4/v4_refs.h"
 
 #define ENTRY {"y", TGK_TOL_ULP, 1, 1e-5}
+#define LATENT {"latent", TGK_TOL_ULP, 1, 1e-5}
+#define STATE {"state", TGK_TOL_EXACT, 0, 0}
+#define NUMBER {"entry", TGK_TOL_EXACT, 0, 0}
 /* Sums of at most 300 products of deviation 1: 300 * 2^-24 * sum |x w| / 300^.5 is at most 3e-4,
  * met with both signs; ten standard deviations are 1e-5. */
 #define SUM(name) {name, TGK_TOL_ULP, 1, 1e-5}
@@ -14,31 +17,19 @@
 const tgk_reference tgk_v4_references[] = {
     {"compress_plain", tgv_compress_plain, tgv_inputs_compress, false, {ENTRY}},
     {"compress_overlap", tgv_compress_overlap, tgv_inputs_compress, false, {ENTRY}},
-    {"compress_latent",
-     tgv_compress_latent,
-     tgv_inputs_latent,
+    {"compress_latent", tgv_compress_plain, tgv_inputs_compress, false, {LATENT, ENTRY}},
+    {"compress_plain_packed", tgv_compress_plain, tgv_inputs_compress, false, {ENTRY}},
+    {"compress_overlap_packed", tgv_compress_overlap, tgv_inputs_compress, false, {ENTRY}},
+    {"compress_latent_packed", tgv_compress_plain, tgv_inputs_compress, false, {LATENT, ENTRY}},
+    {"compress_plain_step", tgv_compress_step, tgv_inputs_step, false, {STATE, ENTRY, NUMBER}},
+    {"compress_overlap_step", tgv_compress_step, tgv_inputs_step, false, {STATE, ENTRY, NUMBER}},
+    {"compress_latent_step",
+     tgv_compress_step,
+     tgv_inputs_step,
      false,
-     {{"latent", TGK_TOL_ULP, 1, 1e-5}, ENTRY}},
-    {"compress_plain_step",
-     tgv_compress_plain_step,
-     tgv_inputs_plain_step,
-     false,
-     {{"state", TGK_TOL_EXACT, 0, 0}, ENTRY, {"entry", TGK_TOL_EXACT, 0, 0}}},
-    {"compress_overlap_step",
-     tgv_compress_overlap_step,
-     tgv_inputs_overlap_step,
-     false,
-     {{"state", TGK_TOL_EXACT, 0, 0}, ENTRY, {"entry", TGK_TOL_EXACT, 0, 0}}},
-    {"compress_plain_state",
-     tgv_compress_plain_state,
-     tgv_inputs_state,
-     false,
-     {{"state", TGK_TOL_EXACT, 0, 0}}},
-    {"compress_overlap_state",
-     tgv_compress_overlap_state,
-     tgv_inputs_state,
-     false,
-     {{"state", TGK_TOL_EXACT, 0, 0}}},
+     {STATE, LATENT, ENTRY, NUMBER}},
+    {"compress_plain_state", tgv_compress_state, tgv_inputs_state, false, {STATE}},
+    {"compress_overlap_state", tgv_compress_state, tgv_inputs_state, false, {STATE}},
     {"v4_project", tgv_project, tgv_inputs_layer, false, {SUM("y")}},
     {"v4_latent", tgv_latent, tgv_inputs_layer, false, {SUM("y")}},
     {"v4_heads", tgv_heads, tgv_inputs_layer, false, {SUM("q")}},

@@ -23,17 +23,31 @@ void tgv_turn(double *y, int64_t n, const double *cs, int64_t pairs, double sign
 /* Real cosines and sines of position * 10000^(-i / pairs). */
 void tgv_fill_table(tgk_arg *cs);
 
+/* What a compressor that takes tokens needs beside its state. ape and `latent` below may be NULL.
+ */
+typedef struct tgv_tokens {
+    int64_t m, dim;
+    const double *ape, *g;
+    double eps;
+    const tgk_arg *cs;
+} tgv_tokens;
+
+/* Token p of the request in `slot` of state [SLOTS, M or 2 M, 2, width]; true: it ends a group, and
+ * y is the entry. */
+bool tgv_stream(tgk_arg *state, int64_t slot, const tgv_tokens *t, int64_t p, const double *c,
+                const double *z, double *latent, double *y);
+void tgv_poison_state(tgk_arg *state, int64_t slot, int64_t p, int64_t m);
+/* Requests of about equally many tokens at consecutive positions below `most`, two of them at the
+ * beginning and at a group's end; slots in descending order. */
+void tgv_cut_tokens(tgk_arg *cu, tgk_arg *slot, tgk_arg *pos, int64_t m, int64_t most,
+                    tgk_random *r);
+
 bool tgv_compress_plain(tgk_arg *a, int n);
 bool tgv_compress_overlap(tgk_arg *a, int n);
-bool tgv_compress_latent(tgk_arg *a, int n);
-bool tgv_compress_plain_step(tgk_arg *a, int n);
-bool tgv_compress_overlap_step(tgk_arg *a, int n);
-bool tgv_compress_plain_state(tgk_arg *a, int n);
-bool tgv_compress_overlap_state(tgk_arg *a, int n);
+bool tgv_compress_step(tgk_arg *a, int n);
+bool tgv_compress_state(tgk_arg *a, int n);
 void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r);
-void tgv_inputs_latent(tgk_arg *a, int n, tgk_random *r);
-void tgv_inputs_plain_step(tgk_arg *a, int n, tgk_random *r);
-void tgv_inputs_overlap_step(tgk_arg *a, int n, tgk_random *r);
+void tgv_inputs_step(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_state(tgk_arg *a, int n, tgk_random *r);
 
 bool tgv_project(tgk_arg *a, int n);

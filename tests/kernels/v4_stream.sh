@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # DeepSeek-V4's compressors: a prompt at once, the same tokens a few at a time, and a prompt continued
-# from the state it leaves give the same bits. Argument: the command.
+# from the state it leaves give the same bits, and so do several prompts in one call. Argument: the command.
 set -e
 tegula=$1
 python3 -c 'import numpy' 2> /dev/null || { echo "skipped: no NumPy"; exit 77; }
@@ -37,13 +37,13 @@ def stream(kind, m, d, state, c, z, fixed, pos, chunk):
     entries = {}
     while pos < len(c):
         n = min(chunk, len(c) - pos)
-        inputs = dict(fixed, state=state, slot=np.array([1], np.int32), pos=np.array([pos], np.int32),
-                      c=c[None, pos:pos + n], z=z[None, pos:pos + n])
+        inputs = dict(fixed, state=state, slot=np.array([1], np.int32), cu=np.array([0, n], np.int32),
+                      pos=np.arange(pos, pos + n, dtype=np.int32), c=c[pos:pos + n], z=z[pos:pos + n])
         state, y, entry = run(f"compress_{kind}_step", {"T": "f32", "M": m, "D": d, "W": W, "eps": 1e-6}, inputs,
                               ["state", "y", "entry"])
         for i in range(n):
-            if entry[0, i] >= 0:
-                entries[int(entry[0, i])] = y[0, i]
+            if entry[i] >= 0:
+                entries[int(entry[i])] = y[i]
         pos += n
     return entries
 
@@ -55,13 +55,22 @@ def check(kind, m, d, tokens, prompt, chunk):
     c, z = f(tokens, width), 3 * f(tokens, width)
     fixed = {"ape": f(m, width), "g": f(d), "cs": f(tokens + m, W)}
     at_once, = run(f"compress_{kind}", {"T": "f32", "M": m, "D": d, "W": W, "eps": 1e-6}, dict(fixed, c=c, z=z), ["y"])
+    cut = [0, tokens // 3, tokens // 3, tokens]  # three prompts, one of them empty
+    ce = np.concatenate([[0], np.cumsum(np.diff(cut) // m)])
+    packed, = run(f"compress_{kind}_packed", {"T": "f32", "M": m, "D": d, "W": W, "eps": 1e-6, "most": int(np.diff(ce).max()), "E": int(ce[-1]), "B": 3},
+                  dict(fixed, c=c, z=z, cu=np.array(cut, np.int32), ce=ce.astype(np.int32)), ["y"])
+    for b in (0, 2):
+        alone, = run(f"compress_{kind}", {"T": "f32", "M": m, "D": d, "W": W, "eps": 1e-6},
+                     dict(fixed, c=c[cut[b]:cut[b + 1]], z=z[cut[b]:cut[b + 1]]), ["y"])
+        assert packed[ce[b]:ce[b + 1]].tobytes() == alone.tobytes(), (kind, m, "packed", b)
     fresh = np.full((2, rows, 2, width), np.nan, np.float32)
     entries = stream(kind, m, d, fresh, c, z, fixed, 0, chunk)
     assert sorted(entries) == list(range(tokens // m)), sorted(entries)
     for w, y in entries.items():
         assert y.tobytes() == at_once[w].tobytes(), (kind, m, w)
     state, = run(f"compress_{kind}_state", {"M": m, "D": d},
-                 {"c": c[:prompt], "z": z[:prompt], "ape": fixed["ape"], "s": np.array([1], np.int32), "state": fresh},
+                 {"c": c[:prompt], "z": z[:prompt], "cu": np.array([0, prompt], np.int32), "ape": fixed["ape"],
+                  "s": np.array([1], np.int32), "state": fresh},
                  ["state"])
     entries = stream(kind, m, d, state, c, z, fixed, prompt, chunk)
     assert sorted(entries) == list(range(prompt // m, tokens // m)), sorted(entries)
