@@ -57,9 +57,9 @@ static void take_slack(const tool_check *c, int arg, double *slack) {
     }
 }
 
-static tool_verdict judge(tool *t, tool_check *c, const tool_kernel *k, int arg) {
-    const tool_array *a = &k->args[arg], *w = &c->want.args[arg];
-    tg_case own = tg_program_tolerance(k->program, k->name);
+tool_verdict tool_check_judge(tool *t, tool_check *c, const tool_array *a, int arg) {
+    const tool_array *w = &c->want.args[arg];
+    tg_case own = tg_program_tolerance(c->before.program, c->before.name);
     const tg_case *tol = own.tol != TG_TOL_NONE ? &own : NULL;
     tool_verdict none = {.first_bad = -1, .why = "there is no memory to check it"};
     tgk_output_rule tight = {.name = a->name,
@@ -90,7 +90,7 @@ bool tool_check_outputs(tool *t, tool_check *c, const tool_kernel *k, tg_sb *jso
         if (!tool_array_is_output(&k->args[i])) {
             continue;
         }
-        tool_verdict v = judge(t, c, k, i);
+        tool_verdict v = tool_check_judge(t, c, &k->args[i], i);
         pass = pass && v.pass;
         if (!t->json) {
             (void)printf("%s: %s  max ulp %.3g  max relative error %.3g  first bad index %lld\n",

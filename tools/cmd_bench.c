@@ -92,7 +92,8 @@ static const char *shape_text(tool *t, const tg_case *c) {
     return sb.data;
 }
 
-static bool make_first(tool *t, const bench *b, bench_row *r, tg_program *p) {
+static bool make_first(tool *t, const bench *b, bench_row *r, tg_program *p, const char *path) {
+    const char *why;
     tg_target_query target = {.vendor = tool_device_vendor(b->dev), .arch = ""};
     tool_kernel *k = &r->sets.sets[0];
     if (!tool_kernel_make(t, p, r->line->kernel, r->line->settings, r->line->n_settings,
@@ -100,7 +101,7 @@ static bool make_first(tool *t, const bench *b, bench_row *r, tg_program *p) {
         !tool_kernel_allocate(t, k, 0)) {
         return false;
     }
-    tool_kernel_fill_full(t, k, tgk_reference_find(r->line->kernel), 1);
+    tool_kernel_fill_full(t, k, tool_reference_of(t, path, k, &why), 1);
     return true;
 }
 
@@ -112,7 +113,7 @@ static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg
     tool_compile_options options = {.no_schedule = b->no_schedule, .no_cache = true};
     r->line = line;
     r->row = (tool_row){.name = line->kernel, .shape = shape_text(t, line), .status = "PASS"};
-    if (!make_first(t, b, r, p)) {
+    if (!make_first(t, b, r, p, path)) {
         tool_flush_diagnostics(t);
         return;
     }

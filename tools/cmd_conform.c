@@ -4,7 +4,6 @@
  * that the run survives a driver that crashes, hangs or loses the device. The parts are in
  * conform.h.
  */
-#include <dirent.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -181,27 +180,6 @@ static void visit(tool *t, void *user, const char *path) {
             add_case(c, p, path, line);
         }
     }
-}
-
-int tool_each_kernel_file(tool *t, const char *dir,
-                          void (*fn)(tool *t, void *user, const char *path), void *user) {
-    struct dirent **names;
-    int n = scandir(dir, &names, NULL, alphasort), found = 0;
-    for (int i = 0; i < n; i++) {
-        const char *name = names[i]->d_name, *dot = strrchr(name, '.');
-        const char *path = tg_arena_printf(&t->arena, "%s/%s", dir, name);
-        if (name[0] != '.' && names[i]->d_type == DT_DIR) {
-            found += tool_each_kernel_file(t, path, fn, user);
-        } else if (dot != NULL && strcmp(dot, ".tg") == 0) {
-            fn(t, user, path);
-            found++;
-        }
-        free(names[i]);
-    }
-    if (n >= 0) {
-        free(names);
-    }
-    return found;
 }
 
 /* ---- rows -------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run and interp: one kernel, arrays from and to .npy files. */
 #include <getopt.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,16 +222,6 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
     return tool_array_write_npy(t, a, out->value);
 }
 
-/* Inputs of the references are for the stock kernels, whatever else is called like one. */
-static bool is_stock(const char *file) {
-    char real[PATH_MAX], stock[PATH_MAX];
-    if (realpath(file, real) == NULL || realpath(TEGULA_KERNELS_DIR, stock) == NULL) {
-        return false;
-    }
-    size_t n = strlen(stock);
-    return strncmp(real, stock, n) == 0 && real[n] == '/';
-}
-
 static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k) {
     const char *machine = tool_sim_device(o->device);
     tg_target_query target = {.vendor = machine != NULL ? tool_sim_vendor(machine) : "cpu",
@@ -259,7 +248,8 @@ static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k
     if (!tool_kernel_allocate(t, k, 0)) {
         return false;
     }
-    tool_kernel_fill(t, k, is_stock(o->file) ? tgk_reference_find(o->kernel) : NULL, o->seed);
+    /* Inputs of the references are for the stock kernels, whatever else is called like one. */
+    tool_kernel_fill(t, k, tool_is_stock(o->file) ? tgk_reference_find(o->kernel) : NULL, o->seed);
     for (int i = 0; i < k->n_args; i++) {
         if (given[i] != NULL) {
             memcpy(k->args[i].data, given[i], k->args[i].bytes);

@@ -239,13 +239,14 @@ void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *bef
 
 void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const tool_row *row) {
     tool_kernel k = {0};
-    const tgk_reference *ref = tgk_reference_find(c->line->kernel);
-    if (ref == NULL || !tool_kernel_make(t, p, c->line->kernel, c->line->settings,
-                                         c->line->n_settings, NULL, &k)) {
+    const char *why;
+    if (!tool_kernel_make(t, p, c->line->kernel, c->line->settings, c->line->n_settings, NULL,
+                          &k)) {
         return;
     }
+    const tgk_reference *ref = tool_reference_of(t, c->path, &k, &why);
     tgk_arg *want = TG_NEW_ARRAY(&t->arena, tgk_arg, k.n_args + 1);
-    if (tool_kernel_allocate(t, &k, 0)) {
+    if (ref != NULL && tool_kernel_allocate(t, &k, 0)) {
         (c->exact ? tool_kernel_fill_exact : tool_kernel_fill)(t, &k, ref, c->seed);
         if (tool_kernel_reference(t, &k, ref, want)) {
             conform_bundle_write(t, c, &k, &k, want, row);

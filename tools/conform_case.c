@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tools/check.h"
 #include "tools/conform.h"
 #include "tools/sim.h"
 #include "tools/work.h"
@@ -52,18 +53,34 @@ static void judge_guards(tool *t, const tool_kernel *k, tool_row *row) {
     }
 }
 
-/* Judges all outputs of k against the reference; fills row. `before`: the arguments as they were.
- */
-static void judge(tool *t, const tool_kernel *k, const tool_kernel *before,
-                  const tgk_reference *ref, const tgk_arg *want, const tg_case *cs, tool_row *row) {
+/* What is right: the reference's values, or, where the kernel has no reference, the interpreter's
+ * within what the language lets a device err (tools/check.h). */
+typedef struct expected {
+    const tgk_reference *ref;
+    tgk_arg *want;
+    tool_check *check; /* in place of ref */
+    const tg_case *line;
+} expected;
+
+/* An array in the place of output i. */
+static tool_verdict verdict_of(tool *t, const expected *e, const tool_array *a, int i) {
+    if (e->check != NULL) {
+        return tool_check_judge(t, e->check, a, i);
+    }
+    return tool_compare(t, a, &e->want[i], e->line->tol != TG_TOL_NONE ? e->line : NULL,
+                        tgk_rule_find(e->ref, a->name));
+}
+
+/* Judges all outputs of k; fills row. `before`: the arguments as they were. */
+static void judge(tool *t, const tool_kernel *k, const tool_kernel *before, const expected *e,
+                  tool_row *row) {
     for (int i = 0; i < k->n_args && passes(row); i++) {
         const tool_array *a = &k->args[i];
         int64_t first;
         if (!tool_array_is_output(a)) {
             continue;
         }
-        tool_verdict v = tool_compare(t, a, &want[i], cs->tol != TG_TOL_NONE ? cs : NULL,
-                                      tgk_rule_find(ref, a->name));
+        tool_verdict v = verdict_of(t, e, a, i);
         row->max_ulp = fmax(row->max_ulp, v.max_ulp);
         row->max_rel = fmax(row->max_rel, v.max_rel);
         row->metric = fmax(row->metric, v.metric);
@@ -87,7 +104,7 @@ static void make_constant(const tool_array *a, double v) {
     }
 }
 
-/* The reference is not constant (then a constant is what is right). */
+/* What is right is not constant (then a constant is what is right). */
 static bool varies(const tgk_arg *want) {
     for (int64_t e = 1; e < want->count; e++) {
         if (want->f != NULL ? !(want->f[e] == want->f[0]) : want->i[e] != want->i[0]) {
@@ -98,21 +115,18 @@ static bool varies(const tgk_arg *want) {
 }
 
 /* A case that zeros, or its first right value everywhere, would pass proves nothing. */
-static void judge_trust(tool *t, const tool_kernel *k, const tgk_reference *ref,
-                        const tgk_arg *want, const tg_case *cs, tool_row *row) {
+static void judge_trust(tool *t, const tool_kernel *k, const expected *e, tool_row *row) {
     for (int i = 0; i < k->n_args && passes(row); i++) {
         const tool_array *a = &k->args[i];
         tool_array fake;
         if (!tool_array_is_output(a) || a->dtype == TG_DT_RECORD || a->rank == 0 ||
-            !varies(&want[i]) || !tool_array_copy(t, a, &fake)) {
+            !varies(&e->want[i]) || !tool_array_copy(t, a, &fake)) {
             continue;
         }
-        double tries[] = {0, want[i].f != NULL ? want[i].f[0] : (double)want[i].i[0]};
+        double tries[] = {0, e->want[i].f != NULL ? e->want[i].f[0] : (double)e->want[i].i[0]};
         for (size_t v = 0; v < TG_COUNT_OF(tries) && passes(row); v++) {
             make_constant(&fake, tries[v]);
-            if (tool_compare(t, &fake, &want[i], cs->tol != TG_TOL_NONE ? cs : NULL,
-                             tgk_rule_find(ref, a->name))
-                    .pass) {
+            if (verdict_of(t, e, &fake, i).pass) {
                 row->status = "MISTRUSTED";
                 row->detail = tg_arena_printf(&t->arena, "%s: the constant %.6g would pass, too",
                                               a->name, tries[v]);
@@ -162,7 +176,8 @@ typedef struct run {
     tool *t;
     conform_device *d;
     const conform_case *c;
-    const tgk_reference *ref;
+    const tgk_reference *ref; /* NULL: the interpreter judges, and `note` says why */
+    const char *note;
     tool_kernel k;
     tool_code *code;
     bool dense;   /* the layout at hand has no gaps */
@@ -170,41 +185,69 @@ typedef struct run {
     tool_row *row;
 } run;
 
+static void decode_outputs(run *r, const tool_kernel *k, tgk_arg *want, bool *ok) {
+    for (int i = 0; i < k->n_args; i++) {
+        *ok = tool_array_decode(r->t, &k->args[i], &want[i]) && *ok;
+    }
+}
+
+/* What is right for the arguments at hand; false after a diagnostic. */
+static bool expect(run *r, expected *e) {
+    tg_interp_options interp = {.check_races = true, .check_facts = true};
+    if (r->ref != NULL) {
+        return tool_kernel_reference(r->t, &r->k, r->ref, e->want);
+    }
+    e->check = TG_NEW(&r->t->arena, tool_check);
+    bool ok = tool_check_begin(r->t, &r->k, &interp, e->check);
+    if (ok) {
+        decode_outputs(r, &e->check->want, e->want, &ok);
+    }
+    return ok;
+}
+
+static void launch_and_judge(run *r, tool_kernel *before, const expected *e) {
+    double begin = tool_now();
+    bool ok = launch(r->t, r->d, r->code, &r->k);
+    double seconds = tool_now() - begin;
+    tool_work work = tool_work_of(&r->k);
+    r->row->best_us = 1e6 * seconds;
+    if (r->d->limits.fma_gflops > 0) {
+        r->row->share = tool_work_limit(&work, &r->d->limits) / seconds;
+    }
+    if (!ok) {
+        launch_failed(r->t, r->d, r->row);
+    } else {
+        judge(r->t, &r->k, before, e, r->row);
+    }
+    if (passes(r->row) && r->dense) { /* says something of the case, not of the layout */
+        judge_trust(r->t, &r->k, e, r->row);
+    }
+    if (passes(r->row)) {
+        judge_repeat(r->t, r->d, r->code, &r->k, before, r->row);
+        judge_guards(r->t, before, r->row);
+    }
+    judge_guards(r->t, &r->k, r->row);
+}
+
 static void run_tolerance(run *r) {
     tool_kernel before = {0};
-    tgk_arg *want = TG_NEW_ARRAY(&r->t->arena, tgk_arg, r->k.n_args + 1);
+    expected e = {.ref = r->ref,
+                  .want = TG_NEW_ARRAY(&r->t->arena, tgk_arg, r->k.n_args + 1),
+                  .line = r->c->line};
     tool_kernel_fill(r->t, &r->k, r->ref, r->c->seed);
-    if (!tool_kernel_copy(r->t, &r->k, &before) ||
-        !tool_kernel_reference(r->t, &r->k, r->ref, want)) {
+    if (!tool_kernel_copy(r->t, &r->k, &before) || !expect(r, &e)) {
         r->row->status = "FAIL_LAUNCH";
         r->row->detail = reason(r->t, "the reference failed");
     } else {
-        double begin = tool_now();
-        bool ok = launch(r->t, r->d, r->code, &r->k);
-        double seconds = tool_now() - begin;
-        tool_work work = tool_work_of(&r->k);
-        r->row->best_us = 1e6 * seconds;
-        if (r->d->limits.fma_gflops > 0) {
-            r->row->share = tool_work_limit(&work, &r->d->limits) / seconds;
-        }
-        if (!ok) {
-            launch_failed(r->t, r->d, r->row);
-        } else {
-            judge(r->t, &r->k, &before, r->ref, want, r->c->line, r->row);
-        }
-        if (passes(r->row) && r->dense) { /* says something of the case, not of the layout */
-            judge_trust(r->t, &r->k, r->ref, want, r->c->line, r->row);
-        }
-        if (passes(r->row)) {
-            judge_repeat(r->t, r->d, r->code, &r->k, &before, r->row);
-            judge_guards(r->t, &before, r->row);
-        }
-        judge_guards(r->t, &r->k, r->row);
+        launch_and_judge(r, &before, &e);
     }
     if (!passes(r->row) && r->c->bundle != NULL) {
-        conform_bundle_write(r->t, r->c, &before, &r->k, want, r->row);
+        conform_bundle_write(r->t, r->c, &before, &r->k, e.want, r->row);
     }
-    tool_args_free(want, r->k.n_args);
+    tool_args_free(e.want, r->k.n_args);
+    if (e.check != NULL) {
+        tool_check_end(e.check);
+    }
     tool_kernel_free(&before);
 }
 
@@ -212,9 +255,7 @@ static void run_tolerance(run *r) {
 static void bundle_exact(run *r, const tool_kernel *before, const tool_kernel *oracle) {
     tgk_arg *want = TG_NEW_ARRAY(&r->t->arena, tgk_arg, r->k.n_args + 1);
     bool ok = true;
-    for (int i = 0; i < oracle->n_args; i++) {
-        ok = tool_array_decode(r->t, &oracle->args[i], &want[i]) && ok;
-    }
+    decode_outputs(r, oracle, want, &ok);
     if (ok) {
         conform_bundle_write(r->t, r->c, before, &r->k, want, r->row);
     }
@@ -272,6 +313,12 @@ static void run_settings(run *r, tg_program *p, const tg_setting *settings, int 
         r->row->detail = reason(r->t, "the kernel does not compile");
         return;
     }
+    r->ref = tool_reference_of(r->t, r->c->path, &r->k, &r->note);
+    if (r->ref == NULL && tool_is_stock(r->c->path)) {
+        r->row->status = "UNSUPPORTED";
+        r->row->detail = r->note;
+        return;
+    }
     if (r->d->device != NULL) {
         double ms = 0;
         r->code = tool_device_compile(r->t, r->d->device, r->c->path, r->c->line->kernel, settings,
@@ -292,6 +339,9 @@ static void run_settings(run *r, tg_program *p, const tg_setting *settings, int 
         run_layout(r, TOOL_FAR);
     }
     tool_code_free(r->code);
+    if (passes(r->row) && r->ref == NULL) {
+        r->row->detail = tg_arena_printf(&r->t->arena, "judged by the interpreter (%s)", r->note);
+    }
 }
 
 static const char *describe_point(tool *t, const tg_setting *point, int n) {
@@ -364,13 +414,10 @@ static void run_twice(run *r, tg_program *p) {
 
 void conform_case_run(tool *t, conform_device *d, tg_program *p, const conform_case *c,
                       tool_row *row) {
-    run r = {.t = t, .d = d, .c = c, .row = row, .ref = tgk_reference_find(c->line->kernel)};
+    run r = {.t = t, .d = d, .c = c, .row = row};
     double begin = tool_now();
     *row = (tool_row){.name = c->name, .status = "PASS", .detail = ""};
-    if (r.ref == NULL) {
-        row->status = "UNSUPPORTED";
-        row->detail = "the kernel has no reference";
-    } else if (c->exact && c->schedules > 0) {
+    if (c->exact && c->schedules > 0) {
         run_points(&r, p);
     } else {
         run_twice(&r, p);

@@ -34,8 +34,4 @@ bool tool_report_html(tool *t, const tool_report *r, const char *path);
 /* Kernel by element type, for the conformance page (report_matrix.c). */
 void tool_report_matrix(tool *t, const tool_report *r, tg_sb *sb);
 
-/* Calls fn for every .tg file below dir, in order; returns how many there were. */
-int tool_each_kernel_file(tool *t, const char *dir,
-                          void (*fn)(tool *t, void *user, const char *path), void *user);
-
 #endif

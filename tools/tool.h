@@ -21,8 +21,9 @@ typedef struct tool {
     tg_arena arena;
     tg_sink sink;
     jmp_buf oom;
-    bool json;   /* diagnostics and results as JSON lines */
-    bool failed; /* an error was printed */
+    bool json;                /* diagnostics and results as JSON lines */
+    bool failed;              /* an error was printed */
+    struct tool_stock *stock; /* the stock kernels by name, once asked for (stock.c) */
 } tool;
 
 /*
@@ -171,6 +172,19 @@ tg_interp_arg *tool_kernel_interp_args(tool *t, const tool_kernel *k);
 bool tool_kernel_reference(tool *t, const tool_kernel *k, const tgk_reference *ref,
                            tgk_arg *out_args);
 void tool_args_free(tgk_arg *args, int n);
+
+/* ---- stock kernels (stock.c) ------------------------------------------------------------------
+ */
+
+/* The file lies in the folder of the stock kernels. */
+bool tool_is_stock(const char *file);
+/* The reference that k, made from the file at path, may be judged by: k is a stock kernel, or has
+ * the arguments of the one that is called like it. Else NULL, and *out_why tells people. */
+const tgk_reference *tool_reference_of(tool *t, const char *path, const tool_kernel *k,
+                                       const char **out_why);
+/* Calls fn for every .tg file below dir, in order of names; how many there are. */
+int tool_each_kernel_file(tool *t, const char *dir,
+                          void (*fn)(tool *t, void *user, const char *path), void *user);
 
 /* ---- devices through the runtime (device.c) ---------------------------------------------------
  */

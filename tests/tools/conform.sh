@@ -82,12 +82,12 @@ grep -q "schedule points" "$work/points.out" || fail "no schedule points: $(cat 
 # row says so. A copy of a stock kernel keeps the reference, and a wrong one fails.
 mkdir "$work/own" "$work/copy"
 cat > "$work/own/own.tg" <<'TG'
-kernel rmsnorm[T: bf16 | f32](x: T[M, N], out y: T[M, N]) grid m: M { y[m, :] = (x[m, :] * 2.0) as T }
-kernel layernorm[T: f32](x: T[M, D], g: f32[2], b: f32[D], eps: f32, out y: T[M, D]) grid m: M {
-  y[m, :] = x[m, :] * g[0] + b[:]
+kernel rmsnorm[T: bf16 | f32](x: T[M, N], out y: T[M, N]) grid m: M, n: N by 64 { y[m, n] = (x[m, n] * 2.0) as T }
+kernel layernorm[T: f32](x: T[M, D], g: f32[2], b: f32[D], eps: f32, out y: T[M, D]) grid m: M, d: D by 64 {
+  y[m, d] = x[m, d] * g[0] + b[d]
 }
-kernel transpose(x: i32[M, N], out y: i32[M, N]) grid m: M { y[m, :] = x[m, :] + 1 }
-kernel mine(x: f32[M, N], out y: f32[M]) grid m: M { y[m] = sum(x[m, :]) }
+kernel transpose(x: i32[M, N], out y: i32[M, N]) grid m: M, n: N by 64 { y[m, n] = x[m, n] + 1 }
+kernel mine[N](x: f32[M, N], out y: f32[M]) grid m: M { y[m] = sum(x[m, :]) }
 case rmsnorm [f32] M=5 N=33
 case layernorm [f32] M=5 D=33 eps=1e-6
 case transpose M=3 N=4
@@ -97,7 +97,7 @@ for device in cpu interp; do
     "$tegula" conform --kernels "$work/own" --device $device > "$work/own.out" 2>&1 || fail "own kernels on $device: $(cat "$work/own.out")"
     [ "$(grep -c "^PASS .*judged by the interpreter" "$work/own.out")" -eq 4 ] || fail "own kernels on $device: $(cat "$work/own.out")"
 done
-grep -q "rmsnorm.*not the stock kernel rmsnorm: it has 4 parameters" "$work/own.out" || fail "a stranger's name: $(cat "$work/own.out")"
+grep -q "layernorm.*not the stock kernel layernorm: axis 0 of g has another extent" "$work/own.out" || fail "a stranger's name: $(cat "$work/own.out")"
 grep -q "mine.*no reference" "$work/own.out" || fail "a kernel of nobody's: $(cat "$work/own.out")"
 "$tegula" conform --kernels "$work/own" --device fake:corrupt@1 > "$work/own.out" 2>&1 && fail "a wrong element of an own kernel passes"
 [ "$(grep -c "^FAIL_NUMERIC" "$work/own.out")" -eq 4 ] || fail "a wrong element of an own kernel: $(cat "$work/own.out")"
