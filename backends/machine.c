@@ -58,6 +58,42 @@ static const tg_machine machines[] = {
 #undef TG_SIMT_MACHINE
 };
 
+static const tg_machine models[] = {
+#define TG_MODEL_MACHINE(name_, features_, units_, lanes_, max_, copy_, replicas_, stages_,        \
+                         shared_, regs_)                                                           \
+    {.name = name_,                                                                                \
+     .vendor = "modelled",                                                                         \
+     .label = "modelled",                                                                          \
+     .class_ = TG_MACHINE_SIMT,                                                                    \
+     .emitter = TG_EMIT_OPENCL_C,                                                                  \
+     .triple = "",                                                                                 \
+     .llvm_cpu = "",                                                                               \
+     .llvm_features = "",                                                                          \
+     .simt = features_,                                                                            \
+     .lanes = lanes_,                                                                              \
+     .max_lanes = max_,                                                                            \
+     .copy_lanes = copy_,                                                                          \
+     .replicas = replicas_,                                                                        \
+     .banks = 32,                                                                                  \
+     .vector_bytes = 16,                                                                           \
+     .shared_bytes = shared_,                                                                      \
+     .scratch_bytes = (int64_t)1 << 30,                                                            \
+     .register_bytes = regs_,                                                                      \
+     .stages = stages_,                                                                            \
+     .units = units_},
+#include "backends/machines.def"
+#undef TG_MODEL_MACHINE
+};
+
+const tg_machine *tg_machine_model(const char *name) {
+    for (size_t i = 0; i < TG_COUNT_OF(models); i++) {
+        if (strcmp(models[i].name, name) == 0) {
+            return &models[i];
+        }
+    }
+    return NULL;
+}
+
 size_t tg_machine_count(void) { return TG_COUNT_OF(machines); }
 
 const tg_machine *tg_machine_at(size_t i) {

@@ -84,6 +84,7 @@ typedef struct tg_machine {
     int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
     unsigned units;         /* tg_unit */
     int copy_lanes;         /* lanes of a role that only drives the copy unit */
+    int replicas;           /* roles that share a program's tile unless a schedule says otherwise */
     int stages; /* copies of a block that a loop fetches unless a schedule says otherwise;
                    1: it is fetched when it is used */
 } tg_machine;
@@ -92,6 +93,9 @@ typedef struct tg_machine {
 size_t tg_machine_count(void);
 const tg_machine *tg_machine_at(size_t i);
 const tg_machine *tg_machine_find(const char *name); /* NULL if unknown */
+/* A machine that exists as a table row alone: its code is placed, checked and interpreted, never
+ * printed. Rows of machines.def beside the targets; NULL if unknown. */
+const tg_machine *tg_machine_model(const char *name);
 /* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows.
  */
 const tg_machine *tg_machine_host(void);

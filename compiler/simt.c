@@ -29,7 +29,7 @@ static bool verifies(const tgc_state *s) {
 /* The independent checker (docs/checker.md). */
 static tg_status check(tgc_state *s, const tg_machine *m, const tg_func *f) {
     tg_check_limits limits = {.shared_bytes = m->shared_bytes,
-                              .max_lanes = m->max_lanes,
+                              .max_lanes = m->max_lanes + m->copy_lanes,
                               .one_width = m->emitter == TG_EMIT_SPIRV_VULKAN};
     return tg_check_placed(f, &limits, &s->arena, &s->sink);
 }

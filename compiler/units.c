@@ -39,8 +39,14 @@ tg_status tgc_choose_targets(tgc_state *s) {
     s->lanes = TG_NEW_ARRAY(&s->arena, tgc_lane, n);
     for (int i = 0; i < n; i++) {
         const tg_machine *m = names[i] ? find_target(names[i]) : NULL;
+        const tg_machine *model = names[i] && !m ? tg_machine_model(names[i]) : NULL;
+        if (model && s->o.emit == TGC_EMIT_PLACED) {
+            m = model;
+        }
         if (!m) {
-            tg_error(&s->sink, TG_D_BACKEND, (tg_span){0}, "there is no target `%s`",
+            tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
+                     model ? "`%s` is a model of a machine: it can only be placed for"
+                           : "there is no target `%s`",
                      names[i] ? names[i] : "");
             return TG_E_UNSUPPORTED;
         }

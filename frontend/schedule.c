@@ -12,7 +12,8 @@
 /* Keys other than tunes that back ends read as "schedule.KEY"; settings may be called that, too. */
 static const char *const schedule_keys[] = {"stages",  "roles",   "pack",     "order",
                                             "cluster", "warps",   "unroll",   "split",
-                                            "vector",  "threads", "prefetch", "regs"};
+                                            "vector",  "threads", "prefetch", "regs",
+                                            "replicas"};
 
 /* ---- targets -------------------------------------------------------------------------------- */
 

@@ -257,14 +257,19 @@ static bool on_event(tg_verifier *v, const tg_op *op) {
 
 bool tg_verify_SIGNAL(tg_verifier *v, const tg_op *op) { return on_event(v, op); }
 
-bool tg_verify_AWAIT(tg_verifier *v, const tg_op *op) { return on_event(v, op); }
+bool tg_verify_AWAIT(tg_verifier *v, const tg_op *op) {
+    TG_CHECK(tg_attr_int(op, TG_ATTR_N_COUNT, 1) >= 1, "takes at least one");
+    return on_event(v, op);
+}
 
 bool tg_verify_ROLE(tg_verifier *v, const tg_op *op) {
     const tg_region *r = op->regions[0];
     TG_CHECK(op->parent != NULL && op->parent->parent == NULL, "stands in the body itself");
     TG_CHECK(r->n_args == 1 && tg_is_scalar_of(r->args[0]->type, TG_DT_I64),
              "its region takes the replica's number");
+    int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0);
     TG_CHECK(tg_attr_int(op, TG_ATTR_REPLICAS, 1) >= 1, "has at least one replica");
+    TG_CHECK(axis >= 0 && axis < TG_MAX_RANK, "splits axis %lld", (long long)axis);
     int64_t lanes = tg_attr_int(op, TG_ATTR_N, v->f->lanes);
     TG_CHECK(lanes >= 1 && lanes <= v->f->lanes, "has %lld lanes of %lld", (long long)lanes,
              (long long)v->f->lanes);

@@ -6,6 +6,7 @@
 
 #include <tegula/compiler.h>
 
+#include "backends/machine.h"
 #include "tools/commands.h"
 
 typedef struct build {
@@ -187,7 +188,8 @@ int cmd_build(tool *t, int argc, char **argv) {
     }
     for (size_t i = 0; i < b.targets.count; i++) {
         tgc_target_info info;
-        bool known = strcmp(b.targets.data[i], "host") == 0;
+        bool known = strcmp(b.targets.data[i], "host") == 0 ||
+                     tg_machine_model(b.targets.data[i]) != NULL;
         for (int32_t k = 0; !known && tgc_target(k, &info) == TGR_OK; k++) {
             known = strcmp(info.name, b.targets.data[i]) == 0;
         }

@@ -28,7 +28,9 @@ const char *tool_sim_device(const char *device) {
 }
 
 static const tg_machine *machine_of(const char *device) {
-    return tg_machine_find(strchr(device, ':') + 1);
+    const char *name = strchr(device, ':') + 1;
+    const tg_machine *m = tg_machine_find(name);
+    return m == NULL && stops_at_placed(device) ? tg_machine_model(name) : m;
 }
 
 const char *tool_sim_vendor(const char *device) {
@@ -46,7 +48,9 @@ static void run_passes(tool *t, tg_func *f) {
 static tg_func *place(tool *t, tg_func *f, const tg_machine *m) {
     tg_module *placed = tg_module_make(&t->arena);
     tg_check_limits limits = {
-        .shared_bytes = m->shared_bytes, .max_lanes = m->max_lanes, .one_width = true};
+        .shared_bytes = m->shared_bytes,
+        .max_lanes = m->max_lanes + m->copy_lanes,
+        .one_width = true};
     if (m->class_ != TG_MACHINE_SIMT) {
         tool_error(t, TG_D_TOOL, "%s has no lanes to place on", m->name);
         return NULL;

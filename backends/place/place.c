@@ -11,11 +11,12 @@
 #include <string.h>
 
 const tg_place_pass tg_place_pipeline[] = {
-    {"chunk", tg_place_chunk}, {"stage", tg_place_stage},       {"layout", tg_place_layout},
-    {"roles", tg_place_roles}, {"prefetch", tg_place_prefetch}, {"capacity", tg_place_capacity},
-    {"sync", tg_place_sync},
+    {"chunk", tg_place_chunk},       {"split", tg_place_split}, {"stage", tg_place_stage},
+    {"layout", tg_place_layout},     {"roles", tg_place_roles}, {"prefetch", tg_place_prefetch},
+    {"capacity", tg_place_capacity}, {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
+enum { UP_TO_LAYOUT = 4 };
 
 /* ---- schedules ------------------------------------------------------------------------------ */
 
@@ -55,16 +56,22 @@ static int64_t largest_tile(const tg_region *r) {
     return most;
 }
 
-static tg_status run_passes(tg_func *kernel, const tg_machine *machine, int64_t lanes, size_t n,
+/* Who runs a program. */
+typedef struct crew {
+    int64_t replicas, lanes; /* of one of them */
+} crew;
+
+static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who, size_t n,
                             tg_module *out, tg_sink *sink, tg_func **out_func) {
     tg_placer p = {.m = out,
                    .machine = machine,
                    .arena = out->arena,
                    .sink = sink,
-                   .lanes = lanes,
+                   .lanes = who.lanes,
+                   .replicas = who.replicas,
                    .shared_bytes = machine->shared_bytes};
     p.f = tg_place_clone(kernel, out);
-    p.f->lanes = lanes;
+    p.f->lanes = who.lanes;
     *out_func = p.f;
     for (size_t i = 0; i < n; i++) {
         tg_status st = tg_place_pipeline[i].run(&p);
@@ -77,25 +84,27 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, int64_t 
 
 /* Tries layouts in a module of its own. */
 static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_module *out,
-                              tg_sink *sink, int64_t *out_lanes) {
-    int64_t lanes = 1, most = largest_tile(kernel->body);
+                              tg_sink *sink, crew *who) {
+    int64_t lanes = 1, most = tg_max_i64(1, largest_tile(kernel->body) / who->replicas);
     int64_t warps = tg_place_schedule_int(kernel, "warps", 0);
+    int64_t max_lanes = tg_max_i64(1, machine->max_lanes / who->replicas);
     if (warps > 0) { /* the greatest power of two that the schedule and the machine allow */
-        int64_t limit = tg_min_i64(tg_min_i64(warps, 64) * 32, machine->max_lanes);
+        int64_t limit = tg_min_i64(tg_min_i64(warps, 64) * 32, max_lanes);
         while (lanes * 2 <= limit) {
             lanes *= 2;
         }
-        *out_lanes = lanes;
+        who->lanes = lanes;
         return TG_OK;
     }
-    while (lanes < machine->lanes && lanes < most) {
+    while (lanes < machine->lanes && lanes < most && lanes * 2 <= max_lanes) {
         lanes *= 2;
     }
-    while (lanes >= machine->lanes && lanes * 2 <= machine->max_lanes && lanes < most) {
+    while (lanes >= machine->lanes && lanes * 2 <= max_lanes && lanes < most) {
         tg_func *trial;
         tg_op *where;
         tg_module *m = tg_module_make(out->arena);
-        tg_status st = run_passes(kernel, machine, lanes, 3, m, sink, &trial);
+        crew tried = {.replicas = who->replicas, .lanes = lanes};
+        tg_status st = run_passes(kernel, machine, tried, UP_TO_LAYOUT, m, sink, &trial);
         if (st) {
             return st;
         }
@@ -104,16 +113,16 @@ static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_mod
         }
         lanes *= 2;
     }
-    *out_lanes = lanes;
+    who->lanes = lanes;
     return TG_OK;
 }
 
 tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
                           tg_sink *sink) {
-    int64_t lanes;
+    crew who = {.replicas = tg_place_replicas(kernel, machine, out, sink)};
     tg_func *f;
-    tg_status st = choose_lanes(kernel, machine, out, sink, &lanes);
-    return st ? st : run_passes(kernel, machine, lanes, n, out, sink, &f);
+    tg_status st = choose_lanes(kernel, machine, out, sink, &who);
+    return st ? st : run_passes(kernel, machine, who, n, out, sink, &f);
 }
 
 tg_status tg_place(tg_func *kernel, const tg_machine *machine, tg_module *out, tg_sink *sink) {

@@ -4,6 +4,7 @@
  *
  *   tile func ─ clone ─▶ placed func without layouts
  *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
+ *             ─ split ─▶ the program of one of several replicas, where roles are split
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
@@ -26,8 +27,11 @@ typedef struct tg_placer {
     const tg_machine *machine;
     tg_arena *arena; /* the module's: nothing is given back */
     tg_sink *sink;
-    int64_t lanes;
+    int64_t lanes;        /* of one replica */
     int64_t shared_bytes; /* budget of the program */
+    int64_t replicas;     /* copies of the role that computes, 1 usually */
+    int64_t split_axis;   /* of its product (of what it stores), where replicas > 1 */
+    tg_value *replica;    /* the copy's number: last argument of the body until roles; NULL */
 } tg_placer;
 
 /* A placement pass; TG_OK or a reported diagnostic. */
@@ -47,7 +51,15 @@ tg_func *tg_place_clone(tg_func *tile, tg_module *out);
 tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
                           tg_sink *sink) TG_MUST_USE;
 
+/* split.c: how many replicas share the kernel's tile on the machine; a remark where a schedule asks
+ * for more than one and there is no axis to split. Works in a module of its own. */
+int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module *out,
+                          tg_sink *sink);
+/* roles.c: the machine has a copy unit, and the schedule does not say otherwise. */
+bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
+
 tg_status tg_place_chunk(tg_placer *p);
+tg_status tg_place_split(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
@@ -59,7 +71,7 @@ tg_status tg_place_sync(tg_placer *p);
 
 /* Value of a schedule's key, or NULL; as a number, `otherwise` when absent or not one. Placement
  * reads `warps` (32 lanes each), `vector` (elements of a row that a lane takes together), `stages`
- * (copies of a block that a loop fetches) and `roles`. */
+ * (copies of a block that a loop fetches), `roles` and `replicas` (roles that split the tile). */
 const char *tg_place_schedule(const tg_func *f, const char *key);
 int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwise);
 

@@ -39,16 +39,28 @@
  *
  * A slot's full and empty semaphores are back where they were when the loop ends, so a loop that is
  * entered again starts at slot 0 again.
+ *
+ * Where split.c made the program of one of R replicas, the second role has `replicas = R` and the
+ * axis they split. Full events have a semaphore for each slot and replica (number slot * R +
+ * replica), and what a replica alone reads has as many copies; a block that all of them read is
+ * copied once and signalled to each. The copy role takes R at once of a slot's empty semaphore, one
+ * from each replica. All other buffers have a copy for each replica.
  */
 #include "backends/place/place.h"
 #include "ir/passes/util.h"
 
 #include <string.h>
 
+/* A copy that moves. */
+typedef struct moved {
+    tg_op *op;
+    int64_t parts; /* copies of the block in a slot: 1, or one for each replica */
+} moved;
+
 /* A loop whose copies move to the copy role. */
 typedef struct ringed {
     tg_op *loop;
-    TG_LIST(tg_op *) copies;
+    TG_LIST(moved) copies;
     TG_LIST(tg_value *) full; /* an event each */
     tg_value *empty;
 } ringed;
@@ -56,7 +68,7 @@ typedef struct ringed {
 typedef struct splitter {
     tg_placer *p;
     TG_LIST(ringed *) loops;
-    tg_value_map *ivs; /* loop variables of the copy role */
+    tg_value_map *ivs; /* loop variables of the copy role, and the replica's number */
     int64_t depth;
 } splitter;
 
@@ -84,14 +96,28 @@ static bool is_scalar_code(const tg_value *v, int budget) {
     return true;
 }
 
-/* All loops around the op are plain, with bounds of scalar code. */
-static bool nest_is_scalar(const tg_op *loop) {
+/* v, which is scalar code, differs between replicas. */
+static bool is_of_replica(const splitter *s, const tg_value *v, int budget) {
+    if (s->p->replica == NULL || v->def == NULL || budget == 0) {
+        return v == s->p->replica && v != NULL;
+    }
+    for (int i = 0; i < v->def->n_operands; i++) {
+        if (is_of_replica(s, v->def->operands[i].value, budget - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All loops around the op are plain, with bounds of scalar code that all replicas share. */
+static bool nest_is_scalar(const splitter *s, const tg_op *loop) {
     for (const tg_op *o = loop; o != NULL; o = o->parent->parent) {
         if (o->code != TG_OP_FOR) {
             return false;
         }
         for (int i = 0; i < 3; i++) {
-            if (!is_scalar_code(o->operands[i].value, MAX_CHAIN)) {
+            const tg_value *v = o->operands[i].value;
+            if (!is_scalar_code(v, MAX_CHAIN) || is_of_replica(s, v, MAX_CHAIN)) {
                 return false;
             }
         }
@@ -133,16 +159,26 @@ static bool copy_can_move(const tg_op *copy, const tg_op *loop) {
     return true;
 }
 
+static moved make_moved(const splitter *s, tg_op *copy) {
+    moved m = {.op = copy, .parts = 1};
+    for (int i = 1; i < copy->n_operands; i++) {
+        if (is_of_replica(s, tg_operand(copy, i), MAX_CHAIN)) {
+            m.parts = s->p->replicas;
+        }
+    }
+    return m;
+}
+
 static void find_loops(splitter *s, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
-        if (op->code != TG_OP_FOR || !nest_is_scalar(op)) {
+        if (op->code != TG_OP_FOR || !nest_is_scalar(s, op)) {
             continue;
         }
         ringed *g = TG_NEW(s->p->arena, ringed);
         g->loop = op;
         for (tg_op *o = op->regions[0]->first; o != NULL; o = o->next) {
             if (o->code == TG_OP_COPY && copy_can_move(o, op)) {
-                TG_LIST_PUSH(s->p->arena, &g->copies, o);
+                TG_LIST_PUSH(s->p->arena, &g->copies, make_moved(s, o));
             }
         }
         if (g->copies.count > 0) {
@@ -154,10 +190,9 @@ static void find_loops(splitter *s, tg_region *r) {
 
 /* ---- depth ---------------------------------------------------------------------------------- */
 
-static bool wants_copy_role(const tg_placer *p) {
-    const char *roles = tg_place_schedule(p->f, "roles");
-    return (p->machine->units & TG_UNIT_COPY) != 0 &&
-           (roles == NULL || strstr(roles, "copy") != NULL);
+bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine) {
+    const char *roles = tg_place_schedule(f, "roles");
+    return (machine->units & TG_UNIT_COPY) != 0 && (roles == NULL || strstr(roles, "copy") != NULL);
 }
 
 /* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
@@ -166,7 +201,8 @@ static int64_t choose_depth(const splitter *s) {
     int64_t depth = tg_place_schedule_int(s->p->f, "stages", s->p->machine->stages), bytes = 0;
     for (size_t i = 0; i < s->loops.count; i++) {
         for (size_t k = 0; k < s->loops.data[i]->copies.count; k++) {
-            bytes += tg_place_buffer_bytes(tg_operand(s->loops.data[i]->copies.data[k], 0)->type);
+            const moved *m = &s->loops.data[i]->copies.data[k];
+            bytes += m->parts * tg_place_buffer_bytes(tg_operand(m->op, 0)->type);
         }
     }
     depth = tg_max_i64(2, tg_min_i64(depth, 16));
@@ -198,28 +234,58 @@ static tg_value *slot_of(tg_builder *b, tg_value *iv, tg_value *lo, tg_value *st
     return tg_build_binary(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, iv, lo), step);
 }
 
-static void on_event(tg_builder *b, tg_opcode code, tg_value *event, tg_value *slot,
-                     tg_value *token) {
+static tg_op *on_event(tg_builder *b, tg_opcode code, tg_value *event, tg_value *slot,
+                       tg_value *token) {
     tg_value *operands[] = {event, slot, token};
-    tg_build_op(b, code, token != NULL ? 3 : 2, operands, 0, NULL, 0);
+    return tg_build_op(b, code, token != NULL ? 3 : 2, operands, 0, NULL, 0);
 }
 
-static void produce(splitter *s, tg_builder *b, const ringed *g, tg_value *slot,
-                    tg_value_map *done) {
-    on_event(b, TG_OP_AWAIT, g->empty, slot, NULL);
+/* Number of what replica `which` has in a slot of n of them each. */
+static tg_value *part_of(tg_builder *b, tg_value *slot, int64_t n, tg_value *which) {
+    return n == 1
+               ? slot
+               : tg_build_binary(b, TG_OP_ADD,
+                                 tg_build_binary(b, TG_OP_MUL, slot, tg_build_index(b, n)), which);
+}
+
+/* The copy for one replica, or for all of them. */
+static tg_value *copy_again(splitter *s, tg_builder *b, const moved *m, tg_value *slot,
+                            tg_value_map *done) {
+    tg_op *copy = m->op;
+    tg_value *operands[3 + TG_MAX_RANK] = {tg_operand(copy, 0), slot};
+    for (int k = 1; k < copy->n_operands; k++) {
+        operands[k + 1] = again(s, b, tg_operand(copy, k), done);
+    }
+    const tg_type *token = copy->results[0].type;
+    tg_op *made = tg_build_op(b, TG_OP_COPY, copy->n_operands + 1, operands, 1, &token, 0);
+    const tg_attr *axes = tg_attr_get(copy, TG_ATTR_AXES);
+    tg_op_set_list(made, TG_ATTR_AXES, axes->list, axes->n_list);
+    tg_op_set_int(made, TG_ATTR_RING, 1);
+    return &made->results[0];
+}
+
+static void produce(splitter *s, tg_builder *b, const ringed *g, tg_value *slot) {
+    int64_t n = s->p->replicas;
+    tg_op *await = on_event(b, TG_OP_AWAIT, g->empty, slot, NULL);
+    if (n > 1) {
+        tg_op_set_int(await, TG_ATTR_N_COUNT, n);
+    }
+    tg_value_map *shared = tg_value_map_make(s->p->arena);
     for (size_t i = 0; i < g->copies.count; i++) {
-        tg_op *copy = g->copies.data[i];
-        tg_value *operands[3 + TG_MAX_RANK] = {tg_operand(copy, 0), slot};
-        for (int k = 1; k < copy->n_operands; k++) {
-            operands[k + 1] = again(s, b, tg_operand(copy, k), done);
+        const moved *m = &g->copies.data[i];
+        tg_value *token = NULL;
+        b->span = m->op->span;
+        for (int64_t r = 0; r < n; r++) {
+            tg_value *which = tg_build_index(b, r);
+            if (m->parts > 1) {
+                tg_value_map_put(s->ivs, s->p->replica, which);
+                token =
+                    copy_again(s, b, m, part_of(b, slot, n, which), tg_value_map_make(s->p->arena));
+            } else if (r == 0) {
+                token = copy_again(s, b, m, slot, shared);
+            }
+            on_event(b, TG_OP_SIGNAL, g->full.data[i], part_of(b, slot, n, which), token);
         }
-        const tg_type *token = copy->results[0].type;
-        b->span = copy->span;
-        tg_op *made = tg_build_op(b, TG_OP_COPY, copy->n_operands + 1, operands, 1, &token, 0);
-        const tg_attr *axes = tg_attr_get(copy, TG_ATTR_AXES);
-        tg_op_set_list(made, TG_ATTR_AXES, axes->list, axes->n_list);
-        tg_op_set_int(made, TG_ATTR_RING, 1);
-        on_event(b, TG_OP_SIGNAL, g->full.data[i], slot, &made->results[0]);
     }
 }
 
@@ -257,7 +323,7 @@ static void copy_nest(splitter *s, tg_builder *b, tg_region *r) {
         tg_op *loop = tg_build_for(b, bounds[0], bounds[1], bounds[2], 0, NULL, &iv);
         tg_value_map_put(s->ivs, op->regions[0]->args[0], iv);
         if (g != NULL) {
-            produce(s, b, g, slot_of(b, iv, bounds[0], bounds[2]), tg_value_map_make(s->p->arena));
+            produce(s, b, g, slot_of(b, iv, bounds[0], bounds[2]));
         }
         copy_nest(s, b, op->regions[0]);
         tg_build_end_for(b, loop, 0, NULL);
@@ -266,32 +332,44 @@ static void copy_nest(splitter *s, tg_builder *b, tg_region *r) {
 
 /* ---- the other role ------------------------------------------------------------------------- */
 
+/* What uses buf sees `view` instead, but for the operations on its ring as such. */
+static void look_through(tg_value *buf, tg_value *view, const tg_op *but) {
+    for (tg_use *u = buf->uses, *next; u != NULL; u = next) {
+        next = u->next;
+        bool keeps =
+            u->user == view->def || u->user == but || tg_attr_int(u->user, TG_ATTR_RING, 0) != 0;
+        if (!keeps) {
+            tg_set_operand(u->user, (int)(u - u->user->operands), view);
+        }
+    }
+}
+
+/* buf becomes a ring of n, seen through a window at the slot. */
+static void make_ring(splitter *s, tg_builder *b, tg_value *buf, int64_t n, tg_value *slot,
+                      const tg_op *but) {
+    const tg_type *t = buf->type;
+    tg_value *view = tg_build1(b, TG_OP_WINDOW, t, 2, buf, slot);
+    tg_op_set_int(view->def, TG_ATTR_RING, 1);
+    look_through(buf, view, but);
+    buf->type = tg_type_buffer(s->p->m, t->space, t->dtype, t->rank, t->shape, n, t->layout);
+}
+
 static void consume(splitter *s, const ringed *g) {
     tg_region *body = g->loop->regions[0];
-    tg_builder b = tg_builder_before(g->copies.data[0]);
-    b.span = g->copies.data[0]->span;
+    tg_builder b = tg_builder_before(g->copies.data[0].op);
+    b.span = g->copies.data[0].op->span;
     tg_value *slot = slot_of(&b, body->args[0], tg_operand(g->loop, 0), tg_operand(g->loop, 2));
+    tg_value *mine = part_of(&b, slot, s->p->replicas, s->p->replica);
     for (size_t i = 0; i < g->copies.count; i++) {
-        tg_op *copy = g->copies.data[i];
-        tg_value *buf = tg_operand(copy, 0);
-        const tg_type *t = buf->type;
-        on_event(&b, TG_OP_AWAIT, g->full.data[i], slot, NULL);
-        tg_value *view = tg_build1(&b, TG_OP_WINDOW, t, 2, buf, slot);
-        tg_op_set_int(view->def, TG_ATTR_RING, 1);
-        for (tg_use *u = buf->uses, *next; u != NULL; u = next) {
-            next = u->next;
-            bool keeps = u->user == view->def || u->user == copy ||
-                         tg_attr_int(u->user, TG_ATTR_RING, 0) != 0;
-            if (!keeps) {
-                tg_set_operand(u->user, (int)(u - u->user->operands), view);
-            }
-        }
-        buf->type =
-            tg_type_buffer(s->p->m, t->space, t->dtype, t->rank, t->shape, s->depth, t->layout);
+        const moved *m = &g->copies.data[i];
+        on_event(&b, TG_OP_AWAIT, g->full.data[i], mine, NULL);
+        make_ring(s, &b, tg_operand(m->op, 0), s->depth * m->parts, m->parts > 1 ? mine : slot,
+                  m->op);
     }
     for (size_t i = 0; i < g->copies.count; i++) {
-        tg_op_erase(g->copies.data[i]->results[0].uses->user); /* the wait */
-        tg_op_erase(g->copies.data[i]);
+        tg_op *copy = g->copies.data[i].op;
+        tg_op_erase(copy->results[0].uses->user); /* the wait */
+        tg_op_erase(copy);
     }
     tg_builder end = tg_builder_before(body->last);
     end.span = g->loop->span;
@@ -300,10 +378,10 @@ static void consume(splitter *s, const ringed *g) {
 
 /* ---- both ----------------------------------------------------------------------------------- */
 
-static tg_value *make_event(splitter *s, tg_op *before, int64_t count) {
+static tg_value *make_event(splitter *s, tg_op *before, int64_t n, int64_t count) {
     tg_builder b = tg_builder_before(before);
     tg_value *e = tg_build1(&b, TG_OP_EVENT, tg_type_scalar(s->p->m, TG_DT_I64), 0);
-    tg_op_set_int(e->def, TG_ATTR_N, s->depth);
+    tg_op_set_int(e->def, TG_ATTR_N, n);
     if (count != 0) {
         tg_op_set_int(e->def, TG_ATTR_N_COUNT, count);
     }
@@ -320,13 +398,55 @@ static tg_op *make_role(splitter *s, tg_op *before, const char *units, int64_t l
 }
 
 /* Everything between the buffers and the end of the body. */
-static void move_rest(tg_region *body, tg_op *from, tg_region *into) {
+static void move_rest(tg_op *from, tg_region *into) {
     for (tg_op *op = from, *next; op != NULL && op->code != TG_OP_YIELD; op = next) {
         next = op->next;
         tg_op_unlink(op);
         tg_op_append(into, op);
     }
-    (void)body;
+}
+
+/* Buffers that are not rings of copies are each replica's own. */
+static void part_buffers(splitter *s, tg_op *role) {
+    tg_builder b = role->regions[0]->first != NULL ? tg_builder_before(role->regions[0]->first)
+                                                   : tg_builder_at_end(role->regions[0]);
+    for (tg_op *op = s->p->f->body->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_BUFFER && op->results[0].type->depth == 1) {
+            b.span = op->span;
+            make_ring(s, &b, &op->results[0], s->p->replicas, role->regions[0]->args[0], NULL);
+        }
+    }
+}
+
+/* The role that computes is one of several: its number is the role's argument from here on. */
+static void replicate(splitter *s, tg_op *role) {
+    tg_placer *p = s->p;
+    tg_op_set_int(role, TG_ATTR_REPLICAS, p->replicas);
+    tg_op_set_int(role, TG_ATTR_AXIS, p->split_axis);
+    part_buffers(s, role);
+    tg_replace_all_uses(p->replica, role->regions[0]->args[0]);
+    p->f->body->n_args--;
+    p->replica = NULL;
+}
+
+static void make_events(splitter *s, tg_op *before) {
+    int64_t n = s->p->replicas;
+    for (size_t i = 0; i < s->loops.count; i++) {
+        ringed *g = s->loops.data[i];
+        g->empty = make_event(s, before, s->depth, n);
+        for (size_t k = 0; k < g->copies.count; k++) {
+            TG_LIST_PUSH(s->p->arena, &g->full, make_event(s, before, s->depth * n, 0));
+        }
+    }
+}
+
+/* The role that copies; it stands in front of `before`. */
+static void make_copier(splitter *s, tg_op *before) {
+    tg_op *copies = make_role(s, before, "copy", s->p->machine->copy_lanes);
+    tg_builder b = tg_builder_at_end(copies->regions[0]);
+    copy_nest(s, &b, s->p->f->body);
+    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+    s->p->f->lanes += s->p->machine->copy_lanes;
 }
 
 static void split(splitter *s) {
@@ -335,36 +455,35 @@ static void split(splitter *s) {
     while (first->code == TG_OP_BUFFER) {
         first = first->next;
     }
-    for (size_t i = 0; i < s->loops.count; i++) {
-        ringed *g = s->loops.data[i];
-        g->empty = make_event(s, first, 1);
-        for (size_t k = 0; k < g->copies.count; k++) {
-            TG_LIST_PUSH(s->p->arena, &g->full, make_event(s, first, 0));
-        }
-    }
     bool matrix = (s->p->machine->units & TG_UNIT_MATRIX) != 0;
-    tg_op *copies = make_role(s, first, "copy", s->p->machine->copy_lanes);
+    s->p->f->lanes = s->p->lanes * s->p->replicas;
+    make_events(s, first);
+    if (s->loops.count > 0) {
+        make_copier(s, first);
+    }
     tg_op *rest = make_role(s, first, matrix ? "matrix|vector" : "vector", s->p->lanes);
-    tg_builder b = tg_builder_at_end(copies->regions[0]);
-    copy_nest(s, &b, body);
-    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
     for (size_t i = 0; i < s->loops.count; i++) {
         consume(s, s->loops.data[i]);
     }
-    move_rest(body, first, rest->regions[0]);
-    b = tg_builder_at_end(rest->regions[0]);
+    move_rest(first, rest->regions[0]);
+    tg_builder b = tg_builder_at_end(rest->regions[0]);
     tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
-    s->p->f->lanes = s->p->lanes + s->p->machine->copy_lanes;
+    if (s->p->replicas > 1) {
+        replicate(s, rest);
+    }
 }
 
 tg_status tg_place_roles(tg_placer *p) {
     splitter s = {.p = p, .ivs = tg_value_map_make(p->arena)};
-    if (!wants_copy_role(p)) {
+    if (!tg_place_wants_roles(p->f, p->machine)) {
         return TG_OK;
     }
     find_loops(&s, p->f->body);
     s.depth = choose_depth(&s);
-    if (s.loops.count > 0 && s.depth > 1) {
+    if (s.depth < 2) {
+        s.loops.count = 0;
+    }
+    if (s.loops.count > 0 || p->replicas > 1) {
         split(&s);
     }
     return TG_OK;

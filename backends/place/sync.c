@@ -32,6 +32,7 @@ typedef struct sync {
     int n;           /* of both */
     bool *overlaps;  /* n x n */
     uint8_t *fences; /* by thing: SETTLE_* that settles it */
+    bool *between;   /* by thing: a buffer that several roles touch, so events order it */
     tg_op *role;     /* being walked */
 } sync;
 
@@ -117,12 +118,11 @@ static bool has_exchange(const tg_op *op) { return tg_attr_int(op, TG_ATTR_EXCHA
 static void collect_accesses(sync *s, tg_op *op, accesses *list) {
     for (int i = 0; i < op->n_operands; i++) {
         unsigned use = tg_place_buffer_use(op, i);
-        bool ring =
-            use != TG_USE_NONE && tg_place_buffer_of(tg_operand(op, i))->results[0].type->depth > 1;
-        if (use != TG_USE_NONE && !(ring && s->role != NULL)) { /* events order a role's rings */
+        int thing = use != TG_USE_NONE ? buffer_index(s, tg_operand(op, i)) : -1;
+        if (thing >= 0) {
             unsigned how = ((use & TG_USE_READ) != 0 ? PENDING_READ : 0u) |
                            ((use & TG_USE_WRITE) != 0 ? PENDING_WRITE : 0u);
-            add_access(s, list, buffer_index(s, tg_operand(op, i)), how);
+            add_access(s, list, thing, how);
         }
     }
     for (size_t i = 0; i < s->sites.count; i++) {
@@ -137,7 +137,7 @@ static void collect_accesses(sync *s, tg_op *op, accesses *list) {
 static bool orders_itself(const sync *s, const tg_op *op, int thing) {
     const tg_type *t =
         thing < (int)s->buffers.count ? s->buffers.data[thing]->results[0].type : NULL;
-    if (t == NULL || t->depth == 1 || t->space != TG_SPACE_SHARED) {
+    if (t == NULL || t->depth == 1 || t->space != TG_SPACE_SHARED || s->role != NULL) {
         return false;
     }
     int64_t slot;
@@ -165,7 +165,7 @@ static unsigned conflicts_of(sync *s, const tg_op *op, const accesses *list,
         for (int i = 0; i < s->n; i++) {
             bool hits =
                 (a->how & PENDING_WRITE) != 0 ? pending[i] != 0 : (pending[i] & PENDING_WRITE) != 0;
-            if (i == a->thing && orders_itself(s, op, i)) {
+            if (i == a->thing && (s->between[i] || orders_itself(s, op, i))) {
                 continue;
             }
             if (hits && s->overlaps[a->thing * s->n + i]) {
@@ -377,6 +377,33 @@ static void find_overlaps(sync *s) {
     }
 }
 
+/* The role around an operation; NULL: none. */
+static const tg_op *role_of(const tg_op *op) {
+    while (op != NULL && op->code != TG_OP_ROLE) {
+        op = op->parent->parent;
+    }
+    return op;
+}
+
+static bool roles_differ(const tg_value *buf, const tg_op **role) {
+    for (const tg_use *u = buf->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_WINDOW ? roles_differ(&u->user->results[0], role)
+                                          : *role != NULL && role_of(u->user) != *role) {
+            return true;
+        }
+        *role = u->user->code == TG_OP_WINDOW ? *role : role_of(u->user);
+    }
+    return false;
+}
+
+static void find_between(sync *s) {
+    s->between = TG_NEW_ARRAY(s->p->arena, bool, s->n + 1);
+    for (size_t i = 0; i < s->buffers.count; i++) {
+        const tg_op *role = NULL;
+        s->between[i] = roles_differ(&s->buffers.data[i]->results[0], &role);
+    }
+}
+
 tg_status tg_place_sync(tg_placer *p) {
     sync s = {.p = p};
     for (tg_op *op = p->f->body->first; op != NULL; op = op->next) {
@@ -386,6 +413,7 @@ tg_status tg_place_sync(tg_placer *p) {
     }
     find_sites(&s, p->f->body);
     find_overlaps(&s);
+    find_between(&s);
     walk w = {.pending = copy_state(&s, NULL), .insert = true};
     walk_region(&s, &w, p->f->body);
     return TG_OK;

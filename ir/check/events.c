@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { CHOICES = 6, IN_FLIGHT = INT32_MAX };
+enum { CHOICES = 6, MAX_STORES = 4096, IN_FLIGHT = INT32_MAX };
 
 typedef struct semaphore {
     int64_t count, initial, taken, given;
@@ -34,6 +34,12 @@ typedef struct flight {
     const tg_op *op;
 } flight;
 
+typedef struct stored {
+    int track, param;
+    int32_t epoch;
+    int64_t key;
+} stored;
+
 typedef struct runner {
     tg_checker *c;
     tg_tracks *tracks;
@@ -46,6 +52,7 @@ typedef struct runner {
     place *places;    /* by thing and slot */
     int64_t slots;
     TG_LIST(flight) flights;
+    TG_LIST(stored) stored;
 } runner;
 
 static int64_t ring_of(const tg_op *event) {
@@ -114,6 +121,24 @@ static void touch(runner *r, int track, const tg_action *a) {
     }
 }
 
+/* Two roles store the same elements with nothing between. */
+static void store(runner *r, int track, const tg_action *a) {
+    for (size_t i = 0; i < r->stored.count; i++) {
+        const stored *s = &r->stored.data[i];
+        if (s->track != track && s->param == a->what && s->key == a->token &&
+            !ordered(r, track, s->track, s->epoch)) {
+            tg_check_report(r->c, a->op,
+                            "%s stores the elements that %s stores, with no event between",
+                            name_of(r, track), name_of(r, s->track));
+            return;
+        }
+    }
+    if (r->stored.count < MAX_STORES) {
+        stored s = {track, a->what, r->epoch[track], a->token};
+        TG_LIST_PUSH(r->c->arena, &r->stored, s);
+    }
+}
+
 /* The copies of the track that were waited for are writes of now. */
 static void land(runner *r, int track, const tg_action *a) {
     size_t mine = 0, kept = 0;
@@ -150,14 +175,17 @@ static void give(runner *r, int track, semaphore *s) {
     s->given++;
 }
 
-static bool take(runner *r, int track, semaphore *s) {
-    if (s->count <= 0) {
+/* Takes n at once, or waits. */
+static bool take(runner *r, int track, semaphore *s, int64_t n) {
+    if (s->count < n) {
         return false;
     }
-    s->count--;
-    int64_t which = s->taken++ - s->initial;
-    if (which >= 0 && which < (int64_t)s->seen.count) {
-        merge(r, r->seen[track], s->seen.data[which]);
+    s->count -= n;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t which = s->taken++ - s->initial;
+        if (which >= 0 && which < (int64_t)s->seen.count) {
+            merge(r, r->seen[track], s->seen.data[which]);
+        }
     }
     return true;
 }
@@ -178,13 +206,16 @@ static bool step(runner *r, int track, const tg_action *a) {
         give(r, track, &r->sems[a->what][a->slot]);
         return true;
     case TG_ACTION_TAKE:
-        return take(r, track, &r->sems[a->what][a->slot]);
+        return take(r, track, &r->sems[a->what][a->slot], a->count);
     case TG_ACTION_TOUCH:
     case TG_ACTION_BEGIN:
         touch(r, track, a);
         return true;
     case TG_ACTION_LAND:
         land(r, track, a);
+        return true;
+    case TG_ACTION_STORE:
+        store(r, track, a);
         return true;
     }
     return true;
@@ -232,7 +263,7 @@ static void tell_stuck(runner *r, int track, const tg_action *a) {
                         "%s waits for ever: slot %lld of the event starts at %lld, is signalled "
                         "%lld times and awaited %lld times",
                         name_of(r, track), (long long)a->slot, (long long)s->initial,
-                        (long long)s->given, (long long)s->taken + 1);
+                        (long long)s->given, (long long)(s->taken + a->count));
     } else if (giver == track) {
         tg_check_report(r->c, a->op, "%s waits for ever: it awaits what it signals itself, later",
                         name_of(r, track));

@@ -92,14 +92,16 @@ typedef enum tg_action_kind {
     TG_ACTION_TAKE,  /* await */
     TG_ACTION_TOUCH, /* an access to a buffer that is over when the operation is */
     TG_ACTION_BEGIN, /* a copy begins to write */
-    TG_ACTION_LAND   /* the oldest copy of `token` (-1: any) has been waited for */
+    TG_ACTION_LAND,  /* the oldest copy of `token` (-1: any) has been waited for */
+    TG_ACTION_STORE  /* to the elements `token` stands for of parameter `what` */
 } tg_action_kind;
 
 typedef struct tg_action {
     tg_action_kind kind;
     const tg_op *op;
-    int what;     /* event number, thing, track or how many copies may stay under way */
-    int64_t slot; /* of the event or of the thing's ring */
+    int what;      /* event number, thing, track or how many copies may stay under way */
+    int64_t slot;  /* of the event or of the thing's ring */
+    int64_t count; /* how many an await takes */
     bool write;
     int64_t token;
 } tg_action;

@@ -220,7 +220,7 @@ static void visit_exchange(tg_checker *c, tg_order *o, const tg_op *op) {
         first--;
     }
     for (int i = first; i < op->n_operands; i++) {
-        access(c, o, op, tg_operand(op, i), true, 0);
+        access(c, o, op, tg_operand(op, i), true, window_slot(c, tg_operand(op, i)));
     }
     for (int i = first; i < op->n_operands; i++) {
         int thing = tg_check_thing(c, tg_operand(op, i));
@@ -229,7 +229,7 @@ static void visit_exchange(tg_checker *c, tg_order *o, const tg_op *op) {
         }
     }
     for (int i = first; i < op->n_operands; i++) {
-        access(c, o, op, tg_operand(op, i), false, 0);
+        access(c, o, op, tg_operand(op, i), false, window_slot(c, tg_operand(op, i)));
     }
 }
 
@@ -303,8 +303,7 @@ void tg_order_visit(tg_checker *c, tg_order *o, const tg_op *op) {
         if (op->n_operands > 2) {
             visit_wait(c, o, op);
         }
-        settle(c, o, TG_FENCE_ALL);
-        return;
+        return; /* it waits for what lanes have done, they do not wait for each other */
     case TG_OP_AWAIT:
         settle(c, o, TG_FENCE_ALL);
         return;

@@ -243,15 +243,64 @@ static void check_landed(tg_checker *c, const tg_order *o) {
     }
 }
 
-static void walk_role(tg_checker *c, const tg_order *o, const tg_op *op) {
-    tg_order *own = tg_order_copy(c, o);
-    for (size_t i = 0; i < c->things.count; i++) {
-        own->written[i] = true; /* by another role, as the events say */
+/* Things that an operation of r touches. */
+static void note_touched(const tg_checker *c, const tg_region *r, bool *touched) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_operands; i++) {
+            bool memory = tg_operand(op, i)->type->kind == TG_TY_BUFFER;
+            int thing = memory ? tg_check_thing(c, tg_operand(op, i)) : -1;
+            if (thing >= 0 && op->code != TG_OP_WINDOW) {
+                touched[thing] = true;
+            }
+        }
+        for (int k = 0; k < op->n_regions; k++) {
+            note_touched(c, op->regions[k], touched);
+        }
     }
+}
+
+/* A role starts from what was done before it. What other roles touch, too, they may have written:
+ * the events say when. */
+static tg_order *start_of_role(tg_checker *c, const tg_order *o, const tg_op *role) {
+    tg_order *own = tg_order_copy(c, o);
+    bool *elsewhere = TG_NEW_ARRAY(c->arena, bool, c->things.count + 1);
+    for (const tg_op *op = role->parent->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_ROLE && op != role) {
+            note_touched(c, op->regions[0], elsewhere);
+        }
+    }
+    for (size_t i = 0; i < c->things.count; i++) {
+        own->written[i] |= elsewhere[i];
+    }
+    return own;
+}
+
+/* Every replica by itself: its number chooses copies of rings. */
+static void walk_role(tg_checker *c, const tg_order *o, const tg_op *op) {
+    int64_t n = tg_min_i64(tg_attr_int(op, TG_ATTR_REPLICAS, 1), 16);
     c->role_lanes = (int)tg_attr_int(op, TG_ATTR_N, c->func->lanes);
-    (void)walk_region(c, own, op->regions[0], 1);
-    check_landed(c, own);
+    for (int64_t k = 0; k < n; k++) {
+        tg_order *own = start_of_role(c, o, op);
+        c->known[op->regions[0]->args[0]->id].value = k;
+        (void)walk_region(c, own, op->regions[0], 1);
+        check_landed(c, own);
+    }
     c->role_lanes = 0;
+}
+
+/* Roles run at once: the function's lanes are theirs together. */
+static void check_role_lanes(tg_checker *c) {
+    int64_t lanes = 0;
+    for (const tg_op *op = c->func->body->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_ROLE) {
+            lanes +=
+                tg_attr_int(op, TG_ATTR_N, c->func->lanes) * tg_attr_int(op, TG_ATTR_REPLICAS, 1);
+        }
+    }
+    if (lanes > c->func->lanes) {
+        tg_check_report(c, NULL, "roles of %lld lanes where %lld run", (long long)lanes,
+                        (long long)c->func->lanes);
+    }
 }
 
 /* All lanes of the function, or of the role, meet at a barrier. */
@@ -333,6 +382,7 @@ tg_status tg_check_placed(const tg_func *f, const tg_check_limits *limits, tg_ar
         c.known[i].value = TG_UNKNOWN;
     }
     check_limits(&c);
+    check_role_lanes(&c);
     find_things(&c);
     check_ops(&c, f->body, false);
     tg_order *o = tg_order_make(&c);

@@ -170,12 +170,13 @@ static bool run_await(tg_run *r, const tg_op *op) {
     if (s == NULL) {
         return true;
     }
-    if (s->count <= 0) {
+    int64_t need = tg_attr_int(op, TG_ATTR_N_COUNT, 1);
+    if (s->count < need) {
         t->blocked = true;
         t->pc--;
         return false;
     }
-    s->count--;
+    s->count -= need;
     t->blocked = false;
     for (int k = 0; k < r->max_threads; k++) {
         t->seen[k] = s->seen[k] > t->seen[k] ? s->seen[k] : t->seen[k];
@@ -236,7 +237,7 @@ static int pick_thread(tg_run *r) {
             r->thread = k;
             const tg_run_semaphore *s = semaphore_of(r, op);
             r->thread = keep;
-            can = s == NULL || s->count > 0;
+            can = s == NULL || s->count >= tg_attr_int(op, TG_ATTR_N_COUNT, 1);
         }
         if (can && next_random(r) % (uint64_t)++ready == 0) {
             chosen = k;

@@ -446,8 +446,11 @@ bool tg_run_buffer_op(tg_run *r, const tg_li_ins *i) {
         if (op->n_operands > 2) {
             run_wait(r, op, 2);
         }
-        return false; /* the event itself is the thread's */
-    case TG_OP_CONVERT:
+        return false;   /* the event itself is the thread's */
+    case TG_OP_CONVERT: /* else registers alone change */
+        if (tg_attr_int(op, TG_ATTR_EXCHANGE, 0) == 0) {
+            return false;
+        }
         run_exchange_convert(r, op);
         return true;
     case TG_OP_BARRIER:

@@ -138,7 +138,11 @@ static void on_event(maker *m, const tg_op *op, tg_action_kind kind) {
     }
     int64_t n = tg_max_i64(1, tg_attr_int(m->out->events.data[e], TG_ATTR_N, 1));
     int64_t slot = ((value_of(m, tg_operand(op, 1)) % n) + n) % n;
-    act(m, (tg_action){.kind = kind, .op = op, .what = e, .slot = slot});
+    act(m, (tg_action){.kind = kind,
+                       .op = op,
+                       .what = e,
+                       .slot = slot,
+                       .count = tg_attr_int(op, TG_ATTR_N_COUNT, 1)});
 }
 
 /* The operand of op that chooses the copy of a ring, or that of a window below `v`. */
@@ -196,6 +200,22 @@ static void touch(maker *m, const tg_op *op) {
             m->value[op->results[0].id] = a.token;
         }
     }
+}
+
+/* Stores with equal indices go to the same elements. */
+static void store(maker *m, const tg_op *op) {
+    uint64_t h = mix(0, (uint64_t)op->n_operands);
+    const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
+    for (size_t k = 0; axes != NULL && k < axes->n_list; k++) {
+        h = mix(h, (uint64_t)axes->list[k]);
+    }
+    for (int i = 2; i < op->n_operands; i++) {
+        h = mix(h, (uint64_t)value_of(m, tg_operand(op, i)));
+    }
+    act(m, (tg_action){.kind = TG_ACTION_STORE,
+                       .op = op,
+                       .what = tg_check_thing(m->c, tg_operand(op, 0)),
+                       .token = (int64_t)h});
 }
 
 static void land(maker *m, const tg_op *op, const tg_value *token) {
@@ -312,6 +332,9 @@ static void walk_op(maker *m, const tg_op *op) {
         if (m->out->events.count < MAX_EVENTS) {
             TG_LIST_PUSH(m->c->arena, &m->out->events, op);
         }
+        return;
+    case TG_OP_STORE:
+        store(m, op);
         return;
     case TG_OP_WINDOW:
         return;

@@ -14,7 +14,7 @@
 #include "tests/check/mutate.h"
 #include "tests/check/subject.h"
 
-enum { PER_KIND = 1, RANDOM = 60, MAX_PROGRAMS = 32, MIN_ROWS = 100 };
+enum { PER_KIND = 1, RANDOM = 60, MAX_PROGRAMS = 32, MIN_ROWS = 120 };
 
 typedef struct table {
     bool markdown;
@@ -87,14 +87,21 @@ static bool try_row(table *t, const row *w, tg_env *env) {
     return planted;
 }
 
-static int n_kinds(void) { return n_placed_mutations + n_role_mutations + n_loop_mutations; }
+static int n_kinds(void) {
+    return n_placed_mutations + n_role_mutations + n_replica_mutations + n_loop_mutations;
+}
 
 static const mutation *kind(int k) {
     if (k < n_placed_mutations) {
         return &placed_mutations[k];
     }
     k -= n_placed_mutations;
-    return k < n_role_mutations ? &role_mutations[k] : &loop_mutations[k - n_role_mutations];
+    if (k < n_role_mutations) {
+        return &role_mutations[k];
+    }
+    k -= n_role_mutations;
+    return k < n_replica_mutations ? &replica_mutations[k]
+                                   : &loop_mutations[k - n_replica_mutations];
 }
 
 static void chosen(table *t, tg_env *env) {

@@ -148,13 +148,17 @@ static bool move_down(tg_op *op) {
 
 static bool late_barrier(tg_func *f, uint64_t pick) { return move_down(pick_op(f, guards, pick)); }
 
-/* One of the next two accesses wants what the copy brings. */
+/* `at` wants what the copy brings; a copy to a ring fills another copy of it. */
+static bool wants(const tg_op *at, const tg_op *copy) {
+    return at != NULL && !(at->code == TG_OP_COPY && is_ring_access(at)) && share_buffer(copy, at);
+}
+
+/* One of the next two accesses does. */
 static bool is_hurried(const tg_op *op) {
     const tg_op *copy = is_wait(op) ? tg_operand(op, 0)->def : NULL;
     const tg_op *next = copy != NULL ? next_access(op) : NULL, *then = NULL;
     then = next != NULL ? next_access(next) : NULL;
-    return copy != NULL && ((next != NULL && share_buffer(copy, next)) ||
-                            (then != NULL && share_buffer(copy, then)));
+    return copy != NULL && (wants(next, copy) || wants(then, copy));
 }
 
 static bool late_wait(tg_func *f, uint64_t pick) {
@@ -190,12 +194,17 @@ static bool half_barrier(tg_func *f, uint64_t pick) {
     if (op == NULL) {
         return false;
     }
-    tg_op_set_int(op, TG_ATTR_N, f->lanes / 2);
+    tg_op_set_int(op, TG_ATTR_N, tg_attr_int(op, TG_ATTR_N, f->lanes) / 2);
     return true;
 }
 
+/* The slot is computed: that replicas swap what is their own is no defect. */
+static bool is_slotted(const tg_op *op) {
+    return is_ring_access(op) && tg_operand(op, 1)->region == NULL;
+}
+
 static bool wrong_slot(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_ring_access, pick);
+    tg_op *op = pick_op(f, is_slotted, pick);
     if (op == NULL) {
         return false;
     }
@@ -203,8 +212,23 @@ static bool wrong_slot(tg_func *f, uint64_t pick) {
     return true;
 }
 
+/* No later await of a trip implies what awaits of this event do. */
+static bool is_binding_event(const tg_op *op) {
+    if (!is_event(op) || is_empty_event(op)) {
+        return is_event(op);
+    }
+    for (const tg_use *u = op->results[0].uses; u != NULL; u = u->next) {
+        for (const tg_op *o = u->user->next; is_await(u->user) && o != NULL; o = o->next) {
+            if (is_await(o)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool event_count(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_event, pick);
+    tg_op *op = pick_op(f, is_binding_event, pick);
     if (op == NULL) {
         return false;
     }
@@ -524,8 +548,14 @@ static bool wrong_reduce(tg_func *f, uint64_t pick) {
     return true;
 }
 
+/* What a loop or a product starts from. */
 static bool is_zero(const tg_op *op) {
-    return op->code == TG_OP_CONST_FLOAT && op->results[0].type->rank > 0 &&
+    bool starts = false;
+    for (const tg_use *u = op->n_results == 1 ? op->results[0].uses : NULL; u != NULL;
+         u = u->next) {
+        starts |= u->user->code == TG_OP_FOR || u->user->code == TG_OP_DOT;
+    }
+    return starts && op->code == TG_OP_CONST_FLOAT && op->results[0].type->rank > 0 &&
            tg_attr_float(op, TG_ATTR_VALUE_F, 1) == 0.0;
 }
 

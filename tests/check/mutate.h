@@ -17,6 +17,8 @@ extern const mutation placed_mutations[];
 extern const int n_placed_mutations;
 extern const mutation role_mutations[]; /* of placed functions with roles */
 extern const int n_role_mutations;
+extern const mutation replica_mutations[]; /* of roles with replicas */
+extern const int n_replica_mutations;
 extern const mutation loop_mutations[];
 extern const int n_loop_mutations;
 

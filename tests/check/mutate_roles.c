@@ -200,9 +200,18 @@ static bool early_signal(tg_func *f, uint64_t pick) {
     return true;
 }
 
+/* The last await of a trip: one before it may be implied by it. */
+static bool is_last_await(const tg_op *op) {
+    const tg_op *later = op->next;
+    while (later != NULL && !is_await(later)) {
+        later = later->next;
+    }
+    return is_looped_await(op) && later == NULL;
+}
+
 /* An await of a role at the end of its trip. */
 static bool await_at_end(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, is_looped_await, pick);
+    tg_op *op = pick_op(f, is_last_await, pick);
     if (op == NULL) {
         return false;
     }

@@ -10,295 +10,6 @@
 #include "ir/passes.h"
 #include "ir/interp.h"
 
-typedef struct program {
-    const char *name, *text;
-    bool by_hand;       /* placed IR */
-    bool roles;         /* for a machine with a copy unit */
-    const char *stages; /* of the schedule */
-    int64_t syms[GEN_MAX_SYMS];
-} program;
-
-/* Two buffers in turn: the next block is copied while this one is used. */
-static const char ring[] = "tegula-ir 1\n"
-                           "kernel placed ring {\n"
-                           "  program lanes 32 shared 256 scratch 0\n"
-                           "  syms N\n"
-                           "  param x: tensor<f32[N]>\n"
-                           "  param y: tensor<f32[32]> out\n"
-                           "  axis i by 32\n"
-                           "  grid (%0: tensor<f32[N]>, %1: tensor<f32[32]>) {\n"
-                           "    %2 = const {i = 32} : i64\n"
-                           "    yield %2\n"
-                           "  }\n"
-                           "  body (%3: tensor<f32[N]>, %4: tensor<f32[32]>, %5: i64) {\n"
-                           "    %6 = buffer {offset = 0} : buf<shared, f32[32], 2>\n"
-                           "    %7 = const {i = 0} : i64\n"
-                           "    %8 = const {i = 1} : i64\n"
-                           "    %9 = const {i = 32} : i64\n"
-                           "    %10 = sym {sym = 0} : i64\n"
-                           "    %11 = add %10, %9 : i64\n"
-                           "    %12 = sub %11, %8 : i64\n"
-                           "    %13 = div %12, %9 : i64\n"
-                           "    %14 = fconst {f = 0.0} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-                           "    %15 = span %7, %10 : span<32>\n"
-                           "    %16 = copy %6, %7, %3, %15 {axes = [0], ring = true} : i64\n"
-                           "    %17, %18 = for %7, %13, %8, %14, %16 : f32[32] @\"1; "
-                           "0:32*1@lane*1\", i64 (%19: i64, %20: f32[32] "
-                           "@\"1; 0:32*1@lane*1\", %21: i64) {\n"
-                           "      %22 = add %19, %8 : i64\n"
-                           "      %23 = mul %22, %9 : i64\n"
-                           "      %24 = span %23, %10 : span<32>\n"
-                           "      wait %21\n"
-                           "      barrier {fence = shared}\n"
-                           "      %25 = copy %6, %22, %3, %24 {axes = [0], ring = true} : i64\n"
-                           "      %26 = get %6, %19 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-                           "      %27 = add %20, %26 : f32[32] @\"1; 0:32*1@lane*1\"\n"
-                           "      yield %27, %25\n"
-                           "    }\n"
-                           "    wait %18\n"
-                           "    %28 = mul %5, %9 : i64\n"
-                           "    %29 = span %28, %9 : span<32>\n"
-                           "    store %4, %17, %29 {axes = [0]}\n"
-                           "    yield\n"
-                           "  }\n"
-                           "}\n";
-
-/* A role that copies and one that adds up, joined by full and empty events. */
-static const char roles[] =
-    "tegula-ir 1\n"
-    "kernel placed roles {\n"
-    "  program lanes 32 shared 256 scratch 0\n"
-    "  syms N\n"
-    "  param x: tensor<f32[N]>\n"
-    "  param y: tensor<f32[32]> out\n"
-    "  axis i by 32\n"
-    "  grid (%0: tensor<f32[N]>, %1: tensor<f32[32]>) {\n"
-    "    %2 = const {i = 32} : i64\n"
-    "    yield %2\n"
-    "  }\n"
-    "  body (%3: tensor<f32[N]>, %4: tensor<f32[32]>, %5: i64) {\n"
-    "    %6 = buffer {offset = 0} : buf<shared, f32[32], 2>\n"
-    "    %7 = event {n = 2} : i64\n"
-    "    %8 = event {n = 2, count = 1} : i64\n"
-    "    %9 = const {i = 0} : i64\n"
-    "    %10 = const {i = 1} : i64\n"
-    "    %11 = const {i = 32} : i64\n"
-    "    %12 = sym {sym = 0} : i64\n"
-    "    %13 = add %12, %11 : i64\n"
-    "    %14 = sub %13, %10 : i64\n"
-    "    %15 = div %14, %11 : i64\n"
-    "    role {units = \"copy\", n = 32} (%16: i64) {\n"
-    "      for %9, %15, %10 (%17: i64) {\n"
-    "        await %8, %17\n"
-    "        %18 = mul %17, %11 : i64\n"
-    "        %19 = span %18, %12 : span<32>\n"
-    "        %20 = copy %6, %17, %3, %19 {axes = [0], ring = true} : i64\n"
-    "        signal %7, %17, %20\n"
-    "        yield\n"
-    "      }\n"
-    "      yield\n"
-    "    }\n"
-    "    role {units = \"vector\", n = 32} (%21: i64) {\n"
-    "      %22 = fconst {f = 0.0} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "      %23 = for %9, %15, %10, %22 : f32[32] @\"1; 0:32*1@lane*1\" (%24: i64, %25: f32[32] "
-    "@\"1; "
-    "0:32*1@lane*1\") {\n"
-    "        await %7, %24\n"
-    "        %26 = get %6, %24 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "        signal %8, %24\n"
-    "        %27 = add %25, %26 : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "        yield %27\n"
-    "      }\n"
-    "      %28 = span %9, %11 : span<32>\n"
-    "      store %4, %23, %28 {axes = [0]}\n"
-    "      yield\n"
-    "    }\n"
-    "    yield\n"
-    "  }\n"
-    "}\n";
-
-/* Three roles in a row: one copies, one doubles, one stores. */
-static const char relay[] =
-    "tegula-ir 1\n"
-    "kernel placed relay {\n"
-    "  program lanes 96 shared 512 scratch 0\n"
-    "  syms N\n"
-    "  param x: tensor<f32[N]>\n"
-    "  param y: tensor<f32[N]> out\n"
-    "  axis i by 32\n"
-    "  grid (%0: tensor<f32[N]>, %1: tensor<f32[N]>) {\n"
-    "    %2 = const {i = 32} : i64\n"
-    "    yield %2\n"
-    "  }\n"
-    "  body (%3: tensor<f32[N]>, %4: tensor<f32[N]>, %5: i64) {\n"
-    "    %6 = buffer {offset = 0} : buf<shared, f32[32], 2>\n"
-    "    %7 = buffer {offset = 256} : buf<shared, f32[32], 2>\n"
-    "    %8 = event {n = 2} : i64\n"
-    "    %9 = event {n = 2, count = 1} : i64\n"
-    "    %10 = event {n = 2} : i64\n"
-    "    %11 = event {n = 2, count = 1} : i64\n"
-    "    %12 = const {i = 0} : i64\n"
-    "    %13 = const {i = 1} : i64\n"
-    "    %14 = const {i = 32} : i64\n"
-    "    %15 = sym {sym = 0} : i64\n"
-    "    %16 = add %15, %14 : i64\n"
-    "    %17 = sub %16, %13 : i64\n"
-    "    %18 = div %17, %14 : i64\n"
-    "    role {units = \"copy\", n = 32} (%19: i64) {\n"
-    "      for %12, %18, %13 (%20: i64) {\n"
-    "        await %9, %20\n"
-    "        %21 = mul %20, %14 : i64\n"
-    "        %22 = span %21, %15 : span<32>\n"
-    "        %23 = copy %6, %20, %3, %22 {axes = [0], ring = true} : i64\n"
-    "        signal %8, %20, %23\n"
-    "        yield\n"
-    "      }\n"
-    "      yield\n"
-    "    }\n"
-    "    role {units = \"vector\", n = 32} (%24: i64) {\n"
-    "      for %12, %18, %13 (%25: i64) {\n"
-    "        await %8, %25\n"
-    "        %26 = get %6, %25 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "        signal %9, %25\n"
-    "        %27 = add %26, %26 : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "        await %11, %25\n"
-    "        put %7, %27, %25 {ring = true}\n"
-    "        signal %10, %25\n"
-    "        yield\n"
-    "      }\n"
-    "      yield\n"
-    "    }\n"
-    "    role {units = \"vector\", n = 32} (%28: i64) {\n"
-    "      for %12, %18, %13 (%29: i64) {\n"
-    "        await %10, %29\n"
-    "        %30 = get %7, %29 {ring = true} : f32[32] @\"1; 0:32*1@lane*1\"\n"
-    "        signal %11, %29\n"
-    "        %31 = mul %29, %14 : i64\n"
-    "        %32 = span %31, %15 : span<32>\n"
-    "        store %4, %30, %32 {axes = [0]}\n"
-    "        yield\n"
-    "      }\n"
-    "      yield\n"
-    "    }\n"
-    "    yield\n"
-    "  }\n"
-    "}\n";
-
-static const program programs[] = {
-    {.name = "matmul",
-     .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
-             "  grid i: M by 32, j: N by 32\n"
-             "{\n"
-             "  var acc = zeros f32[32, 32]\n"
-             "  for k: K by 16 { acc += a[i, k] @ b[k, j] }\n"
-             "  c[i, j] = acc\n"
-             "}\n",
-     .syms = {35, 37, 40}},
-    {.name = "linear",
-     .text = "kernel f(a: f32[M, K], b: f32[N, K], out c: f32[M, N])\n"
-             "  grid i: M by 16, j: N by 32\n"
-             "{\n"
-             "  var acc = zeros f32[16, 32]\n"
-             "  for k: K by 32 { acc += a[i, k] @ b[j, k].T }\n"
-             "  c[i, j] = acc\n"
-             "}\n",
-     .syms = {19, 45, 33}},
-    {.name = "transpose",
-     .text = "kernel f(x: f32[M, N], out y: f32[N, M])\n"
-             "  grid i: M by 32, j: N by 32\n"
-             "{\n"
-             "  y[j, i] = x[i, j].T\n"
-             "}\n",
-     .syms = {33, 70}},
-    {.name = "row_sum",
-     .text = "kernel f(x: f32[M, N], out total: f32[M], out largest: f32[M])\n"
-             "  grid i: M by 2\n"
-             "{\n"
-             "  var s = zeros f32[2], m = full f32[2] = -inf\n"
-             "  for j: N by 128 {\n"
-             "    s += sum(x[i, j] + 1.0, axis 1)\n"
-             "    m = max(m, max(x[i, j], axis 1))\n"
-             "  }\n"
-             "  total[i] = s\n"
-             "  largest[i] = m\n"
-             "}\n",
-     .syms = {5, 300}},
-    {.name = "centre",
-     .text = "kernel f(x: i32[M, N], out y: i32[M, N])\n"
-             "  grid i: M by 4\n"
-             "{\n"
-             "  for j: N by 64 {\n"
-             "    let t = x[i, j]\n"
-             "    y[i, j] = t - max(t, axis 1)[:, _]\n"
-             "  }\n"
-             "}\n",
-     .syms = {6, 100}},
-    {.name = "scan",
-     .text = "kernel f(x: i32[N], out y: i32[N])\n"
-             "  grid i: N by 64\n"
-             "{\n"
-             "  let t = x[i]\n"
-             "  y[i] = exscan(t) * 2 - t\n"
-             "}\n",
-     .syms = {150}},
-    {.name = "chain",
-     .text = "kernel f(a: f32[M, K], b: f32[K, 32], v: f32[32, 32], out c: f32[M, 32])\n"
-             "  grid i: M by 16\n"
-             "{\n"
-             "  var acc = zeros f32[16, 32]\n"
-             "  for k: K by 16 { acc += a[i, k] @ b[k, :] }\n"
-             "  let p = where(acc > 0.0, acc, 0.0)\n"
-             "  c[i, :] = p @ v[:, :]\n"
-             "}\n",
-     .syms = {20, 24}},
-    {.name = "halves",
-     .text = "kernel f(x: f32[M, 64], out y: f32[M, 32])\n"
-             "  grid i: M by 4\n"
-             "{\n"
-             "  let t = x[i, :]\n"
-             "  y[i, :] = t[:, 0:32] - t[:, 32:64]\n"
-             "}\n",
-     .syms = {6}},
-    {.name = "ring", .text = ring, .by_hand = true, .syms = {150}},
-    {.name = "roles", .text = roles, .by_hand = true, .syms = {150}},
-    {.name = "relay", .text = relay, .by_hand = true, .syms = {150}},
-    {.name = "staged",
-     .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
-             "  grid i: M by 32, j: N by 32\n"
-             "{\n"
-             "  var acc = zeros f32[32, 32]\n"
-             "  for k: K by 16 { acc += a[i, k] @ b[k, j] }\n"
-             "  c[i, j] = acc\n"
-             "}\n",
-     .stages = "3",
-     .syms = {35, 100, 40}},
-    {.name = "attend",
-     .text = "kernel f(q: f32[M, 16], k: f32[B, N, 16], v: f32[B, N, 32], out o: f32[M, 32])\n"
-             "  grid i: M by 16\n"
-             "{\n"
-             "  let t = q[i, :]\n"
-             "  var m = full f32[16] = -1000.0, acc = zeros f32[16, 32]\n"
-             "  for b in 0..B { for j: N by 16 {\n"
-             "    let s = t @ k[b, j, :].T\n"
-             "    m = max(m, max(s, axis 1))\n"
-             "    acc = acc * 0.5 + (where(s > m[:, _] * 0.5, s, 0.0) @ v[b, j, :])\n"
-             "  } }\n"
-             "  o[i, :] = acc\n"
-             "}\n",
-     .stages = "2",
-     .syms = {20, 2, 40}},
-    {.name = "fetched",
-     .text = "kernel f(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"
-             "  grid i: M by 32, j: N by 32\n"
-             "{\n"
-             "  var acc = zeros f32[32, 32]\n"
-             "  for k: K by 16 { acc += a[i, k] @ b[k, j] }\n"
-             "  c[i, j] = acc\n"
-             "}\n",
-     .roles = true,
-     .syms = {35, 100, 40}},
-};
-
 static const tg_machine *machine(void) { return tg_machine_find("opencl"); }
 
 /* One that fetches blocks ahead by a role of its own. */
@@ -378,7 +89,7 @@ static bool place(subject *s, tg_arena *a) {
     return s->placed != NULL && tg_module_verify(s->module, &sink) == TG_OK;
 }
 
-static void compile(subject *s, const program *p, tg_arena *a) {
+static void compile(subject *s, const check_program *p, tg_arena *a) {
     tg_sink sink;
     tg_program *prog = NULL;
     tg_sink_init(&sink, a);
@@ -388,15 +99,21 @@ static void compile(subject *s, const program *p, tg_arena *a) {
     }
     a->env->oom = keep;
     s->c.module = tg_module_make(a);
-    tg_setting set = {.name = "schedule.stages", .value = p->stages};
-    if (tg_program_specialise(prog, "f", &set, p->stages != NULL, NULL, s->c.module, &s->c.func) !=
-        TG_OK) {
+    tg_setting sets[2];
+    int n = 0;
+    if (p->stages != NULL) {
+        sets[n++] = (tg_setting){.name = "schedule.stages", .value = p->stages};
+    }
+    if (p->replicas != NULL) {
+        sets[n++] = (tg_setting){.name = "schedule.replicas", .value = p->replicas};
+    }
+    if (tg_program_specialise(prog, "f", sets, n, NULL, s->c.module, &s->c.func) != TG_OK) {
         give_up(p->name, &sink);
     }
     a->env->oom = keep;
 }
 
-static void parse(subject *s, const program *p, tg_arena *a) {
+static void parse(subject *s, const check_program *p, tg_arena *a) {
     tg_sink sink;
     tg_sink_init(&sink, a);
     if (tg_module_parse(source_of(p->text, a), a, &sink, &s->module) != TG_OK ||
@@ -416,10 +133,10 @@ static void choose_data(subject *s) {
 
 /* Extents by the order in which the signature names them. */
 bool subject_make(int number, subject *s, tg_arena *a) {
-    if (number < 0 || (size_t)number >= TG_COUNT_OF(programs)) {
+    const check_program *p = check_program_at(number);
+    if (p == NULL) {
         return false;
     }
-    const program *p = &programs[number];
     *s = (subject){.name = p->name, .by_hand = p->by_hand, .roles = p->roles};
     s->c.seed = 11;
     if (p->by_hand) {

@@ -10,6 +10,17 @@
 #include "ir/check.h"
 #include "tests/random/run.h"
 
+/* programs.c */
+typedef struct check_program {
+    const char *name, *text;
+    bool by_hand;                  /* placed IR */
+    bool roles;                    /* for a machine with a copy unit */
+    const char *stages, *replicas; /* of the schedule, or NULL */
+    int64_t syms[GEN_MAX_SYMS];
+} check_program;
+/* NULL past the last. */
+const check_program *check_program_at(int number);
+
 typedef struct subject {
     const char *name;
     gen_case c; /* the tile function, data and extents; the placed one itself when by hand */

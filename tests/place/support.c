@@ -79,21 +79,4 @@ const char *place_test_print(place_test *t, const tg_module *m) {
     return sb.data;
 }
 
-const tg_machine *place_test_two_roles(void) {
-    static const tg_machine machine = {.name = "two-roles",
-                                       .vendor = "modelled",
-                                       .label = "modelled",
-                                       .class_ = TG_MACHINE_SIMT,
-                                       .emitter = TG_EMIT_OPENCL_C,
-                                       .simt = TG_SIMT_F64 | TG_SIMT_INT64,
-                                       .lanes = 128,
-                                       .max_lanes = 256,
-                                       .banks = 32,
-                                       .shared_bytes = 163840,
-                                       .scratch_bytes = 1 << 30,
-                                       .register_bytes = 1024,
-                                       .units = TG_UNIT_VECTOR | TG_UNIT_COPY | TG_UNIT_MATRIX,
-                                       .copy_lanes = 32,
-                                       .stages = 3};
-    return &machine;
-}
+const tg_machine *place_test_two_roles(void) { return tg_machine_model("two-roles"); }

@@ -47,6 +47,33 @@ static const row rows[] = {
       {" await ", 3},
       {" signal ", 3},
       {"32, 64], 3>", 1}}},
+    {"replicas: rows in two parts, each copied by itself, columns copied once and told to both",
+     "three-roles",
+     MATMUL,
+     {{"replicas = 2", 1},
+      {"axis = 0, n = 64", 1},
+      {"f16[32, 32], 6>", 1},
+      {"f16[32, 64], 3>", 1},
+      {"{count = 2}", 1},
+      {" copy ", 3},
+      {" signal ", 5},
+      {" await ", 3}}},
+    {"replicas: where rows are combined, columns are split",
+     "three-roles",
+     "kernel k(a: f16[64, K], b: f16[K, N], out c: f32[N])\n  grid j: N by 64\n"
+     "{\n  var acc = zeros f32[64, 64]\n"
+     "  for k: K by 32 { acc += a[:, k] @ b[k, j] }\n  c[j] = max(acc, axis 0)\n}\n",
+     {{"replicas = 2", 1}, {"axis = 1, n = 64", 1}, {"f16[32, 32], 6>", 1}}},
+    {"replicas: without a product what is stored is split; what lanes exchange is each one's own",
+     "three-roles",
+     "kernel k(x: f32[M, 256], out z: f32[M, 256], out s: f32[M])\n  grid i: M by 32\n"
+     "{ let t = x[i, :]\n  z[i, :] = t * 2.0\n  s[i] = sum(t, axis 1) }\n",
+     {{"replicas = 2", 1}, {"copy", 0}, {"], 2>", 1}, {"ring = true", 1}, {" store ", 2}}},
+    {"replicas: what is combined over all of it keeps the tile whole",
+     "three-roles",
+     "kernel k(x: f32[G, 64, 64], w: f32[64, 64], out z: f32[G])\n  grid g: G\n"
+     "{ z[g] = max(x[g, :, :] @ w[:, :]) }\n",
+     {{"replicas = ", 0}}},
     {"a loop that fetches ahead: two copies before it, two in it, one barrier a trip",
      "staged",
      MATMUL,
@@ -137,9 +164,8 @@ static const tg_machine *machine_of(const char *name) {
     static tg_machine staged;
     staged = *tg_machine_find("opencl");
     staged.stages = 2;
-    return strcmp(name, "two-roles") == 0 ? place_test_two_roles()
-           : strcmp(name, "staged") == 0  ? &staged
-                                          : tg_machine_find(name);
+    const tg_machine *model = tg_machine_model(name);
+    return model != NULL ? model : strcmp(name, "staged") == 0 ? &staged : tg_machine_find(name);
 }
 
 /* Placed text of kernel k, in the arena of t. */
@@ -240,6 +266,10 @@ static void test_schedule(void **state) {
                  {"schedule.stages", "3", "opencl", "f16[32, 64], 3>"},
                  {"schedule.stages", "1", "staged", "f16[32, 64], 1>"},
                  {"schedule.stages", "9", "staged", "f16[32, 64], 4>"},
+                 {"schedule.replicas", "2", "two-roles", "f16[32, 32], 6>"},
+                 {"schedule.replicas", "4", "two-roles", "f16[16, 32], 12>"},
+                 {"schedule.replicas", "3", "two-roles", "f16[64, 32], 3>"}, /* 64 is no 3 parts */
+                 {"schedule.replicas", "2", "opencl", "lanes 64 "},
                  {"schedule.roles", "matrix", "two-roles", "copy"}};
     (void)state;
     for (size_t i = 0; i < TG_COUNT_OF(rows_); i++) {

@@ -57,6 +57,7 @@ static void check_module(place_test *t, tg_module *m, tally *n) {
             }
         }
         check_one(t, f, place_test_two_roles(), n);
+        check_one(t, f, tg_machine_model("three-roles"), n);
     }
 }
 

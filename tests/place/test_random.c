@@ -52,6 +52,7 @@ static void check(place_test *t, tg_func *f, uint64_t seed, const char *name) {
     machine.lanes = machine.max_lanes = 256;
     check_on(t, f, seed, &machine);
     check_on(t, f, seed, place_test_two_roles());
+    check_on(t, f, seed, tg_machine_model("three-roles"));
 }
 
 static void test_ir(void **state) {
