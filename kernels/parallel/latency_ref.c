@@ -2,7 +2,8 @@
 /*
  * References of the low-latency exchange (moe.md section 5: a message is 16 bytes of header, the
  * codes, the scales) and of LogFMT-10 (section 1). Bytes are exact: the quotients and products of
- * the quantisation are single f32 operations, done in f32 here, too.
+ * the quantisation are single f32 operations, done in f32 here, too. DeepEP's packed scales: the
+ * exponents of scales that are powers of two, four groups of 128 in an int32 [E, H / 512, P].
  *
  * LogFMT's codes come from log2 in f32, within one unit in the last place (2^-19 for |l| < 32) plus
  * the rounding of the quotient; inputs are redrawn until no code and no bound of a group lies that
@@ -38,15 +39,21 @@ static uint32_t bits_of(float f) {
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-static void write_message(unsigned char *m, const double *x, int64_t wide, int64_t token) {
+/* powers: the scales are powers of two. */
+static void write_message(unsigned char *m, const double *x, int64_t wide, int64_t token,
+                          bool powers) {
     put_bytes(m, (uint32_t)token, 4);
     for (int64_t g = 0; g < wide / GROUP; g++) {
         float amax = 1e-4f;
         for (int64_t i = g * GROUP; i < (g + 1) * GROUP; i++) {
             amax = fmaxf(amax, fabsf((float)x[i]));
         }
-        float inverse = 448.0f / amax;
-        put_bytes(m + HEADER + wide + 4 * g, bits_of(amax / 448.0f), 4);
+        float s = amax / 448.0f, inverse = 448.0f / amax;
+        if (powers) {
+            s = (float)ldexp(1, tgk_e8m0_ceil((double)s) - 127);
+            inverse = 1 / s;
+        }
+        put_bytes(m + HEADER + wide + 4 * g, bits_of(s), 4);
         for (int64_t i = g * GROUP; i < (g + 1) * GROUP; i++) {
             float v = (float)x[i] * inverse;
             m[HEADER + i] = tgk_e4m3_code(copysign(tgk_round_to((double)v, &TGK_E4M3), (double)v));
@@ -62,7 +69,8 @@ bool tgk_ll_pack(tgk_arg *args, int n) {
     for (int64_t i = 0; n == 4 && i < args[1].count; i++) {
         if (args[1].i[i] >= 0 && args[2].i[i] >= 0) {
             write_message(m->bytes + (args[1].i[i] * room + args[2].i[i]) * m->elem_bytes,
-                          args[0].f + i / k * wide, wide, i / k);
+                          args[0].f + i / k * wide, wide, i / k,
+                          tgk_constant_of(args, "POWERS", 0) == 1);
         }
     }
     return n == 4;
@@ -95,14 +103,32 @@ void tgk_ll_pack_inputs(tgk_arg *args, int n, tgk_random *r) {
     }
 }
 
+/* Scale of group g (counted over all experts) and row: the f32, or its exponent in byte g % 4 of a
+ * word. */
+static void put_scale(tgk_arg *sf, int64_t g, int64_t rows, int64_t row, uint32_t bits) {
+    if (sf->f != NULL) {
+        float v;
+        memcpy(&v, &bits, sizeof v);
+        sf->f[g * rows + row] = (double)v;
+    } else {
+        int64_t *word = &sf->i[g / 4 * rows + row];
+        *word = (int32_t)((uint32_t)*word | bits >> 23 << (8 * (g % 4)));
+    }
+}
+
 /* ll_unpack(message: Message[G][R, E, M], count: i32[R, E], out x: f8e4m3[E, P, 128 G], out sf:
- * f32[E, G, P], out source: i32[E, P, 2], out rows: i32[E]) */
+ * f32[E, G, P], out source: i32[E, P, 2], out rows: i32[E]); ll_unpack_words: sf i32[E, G / 4, P]
+ */
 bool tgk_ll_unpack(tgk_arg *args, int n) {
     const tgk_arg *m = &args[0];
     int64_t ranks = m->extent[0], experts = m->extent[1], room = m->extent[2],
             p = args[2].extent[1], wide = args[2].extent[2], groups = wide / GROUP;
     memset(args[2].f, 0, (size_t)args[2].count * sizeof(double));
-    memset(args[3].f, 0, (size_t)args[3].count * sizeof(double));
+    if (args[3].f != NULL) {
+        memset(args[3].f, 0, (size_t)args[3].count * sizeof(double));
+    } else {
+        memset(args[3].i, 0, (size_t)args[3].count * sizeof(int64_t));
+    }
     for (int64_t i = 0; i < args[4].count; i++) {
         args[4].i[i] = -1;
     }
@@ -116,7 +142,8 @@ bool tgk_ll_unpack(tgk_arg *args, int n) {
                     args[2].f[(e * p + row) * wide + c] = tgk_e4m3(at[HEADER + c]);
                 }
                 for (int64_t g = 0; g < groups; g++) {
-                    args[3].f[(e * groups + g) * p + row] = tgk_f32(at + HEADER + wide + 4 * g);
+                    put_scale(&args[3], e * groups + g, p, row,
+                              get_bytes(at + HEADER + wide + 4 * g, 4));
                 }
                 args[4].i[(e * p + row) * 2] = rank;
                 args[4].i[(e * p + row) * 2 + 1] = (int32_t)get_bytes(at, 4);
@@ -143,7 +170,8 @@ void tgk_ll_unpack_inputs(tgk_arg *args, int n, tgk_random *r) {
             for (int64_t c = 0; c < wide && wide <= 8192; c++) {
                 x[c] = tgk_round_to(tgk_random_normal(r), &TGK_BF16);
             }
-            write_message(m->bytes + (q * room + i) * m->elem_bytes, x, wide, q * 100 + i);
+            write_message(m->bytes + (q * room + i) * m->elem_bytes, x, wide, q * 100 + i,
+                          args[3].i != NULL);
         }
     }
 }

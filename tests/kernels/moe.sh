@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The mixture-of-experts ops: the layer as one op has the bits of its kernels run one by one, whatever
-# the alignment; four ranks that exchange rows have the bits of one that sees all experts. Argument: the
+# The mixture-of-experts ops: the layer as one op (bf16, with a shared expert, FP8, FP8 with MXFP4 weights) has
+# the bits of its kernels run one by one, whatever the alignment; four ranks that exchange rows have the bits of one that sees all experts. Argument: the
 # command.
 set -e
 tegula=$1
@@ -63,23 +63,89 @@ def layer(x, ids, w, w13, w2, before, align=AL, wide_out="bf16"):
     return run("moe/fused", "moe", s, dict(x=x, ids=ids, w=w, w13=w13, w2=w2), ["y"])[0]
 
 
-def steps(before):
-    """The same, one launch at a time."""
+def align():
     m = ["pos_to_expert", "pos_to_token", "pos_to_token_topk", "token_topk_to_pos"]
-    expert, token, pair, pos = run("routing/align", "moe_align", dict(E=E, AL=AL, K=K, T=T, P=P), dict(ids=ids), m)
+    return run("routing/align", "moe_align", dict(E=E, AL=AL, K=K, T=T, P=P), dict(ids=ids), m)
+
+
+def back(o, pos, before, wide_out="bf16"):
+    s = dict(T="bf16", TO=wide_out, K=K, P=P, D=D, N=T)
+    if before:
+        return run("moe/rows", "reduce_sum", s, dict(x=o, pos=pos), ["y"])[0]
+    return run("moe/rows", "reduce", dict(s, sf=1.0), dict(x=o, pos=pos, w=w), ["y"])[0]
+
+
+def steps(before, wide_out="bf16"):
+    """The same, one launch at a time."""
+    expert, token, pair, pos = align()
     a, = run("moe/rows", "expand", dict(T="bf16", N=T, D=D, P=P), dict(x=x, pos_to_token=token), ["y"])
     g = dict(T="bf16", ALIGN=AL, M=P, G=E)
     h, = run("gemm/grouped", "grouped_linear", dict(g, K=D, N=2 * I), dict(a=a, b=w13, layout=expert), ["d"])
     s = dict(T="bf16", TO="bf16", WEIGHT=before, N=P, I=I, TW=T, KW=K, limit=10.0)
     act, = run("activation/swiglu", "swiglu_weighted", s, dict(x=h, pair=pair, w=w), ["y"])
     o, = run("gemm/grouped", "grouped_linear", dict(g, K=I, N=D), dict(a=act, b=w2, layout=expert), ["d"])
-    s = dict(T="bf16", TO="bf16", K=K, P=P, D=D, N=T)
-    if before:
-        return run("moe/rows", "reduce_sum", s, dict(x=o, pos=pos), ["y"])[0]
-    return run("moe/rows", "reduce", dict(s, sf=1.0), dict(x=o, pos=pos, w=w), ["y"])[0]
+    return back(o, pos, before, wide_out)
+
+
+def codes(*shape):
+    """e4m3 codes of all magnitudes but the NaNs."""
+    c = rng.integers(0, 256, shape, np.uint8)
+    return np.where(c & 0x7F == 0x7F, 0, c).astype(np.uint8)
+
+
+def scales(kind, least, *shape):
+    if kind == "f8e8m0":
+        return rng.integers(127 + least, 127 + least + 6, shape, np.uint8)
+    return (rng.uniform(0.5, 1, shape) * 2.0 ** rng.integers(least, least + 6, shape)).astype(np.float32)
+
+
+def small_floats(kernel, kind, before, B=32):
+    """moe_fp8 and moe_fp8_fp4: the op's bits and those of its kernels."""
+    four, g = kernel == "moe_fp8_fp4", 32
+    x, sx = codes(T, D), scales(kind, -9, T, D // B)
+    if four:
+        w13, s13 = rng.integers(0, 256, (E, 2 * I, D // 2), np.uint8), scales("f8e8m0", -8, E, 2 * I, D // g)
+        w2, s2 = rng.integers(0, 256, (E, D, I // 2), np.uint8), scales("f8e8m0", -8, E, D, I // g)
+    else:
+        w13, s13 = codes(E, 2 * I, D), scales(kind, -12, E, 2 * I // B, D // B)
+        w2, s2 = codes(E, D, I), scales(kind, -12, E, D // B, I // B)
+    s = dict(S=kind, E=E, AL=AL, BEFORE=before, B=B, K=K, T=T, D=D, I=I, limit=10.0)
+    a = dict(x=x, sx=sx, ids=ids, w=w, w13=w13, s13=s13, w2=w2, s2=s2)
+    whole, = run("moe/fused", kernel, s, a, ["y"])
+    expert, token, pair, pos = align()
+    s = dict(T="f8e4m3", S=kind, N=T, D=D, G=D // B, P=P)
+    a, sa = run("moe/rows", "expand_scaled", s, dict(x=x, sf=sx, pos_to_token=token), ["y", "ysf"])
+    product = "grouped_fp8_fp4" if four else "grouped_fp8"
+    s = dict(T="bf16", B=B, ALIGN=AL, S=kind, M=P, G=E)
+    h, = run("gemm/grouped", product, dict(s, K=D, N=2 * I), dict(a=a, sa=sa, b=w13, sb=s13, layout=expert), ["d"])
+    t = dict(T="bf16", Q="f8e4m3", S=kind, B=B, WEIGHT=before, N=P, I=I, TW=T, KW=K, limit=10.0)
+    q, sq = run("activation/swiglu", "swiglu_quant", t, dict(x=h, pair=pair, w=w), ["q", "sf"])
+    o, = run("gemm/grouped", product, dict(s, K=I, N=D), dict(a=q, sa=sq, b=w2, sb=s2, layout=expert), ["d"])
+    finite = np.isfinite(wide(whole))
+    assert finite.all(), f"{kernel}: values out of range"
+    same(f"{kernel} {kind} against its kernels, weight {'before' if before else 'after'}", whole, back(o, pos, before))
+
+
+def shared(before):
+    """A shared expert beside the routed ones."""
+    J = 64
+    v13 = bf16(rng.standard_normal((2 * J, D)) * 2 / D**0.5)
+    v2 = bf16(rng.standard_normal((D, J)) / J**0.5)
+    s = dict(E=E, AL=AL, BEFORE=before, K=K, T=T, D=D, I=I, J=J, limit=10.0, shared_limit=0.5)
+    a = dict(x=x, ids=ids, w=w, w13=w13, w2=w2, v13=v13, v2=v2)
+    whole, = run("moe/fused", "moe_shared", s, a, ["y"])
+    h, = run("gemm/gemm", "linear", dict(T="bf16", M=T, N=2 * J, K=D), dict(x=x, w=v13), ["y"])
+    act, = run("activation/swiglu", "swiglu", dict(T="bf16", TO="bf16", N=T, I=J, limit=0.5), dict(x=h), ["y"])
+    o, = run("gemm/gemm", "linear", dict(T="bf16", M=T, N=D, K=J), dict(x=act, w=v2), ["y"])
+    sums = dict(x=steps(before, "f32"), shared=o)
+    same("with a shared expert", whole, run("moe/rows", "add_shared", dict(T="bf16", N=T, D=D), sums, ["y"])[0])
 
 
 for before in (0, 1):
+    for kind in ("f32", "f8e8m0"):
+        small_floats("moe_fp8", kind, before)
+        small_floats("moe_fp8_fp4", kind, before)
+    shared(before)
     whole = layer(x, ids, w, w13, w2, before)
     same(f"op against its kernels, weight {'before' if before else 'after'}", whole, steps(before))
     same("another alignment", whole, layer(x, ids, w, w13, w2, before, 64))
