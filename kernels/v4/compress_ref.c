@@ -240,7 +240,7 @@ static void offset_logits(tgk_arg *z, int64_t width) {
     }
 }
 
-/* cu, ce and `most` of several prompts, an empty one among them. */
+/* cu, ce and `most` of several prompts: the first the longest, an empty one among them. */
 static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
     tgk_arg *cu = tgk_find(a, n, "cu"), *ce = tgk_find(a, n, "ce"), *most = tgk_find(a, n, "most");
     int64_t m = tgk_constant_of(a, "M", 1), total = a[0].extent[0];
@@ -248,6 +248,7 @@ static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
         int64_t left = total - cu->i[b - 1];
         cu->i[0] = 0;
         cu->i[b] = b + 1 == cu->count ? total
+                   : b == 1           ? left / 2 + tgk_random_below(r, left / 4 + 1)
                    : b == 2           ? cu->i[b - 1]
                                       : cu->i[b - 1] + tgk_random_below(r, left + 1);
     }

@@ -50,6 +50,61 @@ void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_step(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_state(tgk_arg *a, int n, tgk_random *r);
 
+/* ---- what the layers share (layer_ref.c) ---- */
+
+/* Memory of one reference call; a failed allocation shows as NULL and in `failed`. */
+typedef struct tgv_scratch {
+    void *block[32];
+    int n;
+    bool failed;
+} tgv_scratch;
+
+double *tgv_take(tgv_scratch *s, int64_t count);
+/* Frees all; false when anything failed. */
+bool tgv_release(tgv_scratch *s);
+
+double tgv_stored(tg_dtype t, double v);
+void tgv_store_all(tg_dtype t, double *v, int64_t n);
+/* y [s, n] = x [s, k] w [n, k]^T */
+void tgv_product(const double *x, int64_t s, int64_t k, const double *w, int64_t n, double *y);
+
+/* The arguments of a layer by name; rows of it as they are stored between kernels. */
+typedef struct tgv_layer {
+    tgk_arg *args;
+    int n;
+    const tgk_arg *x, *cs;
+    tg_dtype type;
+    int64_t tokens, hidden;
+    double eps;
+} tgv_layer;
+
+tgv_layer tgv_layer_of(tgk_arg *a, int n);
+const tgk_arg *tgv_arg(const tgv_layer *l, const char *name);
+double *tgv_latent_rows(const tgv_layer *l, tgv_scratch *s, const char *w, const char *g,
+                        bool turn);
+double *tgv_head_rows(const tgv_layer *l, tgv_scratch *s, const double *qr, const char *w,
+                      bool norm);
+
+/* The keys of one query in the order they are added. */
+typedef struct tgv_attend {
+    const double *kv, *entries, *sink;
+    int64_t dim, heads, window;
+    double scale;
+    const tgk_arg *cs;
+} tgv_attend;
+
+void tgv_add_key(const double *q, const double *row, const tgv_attend *a, double *top, double *sum,
+                 double *out);
+/* The sink, and the rotation back by the row of position p. */
+void tgv_attend_end(const tgv_attend *a, int64_t p, int64_t h, double top, double sum, double *out);
+double tgv_score(const double *q, const double *key, const double *w, int64_t heads, int64_t d,
+                 double factor);
+/* The k best of s[0 .. n) into list, the rest -1; how far the last is above the next. */
+double tgv_choose(const double *s, int64_t n, int64_t k, int64_t *list);
+void tgv_group_rows(const double *o, int64_t s, const tgk_arg *wa, double *z);
+void tgv_scale_weights(tgk_arg *a, int n, tg_dtype type);
+void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r);
+
 bool tgv_project(tgk_arg *a, int n);
 bool tgv_latent(tgk_arg *a, int n);
 bool tgv_heads(tgk_arg *a, int n);
@@ -64,5 +119,14 @@ bool tgv_layer_csa(tgk_arg *a, int n);
 void tgv_inputs_layer(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_attend_some(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_csa(tgk_arg *a, int n, tgk_random *r);
+
+/* ---- new tokens of running requests (step_ref.c) ---- */
+
+bool tgv_store_window(tgk_arg *a, int n);
+bool tgv_store_entries(tgk_arg *a, int n);
+bool tgv_scores_paged(tgk_arg *a, int n);
+bool tgv_attend_step(tgk_arg *a, int n);
+bool tgv_step(tgk_arg *a, int n);
+void tgv_inputs_running(tgk_arg *a, int n, tgk_random *r);
 
 #endif
