@@ -109,6 +109,87 @@ const tg_machine *tg_machine_find(const char *name) {
     return NULL;
 }
 
+/* ---- quirks ---------------------------------------------------------------------------------- */
+
+static const tg_quirk_row quirk_rows[] = {
+#define TG_SIMT_QUIRK(bit_, number_, name_, fault_, answer_)                                       \
+    {.bit = TG_QUIRK_##bit_, .name = name_, .fault = fault_, .answer = answer_},
+#include "backends/quirks.def"
+#undef TG_SIMT_QUIRK
+};
+
+const tg_quirk_row *tg_quirk_at(size_t i) {
+    return i < TG_COUNT_OF(quirk_rows) ? &quirk_rows[i] : NULL;
+}
+
+static void apply_quirks(tg_machine *m) {
+    static const struct {
+        unsigned quirk, feature;
+    } spoilt[] = {{TG_QUIRK_FMA, TG_SIMT_FMA},
+                  {TG_QUIRK_DIV, TG_SIMT_DIV},
+                  {TG_QUIRK_FLUSHES, TG_SIMT_SUBNORMALS},
+                  {TG_QUIRK_NO_F64, TG_SIMT_F64},
+                  {TG_QUIRK_NO_ATOMIC64, TG_SIMT_ATOMIC64},
+                  {TG_QUIRK_NO_ATOMICS, TG_SIMT_ATOMIC64}};
+    for (size_t i = 0; i < TG_COUNT_OF(spoilt); i++) {
+        m->simt &= m->quirks & spoilt[i].quirk ? ~spoilt[i].feature : ~0u;
+    }
+    if (m->quirks & TG_QUIRK_SMALL_SHARED) {
+        m->shared_bytes = m->shared_bytes / 2;
+    }
+    if (m->quirks & TG_QUIRK_SMALL_GROUPS) {
+        m->lanes = m->lanes < 64 ? m->lanes : 64;
+        m->max_lanes = m->max_lanes < 64 ? m->max_lanes : 64;
+    }
+}
+
+const tg_machine *tg_machine_with_quirks(tg_arena *a, const tg_machine *m, unsigned quirks) {
+    if (m->class_ != TG_MACHINE_SIMT || !(quirks & ~m->quirks)) {
+        return m;
+    }
+    tg_machine *out = TG_NEW(a, tg_machine);
+    tg_sb name;
+    *out = *m;
+    out->quirks |= quirks;
+    apply_quirks(out);
+    tg_sb_init(&name, a);
+    tg_sb_addn(&name, m->name, strcspn(m->name, "+"));
+    for (size_t i = 0; i < TG_COUNT_OF(quirk_rows); i++) {
+        if (out->quirks & quirk_rows[i].bit) {
+            tg_sb_addf(&name, "+%s", quirk_rows[i].name);
+        }
+    }
+    out->name = name.data;
+    return out;
+}
+
+static unsigned quirk_named(const char *name, size_t n) {
+    for (size_t i = 0; i < TG_COUNT_OF(quirk_rows); i++) {
+        if (strlen(quirk_rows[i].name) == n && strncmp(quirk_rows[i].name, name, n) == 0) {
+            return quirk_rows[i].bit;
+        }
+    }
+    return 0;
+}
+
+const tg_machine *tg_machine_named(tg_arena *a, const char *name) {
+    const char *plus = strchr(name, '+');
+    const tg_machine *m =
+        tg_machine_find(plus ? tg_arena_strndup(a, name, (size_t)(plus - name)) : name);
+    unsigned quirks = 0;
+    while (m && plus) {
+        size_t n = strcspn(plus + 1, "+");
+        unsigned bit = quirk_named(plus + 1, n);
+        m = bit && m->class_ == TG_MACHINE_SIMT ? m : NULL;
+        quirks |= bit;
+        plus = plus[1 + n] ? plus + 1 + n : NULL;
+    }
+    return m ? tg_machine_with_quirks(a, m, quirks) : NULL;
+}
+
+/* ---- this processor ---------------------------------------------------------------------------
+ */
+
 /* The best level this processor runs; v3 is the floor of the x86 rows. */
 static const char *host_name(void) {
 #if defined(__x86_64__)

@@ -45,9 +45,12 @@ typedef enum tg_simt_feature {
     TG_SIMT_DIV = 256         /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 
-/* What a driver of a kind of device does against the rules; a bit set. */
+/* What a driver of a kind of device does against the rules (backends/quirks.def); a bit set. */
 typedef enum tg_simt_quirk {
-    TG_QUIRK_SHORT_LOOPS = 1 /* all loops of a lane share one budget of trips; then they end */
+#define TG_SIMT_QUIRK(bit, number, name, fault, answer) TG_QUIRK_##bit = 1 << number,
+#include "backends/quirks.def"
+#undef TG_SIMT_QUIRK
+    TG_QUIRK_ALL = (1 << 13) - 1
 } tg_simt_quirk;
 
 /* What a role of a placed program may drive; a bit set. */
@@ -96,6 +99,17 @@ const tg_machine *tg_machine_find(const char *name); /* NULL if unknown */
 /* A machine that exists as a table row alone: its code is placed, checked and interpreted, never
  * printed. Rows of machines.def beside the targets; NULL if unknown. */
 const tg_machine *tg_machine_model(const char *name);
+/* Quirks by number, for lists; NULL past the last. */
+typedef struct tg_quirk_row {
+    unsigned bit;
+    const char *name, *fault, *answer;
+} tg_quirk_row;
+const tg_quirk_row *tg_quirk_at(size_t i);
+/* The SIMT row with these quirks besides its own: what it may rely on is less by what they spoil.
+ * In the arena unless there is nothing to change. */
+const tg_machine *tg_machine_with_quirks(tg_arena *a, const tg_machine *m, unsigned quirks);
+/* As tg_machine_find, and ROW+QUIRK+QUIRK. */
+const tg_machine *tg_machine_named(tg_arena *a, const char *name);
 /* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows.
  */
 const tg_machine *tg_machine_host(void);

@@ -8,7 +8,8 @@
  *   simt.c       the same stages of SIMT machines
  *   header.c     the C header for linked objects
  *   module.c     compile through the cache and load
- *   quirks.c     what a driver does against the rules, measured
+ *   quirks.c     what a driver does against the rules, measured and kept
+ *   probe*.c     the probes it is measured with
  */
 #ifndef TG_COMPILER_H
 #define TG_COMPILER_H
@@ -102,10 +103,11 @@ bool tgc_is_simt(const tgc_lane *l);
 tg_status tgc_simt_lower(tgc_state *s, tgc_lane *l, bool first);
 tg_status tgc_simt_codegen(tgc_state *s, tgc_lane *l);
 tg_status tgc_simt_blob(tgc_state *s, tgc_lane *l);
-/* quirks.c: tg_simt_quirk bits of a SIMT device; kept in the cache (NULL: measured every time). */
+/* quirks.c: tg_simt_quirk bits of a SIMT device, measured once and kept in the cache (NULL: in the
+ * one of the default place). */
 unsigned tgc_device_quirks(tgr_device *device, tgr_cache *cache);
-/* The row of the same code with these quirks; m itself where there is none. */
-const tg_machine *tgc_machine_with(const tg_machine *m, unsigned quirks);
+/* Keeps what was measured elsewhere. */
+void tgc_keep_profile(tgr_device *device, tgr_cache *cache, unsigned quirks);
 /* Appends the header text for the first lane. */
 tg_status tgc_header(tgc_state *s, tg_sb *sb);
 /* The package of the units; with_code false: signatures only. */

@@ -1,122 +1,176 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the driver of a device does against the rules: measured by kernels when a device is first
- * compiled for, kept in the cache under the device's and its driver's name, and answered with the
- * machine row that has the quirk.
+ * The profile of a device: which quirks its driver has (backends/quirks.def), measured by probes
+ * when a device is first compiled for, kept in the cache under the names and versions of device and
+ * driver and noted on the open device.
+ *
+ * A driver may die of a probe. Before each one, what is known and the probe's number go into the
+ * cache; a later process that finds them unfinished and their process gone tries that probe once
+ * more, and after a second death takes it as failed and goes on behind it.
  */
-#include "compiler/compiler.h"
-
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
-/* More trips than the budgets we know (65,535), in a loop that nothing can shorten. */
-enum { TRIPS = 70000, LANES = 64 };
-static const char counting[] = "kernel counting(n: i64, x: i64[N], out y: i64[N])\n"
-                               "  grid i: N by 64\n"
-                               "{\n"
-                               "  var c = x[i] else 0\n"
-                               "  for t in 0 .. n {\n"
-                               "    c = (c * 3) ^ t\n"
-                               "  }\n"
-                               "  y[i] = c\n"
-                               "}\n";
+#include "compiler/compiler.h"
+#include "compiler/probe.h"
 
-static uint64_t counted(uint64_t c) {
-    for (uint64_t t = 0; t < TRIPS; t++) {
-        c = (c * 3) ^ t;
-    }
-    return c;
+enum { DONE = -1, DEATHS = 2 };
+
+/* What the cache holds. */
+typedef struct record {
+    uint32_t quirks;
+    int32_t at;     /* the probe under way, or DONE */
+    int32_t deaths; /* of processes that ran it */
+    int32_t process;
+    char host[48];
+} record;
+
+/* ---- the cache ------------------------------------------------------------------------------- */
+
+static void add(char *text, size_t cap, const char *part) {
+    size_t n = strlen(text), k = strlen(part);
+    k = n + 1 + k < cap ? k : cap - n - 2;
+    text[n] = '|';
+    memcpy(text + n + 1, part, k);
 }
 
-static tgr_status run_counting(tgr_queue *queue, tgr_device *device, tgr_module *m,
-                               uint64_t *words) {
-    tgr_buffer *x = NULL, *y = NULL;
-    int64_t n = LANES;
-    size_t bytes = LANES * sizeof *words;
-    tgr_status st = tgr_buffer_create(device, bytes, 0, &x);
-    st = st ? st : tgr_buffer_create(device, bytes, 0, &y);
-    st = st ? st : tgr_buffer_write(queue, x, 0, words, bytes);
-    if (!st) {
-        tgr_arg args[] = {tgr_arg_i64(TRIPS), tgr_arg_buffer(x, 0, TG_DT_I64, 1, &n),
-                          tgr_arg_buffer(y, 0, TG_DT_I64, 1, &n)};
-        st = tgr_launch(queue, tgr_module_kernel(m, 0), args, 3, NULL);
-    }
-    st = st ? st : tgr_buffer_read(queue, y, 0, words, bytes);
-    tgr_buffer_release(x);
-    tgr_buffer_release(y);
-    return st;
-}
-
-/* False when it could not be found out. */
-static bool measure(tgr_device *device, const char *target, unsigned *out) {
-    tgc_options o = TGR_INIT(tgc_options);
-    tgr_module *m = NULL;
-    tgr_queue *queue = NULL;
-    char *text = NULL;
-    uint64_t words[LANES];
-    for (uint64_t i = 0; i < LANES; i++) {
-        words[i] = i;
-    }
-    o.source = counting;
-    o.source_bytes = sizeof counting - 1;
-    o.source_name = "quirks";
-    o.targets = &target;
-    o.n_targets = 1;
-    tgr_status st = tgr_module_from_source(device, &o, NULL, NULL, &m, &text);
-    tgc_text_free(&o, text);
-    st = st ? st : tgr_queue_create(device, 0, &queue);
-    st = st ? st : run_counting(queue, device, m, words);
-    tgr_queue_release(queue);
-    tgr_module_release(m);
-    *out = 0;
-    for (uint64_t i = 0; !st && i < LANES; i++) {
-        *out |= words[i] != counted(i) ? TG_QUIRK_SHORT_LOOPS : 0;
-    }
-    return st == TGR_OK;
-}
-
+/* Names and versions, and the probes that are run. */
 static void profile_key(const tgr_device_info *info, uint8_t key[16]) {
-    char text[512] = "tegula quirks 1";
+    char text[4096] = "tegula profile 2";
     const char *parts[] = {info->driver, info->name, info->version};
-    for (int i = 0; i < 3; i++) {
-        size_t at = strlen(text);
-        text[at] = '|';
-        (void)strncpy(text + at + 1, parts[i] ? parts[i] : "", 120);
+    for (size_t i = 0; i < TG_COUNT_OF(parts); i++) {
+        add(text, sizeof text, parts[i] ? parts[i] : "");
+    }
+    for (int i = 0; tgc_probe_at(i); i++) {
+        if (tgc_probe_at(i)->first) {
+            add(text, sizeof text, tgc_probe_at(i)->name);
+        }
     }
     tgr_hash128(text, sizeof text, key);
 }
 
-const tg_machine *tgc_machine_with(const tg_machine *m, unsigned quirks) {
-    for (size_t i = 0; i < tg_machine_count(); i++) {
-        const tg_machine *row = tg_machine_at(i);
-        if (row->class_ == TG_MACHINE_SIMT && row->isa_id == m->isa_id && row->quirks == quirks) {
-            return row;
-        }
+static bool load(tgr_cache *cache, const uint8_t key[16], record *out) {
+    void *hit = NULL;
+    size_t n = 0;
+    bool found = cache && tgr_cache_get(cache, key, &hit, &n) == TGR_OK;
+    bool whole = found && n == sizeof *out;
+    if (whole) {
+        memcpy(out, hit, sizeof *out);
+        whole = !(out->quirks & ~(uint32_t)TG_QUIRK_ALL) && memchr(out->host, 0, sizeof out->host);
     }
-    return m;
+    if (found) {
+        tgr_cache_free(cache, hit, n);
+    }
+    return whole;
+}
+
+/* A cache that takes nothing costs the next measurement. */
+static bool store(tgr_cache *cache, const uint8_t key[16], const record *r) {
+    return cache && tgr_cache_put(cache, key, r, sizeof *r) == TGR_OK;
+}
+
+/* ---- measuring ------------------------------------------------------------------------------- */
+
+static void here(record *r) {
+    memset(r->host, 0, sizeof r->host);
+    (void)gethostname(r->host, sizeof r->host - 1);
+    r->process = (int32_t)getpid();
+}
+
+/* The process that left the record is of this machine and no more. */
+static bool died(const record *r) {
+    record mine;
+    here(&mine);
+    return strcmp(r->host, mine.host) == 0 && kill((pid_t)r->process, 0) != 0 && errno == ESRCH;
+}
+
+typedef struct measurement {
+    tgr_cache *cache;
+    uint8_t key[16];
+    record r;
+} measurement;
+
+static void measure(tgc_prober *p, measurement *m) {
+    for (int i = m->r.at; tgc_probe_at(i); i++) {
+        const tgc_probe *q = tgc_probe_at(i);
+        tg_sb note;
+        tg_sb_init(&note, p->arena);
+        if (!q->first || (m->r.quirks & q->quirks) == q->quirks) {
+            continue;
+        }
+        m->r.deaths = m->r.at == i ? m->r.deaths : 0;
+        m->r.at = i;
+        (void)store(m->cache, m->key, &m->r);
+        tgc_verdict v = tgc_probe_run(p, q, &note);
+        m->r.quirks |= v == TGC_PROBE_WRONG || v == TGC_PROBE_BROKEN ? q->quirks : 0;
+    }
+    m->r.at = DONE;
+    (void)store(m->cache, m->key, &m->r);
+}
+
+/* Where to begin: at the first probe, or where others died. */
+static void resume(measurement *m, bool found) {
+    if (!found || !died(&m->r)) {
+        m->r = (record){0};
+    } else if (++m->r.deaths >= DEATHS) {
+        const tgc_probe *q = tgc_probe_at(m->r.at);
+        m->r.quirks |= q ? q->quirks : 0;
+        m->r.at = m->r.at + 1;
+        m->r.deaths = 0;
+    }
+    here(&m->r);
+}
+
+static void run_probes(tgr_device *device, measurement *m) {
+    tg_env env;
+    tg_arena arena;
+    jmp_buf frame;
+    tg_env_init(&env, tg_allocator_default(), 0);
+    tg_arena_init(&arena, &env);
+    if (!TG_ENV_GUARD(&env, frame)) {
+        tgc_prober p;
+        if (tgc_prober_init(&p, device, &arena)) {
+            measure(&p, m);
+        }
+        tgc_prober_fini(&p);
+    }
+    tg_arena_fini(&arena);
 }
 
 unsigned tgc_device_quirks(tgr_device *device, tgr_cache *cache) {
+    uint64_t noted;
+    if (tgr_device_get_profile(device, &noted)) {
+        return (unsigned)noted;
+    }
     tgr_device_info info;
-    uint8_t key[16];
-    void *hit = NULL;
-    size_t n = 0;
-    unsigned quirks = 0;
+    tgr_cache *own = NULL;
+    measurement m = {.cache = cache};
     tgr_device_get_info(device, &info);
-    const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
-    if (!m || tgc_machine_with(m, ~m->quirks & TG_QUIRK_SHORT_LOOPS) == m) {
-        return m ? m->quirks : 0; /* no row to choose */
+    if (!cache && tgr_cache_open(tgr_device_context(device), NULL, 0, &own) == TGR_OK) {
+        m.cache = own;
     }
-    profile_key(&info, key);
-    if (cache && tgr_cache_get(cache, key, &hit, &n) == TGR_OK) {
-        quirks = n == 1 ? *(const unsigned char *)hit : 0;
-        tgr_cache_free(cache, hit, n);
-        return quirks;
+    profile_key(&info, m.key);
+    bool found = load(m.cache, m.key, &m.r);
+    if (!found || m.r.at != DONE) {
+        resume(&m, found);
+        run_probes(device, &m);
     }
-    unsigned char byte = 0;
-    if (measure(device, m->name, &quirks) && cache) {
-        byte = (unsigned char)quirks;
-        /* A cache that takes nothing costs the next measurement. */
-        quirks = tgr_cache_put(cache, key, &byte, 1) == TGR_OK ? byte : quirks;
+    if (own) {
+        tgr_cache_release(own);
     }
-    return quirks;
+    tgr_device_set_profile(device, m.r.quirks);
+    return m.r.quirks;
+}
+
+void tgc_keep_profile(tgr_device *device, tgr_cache *cache, unsigned quirks) {
+    tgr_device_info info;
+    measurement m = {.cache = cache, .r = {.quirks = quirks, .at = DONE}};
+    tgr_device_get_info(device, &info);
+    profile_key(&info, m.key);
+    here(&m.r);
+    (void)store(cache, m.key, &m.r);
+    tgr_device_set_profile(device, quirks);
 }

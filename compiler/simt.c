@@ -4,6 +4,7 @@
  * anywhere. Plan functions whose grid the runtime can evaluate itself are dropped before emission.
  */
 #include "compiler/compiler.h"
+#include "backends/lower/quirks/quirks.h"
 #include "ir/check.h"
 
 bool tgc_is_simt(const tgc_lane *l) { return l->machine->class_ == TG_MACHINE_SIMT; }
@@ -65,7 +66,7 @@ static tg_status lower(tgc_state *s, tgc_lane *l) {
     for (tg_func *f = l->placed->first_func; f && !st; f = f->next) {
         st = tg_lower_simt(f, l->machine, l->loop, &s->sink);
     }
-    return st;
+    return st ? st : tg_go_around(l->loop, l->machine, &s->sink);
 #else
     (void)l;
     return lacks(s, "the lowering for SIMT machines");

@@ -13,9 +13,10 @@
 
 /* ---- targets -------------------------------------------------------------------------------- */
 
-static const tg_machine *find_target(const char *name) {
-    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0 ? tg_machine_host()
-                                                                 : tg_machine_find(name);
+static const tg_machine *find_target(tgc_state *s, const char *name) {
+    return strcmp(name, "host") == 0 || strcmp(name, "cpu") == 0
+               ? tg_machine_host()
+               : tg_machine_named(&s->arena, name);
 }
 
 /* Inserts by falling preference; the first target stays first for textual dumps when alone. */
@@ -38,7 +39,7 @@ tg_status tgc_choose_targets(tgc_state *s) {
     int n = s->o.n_targets ? s->o.n_targets : 1;
     s->lanes = TG_NEW_ARRAY(&s->arena, tgc_lane, n);
     for (int i = 0; i < n; i++) {
-        const tg_machine *m = names[i] ? find_target(names[i]) : NULL;
+        const tg_machine *m = names[i] ? find_target(s, names[i]) : NULL;
         const tg_machine *model = names[i] && !m ? tg_machine_model(names[i]) : NULL;
         if (model && s->o.emit == TGC_EMIT_PLACED) {
             m = model;

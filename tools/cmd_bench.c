@@ -14,6 +14,7 @@
 #include "tools/peers.h"
 #include "tools/report.h"
 #include "tools/rotation.h"
+#include "tools/tuning.h"
 #include "tools/work.h"
 
 enum { MAX_ROUNDS = 1000 };
@@ -32,19 +33,25 @@ typedef struct bench_row {
 typedef struct bench {
     const char *filter, *dir, *json, *html, *peers, *device;
     int threads, rounds;
-    bool no_schedule;
+    bool no_schedule, tuned;
+    tuning *store; /* of --tuned; NULL: there is none yet */
     tool_device *dev;
     tool_limits limits;
     TG_LIST(bench_row *) rows;
 } bench;
 
 static bool parse(tool *t, int argc, char **argv, bench *b) {
-    static const struct option options[] = {
-        {"filter", required_argument, NULL, 'f'},  {"device", required_argument, NULL, 'd'},
-        {"threads", required_argument, NULL, 't'}, {"rounds", required_argument, NULL, 'r'},
-        {"peers", required_argument, NULL, 'p'},   {"kernels", required_argument, NULL, 'k'},
-        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
-        {"no-schedule", no_argument, NULL, 'n'},   {0}};
+    static const struct option options[] = {{"filter", required_argument, NULL, 'f'},
+                                            {"device", required_argument, NULL, 'd'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"peers", required_argument, NULL, 'p'},
+                                            {"kernels", required_argument, NULL, 'k'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {"tuned", no_argument, NULL, 'T'},
+                                            {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -75,6 +82,9 @@ static bool parse(tool *t, int argc, char **argv, bench *b) {
             break;
         case 'n':
             b->no_schedule = true;
+            break;
+        case 'T':
+            b->tuned = true;
             break;
         default:
             return false;
@@ -123,8 +133,14 @@ static void add_row(tool *t, bench *b, tg_program *p, const char *path, const tg
     } else {
         r->sets.n = 1;
     }
-    r->code = tool_device_compile(t, b->dev, path, line->kernel, line->settings, line->n_settings,
-                                  &options, &r->row.compile_ms);
+    const tg_setting *settings = line->settings;
+    int n = line->n_settings;
+    if (b->tuned) {
+        settings = tuning_apply(t, b->store, tool_device_machine(t, b->dev), p, &r->sets.sets[0],
+                                settings, n, &n);
+    }
+    r->code = tool_device_compile(t, b->dev, path, line->kernel, settings, n, &options,
+                                  &r->row.compile_ms);
     tool_flush_diagnostics(t);
     if (r->code != NULL) {
         tool_code_resident(r->code, !on_host(b));
@@ -210,6 +226,10 @@ int cmd_bench(tool *t, int argc, char **argv) {
     if (b.dev == NULL) {
         return TOOL_NO_DEVICE;
     }
+    if (b.tuned && (b.store = tuning_open(t, NULL, true)) == NULL) {
+        tool_device_close(b.dev);
+        return TOOL_FAILED;
+    }
     bool alone = b.filter != NULL && strcmp(b.filter, "launch") == 0;
     if ((tool_each_kernel_file(t, b.dir, visit, &b) == 0 || b.rows.count == 0) && !alone) {
         tool_error(t, TG_D_TOOL, "no bench line matches");
@@ -232,7 +252,10 @@ int cmd_bench(tool *t, int argc, char **argv) {
                         "%.1f GB/s copy; %s; best of %d rounds",
                         b.device, processor, b.threads, b.limits.instructions, b.limits.fma_gflops,
                         b.limits.read_gbs, b.limits.copy_gbs,
-                        b.no_schedule ? "no schedules" : "with schedules", b.rounds);
+                        b.no_schedule ? "no schedules"
+                        : b.tuned     ? "tuned schedules"
+                                      : "with schedules",
+                        b.rounds);
     (void)printf("%s\n", report.preamble);
     if (b.filter == NULL || fnmatch(b.filter, "launch", 0) == 0) {
         add_overhead(t, &b, &report);
@@ -242,6 +265,7 @@ int cmd_bench(tool *t, int argc, char **argv) {
         tool_rotation_free(&b.rows.data[i]->sets);
         tool_code_free(b.rows.data[i]->code);
     }
+    tuning_close(b.store);
     tool_device_close(b.dev);
     bool ok = b.json == NULL || tool_report_json(t, &report, b.json);
     ok = (b.html == NULL || tool_report_html(t, &report, b.html)) && ok;

@@ -213,7 +213,7 @@ static void open_device(void *user) {
     c->dev.vendor = "cpu";
     c->dev.machine = tool_sim_device(c->device);
     if (c->dev.machine != NULL) {
-        c->dev.vendor = tool_sim_vendor(c->dev.machine);
+        c->dev.vendor = tool_sim_vendor(c->t, c->dev.machine);
     } else if (strcmp(c->device, "interp") != 0) {
         c->dev.device = tool_device_open(c->t, c->device, c->threads);
         tool_flush_diagnostics(c->t);

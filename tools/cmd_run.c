@@ -7,6 +7,7 @@
 #include "tools/check.h"
 #include "tools/commands.h"
 #include "tools/sim.h"
+#include "tools/tuning.h"
 
 enum { MAX_REPEAT = 1000000000 };
 
@@ -17,7 +18,7 @@ typedef struct run_options {
     TG_LIST(tg_setting) in, out; /* ARG=FILE */
     uint64_t seed;
     int repeat, threads;
-    bool check, no_schedule, checked;
+    bool check, no_schedule, tuned, checked;
     tg_interp_options interp;
     const char *interp_option; /* of --mode and --order, the one given */
 } run_options;
@@ -52,21 +53,15 @@ static bool parse_mode(tool *t, const char *text, tg_interp_options *o) {
     return ok;
 }
 
-static const struct option run_table[] = {{"kernel", required_argument, NULL, 'k'},
-                                          {"set", required_argument, NULL, 's'},
-                                          {"in", required_argument, NULL, 'i'},
-                                          {"out", required_argument, NULL, 'o'},
-                                          {"seed", required_argument, NULL, 'S'},
-                                          {"check", no_argument, NULL, 'c'},
-                                          {"no-schedule", no_argument, NULL, 'n'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"mode", required_argument, NULL, 'm'},
-                                          {"order", required_argument, NULL, 'O'},
-                                          {"device", required_argument, NULL, 'd'},
-                                          {"repeat", required_argument, NULL, 'r'},
-                                          {"threads", required_argument, NULL, 't'},
-                                          {"checked", no_argument, NULL, 'C'},
-                                          {0}};
+static const struct option run_table[] = {
+    {"kernel", required_argument, NULL, 'k'}, {"set", required_argument, NULL, 's'},
+    {"in", required_argument, NULL, 'i'},     {"out", required_argument, NULL, 'o'},
+    {"seed", required_argument, NULL, 'S'},   {"check", no_argument, NULL, 'c'},
+    {"no-schedule", no_argument, NULL, 'n'},  {"tuned", no_argument, NULL, 'T'},
+    {"json", no_argument, NULL, 'j'},         {"mode", required_argument, NULL, 'm'},
+    {"order", required_argument, NULL, 'O'},  {"device", required_argument, NULL, 'd'},
+    {"repeat", required_argument, NULL, 'r'}, {"threads", required_argument, NULL, 't'},
+    {"checked", no_argument, NULL, 'C'},      {0}};
 
 static bool take_option(tool *t, run_options *o, int c) {
     switch (c) {
@@ -92,6 +87,9 @@ static bool take_option(tool *t, run_options *o, int c) {
     case 'n':
         o->no_schedule = true;
         return true;
+    case 'T':
+        o->tuned = true;
+        return true;
     case 'C':
         o->checked = true;
         return true;
@@ -112,7 +110,7 @@ static bool take_option(tool *t, run_options *o, int c) {
 static bool parse_options(tool *t, int argc, char **argv, run_options *o) {
     int c, at = 0;
     while ((c = getopt_long(argc, argv, "", run_table, &at)) != -1) {
-        if (o->only_interp && strchr("drtC", c) != NULL) {
+        if (o->only_interp && strchr("drtCT", c) != NULL) {
             tool_error(t, TG_D_TOOL, "--%s is an option of `tegula run`", run_table[at].name);
             return false;
         }
@@ -224,7 +222,7 @@ static bool write_output(tool *t, tool_kernel *k, const tg_setting *out) {
 
 static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k) {
     const char *machine = tool_sim_device(o->device);
-    tg_target_query target = {.vendor = machine != NULL ? tool_sim_vendor(machine) : "cpu",
+    tg_target_query target = {.vendor = machine != NULL ? tool_sim_vendor(t, machine) : "cpu",
                               .arch = ""};
     if (!tool_kernel_make(t, p, o->kernel, o->settings.data, (int)o->settings.count,
                           o->no_schedule ? NULL : &target, k)) {
@@ -263,14 +261,34 @@ static bool prepare(tool *t, const run_options *o, tg_program *p, tool_kernel *k
     return true;
 }
 
+/* Those given, with --tuned what the database adds to them; NULL after reporting. */
+static const tg_setting *chosen_settings(tool *t, const run_options *o, const tool_device *d,
+                                         const tool_kernel *k, int *out_n) {
+    static const tg_setting none[1];
+    const tg_setting *given = o->settings.count > 0 ? o->settings.data : none;
+    *out_n = (int)o->settings.count;
+    if (!o->tuned) {
+        return given;
+    }
+    tuning *store = tuning_open(t, NULL, true);
+    const tg_setting *all = store != NULL ? tuning_apply(t, store, tool_device_machine(t, d),
+                                                         k->program, k, given, *out_n, out_n)
+                                          : NULL;
+    tuning_close(store);
+    return all;
+}
+
 static bool run_on_device(tool *t, const run_options *o, tool_kernel *k, outcome *out) {
     tool_device *d = tool_device_open(t, o->device, o->threads);
     if (d == NULL) {
         return false;
     }
     tool_compile_options options = {.no_schedule = o->no_schedule, .checked = o->checked};
-    tool_code *code = tool_device_compile(t, d, o->file, o->kernel, o->settings.data,
-                                          (int)o->settings.count, &options, &out->compile_ms);
+    int n;
+    const tg_setting *settings = chosen_settings(t, o, d, k, &n);
+    tool_code *code = settings != NULL ? tool_device_compile(t, d, o->file, o->kernel, settings, n,
+                                                             &options, &out->compile_ms)
+                                       : NULL;
     bool ok = code != NULL;
     for (int r = 0; ok && r < (o->repeat > 0 ? o->repeat : 1); r++) {
         double begin = tool_now();

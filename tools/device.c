@@ -2,6 +2,7 @@
 /* Devices of the runtime as the command uses them: open, compile a kernel of a file, launch it. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "tools/fault.h"
+#include "tools/limits.h"
 #include "tools/mirror.h"
 
 #include <sched.h>
@@ -98,6 +99,17 @@ static tgr_device_info info_of(const tool_device *d) {
 const char *tool_device_vendor(const tool_device *d) { return info_of(d).driver; }
 
 bool tool_device_on_host(const tool_device *d) { return info_of(d).host_memory != 0; }
+
+int tool_device_threads(const tool_device *d) { return tgr_device_threads(d->device); }
+
+const char *tool_device_machine(tool *t, const tool_device *d) {
+    tgr_device_info info = info_of(d);
+    char processor[128];
+    tool_processor_name(processor, sizeof processor);
+    return info.host_memory != 0
+               ? tg_arena_printf(&t->arena, "%s x%d", processor, tool_device_threads(d))
+               : tg_arena_printf(&t->arena, "%s %s", info.driver, info.name);
+}
 
 static const tgr_setting *runtime_settings(tool *t, const tg_setting *settings, int n) {
     tgr_setting *out = TG_NEW_ARRAY(&t->arena, tgr_setting, n + 1);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/backend.h"
+#include "backends/lower/quirks/quirks.h"
 #include "ir/check.h"
 #include "ir/passes.h"
 
@@ -27,14 +28,14 @@ const char *tool_sim_device(const char *device) {
     return loop || stops_at_placed(device) ? device : NULL;
 }
 
-static const tg_machine *machine_of(const char *device) {
+static const tg_machine *machine_of(tool *t, const char *device) {
     const char *name = strchr(device, ':') + 1;
-    const tg_machine *m = tg_machine_find(name);
+    const tg_machine *m = tg_machine_named(&t->arena, name);
     return m == NULL && stops_at_placed(device) ? tg_machine_model(name) : m;
 }
 
-const char *tool_sim_vendor(const char *device) {
-    const tg_machine *m = machine_of(device);
+const char *tool_sim_vendor(tool *t, const char *device) {
+    const tg_machine *m = machine_of(t, device);
     return m != NULL ? m->vendor : "cpu";
 }
 
@@ -47,10 +48,9 @@ static void run_passes(tool *t, tg_func *f) {
 
 static tg_func *place(tool *t, tg_func *f, const tg_machine *m) {
     tg_module *placed = tg_module_make(&t->arena);
-    tg_check_limits limits = {
-        .shared_bytes = m->shared_bytes,
-        .max_lanes = m->max_lanes + m->copy_lanes,
-        .one_width = true};
+    tg_check_limits limits = {.shared_bytes = m->shared_bytes,
+                              .max_lanes = m->max_lanes + m->copy_lanes,
+                              .one_width = true};
     if (m->class_ != TG_MACHINE_SIMT) {
         tool_error(t, TG_D_TOOL, "%s has no lanes to place on", m->name);
         return NULL;
@@ -68,7 +68,8 @@ static bool lower(tool *t, tg_func *f, const tg_machine *m, tg_module *loop) {
     }
 #if TEGULA_HAVE_SIMT
     tg_func *p = place(t, f, m);
-    return p != NULL && tg_lower_simt(p, m, loop, &t->sink) == TG_OK;
+    return p != NULL && tg_lower_simt(p, m, loop, &t->sink) == TG_OK &&
+           tg_go_around(loop, m, &t->sink) == TG_OK;
 #else
     tool_error(t, TG_D_TOOL, "this build has no lowering for %s", m->name);
     return false;
@@ -127,7 +128,7 @@ bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,
         launches l = {.device = device, .options = options, .out = out};
         return tool_op_run(t, k, simulate_launch, &l);
     }
-    const tg_machine *m = machine_of(device);
+    const tg_machine *m = machine_of(t, device);
     tg_loop_report report;
     out = out != NULL ? out : &report;
     if (m == NULL) {

@@ -9,7 +9,7 @@
 /* The device itself when it is "sim:MACHINE" or "placed:MACHINE", else NULL. */
 const char *tool_sim_device(const char *device);
 /* Whose schedules apply to the machine; "cpu" for an unknown one. */
-const char *tool_sim_vendor(const char *device);
+const char *tool_sim_vendor(tool *t, const char *device);
 /* Lowers k (changing its tile function) and runs it on its arguments. Everything the checker and
  * the interpreter find becomes an error. *out may be NULL. */
 bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,

@@ -253,14 +253,14 @@ static const char *float_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
     if (kind == TG_ATOMIC_CAS) {
         tg_c_helper(e, name,
                     tg_c_text(e,
-                              "/* compares values, not bits: -0 is 0, NaN is nothing */\n"
+                              "/* compares bits: -0 is not 0 */\n"
                               "%s %s(volatile %s %s *at, %s expected, %s x) {\n"
                               "    %s seen = *at;\n"
-                              "    while (as_%s(seen) == expected) {\n"
+                              "    while (seen == as_%s(expected)) {\n"
                               "        %s found = %s(at, seen, as_%s(x));\n"
                               "        if (found == seen)\n            break;\n"
                               "        seen = found;\n    }\n    return as_%s(seen);\n}\n",
-                              f, name, space, bits, f, f, bits, f, bits, cas, bits, f));
+                              f, name, space, bits, f, f, bits, bits, bits, cas, bits, f));
         return name;
     }
     tg_c_helper(e, name,

@@ -212,6 +212,16 @@ void tgr_device_release(tgr_device *device) {
 
 void tgr_device_get_info(const tgr_device *device, tgr_device_info *out) { *out = device->info; }
 
+int32_t tgr_device_get_profile(const tgr_device *device, uint64_t *out) {
+    uint64_t v = atomic_load(&device->profile);
+    *out = v ? v - 1 : 0;
+    return v != 0;
+}
+
+void tgr_device_set_profile(tgr_device *device, uint64_t profile) {
+    atomic_store(&device->profile, profile + 1);
+}
+
 tgr_context *tgr_device_context(const tgr_device *device) { return device->context; }
 
 int32_t tgr_device_threads(const tgr_device *device) { return device->n_threads; }

@@ -266,6 +266,7 @@ struct tgr_device {
     int32_t index; /* among its driver's devices */
     void *state;
     int32_t n_threads;
+    atomic_uint_least64_t profile; /* what the compiler noted, plus one; 0: nothing yet */
     tgr_device_info info; /* asked for once: CPUID, say, costs a microsecond under a hypervisor */
 };
 

@@ -206,6 +206,10 @@ TGR_API void tgr_device_retain(tgr_device *device);
 TGR_API void tgr_device_release(tgr_device *device);
 TGR_API void tgr_device_get_info(const tgr_device *device, tgr_device_info *out);
 TGR_API tgr_context *tgr_device_context(const tgr_device *device);
+/* What was measured of an open device, for whoever compiles for it (tg_simt_quirk bits of the
+ * compiler); 1 when something was noted, else 0. The runtime makes nothing of it. Thread-safe. */
+TGR_API int32_t tgr_device_get_profile(const tgr_device *device, uint64_t *out);
+TGR_API void tgr_device_set_profile(tgr_device *device, uint64_t profile);
 /* Threads a launch may use, the launching one included. */
 TGR_API int32_t tgr_device_threads(const tgr_device *device);
 
