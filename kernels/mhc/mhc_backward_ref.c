@@ -9,49 +9,15 @@ static double slope(double z) {
     return g * (1 - g);
 }
 
-/* One division of rows (step 4 between lines, 1 inside) or columns, with its tangent. */
-static void divide(double c[16], double d[16], int line, int inside) {
-    for (int i = 0; i < 4; i++) {
-        double s = MHC_EPS, ds = 0;
-        for (int j = 0; j < 4; j++) {
-            s += c[i * line + j * inside];
-            ds += d[i * line + j * inside];
-        }
-        for (int j = 0; j < 4; j++) {
-            int at = i * line + j * inside;
-            d[at] = (d[at] - c[at] / s * ds) / s;
-            c[at] /= s;
-        }
-    }
-}
-
 /* The change of the result when x[which] moves, against dy. */
 static double directional(const double *x, int which, int64_t iters, const double *dy) {
     double c[16], d[16] = {0}, total = 0;
-    for (int i = 0; i < 4; i++) {
-        double top = -INFINITY, s = 0;
-        for (int j = 0; j < 4; j++) {
-            top = fmax(top, x[4 * i + j]);
-        }
-        for (int j = 0; j < 4; j++) {
-            s += c[4 * i + j] = exp(x[4 * i + j] - top);
-        }
-        for (int j = 0; j < 4; j++) {
-            c[4 * i + j] /= s;
-        }
-    }
     int row = which / 4;
-    for (int j = 0; j < 4; j++) {
-        d[4 * row + j] = c[4 * row + j] * ((4 * row + j == which) - c[which]);
+    mhc_softmax_rows(x, c);
+    for (int j = 4 * row; j < 4 * row + 4; j++) {
+        d[j] = c[j] * ((j == which) - c[which]);
     }
-    for (int i = 0; i < 16; i++) {
-        c[i] += MHC_EPS;
-    }
-    divide(c, d, 1, 4);
-    for (int64_t it = 1; it < iters; it++) {
-        divide(c, d, 4, 1);
-        divide(c, d, 1, 4);
-    }
+    mhc_sinkhorn_rounds(iters, c, d);
     for (int i = 0; i < 16; i++) {
         total += d[i] * dy[i];
     }

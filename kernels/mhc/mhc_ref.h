@@ -10,7 +10,10 @@
 
 #define MHC_EPS 1e-6
 
-/* The iteration on one 4x4 matrix of logits. */
+/* The iteration on one 4x4 matrix of logits: softmax of the rows, then the rounds. The rounds take
+ * a tangent d of c along. */
+void mhc_softmax_rows(const double *x, double c[16]);
+void mhc_sinkhorn_rounds(int64_t iters, double c[16], double d[16]);
 void mhc_sinkhorn(const double *x, int64_t iters, double c[16]);
 void mhc_inputs(tgk_arg *args, int n, tgk_random *r);
 

@@ -289,7 +289,7 @@ static void draw_routes(tgk_arg *args, int n, const router *g, tgk_random *r) {
         g->live->i[t] = t % 7 != 5;
         g->image->i[t] = tgk_random_below(r, 2);
         for (int64_t k = 0; k < g->chosen; k++) {
-            g->fixed->i[t * g->chosen + k] = t % 4 == 2 ? (t + k * 3) % g->experts
+            g->fixed->i[t * g->chosen + k] = t % 4 == 2 ? (t - 2 + k * 3) % g->experts
                                              : k == 0   ? -1
                                                         : 2000000000;
         }
