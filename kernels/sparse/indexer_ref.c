@@ -24,16 +24,12 @@ static void read_codes(const tgk_arg *codes, const tgk_arg *scales, int64_t row,
     }
 }
 
-typedef struct score {
-    double value, slack;
-} score;
-
 /* Query `row` (all its heads) against key k. */
-static score score_of(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *w, int64_t row,
-                      const double *k, double ks) {
+tgs_score tgs_score_key(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *w, int64_t row,
+                        const double *k, double ks) {
     int64_t heads = q->extent[q->rank - 2], dim = q->extent[q->rank - 1];
     double x[1024];
-    score s = {0, 0};
+    tgs_score s = {0, 0};
     for (int64_t h = 0; h < heads; h++) {
         double d = 0, mass = 0, weight = w->f[row * heads + h];
         read_codes(q, qs, row * heads + h, dim, x);
@@ -48,7 +44,7 @@ static score score_of(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *w, int
     return s;
 }
 
-static void put(tgk_arg *out, int64_t at, score s) {
+static void put(tgk_arg *out, int64_t at, tgs_score s) {
     out->f[at] = s.value;
     out->slack[at] = s.slack;
 }
@@ -74,7 +70,7 @@ static bool contiguous(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *k, co
             continue;
         }
         read_codes(k, fp4 ? kscale : NULL, j, dim, row);
-        put(s, i, score_of(q, qs, w, m, row, fp4 ? 1 : kscale->f[j]));
+        put(s, i, tgs_score_key(q, qs, w, m, row, fp4 ? 1 : kscale->f[j]));
     }
     return ok;
 }
@@ -94,8 +90,8 @@ bool tgs_indexer_fp4(tgk_arg *a, int n) {
 }
 
 /* Block-split pages: BS keys, then their scales. */
-static double read_page_key(const tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
-                            double *out) {
+double tgs_read_page_key(const tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
+                         double *out) {
     const unsigned char *p = cache->bytes + page * cache->elem_bytes;
     int64_t bytes = fp4 ? dim / 2 : dim, bs = cache->elem_bytes / (bytes + (fp4 ? dim / 32 : 4));
     for (int64_t c = 0; c < dim; c++) {
@@ -125,8 +121,8 @@ static bool paged(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *cache, con
         int64_t token = i / cols, b = token / next, j = i % cols;
         if (j < visible(ctx, b, token % next, next)) {
             double ks =
-                read_page_key(cache, table->i[b * nb + j / bs], j % bs, dim, qs != NULL, row);
-            put(s, i, score_of(q, qs, w, token, row, ks));
+                tgs_read_page_key(cache, table->i[b * nb + j / bs], j % bs, dim, qs != NULL, row);
+            put(s, i, tgs_score_key(q, qs, w, token, row, ks));
         }
     }
     return ok;
@@ -179,8 +175,8 @@ void tgs_inputs_indexer_fp4(tgk_arg *a, int n, tgk_random *r) {
     fill_ranges(&a[5], &a[6], a[2].extent[0], r);
 }
 
-static void fill_page_key(tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
-                          tgk_random *r) {
+void tgs_fill_page_key(tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
+                       tgk_random *r) {
     unsigned char *p = cache->bytes + page * cache->elem_bytes;
     int64_t bs = page_size(cache, dim, fp4), bytes = fp4 ? dim / 2 : dim;
     for (int64_t c = 0; c < bytes; c++) {
@@ -213,7 +209,7 @@ static void fill_pages(const tgk_arg *q, tgk_arg *cache, tgk_arg *table, tgk_arg
                 c * bs < len ? tgk_random_below(r, cache->extent[0]) : 2147480000;
         }
         for (int64_t j = 0; j < len; j++) {
-            fill_page_key(cache, table->i[b * nb + j / bs], j % bs, dim, fp4, r);
+            tgs_fill_page_key(cache, table->i[b * nb + j / bs], j % bs, dim, fp4, r);
         }
     }
 }
