@@ -102,6 +102,112 @@ static const tg_dim *dim_call(tg_elab *e, const tg_expr *x, bool declare) {
     return r;
 }
 
+static const tg_dim *refuse_operator(tg_elab *e, const tg_expr *x) {
+    tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent",
+                tg_binop_text(x->u.binary.op));
+    return NULL;
+}
+
+/* A power of two, or 0: which one it is. */
+static bool is_power(int64_t v, int64_t *out) {
+    *out = v;
+    return v > 0 && (v & (v - 1)) == 0;
+}
+
+/* a & mask, as a remainder, where the mask is one bit or cuts off those above or below one place.
+ */
+static const tg_dim *cut_bits(tg_elab *e, const tg_dim *a, int64_t mask) {
+    int64_t power;
+    if (mask == 0) {
+        return tg_sy_int(e, 0);
+    }
+    if (is_power(mask, &power) && tg_sy_at_least_0(e, a)) { /* one bit */
+        const tg_dim *bit = tg_dim_binary(e->m, TG_DIM_DIV, a, tg_sy_int(e, power));
+        bit = tg_dim_binary(e->m, TG_DIM_MOD, bit, tg_sy_int(e, 2));
+        return tg_dim_binary(e->m, TG_DIM_MUL, bit, tg_sy_int(e, power));
+    }
+    bool low = mask > 0 && mask < INT64_MAX && is_power(mask + 1, &power);
+    bool high = mask < 0 && mask > INT64_MIN && is_power(-mask, &power);
+    if ((!low && !high) || !tg_sy_at_least_0(e, a)) {
+        return NULL;
+    }
+    const tg_dim *rest = tg_dim_binary(e->m, TG_DIM_MOD, a, tg_sy_int(e, power));
+    return low ? rest : tg_dim_binary(e->m, TG_DIM_SUB, a, rest);
+}
+
+/* `&`, `|` and `^` of integers are of their bits. What the launch computes extents with has no such
+ * operation, but knows remainders. */
+static const tg_dim *dim_bits(tg_elab *e, const tg_expr *x, const tg_dim *a, const tg_dim *b) {
+    tg_binop op = x->u.binary.op;
+    int64_t i, k;
+    bool ci = tg_sy_const(a, &i), ck = tg_sy_const(b, &k);
+    if (ci && ck) {
+        return tg_sy_int(e, op == TG_BIN_AND ? i & k : op == TG_BIN_OR ? i | k : i ^ k);
+    }
+    const tg_dim *r = op != TG_BIN_AND ? NULL
+                      : ck             ? cut_bits(e, a, k)
+                      : ci             ? cut_bits(e, b, i)
+                                       : NULL;
+    if (r == NULL) {
+        tg_diag *d =
+            tg_el_error(e, TG_D_NOT_A_DIM, x->span,
+                        "`%s` of integers cannot be part of an extent here", tg_binop_text(op));
+        tg_note_add(e->sink, d, x->span,
+                    "the mask is a constant that keeps one bit or all those on one side of it: "
+                    "`N & 8`, `N & 63`, `N & -64`; the other side is never negative");
+    }
+    return r;
+}
+
+/* Of conditions, each 0 or 1, or of the bits of integers. */
+static const tg_dim *dim_logic(tg_elab *e, const tg_expr *x, const tg_dim *a, const tg_dim *b) {
+    bool left = tg_el_is_condition(x->u.binary.a), right = tg_el_is_condition(x->u.binary.b);
+    tg_binop op = x->u.binary.op;
+    if (left != right) {
+        tg_el_error(e, TG_D_TYPE_MISMATCH, x->span,
+                    "`%s` takes two conditions or two integers, not one of each",
+                    tg_binop_text(op));
+        return NULL;
+    }
+    return !left ? dim_bits(e, x, a, b)
+                 : tg_dim_binary(e->m,
+                                 op == TG_BIN_AND  ? TG_DIM_AND
+                                 : op == TG_BIN_OR ? TG_DIM_OR
+                                                   : TG_DIM_NE,
+                                 a, b);
+}
+
+/* Shifts by a constant are products and quotients; a quotient rounds as a shift does where nothing
+ * is negative. */
+static const tg_dim *dim_shift(tg_elab *e, const tg_expr *x, const tg_dim *a, const tg_dim *b) {
+    bool left = x->u.binary.op == TG_BIN_SHL;
+    int64_t by;
+    if (!tg_sy_const(b, &by) || by < 0 || by >= 62 || (!left && !tg_sy_at_least_0(e, a))) {
+        return refuse_operator(e, x);
+    }
+    return tg_dim_binary(e->m, left ? TG_DIM_MUL : TG_DIM_DIV, a, tg_sy_int(e, (int64_t)1 << by));
+}
+
+static const tg_dim *dim_unary(tg_elab *e, const tg_expr *x, bool declare) {
+    const tg_dim *a = tg_el_dim(e, x->u.unary.x, declare);
+    if (a == NULL) {
+        return NULL;
+    }
+    switch (x->u.unary.op) {
+    case TG_UN_NEG:
+        return tg_dim_binary(e->m, TG_DIM_SUB, tg_sy_int(e, 0), a);
+    case TG_UN_BITNOT: /* two's complement */
+        return tg_dim_binary(e->m, TG_DIM_SUB, tg_sy_int(e, -1), a);
+    case TG_UN_NOT:
+        break;
+    }
+    if (!tg_el_is_condition(x->u.unary.x)) {
+        tg_el_error(e, TG_D_TYPE_MISMATCH, x->span, "`!` takes a condition, `~` an integer");
+        return NULL;
+    }
+    return tg_dim_binary(e->m, TG_DIM_EQ, tg_sy_int(e, 0), a);
+}
+
 static const tg_dim *dim_binary(tg_elab *e, const tg_expr *x, bool declare) {
     const tg_dim *a = tg_el_dim(e, x->u.binary.a, declare),
                  *b = tg_el_dim(e, x->u.binary.b, declare);
@@ -132,22 +238,16 @@ static const tg_dim *dim_binary(tg_elab *e, const tg_expr *x, bool declare) {
     case TG_BIN_GE:
         return tg_dim_binary(e->m, TG_DIM_LE, b, a);
     case TG_BIN_AND:
-        return tg_dim_binary(e->m, TG_DIM_AND, a, b);
     case TG_BIN_OR:
-        return tg_dim_binary(e->m, TG_DIM_OR, a, b);
-    case TG_BIN_SHL:
-        if (b->code == TG_DIM_CONST && b->value >= 0 && b->value < 62) {
-            return tg_dim_binary(e->m, TG_DIM_MUL, a, tg_sy_int(e, (int64_t)1 << b->value));
-        }
-        break;
-    case TG_BIN_SHR:
     case TG_BIN_XOR:
+        return dim_logic(e, x, a, b);
+    case TG_BIN_SHL:
+    case TG_BIN_SHR:
+        return dim_shift(e, x, a, b);
     case TG_BIN_NONE:
         break;
     }
-    tg_el_error(e, TG_D_NOT_A_DIM, x->span, "`%s` cannot be part of an extent",
-                tg_binop_text(x->u.binary.op));
-    return NULL;
+    return refuse_operator(e, x);
 }
 
 const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
@@ -155,7 +255,7 @@ const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
         return NULL;
     }
     e->expr_depth++;
-    const tg_dim *r = NULL, *a;
+    const tg_dim *r = NULL;
     switch (x->kind) {
     case TG_EXPR_ERROR:
         break;
@@ -172,11 +272,7 @@ const tg_dim *tg_el_dim(tg_elab *e, const tg_expr *x, bool declare) {
         r = dim_binary(e, x, declare);
         break;
     case TG_EXPR_UNARY:
-        a = tg_el_dim(e, x->u.unary.x, declare);
-        if (a != NULL && x->u.unary.op != TG_UN_BITNOT) {
-            r = tg_dim_binary(e->m, x->u.unary.op == TG_UN_NEG ? TG_DIM_SUB : TG_DIM_EQ,
-                              tg_sy_int(e, 0), a);
-        }
+        r = dim_unary(e, x, declare);
         break;
     case TG_EXPR_CALL:
         r = dim_call(e, x, declare);
@@ -207,8 +303,8 @@ bool tg_el_is_condition(const tg_expr *x) {
     if (x->kind == TG_EXPR_BINARY) {
         tg_binop op = x->u.binary.op;
         return (op >= TG_BIN_EQ && op <= TG_BIN_GE) ||
-               ((op == TG_BIN_AND || op == TG_BIN_OR) && tg_el_is_condition(x->u.binary.a) &&
-                tg_el_is_condition(x->u.binary.b));
+               ((op == TG_BIN_AND || op == TG_BIN_OR || op == TG_BIN_XOR) &&
+                tg_el_is_condition(x->u.binary.a) && tg_el_is_condition(x->u.binary.b));
     }
     return x->kind == TG_EXPR_BOOL || x->kind == TG_EXPR_ERROR ||
            (x->kind == TG_EXPR_UNARY && x->u.unary.op == TG_UN_NOT &&

@@ -313,6 +313,48 @@ static void test_schedules(void **state) {
     sb_done(&s);
 }
 
+static int64_t multiple_of_4(int64_t n) { return (n & 3) == 0; }
+static int64_t without_bit_2(int64_t n) { return (n & 4) != 4; }
+static int64_t multiple_of_8(int64_t n) { return (n & -8) == n; }
+static int64_t below_24(int64_t n) { return (n >> 2) <= 5; }
+static int64_t exactly_one(int64_t n) { return (n > 1) ^ (n == 20); }
+static int64_t always(int64_t n) { return n >= 0; }
+static int64_t above_9(int64_t n) { return -~n > 10; }
+
+/* `&`, `|`, `^`, `~` and shifts of integers in conditions are of bits, of conditions of truth. */
+static void test_bits_of_extents(void **state) {
+    static const struct {
+        const char *text;
+        int64_t (*holds)(int64_t);
+    } rows_[] = {{"(N & 3) == 0", multiple_of_4},
+                 {"N & 4 != 4", without_bit_2},
+                 {"N & -8 == N", multiple_of_8},
+                 {"(N >> 2) <= 5", below_24},
+                 {"(N > 1) ^ (N == 20)", exactly_one},
+                 {"(N & (8 ^ 12)) == (N & 4)", always},
+                 {"-~N > 10", above_9}};
+    (void)state;
+    for (size_t r = 0; r < sizeof rows_ / sizeof rows_[0]; r++) {
+        sb_program s;
+        char text[256];
+        (void)snprintf(text, sizeof text,
+                       "kernel k(x: f32[N], out y: f32[N]) require %s "
+                       "grid i: N by 4 { y[i] = x[i] }\n",
+                       rows_[r].text);
+        sb_load(&s, text);
+        tg_func *f;
+        assert_int_equal(tg_program_specialise(s.p, "k", NULL, 0, NULL, s.m, &f), TG_OK);
+        for (int64_t n = 0; n < 40; n++) {
+            bool all = true;
+            for (int i = 0; i < f->n_requires; i++) {
+                all = all && tg_dim_eval(f->requires_[i], &n) != 0;
+            }
+            assert_int_equal(all, rows_[r].holds(n) != 0);
+        }
+        sb_done(&s);
+    }
+}
+
 static void test_extern(void **state) {
     (void)state;
     sb_program s;
@@ -331,7 +373,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),      cmocka_unit_test(test_batched),
         cmocka_unit_test(test_control),   cmocka_unit_test(test_atomics),
-        cmocka_unit_test(test_schedules), cmocka_unit_test(test_extern),
+        cmocka_unit_test(test_schedules), cmocka_unit_test(test_bits_of_extents),
+        cmocka_unit_test(test_extern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
