@@ -183,13 +183,10 @@ int cmd_build(tool *t, int argc, char **argv) {
         !known_pass(t, "start-from", b.options.start_from, false)) {
         return TOOL_USAGE;
     }
-    if (optind + 1 != argc || (b.out == NULL && !is_text(b.options.emit))) {
-        return TOOL_USAGE;
-    }
     for (size_t i = 0; i < b.targets.count; i++) {
         tgc_target_info info;
-        bool known = strcmp(b.targets.data[i], "host") == 0 ||
-                     tg_machine_model(b.targets.data[i]) != NULL;
+        bool known =
+            strcmp(b.targets.data[i], "host") == 0 || tg_machine_model(b.targets.data[i]) != NULL;
         for (int32_t k = 0; !known && tgc_target(k, &info) == TGR_OK; k++) {
             known = strcmp(info.name, b.targets.data[i]) == 0;
         }
@@ -198,6 +195,16 @@ int cmd_build(tool *t, int argc, char **argv) {
                        b.targets.data[i]);
             return TOOL_NO_DEVICE;
         }
+    }
+    if (optind + 1 != argc) {
+        tool_error(t, TG_D_TOOL, optind < argc ? "one FILE.tg at a time" : "which FILE.tg?");
+        return TOOL_USAGE;
+    }
+    if (b.out == NULL && !is_text(b.options.emit)) {
+        tool_error(t, TG_D_TOOL,
+                   "where to? give -o FILE (--emit placed, loop, asm ... are text "
+                   "and need none)");
+        return TOOL_USAGE;
     }
     const tg_source *src = tool_read_source(t, argv[optind]);
     return src == NULL ? TOOL_FAILED : compile(t, &b, src);

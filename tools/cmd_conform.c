@@ -421,6 +421,13 @@ int cmd_conform(tool *t, int argc, char **argv) {
     draw_sample(&c);
     bool ok = plan(&c) && run_all(&c) && !c.broken;
     (void)printf("%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped);
+    if (c.filter != NULL && c.passed + c.failed + c.skipped == 0) {
+        tool_error(t, TG_D_TOOL, "no case of level %s matches '%s' below %s",
+                   c.level == LEVEL_SMOKE  ? "smoke"
+                   : c.level == LEVEL_CORE ? "core"
+                                           : "full",
+                   c.filter, c.dir);
+    }
     ok = c.failed == 0 && c.passed > 0 && ok;
     ok = (c.json == NULL || tool_report_json(t, &c.report, c.json)) && ok;
     ok = (c.html == NULL || tool_report_html(t, &c.report, c.html)) && ok;

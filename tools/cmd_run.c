@@ -185,6 +185,28 @@ static bool npy_fits(const tool_array *a, const tool_npy *n) {
     return plain_float ? n->kind == 'f' || n->kind == 'u' : n->kind != 'f';
 }
 
+/* What the file holds and what the parameter is. */
+static void refuse_file(tool *t, const tool_array *a, const tool_npy *n, const tg_setting *in) {
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    for (int d = 0; d < n->rank; d++) {
+        tg_sb_addf(&sb, "%s%lld", d > 0 ? ", " : "", (long long)n->extent[d]);
+    }
+    int bits = tg_dtype_bits(a->dtype);
+    bool plain = a->dtype == TG_DT_F16 || a->dtype == TG_DT_F32 || a->dtype == TG_DT_F64 ||
+                 tg_dtype_is_int(a->dtype) || a->dtype == TG_DT_BOOL;
+    tg_diag *d = tg_error(&t->sink, TG_D_TOOL, (tg_span){0},
+                          "%s holds %c%d[%s], %s is %s of rank %d", in->value, n->kind,
+                          n->item_bytes * 8, sb.data, in->name, tg_dtype_name(a->dtype), a->rank);
+    if (a->dtype == TG_DT_RECORD) {
+        tg_note_add(&t->sink, d, (tg_span){0}, "records travel as u8[..., %lld]",
+                    (long long)a->elem_bytes);
+    } else if (!plain || bits < 8) {
+        tg_note_add(&t->sink, d, (tg_span){0}, "%s travels as u%d", tg_dtype_name(a->dtype),
+                    bits < 8 ? 8 : bits);
+    }
+}
+
 static bool read_input(tool *t, tool_kernel *k, const tg_setting *in) {
     tool_npy n;
     tool_array *a = find_array(t, k, in->name);
@@ -192,8 +214,7 @@ static bool read_input(tool *t, tool_kernel *k, const tg_setting *in) {
         return false;
     }
     if (!npy_fits(a, &n)) {
-        tool_error(t, TG_D_TOOL, "%s does not hold a %s[rank %d] for %s", in->value,
-                   tg_dtype_name(a->dtype), a->rank, in->name);
+        refuse_file(t, a, &n, in);
         return false;
     }
     if (a->rank == 0) {

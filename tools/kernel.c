@@ -83,7 +83,6 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
     out->name = kernel;
     out->sym_names = f != NULL ? f->syms : op->syms;
     out->n_syms = f != NULL ? f->n_syms : op->n_syms;
-    out->n_args = f != NULL ? f->n_params : op->n_params;
     out->syms = TG_NEW_ARRAY(&t->arena, int64_t, out->n_syms + 1);
     for (int i = 0; i < out->n_syms; i++) {
         const char *text = setting(out, out->sym_names[i].name);
@@ -93,6 +92,7 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
             return false;
         }
     }
+    out->n_args = f != NULL ? f->n_params : op->n_params;
     out->args = TG_NEW_ARRAY(&t->arena, tool_array, out->n_args + 1);
     for (int i = 0; i < out->n_args; i++) {
         const tg_param *param = &params[i];
@@ -123,14 +123,31 @@ static void solve_from_arrays(tool_kernel *k) {
     }
 }
 
-bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes) {
-    solve_from_arrays(k);
+/* All that are missing, at once. */
+static bool all_known(tool *t, const tool_kernel *k) {
+    int missing = 0;
+    tg_sb names, sets;
+    tg_sb_init(&names, &t->arena);
+    tg_sb_init(&sets, &t->arena);
     for (int i = 0; i < k->n_syms; i++) {
         if (k->syms[i] < 0) {
-            tool_error(t, TG_D_TOOL, "the extent %s of %s is not known: give --set %s=...",
-                       k->sym_names[i].name, k->name, k->sym_names[i].name);
-            return false;
+            tg_sb_addf(&names, "%s%s", missing > 0 ? ", " : "", k->sym_names[i].name);
+            tg_sb_addf(&sets, " --set %s=...", k->sym_names[i].name);
+            missing++;
         }
+    }
+    if (missing > 0) {
+        tool_error(t, TG_D_TOOL, "the extent%s %s of %s %s not known: give%s",
+                   missing > 1 ? "s" : "", names.data, k->name, missing > 1 ? "are" : "is",
+                   sets.data);
+    }
+    return missing == 0;
+}
+
+bool tool_kernel_allocate(tool *t, tool_kernel *k, int64_t pad_row_bytes) {
+    solve_from_arrays(k);
+    if (!all_known(t, k)) {
+        return false;
     }
     for (int i = 0; i < k->n_args; i++) {
         tool_array *a = &k->args[i];

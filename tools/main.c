@@ -65,12 +65,78 @@ static int print_man(void) {
     return TOOL_OK;
 }
 
+static const command *find_command(const char *name) {
+    for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* Letters to add, drop or change that make b of a; words of commands are short. */
+static size_t distance(const char *a, const char *b) {
+    enum { MOST = 16 };
+    size_t row[MOST + 1], n = strlen(b);
+    if (n > MOST || strlen(a) > MOST) {
+        return MOST;
+    }
+    for (size_t k = 0; k <= n; k++) {
+        row[k] = k;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t corner = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < n; k++) {
+            size_t best = corner + (a[i] != b[k]);
+            corner = row[k + 1];
+            best = best < row[k] + 1 ? best : row[k] + 1;
+            row[k + 1] = best < corner + 1 ? best : corner + 1;
+        }
+    }
+    return row[n];
+}
+
+static int refuse_command(const char *name) {
+    const command *near = NULL;
+    size_t least = 3;
+    for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
+        size_t d = distance(name, commands[i].name);
+        if (d < least && d < strlen(name)) {
+            least = d;
+            near = &commands[i];
+        }
+    }
+    (void)fprintf(stderr, "tegula: there is no command '%s'", name);
+    if (near != NULL) {
+        (void)fprintf(stderr, "; did you mean '%s'?", near->name);
+    }
+    (void)fprintf(stderr, "\n`tegula --help` lists the commands\n");
+    return TOOL_USAGE;
+}
+
+static int print_command_help(const char *name) {
+    const command *c = find_command(name);
+    if (c == NULL) {
+        return refuse_command(name);
+    }
+    (void)printf("%s\n\n%s\n", c->summary, c->usage);
+    return TOOL_OK;
+}
+
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
 int main(int argc, char **argv) {
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || (is_help(argv[1]) && argc == 2)) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? TOOL_USAGE : TOOL_OK;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (is_help(argv[1])) {
+        return print_command_help(argv[2]);
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         (void)printf("tegula %s\n", TEGULA_VERSION);
         return TOOL_OK;
     }
@@ -80,17 +146,12 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--man") == 0) {
         return print_man();
     }
-    for (size_t i = 0; i < TG_COUNT_OF(commands); i++) {
-        if (strcmp(argv[1], commands[i].name) != 0) {
-            continue;
-        }
-        if (argc > 2 && strcmp(argv[2], "--help") == 0) {
-            (void)printf("%s\n\n%s\n", commands[i].summary, commands[i].usage);
-            return TOOL_OK;
-        }
-        return tool_with_session(commands[i].run, commands[i].usage, argc - 1, argv + 1);
+    const command *c = find_command(argv[1]);
+    if (c == NULL) {
+        return refuse_command(argv[1]);
     }
-    (void)fprintf(stderr, "tegula: there is no command '%s'\n", argv[1]);
-    print_help(stderr);
-    return TOOL_USAGE;
+    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        return print_command_help(argv[1]);
+    }
+    return tool_with_session(c->run, c->usage, argc - 1, argv + 1);
 }

@@ -35,6 +35,31 @@ case twice [f32] N=5
 TG
 sed 's/x\[i\] \* 2.0/x[i] * z/' ok.tg >wrong.tg
 
+# first steps: a wrong word is told what was meant, and everything missing at once
+cat >two.tg <<'TG'
+kernel mul(a: f16[M, K], b: f16[K, N], out c: f32[M, N])
+  grid i: M by 8, j: N by 8
+{
+  var acc = zeros f32[8, 8]
+  for k: K by 8 { acc += a[i, k] @ b[k, j] }
+  c[i, j] = acc
+}
+TG
+expect 0 "usage: tegula run" "$tegula" help run
+expect 0 "usage: tegula run" "$tegula" run -h
+expect 0 "usage: tegula COMMAND" "$tegula" -h
+expect 0 "tegula " "$tegula" version
+expect 2 "did you mean 'build'?" "$tegula" biuld
+expect 2 "there is no command 'frobnicate'" "$tegula" help frobnicate
+expect 1 "M=x is not an extent" "$tegula" run two.tg --set M=x
+expect 1 "the extents M, K, N of mul are not known: give --set M=... --set K=... --set N=..." "$tegula" run two.tg
+expect 1 "the extent K of mul is not known: give --set K=..." "$tegula" run two.tg --set M=1 --set N=1
+expect 2 "give -o FILE" "$tegula" build two.tg
+expect 3 "there is no target 'sm_1'" "$tegula" build two.tg --target sm_1
+python3 -c "import numpy; numpy.save('wide.npy', numpy.ones((4, 4)))" &&
+    expect 1 "wide.npy holds f64[4, 4], a is f16 of rank 2" "$tegula" run two.tg --in a=wide.npy --set N=1
+expect 1 "no case of level core matches 'nosuch*'" "$tegula" conform --filter 'nosuch*' --kernels "$kernels/norm"
+
 # a device's own schedules apply where its code is simulated, too
 sed 's/  grid/  require BN == 64\n  grid/; $a schedule twice for opencl { BN = 32 }' ok.tg >vendor.tg
 expect 0 "ok" "$tegula" run vendor.tg --set T=f32 --set N=5 --check
