@@ -30,6 +30,11 @@ try:
     torch.set_grad_enabled(False)
 except Exception:  # a torch without its libraries fails in many ways
     torch = None
+try:
+    import bench_ggml
+    ggml = bench_ggml.load()
+except Exception:  # no NumPy, or a library of another version
+    ggml = None
 
 DRAM_BYTES = 160 << 20
 
@@ -137,6 +142,10 @@ def torch_peers(kernel, s):
     return {}
 
 
+def ggml_peers(kernel, s):
+    return bench_ggml.peers(ggml, THREADS, kernel, s, copies, rotate)
+
+
 def value(text):
     try:
         return int(text)
@@ -153,7 +162,7 @@ def main():
         if word[0] == "prepare":
             s = {k: value(v) for k, v in (w.split("=", 1) for w in word[3:])}
             calls = {}
-            for module, make in ((np, numpy_peers), (torch, torch_peers)):
+            for module, make in ((np, numpy_peers), (torch, torch_peers), (ggml, ggml_peers)):
                 try:
                     if module is not None:
                         calls.update(make(word[2], s))
