@@ -51,24 +51,16 @@ static void find_home(void *user, tg_op *access) {
     b->home = b->home == NULL ? access->parent : tg_common_region(b->home, access->parent);
 }
 
-/* Replicas of a role run apart: what one of them still uses another may be done with. */
-static const tg_op *replicated_role(const tg_op *op) {
-    while (op != NULL && op->code != TG_OP_ROLE) {
-        op = op->parent->parent;
-    }
-    return op != NULL && tg_attr_int(op, TG_ATTR_REPLICAS, 1) > 1 ? op : NULL;
-}
-
 static void find_life(void *user, tg_op *access) {
     block *b = user;
     tg_timeline_widen(access, b->home, &b->begin, &b->end);
-    const tg_op *role = replicated_role(access);
-    if (role != NULL) {
-        b->begin = (int)tg_min_i64(b->begin, tg_moment_of(role)->begin);
-        b->end = (int)tg_max_i64(b->end, tg_moment_of(role)->end);
-    }
     int64_t times = 1;
     for (const tg_op *o = access->parent->parent; o != NULL; o = o->parent->parent) {
+        /* replicas of a role run apart: what one of them still uses another may be done with */
+        if (o->code == TG_OP_ROLE && tg_attr_int(o, TG_ATTR_REPLICAS, 1) > 1) {
+            b->begin = (int)tg_min_i64(b->begin, tg_moment_of(o)->begin);
+            b->end = (int)tg_max_i64(b->end, tg_moment_of(o)->end);
+        }
         times *= (o->code == TG_OP_FOR || o->code == TG_OP_WHILE) && times < 4096 ? 8 : 1;
     }
     b->traffic += times * b->bytes;

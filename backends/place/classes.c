@@ -144,7 +144,7 @@ static void visit_access(tg_layout_pass *s, tg_op *op, tg_value *tile, int first
 }
 
 static void visit_reduce(tg_layout_pass *s, tg_op *op) {
-    int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0), axes[TG_MAX_RANK];
+    int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0), axes[TG_MAX_RANK] = {0};
     tg_value *x = tg_operand(op, 0);
     for (int a = 0, at = 0; a < x->type->rank; a++) {
         if (a != axis) {
@@ -188,7 +188,7 @@ static void visit_shape(tg_layout_pass *s, tg_op *op) {
 }
 
 static void visit_gather(tg_layout_pass *s, tg_op *op) {
-    int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0), axes[TG_MAX_RANK];
+    int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0), axes[TG_MAX_RANK] = {0};
     tg_value *index = tg_operand(op, 1);
     for (int a = 0; a < index->type->rank; a++) {
         axes[a] = axis + a;

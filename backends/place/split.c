@@ -28,8 +28,6 @@
 #include "backends/place/place.h"
 #include "ir/passes/util.h"
 
-#include <string.h>
-
 enum { WHOLE = -1, FORBIDDEN = -2 };
 /* Fewer elements of the axis than this are not worth a replica unless a schedule says so. */
 enum { LEAST_PART = 16 };
@@ -37,7 +35,7 @@ enum { LEAST_PART = 16 };
 typedef struct cut {
     tg_func *f;
     tg_arena *arena;
-    int8_t *axis; /* by value id: which axis is cut, WHOLE */
+    int *axis; /* by value id: which axis is cut, WHOLE */
     int64_t extent;
     TG_LIST(tg_value *) queue;
     bool failed;
@@ -61,7 +59,7 @@ static void mark(cut *c, tg_value *v, int axis) {
         return;
     }
     if (c->axis[v->id] == WHOLE) {
-        c->axis[v->id] = (int8_t)axis;
+        c->axis[v->id] = axis;
         TG_LIST_PUSH(c->arena, &c->queue, v);
     }
 }
@@ -389,7 +387,9 @@ static bool try_axis(cut *c, tg_value *seed, int axis) {
     c->extent = seed->type->shape[axis];
     c->failed = false;
     c->queue.count = 0;
-    memset(c->axis, WHOLE, c->f->next_value_id);
+    for (uint32_t i = 0; i < c->f->next_value_id; i++) {
+        c->axis[i] = WHOLE;
+    }
     mark(c, seed, axis);
     for (size_t i = 0; i < c->queue.count && !c->failed; i++) {
         from_value(c, c->queue.data[i]);
@@ -441,7 +441,7 @@ static void unshare(tg_region *r) {
 static bool find_cut(cut *c, int64_t n, bool asked, int64_t *out_axis) {
     tg_value *seed = NULL;
     unshare(c->f->body);
-    c->axis = TG_NEW_ARRAY(c->arena, int8_t, c->f->next_value_id + 1);
+    c->axis = TG_NEW_ARRAY(c->arena, int, c->f->next_value_id + 1);
     find_seed(c->f->body, TG_OP_DOT, &seed);
     int first = seed != NULL ? seed->type->rank - 2 : 0;
     if (seed == NULL) {

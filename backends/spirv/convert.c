@@ -131,7 +131,7 @@ static tg_spv_value recut(tg_spv *s, const tg_type *from, const tg_type *to, tg_
         } else if (have > want) {
             int per = have / want;
             uint32_t v = tg_spv_as_bits(s, from, x.id[l / per]);
-            uint32_t by = tg_spv_const(s, have, (uint64_t)(l % per * want));
+            uint32_t by = tg_spv_const(s, have, (uint64_t)(l % per) * (uint64_t)want);
             v = TG_SPV_VALUE(s, SpvOpShiftRightLogical, tg_spv_type_int(s, have), v, by);
             row.id[l] = tg_spv_resize(s, have, want, false, v);
         } else {

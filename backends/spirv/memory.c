@@ -74,7 +74,7 @@ static void move_parts(tg_spv *s, const access *a, int at, int align) {
     for (int p = 0; p < bits / part; p++) {
         int64_t skip = (int64_t)at * lane_bytes(a->type) + (int64_t)p * align;
         uint32_t pointer = tg_spv_pointer(s, tg_spv_offset(s, a->address, skip), piece);
-        uint32_t by = tg_spv_const(s, bits, (uint64_t)(p * part));
+        uint32_t by = tg_spv_const(s, bits, (uint64_t)p * (uint64_t)part);
         if (a->put) {
             uint32_t v = TG_SPV_VALUE(s, SpvOpShiftRightLogical, word, whole, by);
             TG_SPV(s, TG_SPV_BODY, SpvOpStore, pointer, tg_spv_resize(s, bits, part, false, v),

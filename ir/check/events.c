@@ -263,7 +263,7 @@ static void tell_stuck(runner *r, int track, const tg_action *a) {
                         "%s waits for ever: slot %lld of the event starts at %lld, is signalled "
                         "%lld times and awaited %lld times",
                         name_of(r, track), (long long)a->slot, (long long)s->initial,
-                        (long long)s->given, (long long)(s->taken + a->count));
+                        (long long)s->given, (long long)s->taken + a->count);
     } else if (giver == track) {
         tg_check_report(r->c, a->op, "%s waits for ever: it awaits what it signals itself, later",
                         name_of(r, track));
