@@ -71,8 +71,8 @@ bool tg_verify_AATOMIC(tg_verifier *v, const tg_op *op) {
     bool cas = tg_attr_int(op, TG_ATTR_ATOMIC, 0) == TG_ATOMIC_CAS;
     TG_CHECK(is_array(a) && a->space == TG_SPACE_SHARED, "works on a shared array, not %s",
              tg_verify_type(v, a));
-    TG_CHECK(x->dtype == TG_DT_I32 || x->dtype == TG_DT_U32, "defined for i32 and u32, not %s",
-             tg_verify_type(v, x));
+    TG_CHECK(tg_dtype_is_int(x->dtype) && tg_dtype_bits(x->dtype) >= 32,
+             "defined for integers of 32 and 64 bits, not %s", tg_verify_type(v, x));
     TG_CHECK(tg_type_is_scalar(x) && x->dtype == a->dtype && is_i32(tg_operand_type(op, 1)),
              "%s does not fit %s", tg_verify_type(v, x), tg_verify_type(v, a));
     TG_CHECK(op->n_operands == (cas ? 4 : 3), "only cas takes an expected value");

@@ -80,7 +80,8 @@ static uint64_t op_needs(const tg_op *op, const tg_machine *m) {
     if (f32 && op->code == TG_OP_FMA && m->simt & TG_SIMT_FMA) {
         needs |= TGR_SIMT_FMA;
     }
-    if (op->code == TG_OP_ATOMICM && tg_dtype_bits(op->results[0].type->dtype) == 64) {
+    bool atomic = op->code == TG_OP_ATOMICM || op->code == TG_OP_AATOMIC;
+    if (atomic && tg_dtype_bits(op->results[0].type->dtype) == 64) {
         needs |= TGR_SIMT_ATOMIC64;
     }
     if (op->code == TG_OP_SHFL || op->code == TG_OP_BALLOT) {

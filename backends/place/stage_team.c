@@ -8,8 +8,10 @@
 
 #include <string.h>
 
-/* Lines up to this long are put in order by counting. */
+/* Lines up to this long are put in order by counting, and compressed so. */
 enum { MAX_RANKED = 32 };
+/* A scanned line is cut into at least MIN_PIECES pieces of at least MIN_PIECE elements. */
+enum { MIN_PIECES = 4, MIN_PIECE = 5 };
 
 typedef struct team {
     tg_stager *s;
@@ -58,6 +60,77 @@ static void give(team *t, int i, tg_value *buf) {
     tg_replace_all_uses(&t->op->results[i], x);
 }
 
+/* ---- temporaries ------------------------------------------------------------------------------
+ */
+
+/* Parts [lines, pieces] of lines of n elements that lanes scan together; false: a line a lane.
+ * About sqrt(2 n) pieces, where the lanes allow it, of odd lengths. */
+static bool add_parts(team *t, tg_dtype d, int64_t lines, int64_t n) {
+    int64_t room = lines > 0 ? t->s->p->lanes / lines : 0, pieces = MIN_PIECES;
+    if (room < MIN_PIECES || n < MIN_PIECES * MIN_PIECE) {
+        return false;
+    }
+    while (pieces < room && pieces * pieces < 2 * n) {
+        pieces++;
+    }
+    int64_t len = tg_max_i64(tg_cdiv_i64(n, pieces), MIN_PIECE) | 1;
+    int64_t shape[2] = {lines, tg_cdiv_i64(n, len)};
+    add_buffer(t, d, 2, shape);
+    return true;
+}
+
+/* Positions: read some, write the others. */
+static void add_positions(team *t, int rank, const int64_t *shape) {
+    add_buffer(t, TG_DT_I32, rank, shape);
+    add_buffer(t, TG_DT_I32, rank, shape);
+}
+
+/* Shared memory has atomics on integers of `bits`: always on 32. On Vulkan those on 64 are an
+ * ability apart from that of device memory, which the machine's row speaks of. */
+static bool has_atomics(const tg_machine *m, int bits) {
+    bool wide = (m->simt & TG_SIMT_ATOMIC64) != 0 && m->emitter != TG_EMIT_SPIRV_VULKAN;
+    return bits == 32 || (bits == 64 && wide);
+}
+
+/* Sums by bin of integers that have no atomics: words that have. Of floats in many bins: positions
+ * of the elements. */
+static void add_bins(team *t, tg_dtype d, int64_t bins, const tg_type *elements) {
+    int bits = tg_dtype_bits(d);
+    int64_t words[2] = {bits > 32 ? 2 : 1, bins}, n = tg_type_count(elements);
+    if (!tg_dtype_is_float(d) && !has_atomics(t->s->p->machine, bits)) {
+        add_buffer(t, TG_DT_U32, 2, words);
+    } else if (tg_dtype_is_float(d) && bins > t->s->p->lanes && n > MAX_RANKED) {
+        add_positions(t, 1, &n);
+    }
+}
+
+static void add_temporaries(team *t, tg_team_fn fn) {
+    const tg_op *op = t->op;
+    const tg_type *x = tg_operand(op, 0)->type, *r = op->results[0].type;
+    int64_t n = x->rank > 0 ? x->shape[tg_attr_int(op, TG_ATTR_AXIS, 0)] : 1;
+    switch (fn) {
+    case TG_TEAM_SCAN:
+        (void)add_parts(t, r->dtype, n > 0 ? tg_type_count(x) / n : 0, n);
+        return;
+    case TG_TEAM_SORT:
+    case TG_TEAM_TOPK:
+    case TG_TEAM_RANK_BY_KEY:
+        if (n > MAX_RANKED) {
+            add_positions(t, x->rank, x->shape);
+        }
+        return;
+    case TG_TEAM_HISTOGRAM:
+        add_bins(t, r->dtype, tg_type_count(r), x);
+        return;
+    case TG_TEAM_SCATTER_ADD:
+        add_bins(t, r->dtype, tg_type_count(r), tg_operand(op, 1)->type);
+        return;
+    case TG_TEAM_COMPRESS:
+    case TG_TEAM_FOLD:
+        return;
+    }
+}
+
 /* ---- operations whose outputs are shaped like results -----------------------------------------
  */
 
@@ -71,13 +144,7 @@ static void simple_team(team *t, tg_team_fn fn) {
         const tg_type *r = op->results[i].type;
         t->out[i] = add_buffer(t, r->dtype, r->rank, r->shape);
     }
-    const tg_type *key = tg_operand(op, 0)->type;
-    bool ordering = fn == TG_TEAM_SORT || fn == TG_TEAM_TOPK || fn == TG_TEAM_RANK_BY_KEY;
-    if (ordering && key->shape[tg_attr_int(op, TG_ATTR_AXIS, 0)] > MAX_RANKED) {
-        /* positions: read some, write the others */
-        add_buffer(t, TG_DT_I32, key->rank, key->shape);
-        add_buffer(t, TG_DT_I32, key->rank, key->shape);
-    }
+    add_temporaries(t, fn);
     make_team(t, fn, n);
     for (int i = 0; i < op->n_results; i++) {
         give(t, i, t->out[i]);
@@ -93,6 +160,9 @@ static void compress_team(team *t) {
     add_in(t, tg_operand(op, 1));
     tg_value *y = add_buffer(t, r->dtype, r->rank, r->shape);
     tg_value *count = add_buffer(t, TG_DT_I32, 1, one);
+    if (r->shape[0] > MAX_RANKED) {
+        (void)add_parts(t, TG_DT_I32, 1, r->shape[0]);
+    }
     make_team(t, TG_TEAM_COMPRESS, 1);
     give(t, 0, y);
     give(t, 1, tg_place_window(&t->b, count, 0, NULL, NULL, zero));

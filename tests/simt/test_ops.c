@@ -124,6 +124,55 @@ static const row rows[] = {
      "kernel k(x: f32[N], t: i32[N], out y: f32[M, 8]) grid i: M\n"
      "{ y[i, 0:8] = scatter_add(zeros f32[8], t[0:50], x[0:50]) }",
      {45, 1}},
+    {"lines scanned together",
+     "kernel k(x: i32[M, N], out y: i32[M, N] init 0) grid i: M by 3\n"
+     "{ y[i, 0:100] = scan(x[i, 0:100], axis 1) else 7 }",
+     {5, 83}},
+    {"columns scanned",
+     "kernel k(x: f32[M, N], out y: f32[M, N] init 0) grid j: N by 2\n"
+     "{ y[0:130, j] = exscan(x[0:130, j], axis 0) else 1.0 }",
+     {127, 7}},
+    {"a long scan of bytes",
+     "kernel k(x: u8[N], out y: u8[N]) grid i: N by 1000 { y[i] = (scan(x[i]) else (0 as u32)) as "
+     "u8 }",
+     {1500}},
+    {"long maxima",
+     "kernel k(x: f32[N], out y: f32[N]) grid i: N by 300 { y[i] = scan_max(x[i]) else 9.0 }",
+     {431}},
+    {"a long scan of narrow floats",
+     "kernel k(x: f16[N], out y: f16[N]) grid i: N by 90 { y[i] = (exscan(x[i]) else 0.0) as f16 }",
+     {101}},
+    {"masks summed",
+     "kernel k(x: i32[N], out y: i32[N]) grid i: N by 500\n"
+     "{ y[i] = exscan(x[i] > 2) + count(x[i] > 2) }",
+     {777}},
+    {"long compress",
+     "kernel k(x: f32[N], out y: f32[M, 700], out n: i32[M]) grid j: M\n"
+     "{ let c = compress(x[0:700] else 0.0, (x[0:700] else 0.0) > 1.0)\n"
+     "  y[j, 0:700] = c.v else 9.0\n  n[j] = c.n }",
+     {690, 1}},
+    {"histogram of bytes with wide weights",
+     "kernel k(x: u8[N], w: i64[N], out h: i64[M, 300]) grid i: M\n"
+     "{ h[i, 0:300] = histogram(x[0:400], 300, w[0:400] * 3000000019 else 1) }",
+     {390, 1}},
+    {"histogram with narrow weights",
+     "kernel k(x: i32[N], w: i8[N], out h: i8[M, 5]) grid i: M\n"
+     "{ h[i, 0:5] = histogram(x[0:400], 5, w[0:400] else (1 as i8)) }",
+     {390, 1}},
+    {"wide sums scattered",
+     "kernel k(t: i64[N], i: i32[M, 4], v: i64[M, 4], out y: i64[N]) grid n: N by 600\n"
+     "{ y[n] = scatter_add(t[n] * -77777777777, (i[0:50, 0:4] * 31) else -1,\n"
+     "    v[0:50, 0:4] * -1234567890123 else 0) }",
+     {550, 47}},
+    {"floats scattered into many",
+     "kernel k(t: f32[N], i: i32[M, 4], v: f32[M, 4], out y: f32[N]) grid n: N by 600\n"
+     "{ y[n] = scatter_add(t[n], (i[0:50, 0:4] * 31) else -1,\n"
+     "    (v[0:50, 0:4] else 0.0) if (v[0:50, 0:4] else 0.0) > -2.0) }",
+     {550, 47}},
+    {"narrow indices",
+     "kernel k(i: u8[M], v: f32[M], out y: f32[N]) grid n: N by 400\n"
+     "{ y[n] = scatter_add(zeros f32[400], i[0:90], v[0:90] else 1.0) }",
+     {400, 90}},
     {"compress", INTS "{ y[i] = compress(x[i], x[i] > 1).v else 9 }", {66}},
     {"while",
      INTS "{ var v = x[i], n = 0\n"

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Algorithms of the whole program over buffers. Work is dealt to lanes by element or by line (the
- * elements along the axis); every output is written by one lane, so there are no barriers inside
- * except where outputs are cleared first. Orders are those of the tile operations: stable ranks,
- * sums in element order. Sorting and what follows from it is team_order.c.
+ * Algorithms of the whole program over buffers. Work is dealt to lanes by element, by piece or by
+ * line (the elements along the axis). This file has the door, what all share, and reductions of the
+ * author's, a line a lane; scans are team_scan.c, sums by bin team_bins.c, sorting and what follows
+ * from it team_order.c.
  */
 #include "backends/lower/simt/team.h"
-
-#include "backends/lower/expand/expand.h"
 
 tg_op *ts_team_count_up(tg_simt *S, int64_t n, int n_carried, tg_value **carried, tg_value **i) {
     tg_builder *b = &S->b;
@@ -25,10 +23,26 @@ void ts_team_end_when(tg_simt *S, tg_op *branch) {
     tg_build_end_if(&S->b, branch, 0, NULL);
 }
 
+/* Index of element e in row-major order. */
+static tg_value *flat_index(team *t, const ts_buf *u, tg_value *e) {
+    tg_value *c[TG_MAX_RANK] = {NULL};
+    tg_builder *b = &t->S->b;
+    int64_t inner = 1;
+    for (int a = u->rank - 1; a >= 0; a--) {
+        c[a] = ts_bin(b, TG_OP_DIV, e, inner);
+        c[a] = a > 0 ? ts_bin(b, TG_OP_REM, c[a], u->shape[a]) : c[a];
+        inner *= u->shape[a];
+    }
+    return ts_buf_index(b, u, c);
+}
+
 tg_value *ts_team_at(team *t, const ts_buf *u, tg_value *line, tg_value *k) {
     tg_builder *b = &t->S->b;
     tg_value *c[TG_MAX_RANK] = {NULL};
     int64_t inner = 1;
+    if (t->flat) {
+        return flat_index(t, u, k);
+    }
     for (int a = u->rank - 1; a >= 0; a--) {
         if (a == t->axis) {
             c[a] = k;
@@ -48,20 +62,11 @@ tg_value *ts_team_read(team *t, const ts_buf *u, tg_value *line, tg_value *k) {
     return ts_buf_read(t->S, &t->S->b, u, ts_team_at(t, u, line, k), 1);
 }
 
-/* Element e of a rank-1 buffer. */
-static tg_value *read_flat(team *t, const ts_buf *u, tg_value *e) {
-    tg_value *c[TG_MAX_RANK] = {NULL};
-    tg_builder *b = &t->S->b;
-    int64_t inner = 1;
-    for (int a = u->rank - 1; a >= 0; a--) {
-        c[a] = ts_bin(b, TG_OP_DIV, e, inner);
-        c[a] = a > 0 ? ts_bin(b, TG_OP_REM, c[a], u->shape[a]) : c[a];
-        inner *= u->shape[a];
-    }
-    return ts_buf_read(t->S, b, u, ts_buf_index(b, u, c), 1);
+tg_value *ts_team_flat_read(team *t, const ts_buf *u, tg_value *e) {
+    return ts_buf_read(t->S, &t->S->b, u, flat_index(t, u, e), 1);
 }
 
-static void write_flat(team *t, const ts_buf *u, tg_value *e, tg_value *v) {
+void ts_team_flat_write(team *t, const ts_buf *u, tg_value *e, tg_value *v) {
     ts_buf_write(t->S, &t->S->b, u, ts_buf_index(&t->S->b, u, &e), v);
 }
 
@@ -84,42 +89,11 @@ void ts_team_split(team *t, tg_value *e, tg_value **line, tg_value **k) {
     *k = t->lines == 1 ? e : ts_bin(b, TG_OP_REM, e, t->n);
 }
 
-/* ---- scan -------------------------------------------------------------------------------------
- */
-
-static void scan(team *t) {
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(t->op, TG_ATTR_RED, 0);
-    bool exclusive = tg_attr_int(t->op, TG_ATTR_EXCL, 0) != 0;
-    tg_dtype dt = t->out[0]->dtype;
-    tg_value *line, *k;
-    tg_op *deal = ts_deal(S, t->lines, &line);
-    tg_value *acc[1] = {ts_identity(S, b, kind, dt, 1)};
-    tg_op *loop = ts_team_count_up(S, t->n, 1, acc, &k);
-    tg_dtype wide = tg_dtype_arith(dt);
-    tg_value *v = ts_team_read(t, t->in[0], line, k), *ok = ts_team_present(t, line, k);
-    v = tg_expand_convert(b, S->mc, v, dt, wide, TG_ROUND_RNE, false);
-    if (ok != NULL) {
-        v = tg_build_select(b, ok, v, ts_identity(S, b, kind, dt, 1));
-    }
-    tg_value *next = ts_combine(b, kind, acc[0], v);
-    tg_value *stored =
-        tg_expand_convert(b, S->mc, exclusive ? acc[0] : next, wide, dt, TG_ROUND_RNE, false);
-    ts_buf_write(S, b, t->out[0], ts_team_at(t, t->out[0], line, k), stored);
-    acc[0] = next;
-    tg_build_end_for(b, loop, 1, acc);
-    ts_end_deal(S, deal);
+tg_value *ts_team_flat_present(team *t, tg_value *e) {
+    return t->mask == NULL ? NULL : ts_team_flat_read(t, t->mask, e);
 }
 
-/* ---- keys and bins ----------------------------------------------------------------------------
- */
-
-static tg_value *flat_present(team *t, tg_value *e) {
-    return t->mask == NULL ? NULL : read_flat(t, t->mask, e);
-}
-
-static int64_t count_of(const ts_buf *u) {
+int64_t ts_team_count(const ts_buf *u) {
     int64_t n = 1;
     for (int a = 0; a < u->rank; a++) {
         n *= u->shape[a];
@@ -131,106 +105,6 @@ tg_value *ts_team_in_range(tg_builder *b, tg_value *v, int64_t n) {
     tg_value *w = tg_build_cast(b, v, TG_DT_I64);
     tg_value *low = tg_build_cmp(b, TG_CMP_GE, w, tg_build_index(b, 0));
     return tg_build_binary(b, TG_OP_AND, low, tg_build_cmp(b, TG_CMP_LT, w, tg_build_index(b, n)));
-}
-
-static void compress(team *t) {
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    const ts_buf *mask = t->mask;
-    tg_value *e, *j, *c[2];
-    int64_t n = count_of(t->in[0]);
-    tg_op *deal = ts_deal(S, n, &e);
-    c[0] = c[1] = i32(b, 0); /* kept in all, kept before e */
-    tg_op *loop = ts_team_count_up(S, n, 2, c, &j);
-    tg_value *kept = tg_build_cast(b, read_flat(t, mask, j), TG_DT_I32);
-    tg_value *before = tg_build_select(b, tg_build_cmp(b, TG_CMP_LT, j, e), kept, i32(b, 0));
-    c[0] = tg_build_binary(b, TG_OP_ADD, c[0], kept);
-    c[1] = tg_build_binary(b, TG_OP_ADD, c[1], before);
-    tg_build_end_for(b, loop, 2, c);
-    tg_op *branch = ts_team_when(S, read_flat(t, mask, e));
-    write_flat(t, t->out[0], c[1], read_flat(t, t->in[0], e));
-    ts_team_end_when(S, branch);
-    branch = ts_team_when(S, tg_build_cmp(b, TG_CMP_GE, e, c[0]));
-    write_flat(t, t->out[0], e, tg_build_int(b, ts_type(S, t->out[0]->dtype, 1), 0));
-    ts_team_end_when(S, branch);
-    branch = ts_team_when(S, tg_build_cmp(b, TG_CMP_EQ, e, i32(b, 0)));
-    write_flat(t, t->out[1], i32(b, 0), c[0]);
-    ts_team_end_when(S, branch);
-    ts_end_deal(S, deal);
-}
-
-/* Shared memory has atomics on 32 bits: elements are dealt. */
-static void histogram_atomic(team *t) {
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    const ts_buf *h = t->out[0];
-    int64_t bins = count_of(h);
-    const tg_type *dt = ts_type(S, h->dtype, 1);
-    tg_value *e;
-    tg_op *deal = ts_deal(S, bins, &e);
-    write_flat(t, h, e, tg_build_int(b, dt, 0));
-    ts_end_deal(S, deal);
-    ts_barrier(S, h);
-    deal = ts_deal(S, count_of(t->in[0]), &e);
-    tg_value *bin = read_flat(t, t->in[0], e);
-    tg_value *w = t->n_in > 1 ? read_flat(t, t->in[1], e) : tg_build_int(b, dt, 1);
-    tg_op *branch =
-        ts_team_when(S, ts_team_both(b, ts_team_in_range(b, bin, bins), flat_present(t, e)));
-    tg_value *c = tg_build_cast(b, bin, TG_DT_I32);
-    (void)tg_build_aatomic(b, TG_ATOMIC_ADD, h->memory, ts_buf_index(b, h, &c),
-                           tg_build_cast(b, w, h->dtype), NULL);
-    ts_team_end_when(S, branch);
-    ts_end_deal(S, deal);
-}
-
-/* Bins are dealt; each lane looks at all elements. */
-static void histogram_by_bin(team *t) {
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    const ts_buf *h = t->out[0];
-    tg_value *e, *j, *sum[1];
-    tg_op *deal = ts_deal(S, count_of(h), &e);
-    const tg_type *dt = ts_type(S, h->dtype, 1);
-    sum[0] = tg_build_int(b, dt, 0);
-    tg_op *loop = ts_team_count_up(S, count_of(t->in[0]), 1, sum, &j);
-    tg_value *bin = tg_build_cast(b, read_flat(t, t->in[0], j), TG_DT_I64);
-    tg_value *mine = tg_build_cmp(b, TG_CMP_EQ, bin, tg_build_cast(b, e, TG_DT_I64));
-    mine = ts_team_both(b, mine, flat_present(t, j));
-    tg_value *w = t->n_in > 1 ? tg_build_cast(b, read_flat(t, t->in[1], j), h->dtype)
-                              : tg_build_int(b, dt, 1);
-    w = tg_build_select(b, mine, w, tg_build_int(b, dt, 0));
-    sum[0] = tg_build_binary(b, TG_OP_ADD, sum[0], w);
-    tg_build_end_for(b, loop, 1, sum);
-    write_flat(t, h, e, sum[0]);
-    ts_end_deal(S, deal);
-}
-
-static void histogram(team *t) {
-    const ts_buf *h = t->out[0];
-    bool words = h->dtype == TG_DT_I32 || h->dtype == TG_DT_U32;
-    if (words && h->space == TG_SPACE_SHARED) {
-        histogram_atomic(t);
-    } else {
-        histogram_by_bin(t);
-    }
-}
-
-/* Destinations are dealt, so that every sum has the order of the elements. */
-static void scatter_add(team *t) {
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    tg_value *e, *j, *sum[1];
-    tg_op *deal = ts_deal(S, count_of(t->in[0]), &e);
-    sum[0] = read_flat(t, t->in[0], e);
-    tg_op *loop = ts_team_count_up(S, count_of(t->in[1]), 1, sum, &j);
-    tg_value *i = tg_build_cast(b, read_flat(t, t->in[1], j), TG_DT_I64);
-    tg_value *mine = tg_build_cmp(b, TG_CMP_EQ, i, tg_build_cast(b, e, TG_DT_I64));
-    mine = ts_team_both(b, mine, flat_present(t, j));
-    tg_value *more = tg_build_binary(b, TG_OP_ADD, sum[0], read_flat(t, t->in[2], j));
-    sum[0] = tg_build_select(b, mine, more, sum[0]);
-    tg_build_end_for(b, loop, 1, sum);
-    write_flat(t, t->out[0], e, sum[0]);
-    ts_end_deal(S, deal);
 }
 
 /* ---- reductions of the author's ---------------------------------------------------------------
@@ -299,7 +173,7 @@ static bool operands_of(team *t) {
     }
     t->axis = (int)tg_attr_int(t->op, TG_ATTR_AXIS, 0);
     t->n = t->in[0]->rank > 0 ? t->in[0]->shape[t->axis] : 1;
-    t->lines = count_of(t->in[0]) / (t->n > 0 ? t->n : 1);
+    t->lines = ts_team_count(t->in[0]) / (t->n > 0 ? t->n : 1);
     return true;
 }
 
@@ -313,7 +187,7 @@ void ts_emit_team(tg_simt *S, tg_op *op) {
     }
     switch ((tg_team_fn)tg_attr_int(op, TG_ATTR_TEAM, 0)) {
     case TG_TEAM_SCAN:
-        scan(t);
+        ts_team_scan(t);
         return;
     case TG_TEAM_SORT:
         ts_team_sort(t);
@@ -325,13 +199,13 @@ void ts_emit_team(tg_simt *S, tg_op *op) {
         ts_team_rank_by_key(t);
         return;
     case TG_TEAM_COMPRESS:
-        compress(t);
+        ts_team_compress(t);
         return;
     case TG_TEAM_HISTOGRAM:
-        histogram(t);
+        ts_team_histogram(t);
         return;
     case TG_TEAM_SCATTER_ADD:
-        scatter_add(t);
+        ts_team_scatter_add(t);
         return;
     case TG_TEAM_FOLD:
         fold(t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the team operations: team.c has the door and what goes element by element, team_order.c
- * what puts elements in order.
+ * Inside of the team operations: team.c has the door, team_scan.c what runs along a line,
+ * team_bins.c sums by bin, team_order.c what puts elements in order.
  */
 #ifndef TG_LOWER_SIMT_TEAM_H
 #define TG_LOWER_SIMT_TEAM_H
@@ -14,6 +14,7 @@ typedef struct team {
     const ts_buf *in[TG_MAX_RANK * 4], *out[TG_MAX_RANK * 4], *mask;
     int n_in, n_out, axis; /* out: outputs, then temporaries */
     int64_t n, lines;      /* elements of a line of in[0], lines */
+    bool flat;             /* in[0] is one line whatever its rank */
 } team;
 
 static inline tg_value *i32(tg_builder *b, int64_t v) {
@@ -35,7 +36,31 @@ void ts_team_split(team *t, tg_value *e, tg_value **line, tg_value **k);
 tg_value *ts_team_both(tg_builder *b, tg_value *x, tg_value *y);
 /* 0 <= v < n as i64. */
 tg_value *ts_team_in_range(tg_builder *b, tg_value *v, int64_t n);
+int64_t ts_team_count(const ts_buf *u);
+/* Element e of u in row-major order. */
+tg_value *ts_team_flat_read(team *t, const ts_buf *u, tg_value *e);
+void ts_team_flat_write(team *t, const ts_buf *u, tg_value *e, tg_value *v);
+tg_value *ts_team_flat_present(team *t, tg_value *e);
 
+/* The lines of in[0] in order: positions in two buffers, of which the first holds the result. */
+typedef struct ts_merger {
+    team *t;
+    const ts_buf *positions[2];
+    bool descending;
+    int64_t keep; /* of every run */
+} ts_merger;
+
+/* positions[0]: the first `keep` positions of every line in order, past a barrier. */
+ts_merger ts_team_merge(team *t, const ts_buf *positions, const ts_buf *other, bool descending,
+                        int64_t keep);
+/* Where in the one sorted line the present elements of integer key `key` (i32, of the key's range)
+ * stand: from .. to, i32. */
+void ts_team_run_of(const ts_merger *m, tg_value *key, tg_value **from, tg_value **to);
+
+void ts_team_scan(team *t);
+void ts_team_compress(team *t);
+void ts_team_histogram(team *t);
+void ts_team_scatter_add(team *t);
 void ts_team_sort(team *t);
 void ts_team_topk(team *t);
 void ts_team_rank_by_key(team *t);

@@ -16,6 +16,9 @@
 /* ---- order ------------------------------------------------------------------------------------
  */
 
+/* Type of the keys of integers: at least 32 bits. */
+static tg_dtype key_dtype(tg_dtype dt) { return tg_dtype_bits(dt) < 32 ? TG_DT_I32 : dt; }
+
 /* An integer whose signed (unsigned for unsigned types) order is that of the key: NaN above +inf,
  * -0 before +0. */
 static tg_value *order_key(team *t, tg_value *v, tg_dtype dt) {
@@ -28,7 +31,7 @@ static tg_value *order_key(team *t, tg_value *v, tg_dtype dt) {
         return tg_build_cast(b, v, TG_DT_I32);
     }
     if (!tg_dtype_is_float(dt)) {
-        return v;
+        return tg_build_cast(b, v, key_dtype(dt));
     }
     bool wide = dt == TG_DT_F64;
     tg_value *bits = tg_build_bitcast(b, v, wide ? TG_DT_I64 : TG_DT_I32);
@@ -148,13 +151,6 @@ static void rank_by_key_ranked(team *t) {
 /* ---- merging ----------------------------------------------------------------------------------
  */
 
-typedef struct merger {
-    team *t;
-    const ts_buf *positions[2];
-    bool descending;
-    int64_t keep; /* of every run */
-} merger;
-
 /* An element of a line: its position, its key, whether it is there (NULL: yes). */
 typedef struct element {
     tg_value *k, *key, *here;
@@ -166,7 +162,7 @@ static element element_at(team *t, tg_value *line, tg_value *k) {
 }
 
 /* x before y. */
-static tg_value *precedes(const merger *m, element x, element y) {
+static tg_value *precedes(const ts_merger *m, element x, element y) {
     tg_builder *b = &m->t->S->b;
     tg_value *earlier = tg_build_cmp(b, TG_CMP_LT, x.k, y.k);
     tg_value *ahead = tg_build_cmp(b, m->descending ? TG_CMP_GT : TG_CMP_LT, x.key, y.key);
@@ -180,16 +176,17 @@ static tg_value *precedes(const merger *m, element x, element y) {
     return tg_build_select(b, y.here, tg_build_binary(b, TG_OP_AND, x.here, ahead), absent);
 }
 
-static tg_value *read_position(const merger *m, int which, tg_value *line, tg_value *p) {
+static tg_value *read_position(const ts_merger *m, int which, tg_value *line, tg_value *p) {
     return ts_team_read(m->t, m->positions[which], line, p);
 }
 
-static void write_position(const merger *m, int which, tg_value *line, tg_value *p, tg_value *v) {
+static void write_position(const ts_merger *m, int which, tg_value *line, tg_value *p,
+                           tg_value *v) {
     const ts_buf *u = m->positions[which];
     ts_buf_write(m->t->S, &m->t->S->b, u, ts_team_at(m->t, u, line, p), v);
 }
 
-static void meet(const merger *m) {
+static void meet(const ts_merger *m) {
     bool device =
         m->positions[0]->space == TG_SPACE_SCRATCH || m->positions[1]->space == TG_SPACE_SCRATCH;
     (void)tg_build_barrier(&m->t->S->b, device ? TG_FENCE_ALL : TG_FENCE_SHARED, 0);
@@ -199,7 +196,7 @@ static void meet(const merger *m) {
  * How many of the `len` positions from `from` on hold elements before `mine`: bisection in
  * `rounds` steps, the first of `step` positions. `self` is a position that may always be read.
  */
-static tg_value *count_before(const merger *m, int source, tg_value *line, tg_value *from,
+static tg_value *count_before(const ts_merger *m, int source, tg_value *line, tg_value *from,
                               tg_value *len, tg_value *self, element mine, tg_value *step,
                               tg_value *rounds) {
     tg_builder *b = &m->t->S->b;
@@ -218,7 +215,7 @@ static tg_value *count_before(const merger *m, int source, tg_value *line, tg_va
 }
 
 /* Runs of w positions become runs of 2 w; `rounds`: 1 + log2(w). */
-static void merge_runs(const merger *m, int source, tg_value *w, tg_value *rounds) {
+static void merge_runs(const ts_merger *m, int source, tg_value *w, tg_value *rounds) {
     team *t = m->t;
     tg_simt *S = t->S;
     tg_builder *b = &S->b;
@@ -242,7 +239,7 @@ static void merge_runs(const merger *m, int source, tg_value *w, tg_value *round
 
 /* positions[0] of every line: the first `keep` of its elements in order. Two rounds a trip, so that
  * they end where they began. */
-static void merge_all(const merger *m) {
+static void merge_all(const ts_merger *m) {
     team *t = m->t;
     tg_simt *S = t->S;
     tg_builder *b = &S->b;
@@ -268,17 +265,23 @@ static void merge_all(const merger *m) {
     meet(m);
 }
 
+ts_merger ts_team_merge(team *t, const ts_buf *positions, const ts_buf *other, bool descending,
+                        int64_t keep) {
+    ts_merger m = {t, {positions, other}, descending, keep};
+    merge_all(&m);
+    return m;
+}
+
 /* Placement gave two temporaries behind the outputs. */
-static bool merges(team *t, int outs, bool descending, int64_t keep, merger *m) {
+static bool merges(team *t, int outs, bool descending, int64_t keep, ts_merger *m) {
     if (t->n_out < outs + 2) {
         return false;
     }
-    *m = (merger){t, {t->out[outs], t->out[outs + 1]}, descending, keep};
-    merge_all(m);
+    *m = ts_team_merge(t, t->out[outs], t->out[outs + 1], descending, keep);
     return true;
 }
 
-static void sort_merged(const merger *m) {
+static void sort_merged(const ts_merger *m) {
     team *t = m->t;
     tg_simt *S = t->S;
     tg_builder *b = &S->b;
@@ -294,7 +297,7 @@ static void sort_merged(const merger *m) {
 }
 
 /* Places that no present element takes hold 0 and -1. */
-static void topk_merged(const merger *m, int64_t wanted) {
+static void topk_merged(const ts_merger *m, int64_t wanted) {
     team *t = m->t;
     tg_simt *S = t->S;
     tg_builder *b = &S->b;
@@ -316,36 +319,52 @@ static void topk_merged(const merger *m, int64_t wanted) {
     ts_end_deal(S, deal);
 }
 
-/* Of the sorted present elements, those of an element's key that stand before it. */
-static void rank_by_key_merged(const merger *m) {
-    team *t = m->t;
-    tg_simt *S = t->S;
-    tg_builder *b = &S->b;
-    tg_value *e, *line = i32(b, 0), *zero = i32(b, 0), *n = i32(b, t->n);
+/* How many of the one sorted line's elements come before `mine`. */
+static tg_value *count_line(const ts_merger *m, element mine) {
+    tg_builder *b = &m->t->S->b;
     int64_t step = 1, rounds = 1;
-    while (step * 2 <= t->n) {
+    while (step * 2 <= m->t->n) {
         step *= 2;
         rounds++;
     }
+    tg_value *zero = i32(b, 0);
+    return count_before(m, 0, zero, zero, i32(b, m->t->n), zero, mine, i32(b, step),
+                        tg_build_index(b, rounds));
+}
+
+/* Of the sorted present elements, those of an element's key that stand before it. */
+static void rank_by_key_merged(const ts_merger *m) {
+    team *t = m->t;
+    tg_simt *S = t->S;
+    tg_builder *b = &S->b;
+    tg_value *e, *line = i32(b, 0);
     tg_op *deal = ts_deal(S, t->n, &e);
     element mine = element_at(t, line, e), first = mine;
     mine.here = first.here = mine.here == NULL ? NULL : tg_build_bool(b, true);
     first.k = i32(b, -1);
-    tg_value *w = i32(b, step), *trips = tg_build_index(b, rounds);
-    tg_value *upto = count_before(m, 0, line, zero, n, zero, mine, w, trips);
-    tg_value *less = count_before(m, 0, line, zero, n, zero, first, w, trips);
+    tg_value *upto = count_line(m, mine), *less = count_line(m, first);
     tg_value *rank = tg_build_binary(b, TG_OP_SUB, upto, less);
     tg_value *inside = ts_team_in_range(b, mine.key, tg_attr_int(t->op, TG_ATTR_N, 0));
     ts_buf_write(S, b, t->out[0], ts_team_at(t, t->out[0], line, e),
-                 tg_build_select(b, inside, rank, zero));
+                 tg_build_select(b, inside, rank, i32(b, 0)));
     ts_end_deal(S, deal);
+}
+
+void ts_team_run_of(const ts_merger *m, tg_value *key, tg_value **from, tg_value **to) {
+    tg_builder *b = &m->t->S->b;
+    element edge = {.k = i32(b, -1)};
+    edge.key = tg_build_cast(b, key, key_dtype(tg_dtype_arith(m->t->in[0]->dtype)));
+    edge.here = m->t->mask == NULL ? NULL : tg_build_bool(b, true);
+    *from = count_line(m, edge);
+    edge.k = i32(b, INT32_MAX);
+    *to = count_line(m, edge);
 }
 
 /* ---- doors ------------------------------------------------------------------------------------
  */
 
 void ts_team_sort(team *t) {
-    merger m;
+    ts_merger m;
     if (merges(t, t->n_in, tg_attr_int(t->op, TG_ATTR_DESC, 0) != 0, t->n, &m)) {
         sort_merged(&m);
     } else {
@@ -354,7 +373,7 @@ void ts_team_sort(team *t) {
 }
 
 void ts_team_topk(team *t) {
-    merger m;
+    ts_merger m;
     int64_t wanted = tg_attr_int(t->op, TG_ATTR_K, 0);
     if (merges(t, 2, true, tg_min_i64(wanted, t->n), &m)) {
         topk_merged(&m, wanted);
@@ -364,7 +383,7 @@ void ts_team_topk(team *t) {
 }
 
 void ts_team_rank_by_key(team *t) {
-    merger m;
+    ts_merger m;
     if (merges(t, 1, false, t->n, &m)) {
         rank_by_key_merged(&m);
     } else {
