@@ -89,7 +89,7 @@ double tool_launch_overhead(tool *t, tool_device *d) {
         for (int j = 0; ok && j < LAUNCHES; j++) {
             ok = tool_code_launch(t, code, &k);
         }
-        double took = (tool_now() - begin) / LAUNCHES;
+        double took = (tool_now() - begin) / (double)LAUNCHES;
         best = i == 0 || took < best ? took : best;
     }
     tool_kernel_free(&k);

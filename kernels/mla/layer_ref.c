@@ -179,7 +179,7 @@ static void expand(tgk_arg *args, double *kv) {
     double c[LATENT];
     for (int64_t t = 0; t < latent->extent[0]; t++) {
         const double *x = latent->f + t * LATENT;
-        double norm = 1 / sqrt(attention_dot(x, x, LATENT) / LATENT + tgk_float(&args[8]));
+        double norm = 1 / sqrt(attention_dot(x, x, LATENT) / (double)LATENT + tgk_float(&args[8]));
         for (int i = 0; i < LATENT; i++) {
             c[i] = round_to(latent->dtype, x[i] * norm * gamma->f[i]);
         }
