@@ -340,8 +340,8 @@ static void remove_semis(fmt *f) {
         ftok x = f->toks[i];
         tg_token_kind before = code >= 0 ? f->toks[code].t.kind : TG_TOK_SEMI;
         bool idle = before == TG_TOK_SEMI || before == TG_TOK_LBRACE;
-        x.brk |= brk && n > 0;
-        x.blank |= blank && n > 0;
+        x.brk = (x.brk || brk) && n > 0; /* nothing stands before the first that stays */
+        x.blank = (x.blank || blank) && n > 0;
         bool drop = x.t.kind == TG_TOK_SEMI && (idle || drop_semi(f, i));
         brk = drop && x.brk;
         blank = drop && x.blank;

@@ -63,6 +63,7 @@ static void needless_semicolons(void **state) {
     (void)state;
     golden(";;const X = 1;;\nconst Y = 2 ;\n;\nconst Z = 3",
            "const X = 1\nconst Y = 2\nconst Z = 3\n");
+    golden("\n;;\n\n//\n\n//", "//\n\n//\n"); /* no empty line on top when they are gone */
     golden("kernel k() {; a = 1; ; b = 2;; }", "kernel k() { a = 1; b = 2 }\n");
     golden("kernel k() {; accumulator_number_one = first_value + second_value; ; "
            "accumulator_number_two = "
