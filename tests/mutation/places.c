@@ -308,6 +308,73 @@ static bool has_case(const char *text, const char *kernel) {
     return false;
 }
 
+/* Part of a file: a kernel's body, or that of a fn of its file that it calls. */
+typedef struct region {
+    const char *from, *to;
+} region;
+
+enum { MAX_REGIONS = 32 };
+
+static bool calls(const region *in, const char *name, size_t n) {
+    for (const char *p = in->from; (p = strstr(p, name)) != NULL && p < in->to; p++) {
+        if (strncmp(p, name, n) == 0 && !word_char(p[n]) && !word_char(p[-1])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The body of the fn at p; false: it has none. */
+static bool fn_body(const char *p, region *out) {
+    out->from = strchr(p, '{');
+    out->to = out->from != NULL ? strchr(out->from, '\n') : NULL;
+    if (out->to != NULL && out->to[-1] != '}') {
+        out->to = strstr(out->from, "\n}");
+    }
+    return out->to != NULL;
+}
+
+/* Fns of the text that these regions call, and those that they call, join them; how many then. */
+static int add_fns(const char *text, region *regions, int n) {
+    for (int before = 0; before < n;) {
+        before = n;
+        for (const char *p = text; p != NULL && n < MAX_REGIONS; p = strchr(p, '\n')) {
+            char name[96];
+            region fn;
+            p += *p == '\n';
+            size_t length = strncmp(p, "fn ", 3) == 0 ? strcspn(p + 3, "[( \n") : 0;
+            if (length == 0 || length >= sizeof name || !fn_body(p, &fn)) {
+                continue;
+            }
+            (void)snprintf(name, sizeof name, "%.*s", (int)length, p + 3);
+            bool is_in = false, is_called = false;
+            for (int i = 0; i < n; i++) {
+                is_in = is_in || regions[i].from == fn.from;
+                is_called = is_called || calls(&regions[i], name, length);
+            }
+            if (is_called && !is_in) {
+                regions[n++] = fn;
+            }
+        }
+    }
+    return n;
+}
+
+/* One of the regions, by their lengths, and a place in it. */
+static const char *draw_place(const region *regions, int n, uint64_t *state, const char **out_end) {
+    uint64_t total = 0;
+    for (int i = 0; i < n; i++) {
+        total += (uint64_t)(regions[i].to - regions[i].from);
+    }
+    uint64_t at = draw(state) % total;
+    int i = 0;
+    for (; at >= (uint64_t)(regions[i].to - regions[i].from); i++) {
+        at -= (uint64_t)(regions[i].to - regions[i].from);
+    }
+    *out_end = regions[i].to;
+    return regions[i].from + at;
+}
+
 bool mutant_random(const files *tree, uint64_t *state, mutant *out) {
     const char *body, *end;
     int file;
@@ -322,13 +389,14 @@ bool mutant_random(const files *tree, uint64_t *state, mutant *out) {
     if (!has_case(text, out->kernel)) {
         return false;
     }
-    const char *p = body + draw(state) % (uint64_t)(end - body);
+    region regions[MAX_REGIONS] = {{body, end}};
+    const char *p = draw_place(regions, add_fns(text, regions, 1), state, &end);
     const struct swap *s = NULL;
     size_t digits = 0;
     while (p < end && (s = swap_at(text, p)) == NULL && (digits = literal_at(text, p)) == 0) {
         p++;
     }
-    if (p >= end || is_comment(body, p)) {
+    if (p >= end || is_comment(text, p)) {
         return false;
     }
     out->file = file;
