@@ -123,6 +123,18 @@ static void target_name(const tg_machine *m, unsigned quirks, char text[TARGET_B
     }
 }
 
+/* The row of m's kind whose sub-groups are the device's; m where there is none. */
+static const tg_machine *with_subgroups(const tg_machine *m, const tgr_device_info *info) {
+    for (size_t i = 0; info->features & TGR_SIMT_SUBGROUPS && i < tg_machine_count(); i++) {
+        const tg_machine *row = tg_machine_at(i);
+        if (row->class_ == TG_MACHINE_SIMT && row->isa_id == m->isa_id &&
+            row->subgroup == info->subgroup && info->subgroup > 0) {
+            return row;
+        }
+    }
+    return m;
+}
+
 /* Without targets: what the device says it runs, when that is a machine we know. */
 static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
                           char text[TARGET_BYTES], const char **out_name) {
@@ -130,7 +142,7 @@ static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
     tgr_device_get_info(device, &info);
     const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
     if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
-        target_name(m, tgc_device_quirks(device, cache), text);
+        target_name(with_subgroups(m, &info), tgc_device_quirks(device, cache), text);
         *out_name = text;
         s->o.targets = out_name;
         s->o.n_targets = 1;

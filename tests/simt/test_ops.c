@@ -61,6 +61,15 @@ static const row rows[] = {
      "kernel k(x: f32[M, N], out y: i32[M]) grid i: M by 3\n"
      "{ y[i] = argmax(x[i, 0:50], axis 1) }",
      {7, 43}},
+    {"argmin of bytes and a product",
+     "kernel k(x: i8[M, N], out y: i32[M]) grid i: M by 2\n"
+     "{ let v = x[i, 0:60] else (1 as i8)\n"
+     "  y[i] = argmin(v, axis 1) + max(v, axis 1) as i32 + sum(v as i32, axis 1) }",
+     {7, 51}},
+    {"widest bf16",
+     "kernel k(x: bf16[N], out y: f32[N]) grid i: N by 90\n"
+     "{ y[i] = (max(x[i]) as f32) + where(all(x[i] > (-9.0 as bf16)), 1.0, 2.0) }",
+     {95}},
     {"any and count",
      "kernel k(x: i32[N], out y: i32[N]) grid i: N by 40\n"
      "{ y[i] = where(any(x[i] == 3), count(x[i] > 0), 5) }",
@@ -260,7 +269,7 @@ static const char *run_on(place_test *t, const row *r, tg_func *f, const tg_mach
     assert_non_null(got);
     bind(f, r->syms, got, args);
     const char *wrong = lowered(t, f, machine, &loop);
-    tg_loop_options options = {.seed = 3, .max_steps = 100000000};
+    tg_loop_options options = {.seed = 3, .max_steps = 100000000, .subgroup = machine->subgroup};
     tg_loop_report report = {0};
     if (wrong == NULL &&
         tg_loop_run_kernel(loop, f, args, r->syms, &options, &t->arena, &report) != TG_OK) {
@@ -311,6 +320,14 @@ static bool check_row(const row *r) {
     }
     if (wrong == NULL) {
         wrong = run_on(&t, r, f, tg_machine_find("vulkan"), want);
+    }
+    if (wrong == NULL) {
+        wrong = run_on(&t, r, f, tg_machine_find("vulkan-subgroup8"), want);
+    }
+    if (wrong == NULL) { /* all lanes in one */
+        machine = *tg_machine_find("vulkan-subgroup8");
+        machine.subgroup = 64;
+        wrong = run_on(&t, r, f, &machine, want);
     }
     if (wrong != NULL) {
         (void)fprintf(stderr, "%s: %s\n", r->name, wrong);

@@ -4,7 +4,8 @@
  *
  *   in the nest of the operand  every lane combines its own registers, in their order
  *   behind it                   lanes write their parts to the exchange buffer [parts, count],
- *                               barrier, everybody combines the parts in their order
+ *                               barrier, everybody combines the parts in their order; within a
+ *                               sub-group of a machine that has them, by shuffles (shuffle.c)
  *
  * When many lanes want the same few results, the parts of each are combined once and read after a
  * second barrier. argmin and argmax carry a position beside the value.
@@ -452,7 +453,11 @@ static tg_value *narrowed(tg_simt *S, const tg_op *op, tg_value *from) {
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item) {
     tg_value *r = &op->results[0];
     if (tg_attr_int(op, TG_ATTR_EXCHANGE, 0) != 0) {
-        exchange_parts(S, op, item);
+        if (ts_can_shuffle(S, op, item->layout)) {
+            ts_reduce_shuffle(S, op, item, result_regs(op));
+        } else {
+            exchange_parts(S, op, item);
+        }
     }
     tg_value *array = is_arg(kind_of(op)) ? item->array2 : item->array;
     if (array == item->array && acc_dtype(op) != value_dtype(op)) {

@@ -9,6 +9,7 @@
  *   tensor.c   loads, stores, atomics: addresses and presence
  *   buffer.c   buffers of the program, windows, put and get
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
+ *   shuffle.c  or through shuffles of a sub-group
  *   dot.c      products: blocks of the accumulator in registers
  *   team*.c    algorithms of the whole program over buffers
  *
@@ -309,6 +310,10 @@ ts_ev ts_get_from(ts_ctx *x, const ts_buf *u, const tg_type *t, const ts_pos *po
 void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item);
 void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos);
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item);
+/* shuffle.c: are the lanes along op's axis in one sub-group? */
+bool ts_can_shuffle(const tg_simt *S, const tg_op *op, const tg_layout *l);
+/* The reduction's `regs` parts of all those lanes combined, in every one of them. */
+void ts_reduce_shuffle(tg_simt *S, const tg_op *op, const ts_item *item, int64_t regs);
 tg_value *ts_combine(tg_builder *b, tg_reduce_kind kind, tg_value *x, tg_value *y);
 tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);
 /* (value, index) better than (best, at) for argmin and argmax. */
