@@ -272,6 +272,36 @@ static void died(conform *c, const conform_case *k, const supervise_result *r, t
     }
 }
 
+/* What a dead worker leaves: the device is opened in another one, which may die as well. */
+typedef struct death {
+    conform *c;
+    int i;
+    const tool_row *row;
+} death;
+
+static void death_start(void *user) { open_device(((death *)user)->c); }
+
+static const char *death_run(void *user, int job, bool *out_last) {
+    death *d = user;
+    (void)job;
+    *out_last = true;
+    conform_bundle_inputs(d->c->t, d->c->programs.data[d->i], &d->c->cases.data[d->i],
+                          d->c->dev.device, d->row);
+    return "";
+}
+
+static void death_done(void *user, int job, const supervise_result *r) {
+    (void)user;
+    (void)job;
+    (void)r;
+}
+
+static void bundle_of_death(conform *c, int i, const tool_row *row) {
+    death d = {c, i, row};
+    supervise_work work = {1, 1, c->deadline, &d, death_start, death_run, death_done};
+    (void)tool_supervise(c->t, &work);
+}
+
 static void job_done(void *user, int job, const supervise_result *r) {
     conform *c = user;
     int i = c->todo.data[job];
@@ -283,7 +313,7 @@ static void job_done(void *user, int job, const supervise_result *r) {
     } else {
         died(c, k, r, &row);
         if (c->bundle != NULL) {
-            conform_bundle_inputs(c->t, c->programs.data[i], k, &row);
+            bundle_of_death(c, i, &row);
             tool_flush_diagnostics(c->t);
         }
     }

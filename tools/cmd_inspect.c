@@ -31,12 +31,15 @@ static int list_devices(const tool *t) {
     return fflush(stdout) == 0 ? TOOL_OK : TOOL_FAILED;
 }
 
+enum { LIST_SECONDS = 60 };
+
 /* Drivers are other people's code, which may abort: they are asked in a process of their own. */
 static bool list_apart(tool *t) {
     int status = 0;
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
+        (void)alarm(LIST_SECONDS); /* they may hang, too */
         _exit(list_devices(t));
     }
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -50,19 +53,25 @@ static bool list_apart(tool *t) {
 }
 
 int cmd_targets(tool *t, int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"probe", required_argument, NULL, 'p'}, {0}};
-    const char *probed = NULL;
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"probe", required_argument, NULL, 'p'},
+                                            {"only", required_argument, NULL, 'o'},
+                                            {"deadline", required_argument, NULL, 'D'},
+                                            {0}};
+    const char *probed = NULL, *only = NULL;
+    int deadline = 60;
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c != 'j' && c != 'p') {
+        bool known = c == 'j' || c == 'p' || c == 'o' || c == 'D';
+        if (!known || (c == 'D' && !tool_option_int(t, "deadline", optarg, 1, 86400, &deadline))) {
             return TOOL_USAGE;
         }
+        only = c == 'o' ? optarg : only;
         t->json = t->json || c == 'j';
         probed = c == 'p' ? optarg : probed;
     }
     if (probed != NULL) {
-        return tool_probe_device(t, probed) ? TOOL_OK : TOOL_FAILED;
+        return tool_probe_device(t, probed, only, deadline) ? TOOL_OK : TOOL_FAILED;
     }
     tgc_target_info info;
     for (int32_t i = 0; tgc_target(i, &info) == TGR_OK; i++) {

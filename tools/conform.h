@@ -57,10 +57,18 @@ int conform_schedules(tool *t, tg_program *p, const tg_case *c, const char *vend
 
 /* Writes what reproduces a failure below c->bundle: source, inputs, expected and given outputs as
  * .npy, the emitted code, the command, a C program. Problems go to the diagnostics. */
-void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *before,
-                          const tool_kernel *after, const tgk_arg *want, const tool_row *row);
+void conform_bundle_write(tool *t, const conform_case *c, tool_code *code,
+                          const tool_kernel *before, const tool_kernel *after, const tgk_arg *want,
+                          const tool_row *row);
 /* The same where the process died: no outputs were given. */
-void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const tool_row *row);
+void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, tool_device *device,
+                           const tool_row *row);
+
+/* conform_launch.c: the library to link with a program on the interface of the code's device; NULL:
+ * there is no such program for it. */
+const char *conform_launch_library(const tool_code *code);
+/* That program, the launch and its memory, into dir. Launches once more. */
+void conform_launch_write(tool *t, const char *dir, tool_code *code, const tool_kernel *before);
 
 /* The row as one JSON object on one line, and back; strings in the arena. False when malformed. */
 const char *conform_row_text(tool *t, const char *key, const tool_row *row);

@@ -7,6 +7,9 @@
  *   in_X.npy, expected_X.npy, got_X.npy
  *   kernel.tile      tile IR;  kernel.code: OpenCL C, or loop IR elsewhere
  *   kernel.tgp       the package;  main.c: loads it, launches it, compares
+ *
+ * On OpenCL and Vulkan main.c launches on the vendor's interface (conform_launch.c) and the program
+ * that takes the package is tegula.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,11 +20,16 @@
 #include <unistd.h>
 
 #include "tools/conform.h"
+#include "tools/fault.h"
 #include "tools/sim.h"
 
 extern char **environ;
 
+/* With the folders above it. */
 static bool make_dir(tool *t, const char *path) {
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        (void)mkdir(tg_arena_strndup(&t->arena, path, (size_t)(slash - path)), 0777);
+    }
     if (mkdir(path, 0777) == 0 || errno == EEXIST) {
         return true;
     }
@@ -74,6 +82,7 @@ static void write_arrays(tool *t, const char *dir, const tool_kernel *before,
 
 /* The target that the device's code is built for; NULL: the host. */
 static const char *target_of(tool *t, const char *device) {
+    device = tool_fault_device(device);
     if (tool_sim_device(device) != NULL) {
         return strchr(device, ':') + 1;
     }
@@ -119,8 +128,9 @@ static void build(tool *t, const conform_case *c, const char *emit, const char *
  */
 
 static const char main_head[] =
-    "/* Launches the failed case on the device and prints how far each output is from what was\n"
-    " * expected. Build: cc main.c -ltegula-rt -lm && ./a.out */\n"
+    "/* Launches the failed case through the runtime and prints how far each output is from what "
+    "was\n"
+    " * expected. Build: cc THIS_FILE -ltegula-rt -lm && ./a.out */\n"
     "#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\n"
     "#include <tegula/tegula.h>\n\n"
     "/* Data of a .npy file (version 1, C order). */\n"
@@ -165,7 +175,8 @@ static void main_argument(tg_sb *sb, const tool_array *a, int i) {
                a->rank, i);
 }
 
-static void write_main(tool *t, const conform_case *c, const char *dir, const tool_kernel *k) {
+static void write_main(tool *t, const conform_case *c, const char *dir, const tool_kernel *k,
+                       const char *file) {
     tg_sb sb;
     tg_sb_init(&sb, &t->arena);
     tg_sb_add(&sb, main_head);
@@ -177,7 +188,7 @@ static void write_main(tool *t, const conform_case *c, const char *dir, const to
                "    check(tgr_module_load_file(device, \"kernel.tgp\", &load, &module), context);\n"
                "    check(tgr_module_find(module, \"%s\", NULL, 0, &kernel), context);\n"
                "    tgr_arg args[%d];\n",
-               c->device, c->line->kernel, k->n_args + 1);
+               tool_fault_device(c->device), c->line->kernel, k->n_args + 1);
     for (int i = 0; i < k->n_args; i++) {
         main_argument(&sb, &k->args[i], i);
     }
@@ -199,10 +210,11 @@ static void write_main(tool *t, const conform_case *c, const char *dir, const to
         }
     }
     tg_sb_add(&sb, "    return 0;\n}\n");
-    (void)tool_write_file(t, tg_arena_printf(&t->arena, "%s/main.c", dir), sb.data, sb.len);
+    (void)tool_write_file(t, tg_arena_printf(&t->arena, "%s/%s", dir, file), sb.data, sb.len);
 }
 
-static void write_readme(tool *t, const conform_case *c, const char *dir, const tool_row *row) {
+static void write_readme(tool *t, const conform_case *c, const char *dir, const tool_row *row,
+                         const char *library) {
     tg_sb sb;
     tg_sb_init(&sb, &t->arena);
     tg_sb_addf(&sb,
@@ -213,12 +225,21 @@ static void write_readme(tool *t, const conform_case *c, const char *dir, const 
     }
     tg_sb_addf(&sb, "%s --in X=in_X.npy ... --check\nSeed %llu, file %s\n",
                c->no_schedule ? " --no-schedule" : "", (unsigned long long)c->seed, c->path);
+    if (library != NULL) {
+        tg_sb_addf(&sb,
+                   "\nWithout Tegula, on the vendor's interface alone:\n"
+                   "  cc main.c -o main -l%s -lm && ./main\n"
+                   "and through its runtime: cc tegula.c -ltegula-rt -lm && ./a.out\n",
+                   library);
+    }
     (void)tool_write_file(t, tg_arena_printf(&t->arena, "%s/README", dir), sb.data, sb.len);
 }
 
-void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *before,
-                          const tool_kernel *after, const tgk_arg *want, const tool_row *row) {
+void conform_bundle_write(tool *t, const conform_case *c, tool_code *code,
+                          const tool_kernel *before, const tool_kernel *after, const tgk_arg *want,
+                          const tool_row *row) {
     const char *dir = tg_arena_printf(&t->arena, "%s/%s", c->bundle, slug(t, c->name));
+    const char *library = code != NULL && before->op == NULL ? conform_launch_library(code) : NULL;
     size_t bytes;
     if (!make_dir(t, c->bundle) || !make_dir(t, dir)) {
         return;
@@ -227,19 +248,25 @@ void conform_bundle_write(tool *t, const conform_case *c, const tool_kernel *bef
     if (source != NULL) {
         (void)tool_write_file(t, tg_arena_printf(&t->arena, "%s/kernel.tg", dir), source, bytes);
     }
-    write_readme(t, c, dir, row);
+    write_readme(t, c, dir, row, library);
     write_arrays(t, dir, before, after, want);
-    write_main(t, c, dir, before);
+    write_main(t, c, dir, before, library != NULL ? "tegula.c" : "main.c");
     build(t, c, "tile", tg_arena_printf(&t->arena, "%s/kernel.tile", dir));
     const char *target = target_of(t, c->device);
-    build(t, c, target != NULL && strcmp(target, "opencl") == 0 ? "opencl" : "loop",
+    build(t, c, target != NULL && strncmp(target, "opencl", 6) == 0 ? "opencl" : "loop",
           tg_arena_printf(&t->arena, "%s/kernel.code", dir));
     build(t, c, "package", tg_arena_printf(&t->arena, "%s/kernel.tgp", dir));
+    if (library != NULL) { /* last: the launch may be what kills */
+        conform_launch_write(t, dir, code, before);
+    }
 }
 
-void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const tool_row *row) {
+void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, tool_device *device,
+                           const tool_row *row) {
     tool_kernel k = {0};
     const char *why;
+    tool_compile_options options = {.no_schedule = c->no_schedule};
+    tool_code *code = NULL;
     if (!tool_kernel_make(t, p, c->line->kernel, c->line->settings, c->line->n_settings, NULL,
                           &k)) {
         return;
@@ -249,7 +276,15 @@ void conform_bundle_inputs(tool *t, tg_program *p, const conform_case *c, const 
     if (ref != NULL && tool_kernel_allocate(t, &k, 0)) {
         (c->exact ? tool_kernel_fill_exact : tool_kernel_fill)(t, &k, ref, c->seed);
         if (tool_kernel_reference(t, &k, ref, want)) {
-            conform_bundle_write(t, c, &k, &k, want, row);
+            conform_bundle_write(t, c, NULL, &k, &k, want, row);
+            code = device != NULL
+                       ? tool_device_compile(t, device, c->path, c->line->kernel, c->line->settings,
+                                             c->line->n_settings, &options, NULL)
+                       : NULL;
+            if (code != NULL) {
+                conform_bundle_write(t, c, code, &k, &k, want, row);
+                tool_code_free(code);
+            }
         }
         tool_args_free(want, k.n_args);
     }

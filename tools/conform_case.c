@@ -242,7 +242,7 @@ static void run_tolerance(run *r) {
         launch_and_judge(r, &before, &e);
     }
     if (!passes(r->row) && r->c->bundle != NULL) {
-        conform_bundle_write(r->t, r->c, &before, &r->k, e.want, r->row);
+        conform_bundle_write(r->t, r->c, r->code, &before, &r->k, e.want, r->row);
     }
     tool_args_free(e.want, r->k.n_args);
     if (e.check != NULL) {
@@ -257,7 +257,7 @@ static void bundle_exact(run *r, const tool_kernel *before, const tool_kernel *o
     bool ok = true;
     decode_outputs(r, oracle, want, &ok);
     if (ok) {
-        conform_bundle_write(r->t, r->c, before, &r->k, want, r->row);
+        conform_bundle_write(r->t, r->c, r->code, before, &r->k, want, r->row);
     }
     tool_args_free(want, r->k.n_args);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices of the runtime as the command uses them: open, compile a kernel of a file, launch it. */
 #define _GNU_SOURCE /* sched_getaffinity */
+#include "compiler/compiler.h"
 #include "tools/fault.h"
 #include "tools/limits.h"
 #include "tools/mirror.h"
@@ -50,14 +51,30 @@ static void report(tool *t, tool_device *d, const char *what, tgr_status s) {
     tool_error(t, TG_D_TOOL, "%s: %s", what, text[0] != '\0' ? text : tgr_status_sentence(s));
 }
 
+/* `opencl+div-inexact`: the device before the plus, taken to have the quirks behind it. A plus that
+ * no quirk follows is part of a name. */
+static const char *split_quirks(tool *t, const char *name, unsigned *out_quirks) {
+    *out_quirks = 0;
+    for (const char *plus = strchr(name, '+'); plus != NULL; plus = strchr(plus + 1, '+')) {
+        const tg_machine *m =
+            tg_machine_named(&t->arena, tg_arena_printf(&t->arena, "opencl%s", plus));
+        if (m != NULL) {
+            *out_quirks = m->quirks;
+            return tg_arena_strndup(&t->arena, name, (size_t)(plus - name));
+        }
+    }
+    return name;
+}
+
 tool_device *tool_device_open(tool *t, const char *name, int threads) {
     tool_device *d = TG_NEW(&t->arena, tool_device);
     tgr_device_options options = TGR_INIT(tgr_device_options);
     bool bad;
-    d->name = name;
+    unsigned quirks;
+    d->name = split_quirks(t, name, &quirks);
     options.n_threads = threads;
     if (tool_fault_parse(name, &d->fault, &bad)) {
-        d->name = "cpu";
+        d->name = split_quirks(t, tool_fault_device(name), &quirks);
     }
     if (bad) {
         tool_error(t, TG_D_TOOL,
@@ -74,6 +91,9 @@ tool_device *tool_device_open(tool *t, const char *name, int threads) {
         report(t, d, "device", s);
         tool_device_close(d);
         return NULL;
+    }
+    if (quirks != 0) {
+        tgr_device_set_profile(d->device, quirks | tgc_device_quirks(d->device, d->cache));
     }
     return d;
 }
@@ -152,7 +172,11 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     }
     s = s == TGR_OK ? tgr_module_find(code->module, kernel, NULL, 0, &code->kernel) : s;
     if (s != TGR_OK) {
-        if (diagnostics != NULL && diagnostics[0] != '\0') {
+        d->last = s;
+        if (s == TGR_E_UNSUPPORTED && diagnostics != NULL && diagnostics[0] != '\0') {
+            size_t line = strcspn(diagnostics, "\n");
+            tool_error(t, TG_D_TOOL, "%.*s", (int)line, diagnostics);
+        } else if (diagnostics != NULL && diagnostics[0] != '\0') {
             (void)fputs(diagnostics, t->json ? stdout : stderr);
             t->failed = true;
         } else {
@@ -219,8 +243,9 @@ static tgr_status launch(tool *t, tool_code *c, tool_kernel *k, const tgr_launch
     return s;
 }
 
-bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
-    tgr_dim_value dims[64];
+/* dims: room for the kernel's symbols. */
+static bool make_options(tool *t, const tool_code *c, const tool_kernel *k, tgr_dim_value dims[64],
+                         tgr_launch_options *out) {
     if (k->n_args > 64 || k->n_syms > 64) {
         tool_error(t, TG_D_TOOL, "%s has more than 64 parameters", k->name);
         return false;
@@ -228,10 +253,19 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     for (int i = 0; i < k->n_syms; i++) {
         dims[i] = (tgr_dim_value){.name = k->sym_names[i].name, .value = k->syms[i]};
     }
-    tgr_launch_options options = TGR_INIT(tgr_launch_options);
-    options.checked = c->checked;
-    options.dims = dims;
-    options.n_dims = k->n_syms;
+    *out = TGR_INIT(tgr_launch_options);
+    out->checked = c->checked;
+    out->dims = dims;
+    out->n_dims = k->n_syms;
+    return true;
+}
+
+bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
+    tgr_dim_value dims[64];
+    tgr_launch_options options;
+    if (!make_options(t, c, k, dims, &options)) {
+        return false;
+    }
     tool_fault_act act = tool_fault_before(&c->device->fault);
     tgr_status s = act == TOOL_FAULT_FAIL ? TGR_E_LOST : TGR_OK;
     if (act == TOOL_FAULT_RUN) {
@@ -241,5 +275,21 @@ bool tool_code_launch(tool *t, tool_code *c, tool_kernel *k) {
     if (s != TGR_OK) {
         report(t, c->device, k->name, s);
     }
+    return s == TGR_OK;
+}
+
+const tool_mirrors *tool_code_mirrors(const tool_code *c) { return &c->mirrors; }
+
+tgr_device_info tool_code_device(const tool_code *c) { return info_of(c->device); }
+
+bool tool_code_trace(tool *t, tool_code *c, tool_kernel *k, tgr_trace_fn fn, void *user) {
+    tgr_dim_value dims[64];
+    tgr_launch_options options;
+    if (!make_options(t, c, k, dims, &options)) {
+        return false;
+    }
+    tgr_context_set_trace(c->device->context, fn, user);
+    tgr_status s = launch(t, c, k, &options);
+    tgr_context_set_trace(c->device->context, NULL, NULL);
     return s == TGR_OK;
 }

@@ -17,7 +17,9 @@ bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad) {
         return false;
     }
     const char *fault = name[4] == ':' ? name + 5 : "none", *at = strchr(fault, '@');
-    size_t n = at != NULL ? (size_t)(at - fault) : strlen(fault);
+    const char *slash = strchr(fault, '/');
+    at = at != NULL && slash != NULL && at > slash ? NULL : at;
+    size_t n = at != NULL ? (size_t)(at - fault) : strcspn(fault, "/");
     for (size_t i = 0; i < TG_COUNT_OF(names); i++) {
         if (strlen(names[i]) == n && strncmp(names[i], fault, n) == 0) {
             out->kind = (tool_fault_kind)i;
@@ -29,9 +31,16 @@ bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad) {
         out->at = strtoll(at + 1, &end, 10);
         out->once = *end == '!';
         end += out->once;
-        *out_bad = *out_bad || *end != '\0' || out->at < 1;
+        *out_bad = *out_bad || (*end != '\0' && *end != '/') || out->at < 1;
     }
     return true;
+}
+
+const char *tool_fault_device(const char *name) {
+    tool_fault f;
+    bool bad;
+    const char *slash = strchr(name, '/');
+    return !tool_fault_parse(name, &f, &bad) ? name : slash != NULL ? slash + 1 : "cpu";
 }
 
 static bool is_now(const tool_fault *f) {

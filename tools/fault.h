@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fake device `fake:FAULT[@N[!]]`: the CPU device with a fault planted from launch N (1) on, or
- * with `!` in that launch alone, to show that the conformance runner names what went wrong:
+ * The fake device `fake:FAULT[@N[!]][/DEVICE]`: the device (the CPU's) with a fault planted from
+ * launch N (1) on, or with `!` in that launch alone, to show that the conformance runner names what
+ * went wrong:
  *
  *   none     nothing              crash    the process dies of SIGSEGV
  *   hang     never returns        corrupt  one element of an output is wrong
@@ -32,6 +33,10 @@ typedef struct tool_fault {
 
 /* Whether name is a fake device's; malformed: kind stays NONE and *out_bad is set. */
 bool tool_fault_parse(const char *name, tool_fault *out, bool *out_bad);
+
+/* The device that a fake one stands before: what follows a slash (`fake:corrupt@1/opencl`), else
+ * the CPU; name itself when it is no fake's. */
+const char *tool_fault_device(const char *name);
 
 typedef enum tool_fault_act { TOOL_FAULT_RUN, TOOL_FAULT_DROP, TOOL_FAULT_FAIL } tool_fault_act;
 

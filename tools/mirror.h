@@ -27,4 +27,10 @@ tgr_status tool_mirror_put(tool *t, tool_mirrors *m, tgr_device *device, tgr_que
 tgr_status tool_mirror_get(const tool_mirrors *m, tgr_queue *queue, tool_kernel *k);
 void tool_mirror_free(tool_mirrors *m);
 
+/* Launches k once more, without planted faults, and shows the driver's launches to fn; the mirrors
+ * of the arguments can be asked for meanwhile. False when it failed. */
+bool tool_code_trace(tool *t, tool_code *c, tool_kernel *k, tgr_trace_fn fn, void *user);
+const tool_mirrors *tool_code_mirrors(const tool_code *c);
+tgr_device_info tool_code_device(const tool_code *c);
+
 #endif

@@ -6,17 +6,19 @@
  */
 #include "tools/probe.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "compiler/compiler.h"
 #include "compiler/probe.h"
 #include "tools/supervise.h"
 
-enum { BATCH = 16, DEADLINE = 60 };
+enum { BATCH = 16, MOST_PROBES = 256 };
 
 typedef struct probing {
     tool *t;
     const char *device;
+    int todo[MOST_PROBES]; /* job ▶ probe */
     /* of a worker */
     tgr_context *context;
     tgr_device *open;
@@ -68,7 +70,7 @@ static const char *run_one(void *user, int job, bool *out_last) {
     tg_sb note;
     (void)out_last;
     tg_sb_init(&note, &p->t->arena);
-    tgc_verdict v = tgc_probe_run(&p->prober, tgc_probe_at(job), &note);
+    tgc_verdict v = tgc_probe_run(&p->prober, tgc_probe_at(p->todo[job]), &note);
     return tg_arena_printf(&p->t->arena, "%d %s", (int)v, note.len ? note.data : "");
 }
 
@@ -117,7 +119,7 @@ static void print(probing *p, const tgc_probe *q, int v, bool marked, const char
 
 static void took(void *user, int job, const supervise_result *r) {
     probing *p = user;
-    const tgc_probe *q = tgc_probe_at(job);
+    const tgc_probe *q = tgc_probe_at(p->todo[job]);
     int v = TGC_PROBE_BROKEN, at = 0;
     const char *note = "";
     if (r->end == SUPERVISE_DONE && sscanf(r->text, "%d %n", &v, &at) == 1 && v >= 0 &&
@@ -184,21 +186,33 @@ static void print_profile(const probing *p) {
                               : "none");
 }
 
-bool tool_probe_device(tool *t, const char *device) {
-    probing *p = TG_NEW(&t->arena, probing);
+/* The jobs; how many. */
+static int choose(probing *p, const char *only) {
     int n = 0;
-    *p = (probing){.t = t, .device = device};
-    while (tgc_probe_at(n) != NULL) {
-        n++;
+    for (int i = 0; tgc_probe_at(i) != NULL && n < MOST_PROBES; i++) {
+        if (only == NULL || fnmatch(only, tgc_probe_at(i)->name, 0) == 0) {
+            p->todo[n++] = i;
+        }
     }
-    supervise_work look = {1, 1, DEADLINE, p, start, describe, described};
-    supervise_work probes = {n, BATCH, DEADLINE, p, start, run_one, took};
-    supervise_work profile = {1, 1, DEADLINE, p, start, keep, kept};
+    return n;
+}
+
+bool tool_probe_device(tool *t, const char *device, const char *only, int deadline) {
+    probing *p = TG_NEW(&t->arena, probing);
+    *p = (probing){.t = t, .device = device};
+    int n = choose(p, only);
+    supervise_work look = {1, 1, deadline, p, start, describe, described};
+    supervise_work probes = {n, BATCH, deadline, p, start, run_one, took};
+    supervise_work profile = {1, 1, deadline, p, start, keep, kept};
+    if (n == 0) {
+        tool_error(t, TG_D_TOOL, "there is no probe '%s'", only);
+        return false;
+    }
     if (!tool_supervise(t, &look) || !p->found) {
         tool_error(t, TG_D_TOOL, "there is no device '%s' here that takes probes", device);
         return false;
     }
-    bool ok = tool_supervise(t, &probes) && tool_supervise(t, &profile);
+    bool ok = tool_supervise(t, &probes) && (only != NULL || tool_supervise(t, &profile));
     print_profile(p);
     return ok && p->wrong == 0;
 }

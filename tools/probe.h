@@ -5,7 +5,9 @@
 
 #include "tools/tool.h"
 
-/* False when the device gets something wrong that no quirk or missing feature explains. */
-bool tool_probe_device(tool *t, const char *device);
+/* only: a glob of names, or NULL for all; what some show is not kept as the device's profile.
+ * Seconds that one may take. False when the device gets something wrong that no quirk or missing
+ * feature explains. */
+bool tool_probe_device(tool *t, const char *device, const char *only, int deadline);
 
 #endif

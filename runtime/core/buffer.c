@@ -78,6 +78,10 @@ void tgr_buffer_release(tgr_buffer *buffer) {
     }
 }
 
+uint64_t tgr_buffer_address(const tgr_buffer *buffer) {
+    return (uint64_t)(uintptr_t)buffer->memory.pointer;
+}
+
 size_t tgr_buffer_bytes(const tgr_buffer *buffer) { return buffer->memory.bytes; }
 
 tgr_status tgr_buffer_map(tgr_buffer *buffer, void **out_pointer) {

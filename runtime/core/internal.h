@@ -47,6 +47,8 @@ struct tgr_context {
     void *log_user;
     tgr_profile_fn profile;
     void *profile_user;
+    tgr_trace_fn trace;
+    void *trace_user;
     pthread_mutex_t lock; /* messages */
     uint64_t clock;
     tgr_message messages[TGR_MESSAGE_THREADS];

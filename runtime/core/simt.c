@@ -222,6 +222,30 @@ tgr_status tgr_simt_admit(tgr_context *context, const tgr_device_info *d, const 
     return tgr_simt_check(context, d, e);
 }
 
+void tgr_context_set_trace(tgr_context *context, tgr_trace_fn fn, void *user) {
+    context->trace = fn;
+    context->trace_user = user;
+}
+
+void tgr_simt_trace(tgr_context *context, const tgr_run *run, const tgr_simt_entry *e,
+                    const void *code, size_t code_bytes, const char *options) {
+    tgr_trace t = {.kernel = run->name,
+                   .entry = e->name,
+                   .code = code,
+                   .code_bytes = code_bytes,
+                   .options = options,
+                   .slots = run->slots,
+                   .pointers = e->pointers,
+                   .n_slots = (int32_t)run->n_slots,
+                   .n_pointers = (int32_t)e->n_pointers,
+                   .lanes = e->lanes,
+                   .programs = run->programs,
+                   .scratch_bytes = e->scratch_bytes};
+    if (context->trace) {
+        context->trace(context->trace_user, &t);
+    }
+}
+
 /* ---- plans ---------------------------------------------------------------------------------- */
 
 static const int64_t max_programs = (int64_t)1 << 62;

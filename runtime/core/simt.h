@@ -63,6 +63,10 @@ tgr_status tgr_simt_check(tgr_context *context, const tgr_device_info *device,
 /* The same at a launch, which must also have the slots that the entry names. */
 tgr_status tgr_simt_admit(tgr_context *context, const tgr_device_info *device, const tgr_run *run,
                           const tgr_simt_entry *entry);
+/* Shows the launch, whose programs are counted, to whoever traces the context. code: as the driver
+ * loaded it. */
+void tgr_simt_trace(tgr_context *context, const tgr_run *run, const tgr_simt_entry *entry,
+                    const void *code, size_t code_bytes, const char *options);
 /* Programs of the launch from the axes; TGR_E_TRAP when the grid cannot be. Not for entries with a
  * plan entry. */
 tgr_status tgr_simt_programs(tgr_context *context, const tgr_run *run, const tgr_simt_entry *entry,

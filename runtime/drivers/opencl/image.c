@@ -13,7 +13,7 @@ int32_t tgr_cl_isa_rank(void *state, uint32_t isa) {
     return isa == TG_ISA_OPENCL_C ? 1 : isa == TG_ISA_SPIRV_OPENCL && s->device->takes_il ? 2 : -1;
 }
 
-static const char *build_options(const cl_state *s) {
+const char *tgr_cl_build_options(const cl_state *s) {
     return s->device->div_option ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
                                  : "-cl-std=CL1.2";
 }
@@ -23,7 +23,7 @@ static const char *build_options(const cl_state *s) {
 static bool make_key(cl_state *s, const cl_image *m, uint8_t key[16]) {
     char head[3 * NAME_BYTES];
     int n = snprintf(head, sizeof head, "opencl binary 1\n%s\n%s\n%s\n%u\n", s->device->name,
-                     s->device->version, build_options(s), m->simt.isa);
+                     s->device->version, tgr_cl_build_options(s), m->simt.isa);
     size_t bytes = (size_t)n + m->simt.code_bytes;
     char *all = n > 0 && (size_t)n < sizeof head ? tgr_alloc_raw(s->context, bytes) : NULL;
     if (!all) {
@@ -141,7 +141,7 @@ static tgr_status make_program(cl_state *s, cl_image *m) {
     if (st) {
         return st; /* better than what a compiler says about it */
     }
-    const char *options = m->simt.isa == TG_ISA_SPIRV_OPENCL ? "" : build_options(s);
+    const char *options = m->simt.isa == TG_ISA_SPIRV_OPENCL ? "" : tgr_cl_build_options(s);
     if (!build(s, m->program, options, &code)) {
         return build_failed(s, m->program, code);
     }

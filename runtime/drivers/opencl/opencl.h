@@ -116,6 +116,9 @@ typedef struct cl_image {
     cl_program program;
 } cl_image;
 
+/* image.c: for clBuildProgram. */
+const char *tgr_cl_build_options(const cl_state *s);
+
 /* library.c */
 tgr_status tgr_cl_attach(tgr_context *context, void **out_globals);
 void tgr_cl_detach(tgr_context *context, void *globals);

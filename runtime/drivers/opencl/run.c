@@ -197,6 +197,11 @@ static tgr_status run_locked(cl_state *s, tgr_run *run) {
                      : tgr_simt_programs(s->context, run, e, &programs);
     }
     run->programs = st ? 0 : programs;
+    if (!st) {
+        const cl_image *image = run->entry->image;
+        tgr_simt_trace(s->context, run, e, image->simt.code, image->simt.code_bytes,
+                       tgr_cl_build_options(s));
+    }
     return st || programs == 0 ? st : run_programs(s, run, e, programs);
 }
 

@@ -131,6 +131,7 @@ static tgr_status vulkan_run(tgr_context *context, void *state, tgr_run *run) {
     if (st) {
         return st;
     }
+    tgr_simt_trace(context, run, e, im->words, im->n_words * sizeof *im->words, "");
     tgr_vk_dispatch d = {.pipeline = (VkPipeline)e->driver,
                          .slots = run->slots,
                          .n_slots = run->n_slots,

@@ -215,6 +215,28 @@ TGR_API int32_t tgr_device_threads(const tgr_device *device);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
+/* A launch as a SIMT driver is about to make it, for tools that write it down. Everything is
+ * borrowed. The code's entry takes five 64-bit words: address of the slots, first program, end,
+ * scratch, report (four u32). On OpenCL the first, fourth and fifth are buffers and each slot of
+ * `pointers` is a buffer argument more, with the slot holding an offset. */
+typedef struct tgr_trace {
+    const char *kernel, *entry; /* in the package; in the code */
+    const void *code;           /* OpenCL C text or SPIR-V words */
+    size_t code_bytes;
+    const char *options; /* for the device's compiler */
+    const int64_t *slots;
+    const uint32_t *pointers; /* slots that are addresses, those the code uses */
+    int32_t n_slots, n_pointers;
+    uint32_t lanes;
+    int64_t programs;
+    uint64_t scratch_bytes; /* of a program */
+} tgr_trace;
+
+/* fn is called in the launching thread before every launch on a SIMT device of the context; NULL
+ * ends it. Not to be set while launches run. */
+typedef void (*tgr_trace_fn)(void *user, const tgr_trace *trace);
+TGR_API void tgr_context_set_trace(tgr_context *context, tgr_trace_fn fn, void *user);
+
 typedef enum tgr_buffer_flag {
     TGR_BUFFER_ZERO = 1,     /* starts as zeros (otherwise undefined) */
     TGR_BUFFER_PREFAULT = 2, /* pages are touched now, not in the first launch */
@@ -230,6 +252,9 @@ TGR_API tgr_status tgr_buffer_import(tgr_device *device, void *pointer, size_t b
 TGR_API void tgr_buffer_retain(tgr_buffer *buffer);
 TGR_API void tgr_buffer_release(tgr_buffer *buffer);
 TGR_API size_t tgr_buffer_bytes(const tgr_buffer *buffer);
+/* What launch slots hold for the buffer's first byte: its address on the device, or what stands for
+ * it there. */
+TGR_API uint64_t tgr_buffer_address(const tgr_buffer *buffer);
 /* Host address of the memory; valid until the last release. TGR_E_UNSUPPORTED where there is none.
  */
 TGR_API tgr_status tgr_buffer_map(tgr_buffer *buffer, void **out_pointer) TGR_MUST_USE;
