@@ -70,6 +70,7 @@ static const double *paged_value(const sequence *s, int64_t j) {
 static void one_sequence(sequence *s, const limits *lim, tgk_arg *args, int n, attention_row *row) {
     const tgk_arg *q = &args[0], *sink = tgk_find(args, n, "sink");
     tgk_arg *o = tgk_find(args, n, "o"), *lse = tgk_find(args, n, "lse");
+    tgk_arg *top = tgk_find(args, n, "top"); /* or NULL */
     int64_t heads = q->extent[1], group = heads / s->k->extent[s->k->rank - 2];
     for (int64_t h = 0; h < heads; h++) {
         s->hk = h / group;
@@ -77,6 +78,9 @@ static void one_sequence(sequence *s, const limits *lim, tgk_arg *args, int n, a
             one_query(s, lim, q, h, i, row);
             attention_row_end(row, sink->f[h], o->f + ((s->q0 + i) * heads + h) * row->dim,
                               lse->f + h * q->extent[0] + s->q0 + i);
+            if (top != NULL) {
+                top->f[h * q->extent[0] + s->q0 + i] = row->m;
+            }
         }
     }
 }
@@ -88,20 +92,25 @@ static limits find_limits(tgk_arg *args, int n) {
 
 static void no_rows(tgk_arg *args, int n) {
     tgk_arg *o = tgk_find(args, n, "o"), *lse = tgk_find(args, n, "lse");
+    tgk_arg *top = tgk_find(args, n, "top");
     memset(o->f, 0, (size_t)o->count * sizeof *o->f);
     for (int64_t i = 0; i < lse->count; i++) {
         lse->f[i] = INFINITY;
+        if (top != NULL) {
+            top->f[i] = -INFINITY;
+        }
     }
 }
 
 /*
  * flash_attention(q: [TQ, H, D], k: [TK, HK, D], v: [TK, HK, E], cq: i32[B+1], ck: i32[B+1], sink:
- * f32[H], scale, softcap, left, right, maxq, out o: [TQ, H, E], out lse: f32[H, TQ])
+ * f32[H], scale, softcap, left, right, maxq, out o: [TQ, H, E], out lse: f32[H, TQ]); with out
+ * top: f32[H, TQ] behind it as flash_attention_top
  */
 static bool flash_attention(tgk_arg *args, int n) {
     attention_row row;
     limits lim = find_limits(args, n);
-    if (n != 13 || !attention_row_init(&row, args[2].extent[2])) {
+    if ((n != 13 && n != 14) || !attention_row_init(&row, args[2].extent[2])) {
         return false;
     }
     no_rows(args, n);
@@ -277,6 +286,11 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
 
 const tgk_reference tgk_attention_references[] = {
     {"flash_attention", flash_attention, inputs_flash, false, {GATED}},
+    {"flash_attention_top",
+     flash_attention,
+     inputs_flash,
+     false,
+     {GATED, {"top", TGK_TOL_ULP, 256, 1e-6}}},
     {"paged_attention", paged_attention, inputs_paged, false, {GATED}},
     {"gqa_decode", gqa_decode, inputs_gqa, false, {GATED, PIECES}},
     {"gqa_decode_attention", gqa_decode_attention, inputs_gqa, false, {GATED}},

@@ -240,6 +240,12 @@ static void offset_logits(tgk_arg *z, int64_t width) {
     }
 }
 
+/* The model's, or one that shows. */
+static void fill_eps(tgk_arg *a, int n, tgk_random *r) {
+    double own = tgk_find(a, n, "ape") != NULL ? 1e-6 : 1e-20;
+    tgk_find(a, n, "eps")->f[0] = tgk_random_below(r, 2) == 0 ? 0.25 : own;
+}
+
 /* cu, ce and `most` of several prompts: the first the longest, an empty one among them. */
 static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
     tgk_arg *cu = tgk_find(a, n, "cu"), *ce = tgk_find(a, n, "ce"), *most = tgk_find(a, n, "most");
@@ -261,7 +267,7 @@ static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
 
 void tgv_inputs_compress(tgk_arg *a, int n, tgk_random *r) {
     offset_logits(&a[1], a[1].extent[1]);
-    tgk_find(a, n, "eps")->f[0] = tgk_find(a, n, "ape") != NULL ? 1e-6 : 1e-20;
+    fill_eps(a, n, r);
     tgv_fill_table(tgk_find(a, n, "cs"));
     cut_prompts(a, n, r);
 }
@@ -308,7 +314,7 @@ void tgv_inputs_step(tgk_arg *a, int n, tgk_random *r) {
             tgv_poison_state(&a[0], a[1].i[b], pos->i[cu->i[b]], m);
         }
     }
-    tgk_find(a, n, "eps")->f[0] = tgk_find(a, n, "ape") != NULL ? 1e-6 : 1e-20;
+    fill_eps(a, n, r);
     tgv_fill_table(cs);
 }
 

@@ -394,6 +394,7 @@ void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r) {
     tgk_arg *sink = tgk_find(a, n, "sink"), *scale = tgk_find(a, n, "scale"),
             *eps = tgk_find(a, n, "eps"), *cs = tgk_find(a, n, "cs"),
             *factor = tgk_find(a, n, "factor");
+    bool layer = tgk_find(a, n, "wa") != NULL;
     for (int64_t h = 0; sink != NULL && h < sink->count; h++) {
         int64_t kind = tgk_random_below(r, 8);
         sink->f[h] = kind == 0 ? -INFINITY : kind == 1 ? INFINITY : tgk_random_normal(r);
@@ -403,7 +404,7 @@ void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r) {
         scale->f[0] = 1 / sqrt((double)(wqb != NULL ? wqb->extent[1] : q->extent[2]));
     }
     if (eps != NULL) {
-        eps->f[0] = 1e-6;
+        eps->f[0] = layer || tgk_random_below(r, 2) == 0 ? 1e-6 : 0.25; /* one that shows */
     }
     if (cs != NULL) {
         tgv_fill_table(cs);
@@ -420,9 +421,33 @@ void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r) {
     }
 }
 
+static void set_column(tgk_arg *a, double v) {
+    for (int64_t i = 0; a != NULL && i < a->count; i += a->extent[a->rank - 1]) {
+        a->f[i] = isnan(a->f[i]) ? a->f[i] : v;
+    }
+}
+
+void tgv_far_logits(tgk_arg *a, int n, tgk_random *r) {
+    static const char *const keys[] = {"kv", "ring", "entries"};
+    tgk_arg *q = tgk_find(a, n, "q"), *sink = tgk_find(a, n, "sink");
+    double scale = tgk_float(tgk_find(a, n, "scale"));
+    int64_t dim = q->extent[2], heads = q->extent[1];
+    for (int i = 0; i < 3; i++) {
+        set_column(tgk_find(a, n, keys[i]), 1);
+    }
+    for (int64_t i = 0; i < q->count; i += dim) {
+        int64_t kind = tgk_random_below(r, 3) - 1;
+        bool lost = kind < 0 && isfinite(sink->f[i / dim % heads]);
+        q->f[i] = lost ? 0 : (double)kind * 300 / scale;
+    }
+}
+
 void tgv_inputs_layer(tgk_arg *a, int n, tgk_random *r) {
     tgv_scale_weights(a, n, a[0].dtype);
     tgv_fill_scalars(a, n, r);
+    if (tgk_find(a, n, "q") != NULL && tgk_find(a, n, "sink") != NULL) {
+        tgv_far_logits(a, n, r);
+    }
 }
 
 /* Index lists with entries that are not there. */

@@ -436,6 +436,9 @@ void tgv_inputs_running(tgk_arg *a, int n, tgk_random *r) {
         if (idx != NULL) {
             fill_lists(idx, table, tgk_find(a, n, "entries")->extent[1], s, requests, r);
         }
+        if (!layer && ring != NULL && tgk_find(a, n, "sink") != NULL) {
+            tgv_far_logits(a, n, r);
+        }
         if (tgk_find(a, n, "wiq") != NULL && !r->full) {
             redraw(a, n, r);
         }

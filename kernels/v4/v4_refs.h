@@ -104,6 +104,9 @@ double tgv_choose(const double *s, int64_t n, int64_t k, int64_t *list);
 void tgv_group_rows(const double *o, int64_t s, const tgk_arg *wa, double *z);
 void tgv_scale_weights(tgk_arg *a, int n, tg_dtype type);
 void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r);
+/* Logits of a third of the rows around +300 and (without a finite sink: the output would underflow)
+ * of another around -300: the first column of every key is 1. */
+void tgv_far_logits(tgk_arg *a, int n, tgk_random *r);
 
 bool tgv_project(tgk_arg *a, int n);
 bool tgv_latent(tgk_arg *a, int n);
