@@ -6,9 +6,6 @@
  *   for:    header: phis, iv < hi?        LoopMerge exit, latch  ─▶ body ─▶ latch ─▶ header | exit
  *   while:  header: phis, cond region     LoopMerge exit, latch  ─▶ body ─▶ latch ─▶ header | exit
  *   if:     SelectionMerge join           ─▶ then | else ─▶ join: phis
- *
- * A trap records the first failure in the report (u32 code, line, program low, high; the code's
- * compare-exchange decides who is first) and goes on: other lanes may wait at a barrier.
  */
 #include "backends/spirv/spirv.h"
 
@@ -239,43 +236,6 @@ static void emit_for(tg_spv *s, tg_op *op) {
 
 /* ---- trap -------------------------------------------------------------------------------------
  */
-
-/* Address of 32-bit word i of the report. */
-static uint32_t report_word(tg_spv *s, int64_t i) {
-    uint32_t at = tg_spv_offset(s, s->args[TG_SPV_ARG_REPORT], 4 * i);
-    return tg_spv_pointer(s, at, tg_spv_type_int(s, 32));
-}
-
-static void report_store(tg_spv *s, int64_t i, uint32_t value) {
-    TG_SPV(s, TG_SPV_BODY, SpvOpStore, report_word(s, i), value,
-           SpvMemoryAccessAlignedMask | s->flavour->access, 4);
-}
-
-static void record(tg_spv *s, tg_span span, int64_t code) {
-    uint32_t i32 = tg_spv_type_int(s, 32), i64 = tg_spv_type_int(s, 64);
-    uint32_t zero = tg_spv_const(s, 32, 0);
-    uint32_t device = tg_spv_const(s, 32, (uint64_t)s->flavour->device_scope);
-    uint32_t old = TG_SPV_VALUE(s, SpvOpAtomicCompareExchange, i32, report_word(s, 0), device, zero,
-                                zero, tg_spv_const(s, 32, (uint64_t)code), zero);
-    uint32_t first = TG_SPV_VALUE(s, SpvOpIEqual, tg_spv_type_bool(s), old, zero);
-    uint32_t merge = tg_spv_then(s, first);
-    int line = 0, col = 0;
-    if (span.source) {
-        tg_source_position(span.source, span.begin, &line, &col);
-    }
-    uint32_t high =
-        TG_SPV_VALUE(s, SpvOpShiftRightLogical, i64, s->program, tg_spv_const(s, 64, 32));
-    report_store(s, 1, tg_spv_const(s, 32, (uint64_t)line));
-    report_store(s, 2, tg_spv_resize(s, 64, 32, false, s->program));
-    report_store(s, 3, tg_spv_resize(s, 64, 32, false, high));
-    tg_spv_end(s, merge);
-}
-
-void tg_spv_trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code) {
-    uint32_t merge = tg_spv_then(s, cond);
-    record(s, span, code);
-    tg_spv_end(s, merge);
-}
 
 static void emit_trap(tg_spv *s, tg_op *op) {
     uint32_t cond = tg_spv_operand(s, op, 0).id[0];

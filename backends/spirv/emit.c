@@ -229,6 +229,7 @@ static void simt_body(tg_spv *s, tg_func *f) {
     set_argument(s, f, 3, scratch);
     set_argument(s, f, 4, s->args[TG_SPV_ARG_REPORT]);
     tg_spv_region(s, f->body);
+    tg_spv_trap_report(s);
     tg_spv_end(s, merge);
 }
 
@@ -238,6 +239,7 @@ static void plan_body(tg_spv *s, tg_func *f) {
     set_argument(s, f, 0, s->args[TG_SPV_ARG_SLOTS]);
     set_argument(s, f, 1, s->args[TG_SPV_ARG_SCRATCH]);
     tg_spv_region(s, f->body);
+    tg_spv_trap_report(s);
 }
 
 static void mode(tg_spv *s, uint32_t entry, SpvExecutionMode m, SpvCapability c, uint32_t bits) {
@@ -290,7 +292,7 @@ static void emit_function(tg_spv *s, tg_func *f, bool plan) {
     s->func = f;
     s->values = TG_NEW_ARRAY(s->arena, tg_spv_value, f->next_value_id + 1);
     s->arrays.count = s->interface.count = 0;
-    s->marks = 0;
+    s->marks = s->trapped = 0;
     s->copied = 0;
     TG_SPV(s, TG_SPV_HEAD, SpvOpFunction, none, entry, SpvFunctionControlMaskNone, type);
     if (s->flavour->parameters) {

@@ -6,6 +6,7 @@
  *   flavour.c   what the flavours (Vulkan, ...) do differently: one row each
  *   module.c    sections, ids, interned types and constants, capabilities
  *   control.c   for, while, if as structured control flow; trap, barrier; dispatch
+ *   trap.c      failures, kept until the function's end
  *   loops.c     what drivers need that end loops by themselves
  *   arith.c     elementwise operations, comparisons, integer and float
  *   convert.c   casts and bitcasts
@@ -141,8 +142,9 @@ struct tg_spv {
     const tg_source *line_source;
     uint32_t args[TG_SPV_ARGS], program;
     TG_LIST(tg_spv_array) arrays;
-    uint32_t marks; /* words of shared memory, 0 until wanted (loops.c) */
-    int copied;     /* operations added by repeated bodies */
+    uint32_t marks;   /* words of shared memory, 0 until wanted (loops.c) */
+    uint32_t trapped; /* variable with the first trap, 0 until there may be one (trap.c) */
+    int copied;       /* operations added by repeated bodies */
     TG_LIST(uint32_t) interface;
 };
 
@@ -223,8 +225,12 @@ void tg_spv_end(tg_spv *s, uint32_t merge);
 uint32_t tg_spv_guarded(tg_spv *s, uint32_t cond, uint32_t type, uint32_t otherwise,
                         uint32_t (*make)(tg_spv *s, void *user), void *user);
 
-/* Records a trap where cond holds. */
+/* ---- trap.c --------------------------------------------------------------------------------- */
+
+/* Keeps a trap where cond holds; the function goes on. */
 void tg_spv_trap_if(tg_spv *s, uint32_t cond, tg_span span, int64_t code);
+/* At the function's end: the first one kept goes into the report. */
+void tg_spv_trap_report(tg_spv *s);
 
 /* ---- loops.c -------------------------------------------------------------------------------- */
 

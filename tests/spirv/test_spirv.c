@@ -182,6 +182,25 @@ static void test_arrays(void **state) {
     drop(&e);
 }
 
+/* However many places may fail, one goes to the report, at the end: none of them branches. */
+static void test_traps(void **state) {
+    enum { COMPARE_EXCHANGE = 230, SELECTION_MERGE = 247 };
+    (void)state;
+    emission none, some;
+    emit(&none, HEAD "%c = cmp %lane, %lane {pred = lt} : bool\n" TAIL, "vulkan");
+    emit(&some,
+         HEAD "%c = cmp %lane, %lane {pred = lt} : bool\nassert %c {text = \"a\"}\n"
+              "assert %c {text = \"b\"}\nassert %c {text = \"c\"}\n" TAIL,
+         "vulkan");
+    assert_int_equal(none.status, TG_OK);
+    assert_int_equal(some.status, TG_OK);
+    assert_int_equal(count(&none, COMPARE_EXCHANGE, ANY), 0);
+    assert_int_equal(count(&some, COMPARE_EXCHANGE, ANY), 1);
+    assert_int_equal(count(&some, SELECTION_MERGE, ANY), count(&none, SELECTION_MERGE, ANY) + 2);
+    drop(&none);
+    drop(&some);
+}
+
 static void test_twice(void **state) {
     (void)state;
     static const char *const machines[] = {"vulkan", "opencl-spirv"};
@@ -203,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_refusals),     cmocka_unit_test(test_not_an_entry),
         cmocka_unit_test(test_declarations), cmocka_unit_test(test_names_and_lines),
         cmocka_unit_test(test_arrays),       cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_traps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
