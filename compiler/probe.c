@@ -234,7 +234,9 @@ tgc_verdict tgc_probe_run(tgc_prober *p, const tgc_probe *q, tg_sb *note) {
         char text[512] = "";
         (void)tgr_context_message(tgr_device_context(p->device), text, sizeof text);
         tg_sb_add(note, text);
-        return st == TGR_E_UNSUPPORTED ? TGC_PROBE_LEFT_OUT : TGC_PROBE_BROKEN;
+        return st == TGR_E_UNSUPPORTED                 ? TGC_PROBE_LEFT_OUT
+               : st == TGR_E_NOMEM || st == TGR_E_LOST ? TGC_PROBE_GONE
+                                                       : TGC_PROBE_BROKEN;
     }
     int wrong, first = tgc_probe_judge(q, d->a, d->b, d->y, &wrong);
     if (first >= 0) {

@@ -60,7 +60,8 @@ typedef enum tgc_verdict {
     TGC_PROBE_RIGHT,
     TGC_PROBE_WRONG,
     TGC_PROBE_LEFT_OUT, /* the device has not what it needs */
-    TGC_PROBE_BROKEN    /* it could not be compiled or run */
+    TGC_PROBE_BROKEN,   /* it could not be compiled or run */
+    TGC_PROBE_GONE      /* memory ran out or the device is lost: says nothing of the probe */
 } tgc_verdict;
 
 /* False when the device takes no SIMT code. */

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,6 +106,9 @@ static void measure(tgc_prober *p, measurement *m) {
         m->r.at = i;
         (void)store(m->cache, m->key, &m->r);
         tgc_verdict v = tgc_probe_run(p, q, &note);
+        if (v == TGC_PROBE_GONE) {
+            return;
+        }
         m->r.quirks |= v == TGC_PROBE_WRONG || v == TGC_PROBE_BROKEN ? q->quirks : 0;
     }
     m->r.at = DONE;
@@ -130,13 +134,14 @@ static void run_probes(tgr_device *device, measurement *m) {
     jmp_buf frame;
     tg_env_init(&env, tg_allocator_default(), 0);
     tg_arena_init(&arena, &env);
-    if (!TG_ENV_GUARD(&env, frame)) {
-        tgc_prober p;
-        if (tgc_prober_init(&p, device, &arena)) {
-            measure(&p, m);
-        }
-        tgc_prober_fini(&p);
+    tgc_prober *p = calloc(1, sizeof *p); /* outlives a jump out of the probes */
+    if (p && !TG_ENV_GUARD(&env, frame) && tgc_prober_init(p, device, &arena)) {
+        measure(p, m);
     }
+    if (p) {
+        tgc_prober_fini(p);
+    }
+    free(p);
     tg_arena_fini(&arena);
 }
 
@@ -161,7 +166,9 @@ unsigned tgc_device_quirks(tgr_device *device, tgr_cache *cache) {
     if (own) {
         tgr_cache_release(own);
     }
-    tgr_device_set_profile(device, m.r.quirks);
+    if (m.r.at == DONE) { /* else memory ran out, or the device is lost: another time */
+        tgr_device_set_profile(device, m.r.quirks);
+    }
     return m.r.quirks;
 }
 

@@ -81,6 +81,41 @@ bool conform_row_parse(tool *t, const char *line, const char **out_key, tool_row
     return out_row->name != NULL && out_row->status != NULL;
 }
 
+/* ---- sums --------------------------------------------------------------------------------------
+ * A line of the journal ends in a sum over what stands before it, as its last field: a row that
+ * something has changed since is no row, and its case is done again. */
+
+static const char sum_field[] = ",\"sum\":\"";
+
+static uint64_t sum_of(const char *text, size_t n) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    }
+    return h;
+}
+
+static bool sum_is_right(const char *line, size_t n) {
+    enum { TAIL = sizeof sum_field - 1 + 16 + 3 }; /* field, digits, quote, brace, newline */
+    char want[17];
+    if (n < TAIL || strlen(line) != n || strcmp(line + n - 3, "\"}\n") != 0 ||
+        strncmp(line + n - TAIL, sum_field, sizeof sum_field - 1) != 0) {
+        return false;
+    }
+    (void)snprintf(want, sizeof want, "%016llx", (unsigned long long)sum_of(line, n - TAIL));
+    return strncmp(line + n - 19, want, 16) == 0;
+}
+
+/* text is an object. */
+static const char *with_sum(tool *t, const char *text) {
+    size_t n = strlen(text) - 1;
+    return tg_arena_printf(&t->arena, "%.*s%s%016llx\"}\n", (int)n, text, sum_field,
+                           (unsigned long long)sum_of(text, n));
+}
+
+/* ---- the file ----------------------------------------------------------------------------------
+ */
+
 /* A run that was killed while writing leaves half a line: what follows starts on its own. */
 static bool end_torn_line(tool *t, const char *path) {
     FILE *f = fopen(path, "r+");
@@ -106,16 +141,23 @@ bool conform_journal_load(tool *t, const char *path, conform_journal *out) {
     }
     char *line = NULL;
     size_t cap = 0;
-    while (getline(&line, &cap, f) > 0) {
+    int damaged = 0;
+    for (ssize_t n; (n = getline(&line, &cap, f)) > 0;) {
         const char *key;
         tool_row row;
-        if (conform_row_parse(t, line, &key, &row)) {
+        bool whole = sum_is_right(line, (size_t)n);
+        damaged += !whole;
+        if (whole && conform_row_parse(t, line, &key, &row)) {
             TG_LIST_PUSH(&t->arena, &out->keys, key);
             TG_LIST_PUSH(&t->arena, &out->rows, row);
         }
     }
     free(line);
     (void)fclose(f);
+    if (damaged > 0) {
+        (void)fprintf(stderr, "%s: %d damaged line%s left out, their cases are done again\n", path,
+                      damaged, damaged == 1 ? "" : "s");
+    }
     return end_torn_line(t, path);
 }
 
@@ -129,7 +171,7 @@ const tool_row *conform_journal_find(const conform_journal *j, const char *key) 
 }
 
 bool conform_journal_add(tool *t, const char *path, const char *key, const tool_row *row) {
-    const char *text = tg_arena_printf(&t->arena, "%s\n", conform_row_text(t, key, row));
+    const char *text = with_sum(t, conform_row_text(t, key, row));
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fsync(fd) == 0;
     if (!ok) {

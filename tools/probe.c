@@ -31,9 +31,9 @@ typedef struct probing {
     unsigned quirks;
 } probing;
 
-static const char *const verdict_names[] = {"right",  "WRONG", "left out",
-                                            "BROKEN", "CRASH", "HANG"};
-enum { CRASHED = 4, HUNG = 5 };
+static const char *const verdict_names[] = {"right", "WRONG", "left out", "BROKEN",
+                                            "GONE",  "CRASH", "HANG"};
+enum { CRASHED = 5, HUNG = 6 };
 
 /* ---- in the worker --------------------------------------------------------------------------- */
 
@@ -136,7 +136,7 @@ static void took(void *user, int job, const supervise_result *r) {
     }
     bool failed = v != TGC_PROBE_RIGHT && v != TGC_PROBE_LEFT_OUT;
     bool marked = failed && *mark_of(p, q) != '\0';
-    p->quirks |= failed ? q->quirks : 0;
+    p->quirks |= failed && v != TGC_PROBE_GONE ? q->quirks : 0;
     p->marked += marked;
     p->wrong += failed && !marked;
     p->ran++;

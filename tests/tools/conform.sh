@@ -70,6 +70,20 @@ diff "$work/full.out" "$work/resumed.out" || fail "a resumed run says something 
 [ "$(wc -l < "$work/r.json")" -eq "$rows" ] || fail "rows of the JSON report"
 grep -q "limits of this device.*FMA [1-9].*copy [1-9]" "$work/r.html" || fail "the device's limits are not in the report"
 grep -q "<testsuite" "$work/r.xml" && grep -q "rmsnorm" "$work/r.html" || fail "reports"
+# A damaged journal: changed words, junk, NULs, lines without a sum, deep nesting. Nothing of it is believed.
+{
+    sed -n 1p "$work/all" | sed 's/"PASS"/"FAIL_OOB"/'
+    sed -n 2p "$work/all" | sed 's/"max_ulp":[^,]*/"max_ulp":1e300/'
+    sed -n 3p "$work/all" | sed 's/,"sum":"[0-9a-f]*"//'
+    sed -n '4,$p' "$work/all"
+    printf 'junk \000 \377\n{}\n[]\n{"key":3}\n{"sum":""}\n'
+    head -c 5000 /dev/zero | tr '\0' '['
+    echo
+} > "$work/hurt"
+"$tegula" conform --filter 'rmsnorm*' --journal "$work/hurt" --resume > "$work/mended.out" 2> "$work/mended.err" || fail "resume of a damaged journal"
+sort "$work/full.out" > "$work/full.sorted"
+sort "$work/mended.out" | diff "$work/full.sorted" - || fail "a damaged journal was believed"
+grep -q "9 damaged lines" "$work/mended.err" || fail "damage is not told: $(cat "$work/mended.err")"
 "$tegula" conform --resume > /dev/null 2>&1
 [ $? -eq 2 ] || fail "--resume without --journal"
 
