@@ -532,7 +532,7 @@ int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module 
         return n;
     }
     if (asked) {
-        tg_report(sink, TG_SEV_REMARK, TG_D_CAPACITY, kernel->span,
+        tg_report(sink, TG_SEV_REMARK, TG_D_REPLICAS, kernel->span,
                   "one role computes all of %s: no axis of its tile falls into %lld independent "
                   "parts",
                   kernel->name, (long long)n);

@@ -50,9 +50,12 @@ tg_region *tg_common_region(tg_region *a, tg_region *b) {
 
 void tg_timeline_widen(const tg_op *op, const tg_region *home, int *begin, int *end) {
     const tg_op *span = op;
-    for (const tg_op *o = op; o != NULL && o->parent != home; o = o->parent->parent) {
-        const tg_op *around = o->parent->parent;
-        if (around != NULL && (around->code == TG_OP_FOR || around->code == TG_OP_WHILE)) {
+    for (const tg_op *o = op, *around = NULL; o->parent != home; o = around) {
+        around = o->parent->parent;
+        if (around == NULL) {
+            break;
+        }
+        if (around->code == TG_OP_FOR || around->code == TG_OP_WHILE) {
             span = around;
         }
     }

@@ -277,6 +277,9 @@ static void test_schedule(void **state) {
         place_test_init(&t);
         tg_setting set = {.name = rows_[i].key, .value = rows_[i].value};
         const char *text = placed_text(&t, MATMUL, rows_[i].machine, &set, 1);
+        bool refused =
+            strcmp(rows_[i].key, "schedule.replicas") == 0 && strcmp(rows_[i].value, "3") == 0;
+        assert_int_equal(strstr(place_test_messages(&t), "remark[E0603]") != NULL, refused);
         if (strstr(text, rows_[i].text) == NULL) {
             fail_msg("%s = %s: no `%s` in\n%s", rows_[i].key, rows_[i].value, rows_[i].text, text);
         }
