@@ -63,29 +63,30 @@ static bool push_term(tg_affine *r, int at, int64_t coef) {
     return true;
 }
 
-tg_affine tg_affine_add(const tg_affine *a, const tg_affine *b, int64_t scale) {
-    tg_affine r = {.ok = a->ok && b->ok};
-    int64_t c;
-    if (!r.ok || !tg_mul_i64(b->constant, scale, &c) || !tg_add_i64(a->constant, c, &r.constant)) {
-        return not_ok;
-    }
-    for (int i = 0, j = 0; i < a->n || j < b->n;) {
+/* ka * a + kb * b + n into r, whose terms behind the last stay as they are: proofs make very many
+ * forms, and clearing them would be most of the work. */
+static bool combine(const tg_affine *a, int64_t ka, const tg_affine *b, int64_t kb, int64_t n,
+                    tg_affine *r) {
+    int64_t x, y;
+    r->n = 0;
+    r->ok = a->ok && b->ok && tg_mul_i64(a->constant, ka, &x) && tg_add_i64(x, n, &x) &&
+            tg_mul_i64(b->constant, kb, &y) && tg_add_i64(x, y, &r->constant);
+    for (int i = 0, j = 0; r->ok && (i < a->n || j < b->n);) {
         int at = i < a->n ? a->terms[i].atom : INT32_MAX;
         int bt = j < b->n ? b->terms[j].atom : INT32_MAX;
-        int64_t coef = 0;
-        if (bt <= at && !tg_mul_i64(b->terms[j].coef, scale, &coef)) {
-            return not_ok;
-        }
-        if (at <= bt && !tg_add_i64(a->terms[i].coef, coef, &coef)) {
-            return not_ok;
-        }
-        if (!push_term(&r, at <= bt ? at : bt, coef)) {
-            return not_ok;
-        }
+        x = y = 0;
+        r->ok = (at > bt || tg_mul_i64(a->terms[i].coef, ka, &x)) &&
+                (bt > at || tg_mul_i64(b->terms[j].coef, kb, &y)) && tg_add_i64(x, y, &x) &&
+                push_term(r, at <= bt ? at : bt, x);
         i += at <= bt;
         j += bt <= at;
     }
-    return r;
+    return r->ok;
+}
+
+tg_affine tg_affine_add(const tg_affine *a, const tg_affine *b, int64_t scale) {
+    tg_affine r;
+    return combine(a, 1, b, scale, 0, &r) ? r : not_ok;
 }
 
 tg_affine tg_affine_offset(const tg_affine *a, int64_t n) {
@@ -269,10 +270,8 @@ static bool prove_with(tg_affine_ctx *c, const tg_affine *a, int64_t k, const fa
                        const tg_region *where, int depth) {
     int64_t g = gcd(k, fk);
     int64_t up = (fk < 0 ? -fk : fk) / g, down = (k < 0 ? -k : k) / g;
-    tg_affine scaled = scale_form(a, up);
-    scaled = tg_affine_offset(&scaled, up - 1);
-    tg_affine rest = tg_affine_add(&scaled, &f->form, -down);
-    return prove(c, &rest, where, depth - 1);
+    tg_affine rest;
+    return combine(a, up, &f->form, -down, up - 1, &rest) && prove(c, &rest, where, depth - 1);
 }
 
 static bool prove(tg_affine_ctx *c, const tg_affine *a, const tg_region *where, int depth) {
