@@ -45,6 +45,14 @@ typedef struct tg_loop_finding {
     const char *text;
 } tg_loop_finding;
 
+/* A shared access whose lanes meet in banks: each execution takes `degree` times the cycles that as
+ * many words need without. */
+typedef struct tg_loop_conflict {
+    const tg_op *op;
+    int64_t accesses, extra; /* executions with conflicts, their cycles over the least */
+    int64_t degree;          /* of the worst execution, rounded up */
+} tg_loop_conflict;
+
 typedef struct tg_loop_report {
     tg_loop_finding *findings; /* one per operation and kind of fault, in order of appearance */
     int n_findings;
@@ -54,6 +62,8 @@ typedef struct tg_loop_report {
     int64_t programs, steps;
     /* Of the first program run, its first `warp` lanes taken together. */
     int64_t shared_accesses, bank_conflicts; /* extra cycles over the conflict-free number */
+    tg_loop_conflict *conflicts; /* the accesses that have any, in order of the code */
+    int n_conflicts;
     int64_t global_accesses, sectors, sectors_needed; /* 32-byte sectors touched; least possible */
 } tg_loop_report;
 
@@ -83,5 +93,7 @@ tg_status tg_loop_run_kernel(tg_module *loop, const tg_func *kernel, const tg_in
 const char *tg_loop_fault_name(tg_loop_fault fault);
 /* One line per finding. */
 void tg_loop_report_print(tg_sb *sb, const tg_loop_report *report);
+/* One line per access with bank conflicts: its line, its degree, its extra cycles. */
+void tg_loop_conflicts_print(tg_sb *sb, const tg_loop_report *report);
 
 #endif

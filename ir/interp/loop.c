@@ -58,6 +58,19 @@ void tg_loop_report_print(tg_sb *sb, const tg_loop_report *report) {
     }
 }
 
+void tg_loop_conflicts_print(tg_sb *sb, const tg_loop_report *report) {
+    for (int k = 0; k < report->n_conflicts; k++) {
+        const tg_loop_conflict *c = &report->conflicts[k];
+        int line = 0, column = 0;
+        if (c->op->span.source != NULL) {
+            tg_source_position(c->op->span.source, c->op->span.begin, &line, &column);
+        }
+        tg_sb_addf(sb, "%s of line %d: bank conflicts of degree %lld, %lld extra cycles\n",
+                   tg_op_info_get(c->op->code)->name, line, (long long)c->degree,
+                   (long long)c->extra);
+    }
+}
+
 /* ---- memory --------------------------------------------------------------------------------- */
 
 /* Arena blocks are 16-byte aligned; kernels are promised more. */

@@ -288,7 +288,23 @@ static size_t distinct_units(const tg_li_trace *t, size_t n, uint64_t unit, uint
     return kept;
 }
 
-static void count_group(tg_li_run *r, const tg_li_trace *t, size_t n, uint64_t *units) {
+typedef TG_LIST(tg_loop_conflict) conflict_list;
+
+/* `ideal` cycles became `most`. Groups of one instruction follow each other. */
+static void note_conflict(tg_li_run *r, conflict_list *list, const tg_op *op, int64_t most,
+                          int64_t ideal) {
+    tg_loop_conflict *last = list->count > 0 ? &list->data[list->count - 1] : NULL;
+    if (last == NULL || last->op != op) {
+        TG_LIST_PUSH(r->arena, list, (tg_loop_conflict){.op = op});
+        last = &list->data[list->count - 1];
+    }
+    last->accesses++;
+    last->extra += most - ideal;
+    last->degree = tg_max_i64(last->degree, tg_cdiv_i64(most, ideal));
+}
+
+static void count_group(tg_li_run *r, const tg_li_trace *t, size_t n, uint64_t *units,
+                        conflict_list *list) {
     if (t[0].device) {
         int64_t bytes = 0;
         size_t sectors = distinct_units(t, n, SECTOR, units);
@@ -306,7 +322,11 @@ static void count_group(tg_li_run *r, const tg_li_trace *t, size_t n, uint64_t *
         most = of_bank > most ? of_bank : most;
     }
     r->out->shared_accesses++;
-    r->out->bank_conflicts += most - ((int64_t)w + banks - 1) / banks;
+    int64_t ideal = ((int64_t)w + banks - 1) / banks;
+    r->out->bank_conflicts += most - ideal;
+    if (most > ideal) {
+        note_conflict(r, list, r->code->ins.data[t[0].ins].op, most, ideal);
+    }
 }
 
 void tg_li_count_traces(tg_li_run *r) {
@@ -314,13 +334,16 @@ void tg_li_count_traces(tg_li_run *r) {
         return;
     }
     uint64_t *units = TG_NEW_ARRAY(r->arena, uint64_t, 4096);
+    conflict_list list = {0};
     qsort(r->traces.data, r->traces.count, sizeof r->traces.data[0], by_instance);
     for (size_t begin = 0, end; begin < r->traces.count; begin = end) {
         for (end = begin + 1; end < r->traces.count &&
                               by_instance(&r->traces.data[begin], &r->traces.data[end]) == 0;) {
             end++;
         }
-        count_group(r, &r->traces.data[begin], end - begin, units);
+        count_group(r, &r->traces.data[begin], end - begin, units, &list);
     }
+    r->out->conflicts = list.data;
+    r->out->n_conflicts = (int)list.count;
     r->traces.count = 0;
 }

@@ -55,7 +55,8 @@ static void run(world *w, const char *body, int subgroup, int64_t max_steps) {
     tg_loop_range ranges[2] = {
         {.base = w->in, .bytes = sizeof w->in, .name = "in"},
         {.base = w->out, .bytes = sizeof w->out, .writable = true, .name = "out"}};
-    tg_loop_options o = {.seed = 5, .programs = 1, .subgroup = subgroup, .max_steps = max_steps};
+    tg_loop_options o = {
+        .seed = 5, .programs = 1, .subgroup = subgroup, .banks = 4, .max_steps = max_steps};
     assert_int_equal(tg_loop_run(m, "f", slots, 2, ranges, 2, &o, &w->arena, &w->report), TG_OK);
 }
 
@@ -86,6 +87,32 @@ static void test_exchange(void **state) {
         assert_int_equal(w.out[i], 7 - i);
     }
     assert_int_equal(w.report.bank_conflicts, 0);
+    tg_arena_fini(&w.arena);
+}
+
+/* Four banks: eight words a stride of two apart lie in two of them; one word for all is no
+ * conflict. */
+static void test_banks(void **state) {
+    world w;
+    (void)state;
+    run(&w,
+        "    %20 = add %2, %2 : i32\n"
+        "    astore %7, %20, %2\n"
+        "    barrier {fence = shared}\n"
+        "    %21 = const {i = 6} : i32\n"
+        "    %22 = aload %7, %21 : i32\n"
+        "    storem %10, %22\n",
+        0, 0);
+    assert_int_equal(w.report.n_findings, 0);
+    assert_int_equal(w.report.shared_accesses, 2);
+    assert_int_equal(w.report.bank_conflicts, 2);
+    assert_int_equal(w.report.n_conflicts, 1);
+    assert_int_equal(w.report.conflicts[0].op->code, TG_OP_ASTORE);
+    assert_int_equal(w.report.conflicts[0].degree, 2);
+    tg_sb sb;
+    tg_sb_init(&sb, &w.arena);
+    tg_loop_conflicts_print(&sb, &w.report);
+    assert_non_null(strstr(sb.data, "degree 2, 2 extra cycles"));
     tg_arena_fini(&w.arena);
 }
 
@@ -186,10 +213,10 @@ static void test_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exchange), cmocka_unit_test(test_subgroup),
-        cmocka_unit_test(test_vectors),  cmocka_unit_test(test_atomic),
-        cmocka_unit_test(test_faults),   cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_exchange),   cmocka_unit_test(test_banks),
+        cmocka_unit_test(test_subgroup),   cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_atomic),     cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_divergence), cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
