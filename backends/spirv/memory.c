@@ -33,7 +33,8 @@ static void need_storage(tg_spv *s, int bits) {
 typedef struct access {
     const tg_type *type;
     uint32_t address;
-    int n, align;        /* lanes, bytes */
+    int n, align; /* lanes, bytes */
+    bool store;
     const uint32_t *put; /* store: the lanes */
     uint32_t *got;       /* load */
 } access;
@@ -49,7 +50,7 @@ static void move_whole(tg_spv *s, const access *a, int at, int n, int align) {
     uint32_t address = tg_spv_offset(s, a->address, (int64_t)at * lane_bytes(a->type));
     uint32_t pointer = tg_spv_pointer(s, address, type), x[4];
     need_storage(s, tg_spv_bits(a->type));
-    if (a->put) {
+    if (a->store) {
         for (int l = 0; l < n; l++) {
             x[l] = tg_spv_to_memory(s, a->type, a->put[at + l]);
         }
@@ -69,13 +70,13 @@ static void move_whole(tg_spv *s, const access *a, int at, int n, int align) {
 static void move_parts(tg_spv *s, const access *a, int at, int align) {
     int bits = tg_spv_bits(a->type), part = 8 * align;
     uint32_t word = tg_spv_type_int(s, bits), piece = tg_spv_type_int(s, part), sum = 0;
-    uint32_t whole = a->put ? tg_spv_as_bits(s, a->type, a->put[at]) : 0;
+    uint32_t whole = !a->store ? 0 : tg_spv_as_bits(s, a->type, a->put[at]);
     need_storage(s, part);
     for (int p = 0; p < bits / part; p++) {
         int64_t skip = (int64_t)at * lane_bytes(a->type) + (int64_t)p * align;
         uint32_t pointer = tg_spv_pointer(s, tg_spv_offset(s, a->address, skip), piece);
         uint32_t by = tg_spv_const(s, bits, (uint64_t)p * (uint64_t)part);
-        if (a->put) {
+        if (a->store) {
             uint32_t v = TG_SPV_VALUE(s, SpvOpShiftRightLogical, word, whole, by);
             TG_SPV(s, TG_SPV_BODY, SpvOpStore, pointer, tg_spv_resize(s, bits, part, false, v),
                    access_mask(s), (uint32_t)align);
@@ -86,7 +87,7 @@ static void move_parts(tg_spv *s, const access *a, int at, int align) {
                          by);
         sum = p ? TG_SPV_VALUE(s, SpvOpBitwiseOr, word, sum, v) : v;
     }
-    if (a->got) {
+    if (!a->store) {
         a->got[at] = tg_spv_from_bits(s, a->type, sum);
     }
 }
@@ -121,7 +122,7 @@ static uint32_t load_lane(tg_spv *s, void *user) {
 }
 
 static void masked_lane(tg_spv *s, access *a, uint32_t mask, uint32_t otherwise) {
-    if (a->got) {
+    if (!a->store) {
         a->got[0] = tg_spv_guarded(s, mask, tg_spv_type(s, a->type), otherwise, load_lane, a);
         return;
     }
@@ -142,8 +143,9 @@ static void masked(tg_spv *s, const tg_op *op, const access *whole, tg_spv_value
     for (int l = 0; l < whole->n; l++) {
         access a = {.type = whole->type, .n = 1, .align = align < size ? align : size};
         a.address = tg_spv_offset(s, whole->address, (int64_t)l * size);
-        a.put = whole->put ? whole->put + l : NULL;
-        a.got = whole->got ? whole->got + l : NULL;
+        a.store = whole->store;
+        a.put = a.store ? whole->put + l : NULL;
+        a.got = a.store ? NULL : whole->got + l;
         masked_lane(s, &a, mask.id[l], rest.id ? rest.id[l] : 0);
         tg_spv_line(s, op->span);
     }
@@ -172,6 +174,7 @@ static void emit_store(tg_spv *s, tg_op *op) {
                 .address = tg_spv_operand(s, op, 0).id[0],
                 .n = x.n,
                 .align = known_align(op, t),
+                .store = true,
                 .put = x.id};
     if (op->n_operands > 2) {
         masked(s, op, &a, tg_spv_operand(s, op, 2), (tg_spv_value){0});
@@ -224,6 +227,7 @@ static tg_spv_value emit_indexed(tg_spv *s, tg_op *op) {
             tg_spv_resize(s, tg_spv_bits(it), 64, tg_dtype_is_signed(it->dtype), index.id[l]);
         access a = {.type = t, .n = 1, .align = lane_bytes(t)};
         a.address = scaled(s, tg_spv_operand(s, op, 0).id[0], i, tg_attr_int(op, TG_ATTR_BYTES, 1));
+        a.store = !gather;
         a.put = gather ? NULL : &x.id[l];
         a.got = gather ? &row.id[l] : NULL;
         if (op->n_operands > 3) {
