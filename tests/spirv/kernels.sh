@@ -25,7 +25,8 @@ check() { # TARGET ENVIRONMENT FILE KERNEL SETTINGS...
     local target=$1 env=$2 file=$3 kernel=$4 sets=() path
     shift 4
     for s in "$@"; do sets+=(--set "$s"); done
-    path=$(find "$kernels" -name "$file" | head -n 1)
+    # Files of two families may have one name.
+    path=$(find "$kernels" -name "$file" -exec grep -lE "^(kernel|op) $kernel\\b" {} + | head -n 1)
     if ! "$tegula" build "$path" --kernel "$kernel" --target "$target" --emit spirv -o "$work/m.spv" "${sets[@]}" >"$work/said" 2>&1
     then
         # What a target has no code for is said by a diagnostic, which is no wrong module.
