@@ -270,7 +270,7 @@ bool tgk_logfmt_encode(tgk_arg *args, int n) {
 }
 
 /* A group: small values with zeros; a wide range that the floor of 32 cuts; one magnitude, all
- * zero, or a value of 1 and above (these three are kept as bf16). */
+ * zero, or a value of 1 and above (these three are kept as bf16), 1 itself among them. */
 static void draw_group(double *x, int64_t kind, tgk_random *r) {
     for (int i = 0; i < GROUP; i++) {
         double u = tgk_random_uniform(r), sign = tgk_random_below(r, 2) == 0 ? 1 : -1;
@@ -280,6 +280,7 @@ static void draw_group(double *x, int64_t kind, tgk_random *r) {
                       : kind == 4 ? exp2(4 - 8 * u)
                                   : exp2(-1 - 6 * u);
         x[i] = tgk_random_below(r, 16) == 0 ? 0 : sign * tgk_round_to(size, &TGK_BF16);
+        x[i] = kind == 6 && i == 77 ? -1 : x[i];
     }
 }
 
@@ -289,7 +290,7 @@ void tgk_logfmt_inputs(tgk_arg *args, int n, tgk_random *r) {
     for (int64_t g = 0; g < args[0].count / GROUP; g++) {
         double *x = args[0].f + g * GROUP;
         for (int attempt = 0; attempt < 2000; attempt++) {
-            draw_group(x, g % 6, r);
+            draw_group(x, g % 7, r);
             if (encode(x, scratch)) {
                 break;
             }
@@ -317,7 +318,7 @@ void tgk_logfmt_decode_inputs(tgk_arg *args, int n, tgk_random *r) {
     (void)n;
     double x[GROUP];
     for (int64_t g = 0; g < args[0].count; g++) {
-        draw_group(x, g % 6, r);
+        draw_group(x, g % 7, r);
         (void)encode(x, args[0].bytes + g * LOG_BYTES);
     }
 }

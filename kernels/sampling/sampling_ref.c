@@ -121,7 +121,8 @@ static void sample_inputs(tgk_arg *a, int n, tgk_random *r) {
         if (n == 7) {
             a[1].i[b] = b % 3 == 0 ? 0 : 1 + tgk_random_below(r, v + 2);
             a[2].f[b] = r->full ? 0.9 : (double)(float)shares[tgk_random_below(r, 6)];
-            a[3].f[b] = b % 4 == 1 ? (double)(float)0.1 : 0;
+            a[3].f[b] = b % 8 == 5 ? (double)(float)0.9 : b % 4 == 1 ? (double)(float)0.1 : 0;
+            a[1].i[b] = b % 10 == 9 ? 1 : a[1].i[b]; /* one of many small ones */
         }
     }
 }
