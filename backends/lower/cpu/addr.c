@@ -219,7 +219,8 @@ typedef struct taccess {
     int mask_level;
     /* sub-byte innermost axis: */
     tg_value *nibble; /* i64 position (scalar or per lane) along it */
-    int step, phase;  /* lanes take every step-th element (0: no), from this place in a group */
+    int step, phase;  /* lanes take every step-th element (0: no), from this place in a group;
+                       * with a nibble, that of the group */
     bool nibble_even; /* lane 0 is known to be a low half and lanes are consecutive */
     tg_value *stream; /* bool at level 0: the tensor is large and every vector aligned; or NULL */
     tg_dtype dtype;
@@ -382,6 +383,16 @@ static void lane_part(tg_ctx *x, taccess *a, const tg_tensor *t, int k, const tg
     a->level = level;
 }
 
+/* Do the lanes take one element each of whole groups of 2, 4 or 8 packed ones, from a group's start
+ * on? Then they are the words of 8, 16 or 32 bits there, shifted. */
+static bool nibble_group(const tg_ctx *x, const tg_index *ix, const tg_coord *rel) {
+    int64_t step = rel->lane;
+    return ix->v->type->kind == TG_TY_SPAN && rel->vec == NULL && x->lanes > 1 && rel->add >= 0 &&
+           (step == 2 || step == 4 || step == 8) &&
+           tg_known_multiple(tg_operand(ix->v->def, 0)) % step == 0 &&
+           (rel->v == NULL || (rel->v_align > 0 && rel->v_align % step == 0));
+}
+
 static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     tg_lower *L = x->L;
     tg_index ix[TG_MAX_RANK];
@@ -423,7 +434,18 @@ static taccess tensor_access(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         const tg_coord *q = &p[n - 1];
         a.level = q->level > a.level ? q->level : a.level;
         bool lanes = a.vec && !tg_coord_uniform(q);
-        a.nibble = lanes ? tg_coord_vec(x, q) : q->vec != NULL ? q->vec : tg_coord_scalar(x, q);
+        tg_coord group = *q;
+        if (lanes && differing == 1 && a.mask == NULL && mask == NULL && x->valid == NULL &&
+            nibble_group(x, &ix[n - 1], &rel[n - 1])) {
+            a.step = (int)q->lane;
+            a.phase = (int)(q->add % q->lane);
+            group.add -= a.phase;
+            a.nibble = tg_coord_scalar(x, &group);
+            lanes = false;
+        }
+        if (a.step == 0) {
+            a.nibble = lanes ? tg_coord_vec(x, q) : q->vec != NULL ? q->vec : tg_coord_scalar(x, q);
+        }
         a.nibble_even = lanes && differing == 1 && q->vec == NULL && q->lane == 1 &&
                         q->align % 2 == 0 && x->lanes % 2 == 0;
         if (a.nibble_even) {
@@ -507,6 +529,17 @@ static tg_ev read_packed(tg_ctx *x, const taccess *a, tg_value *ptr) {
         }
         tg_value *byte = tg_build_loadm(b, tg_loop_type(L, TG_DT_U8, 1), p, 0);
         return (tg_ev){.v = pick_nibble(b, byte, a->nibble), .level = a->level};
+    }
+    if (a->step > 0) {
+        static const tg_dtype word[9] = {[2] = TG_DT_U8, [4] = TG_DT_U16, [8] = TG_DT_U32};
+        tg_value *p = tg_build_gep(b, ptr, half, 1);
+        if (a->ok.v != NULL) {
+            p = tg_build_select(b, a->ok.v, p, L->zeros);
+        }
+        tg_value *w = tg_build_loadm(b, tg_loop_type(L, word[a->step], x->lanes), p, 1);
+        w = tg_build_cast(b, w, TG_DT_U32);
+        w = tg_build_binary(b, TG_OP_SHR, w, tg_build_int(b, w->type, 4 * (int64_t)a->phase));
+        return (tg_ev){.v = tg_build_cast(b, w, TG_DT_U8), .level = a->level, .vec = true};
     }
     if (a->nibble_even && a->mask == NULL) {
         tg_value *p = tg_build_gep(b, ptr, half, 1);

@@ -36,6 +36,11 @@
 typedef struct tg_dot_operand {
     tg_value *(*vec)(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
                      int lanes, tg_value *valid);
+    /* `step` vectors of `lanes` elements from (i, j) on, each taking every step-th element, the
+     * next vector one element later: cheap for packed elements, whose words hold groups. NULL:
+     * not cheaper than vec. Steps 2 and 4; the first position is a multiple of the step. */
+    void (*spread)(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols, int lanes,
+                   int step, tg_value **out);
     void *user;
     int unit_cols;
     tg_dtype dtype;                  /* language dtype in memory / before conversion */

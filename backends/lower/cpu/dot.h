@@ -111,8 +111,17 @@ tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int
 /* Vectors of narrow elements taken at once: conversions from bytes then fill whole registers. */
 enum { DOT_WIDE = 4 };
 bool dot_takes_wide(const dot_gen *g, const dot_side *s);
-/* DOT_WIDE vectors along k from k on. */
-void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, tg_value **out);
+/* n vectors along k from k on. */
+void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int n,
+                    tg_value **out);
+/* Can vectors of every n-th element along k be taken out of packed words? The other operand's row
+ * has to be brought into that order. */
+bool dot_spreads(const dot_gen *g, const dot_side *s);
+void dot_fetch_spread(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int n,
+                      tg_value **out);
+/* Staged rows: brings every whole group of n vectors into the order of dot_fetch_spread. */
+void dot_spread_rows(dot_gen *g, tg_value *at, int64_t pitch_words, tg_value *count, tg_value *len,
+                     int n);
 /* Whether every length of s is a multiple of n. */
 bool dot_whole(const dot_side *s, int64_t n);
 /* Rows of a block at `row` in memory at k. */

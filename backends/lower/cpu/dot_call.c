@@ -16,6 +16,8 @@
  */
 #include "backends/lower/cpu/lower.h"
 
+#include <string.h>
+
 typedef struct source {
     tg_lower *L;
     tg_value *value;
@@ -52,6 +54,31 @@ static tg_value *source_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
         v = tg_build_select(b, tg_build_pmask(b, valid, lanes), v, tg_build_int(b, v->type, 0));
     }
     return v;
+}
+
+static void source_spread(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
+                          int lanes, int step, tg_value **out) {
+    source *s = (source *)user;
+    tg_ctx x = {.L = s->L, .lanes = lanes};
+    x.bl[0] = *b;
+    for (int n = 0; n < step; n++) {
+        tg_coord c[TG_MAX_RANK];
+        memcpy(c, s->at, sizeof(tg_coord) * (size_t)s->batch);
+        for (int k = 0; k < 2; k++) {
+            bool along = (k == 1) == along_cols;
+            int64_t multiple = tg_known_multiple(k == 0 ? i : j);
+            c[s->batch + k] = (tg_coord){.v = k == 0 ? i : j,
+                                         .add = along ? n : 0,
+                                         .lane = along ? step : 0,
+                                         .align = along && n > 0 ? 1 : multiple,
+                                         .v_align = multiple,
+                                         .bound = s->at[s->batch + k].bound};
+        }
+        tg_value *v = tg_ev_vec(&x, tg_elem(&x, s->value, c));
+        out[n] = tg_expand_convert(&x.bl[0], s->L->mc, v, s->value->type->dtype, s->compute,
+                                   TG_ROUND_RNE, false);
+    }
+    *b = x.bl[0];
 }
 
 /* ---- operands in memory
@@ -455,6 +482,56 @@ static bool from_bytes(tg_lower *L, tg_value *v, int depth) {
     return false;
 }
 
+/* Is v computed along `axis` from packed elements alone, lane by lane? Then vectors of every
+ * step-th element come straight out of words. -1: no; else how many packed loads run along it. */
+static int spread_loads(tg_lower *L, const tg_value *v, int axis, int depth) {
+    const tg_op *op = v->def;
+    if (!tg_is_tile(v) || axis < 0 || v->type->shape[axis] == 1) {
+        return 0;
+    }
+    uint8_t kind = tg_info(L, v)->kind;
+    if (op == NULL || depth == 0 || (kind != TG_V_INLINE && kind != TG_V_LAZY)) {
+        return -1;
+    }
+    if (op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT) {
+        return 0;
+    }
+    if (op->code == TG_OP_LOAD) {
+        tg_index ix[TG_MAX_RANK];
+        tg_value *mask;
+        int n = tg_indices(op, ix, &mask), found = -1;
+        for (int k = 0; k < n; k++) {
+            for (int a = 0; a < ix[k].n_axes; a++) {
+                found = ix[k].axes[a] == axis ? k : found;
+            }
+        }
+        bool packed = tg_dtype_bits(v->type->dtype) == 4;
+        return found < 0 ? 0
+               : found == n - 1 && packed && mask == NULL && ix[found].v->type->kind == TG_TY_SPAN
+                   ? 1
+                   : -1;
+    }
+    bool elementwise = (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0;
+    if (!elementwise && op->code != TG_OP_PERMUTE && op->code != TG_OP_BROADCAST) {
+        return -1;
+    }
+    const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
+    int sum = 0;
+    for (int i = 0; i < op->n_operands; i++) {
+        const tg_value *from = tg_operand(op, i);
+        int at = elementwise ? axis : op->code == TG_OP_PERMUTE ? (int)axes->list[axis] : -1;
+        for (int a = 0; op->code == TG_OP_BROADCAST && a < from->type->rank; a++) {
+            at = axes->list[a] == axis ? a : at;
+        }
+        int own = spread_loads(L, from, at, depth - 1);
+        if (own < 0) {
+            return -1;
+        }
+        sum += own;
+    }
+    return sum;
+}
+
 static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_operand *o,
                          const k_mask *km, int k_axis, tg_value *k_span) {
     int batch = s->batch;
@@ -492,6 +569,9 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     }
     o->unit_cols = unit == batch + 1 ? 1 : unit == batch ? 0 : -1;
     o->cheap = tg_expression_size(L, v, 0) <= 3;
+    if (tg_dtype_is_float(s->compute) && spread_loads(L, v, batch + k_axis, 8) > 0) {
+        o->spread = source_spread;
+    }
 }
 
 /* ---- the masked axis
@@ -564,10 +644,17 @@ static tg_value *exchanged_vec(void *user, tg_builder *b, tg_value *i, tg_value 
     return o->vec(o->user, b, j, i, !along_cols, lanes, valid);
 }
 
+static void exchanged_spread(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
+                             int lanes, int step, tg_value **out) {
+    const tg_dot_operand *o = (const tg_dot_operand *)user;
+    o->spread(o->user, b, j, i, !along_cols, lanes, step, out);
+}
+
 static tg_dot_operand exchanged(tg_lower *L, const tg_dot_operand *o) {
     tg_dot_operand *keep = TG_NEW(L->arena, tg_dot_operand), r = *o;
     *keep = *o;
     r.vec = exchanged_vec;
+    r.spread = o->spread == NULL ? NULL : exchanged_spread;
     r.user = keep;
     r.unit_cols = o->unit_cols < 0 ? -1 : 1 - o->unit_cols;
     r.row_bytes = o->col_bytes;

@@ -232,9 +232,48 @@ bool dot_takes_wide(const dot_gen *g, const dot_side *s) {
     return s->op->narrow && g->per_word == 1 && g->vl > 1 && g->vl <= 16;
 }
 
-void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, tg_value **out) {
-    tg_value *all = dot_fetch_k(g, s, row, k, DOT_WIDE * g->vl, NULL);
-    for (int u = 0; u < DOT_WIDE; u++) {
+bool dot_spreads(const dot_gen *g, const dot_side *s) {
+    return s->op->spread != NULL && g->per_word == 1 && g->vl > 1 && g->vl <= 16 &&
+           g->d->kmask == NULL;
+}
+
+void dot_fetch_spread(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int n,
+                      tg_value **out) {
+    const tg_dot_operand *op = s->op;
+    op->spread(op->user, g->b, s->is_a ? row : k, s->is_a ? k : row, s->is_a, g->vl, n, out);
+}
+
+void dot_spread_rows(dot_gen *g, tg_value *at, int64_t pitch_words, tg_value *count, tg_value *len,
+                     int n) {
+    int64_t group = (int64_t)n * g->vl, map[DOT_MAX_LANES];
+    dot_loop rows = dot_for(g, dot_ix(g, 0), count, 1);
+    tg_value *row = dot_atc(g, at, rows.iv, pitch_words * g->word_bytes);
+    dot_loop e = dot_for(g, dot_ix(g, 0), dot_addc(g, len, 1 - group), group);
+    tg_value *v[DOT_WIDE] = {NULL}, *all[2], *ptr[DOT_WIDE];
+    for (int u = 0; u < n; u++) {
+        ptr[u] = dot_atc(g, row, dot_addc(g, e.iv, u * g->vl), g->word_bytes);
+        v[u] = dot_load(g, ptr[u], g->vl, g->word_bytes);
+    }
+    for (int l = 0; l < 2 * g->vl; l++) {
+        map[l] = l;
+    }
+    for (int h = 0; h < 2; h++) {
+        all[h] = n == 2 ? v[h] : tg_build_shuffle(g->b, v[2 * h], v[2 * h + 1], 2 * g->vl, map);
+    }
+    for (int u = 0; u < n; u++) {
+        for (int l = 0; l < g->vl; l++) {
+            map[l] = (int64_t)n * l + u;
+        }
+        dot_store(g, ptr[u], tg_build_shuffle(g->b, all[0], all[1], g->vl, map), g->word_bytes);
+    }
+    dot_end_for(g, e);
+    dot_end_for(g, rows);
+}
+
+void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int n,
+                    tg_value **out) {
+    tg_value *all = dot_fetch_k(g, s, row, k, n * g->vl, NULL);
+    for (int u = 0; u < n; u++) {
         int64_t map[16];
         for (int l = 0; l < g->vl; l++) {
             map[l] = u * g->vl + l;

@@ -21,7 +21,8 @@ typedef struct along_k {
     int64_t most_rows; /* x rows this code has to serve */
     bool stage_x, stage_y;
     bool blocked_k;
-    bool wide;         /* DOT_WIDE vectors of y at a time, into the same sums */
+    int wide;          /* so many vectors of y at a time, into the same sums (0: one) */
+    bool spread;       /* each of them every wide-th element: x is staged in that order */
     int64_t ks, pitch; /* block of k in elements; words between staged rows */
     int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
@@ -61,8 +62,12 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     p.most_rows = rows;
     p.stage_x = !plain_along_k(g, &g->x);
     p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
-    p.wide = !p.stage_y && dot_takes_wide(g, &g->y);
-    p.unroll = p.wide ? 1 : p.unroll;
+    if (!p.stage_y && (dot_takes_wide(g, &g->y) || dot_spreads(g, &g->y))) {
+        p.wide = k > 0 && k < DOT_WIDE * p.step ? DOT_WIDE / 2 : DOT_WIDE;
+        p.spread = dot_spreads(g, &g->y);
+        p.stage_x = p.stage_x || p.spread;
+        p.unroll = 1;
+    }
     /* x rows pass once per block of y rows: a few of them from the first level, more from the
      * second. */
     int64_t ks = g->mc->l1_bytes / (wb * (rows + (p.stage_y ? p.nr : 0)));
@@ -143,18 +148,22 @@ static void sum_step(dot_gen *g, const along_k *p, const sum_rows *x, const sum_
     }
 }
 
-/* The same for DOT_WIDE vectors from k on, each row of y taken at once. */
+/* The same for p->wide vectors from k on, each row of y taken at once. */
 static void sum_wide(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
                      tg_value *k0, tg_value *k, tg_value **acc) {
     tg_value *xs[MAX_BLOCK][DOT_WIDE], *ys[DOT_WIDE];
     for (int r = 0; r < p->mr; r++) {
-        for (int u = 0; u < DOT_WIDE; u++) {
+        for (int u = 0; u < p->wide; u++) {
             xs[r][u] = sum_word(g, x, r, k0, dot_addc(g, k, u * p->step));
         }
     }
     for (int c = 0; c < p->nr; c++) {
-        dot_fetch_wide(g, y->s, y->number[c], dot_add(g, k0, k), ys);
-        for (int u = 0; u < DOT_WIDE; u++) {
+        if (p->spread) {
+            dot_fetch_spread(g, y->s, y->number[c], dot_add(g, k0, k), p->wide, ys);
+        } else {
+            dot_fetch_wide(g, y->s, y->number[c], dot_add(g, k0, k), p->wide, ys);
+        }
+        for (int u = 0; u < p->wide; u++) {
             for (int r = 0; r < p->mr; r++) {
                 tg_value **s = &acc[r * p->nr + c];
                 *s = dot_mac(g, xs[r][u], ys[u], *s);
@@ -206,7 +215,7 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
 static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
                       tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
     int n = p->mr * p->nr * p->unroll;
-    int64_t stride = p->step * (p->wide ? DOT_WIDE : p->unroll);
+    int64_t stride = p->step * (p->wide > 0 ? p->wide : p->unroll);
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
     bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
@@ -218,7 +227,7 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     if (ahead) {
         dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
     }
-    if (p->wide) {
+    if (p->wide > 0) {
         sum_wide(g, p, x, y, k0, k, carried);
     } else {
         sum_step(g, p, x, y, k0, k, p->unroll, carried);
@@ -322,6 +331,9 @@ static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) 
     tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
     if (p->stage_x) {
         dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch, 0);
+        if (p->spread) {
+            dot_spread_rows(g, p->x_at, p->pitch, g->x.len, kl, p->wide);
+        }
     }
     dot_loop j = dot_for(g, zero, g->y.len, p->nr);
     sum_rows y;

@@ -57,6 +57,47 @@ static tg_value *decode_by_f16(const tg_xp *x, tg_value *code, const small_float
     return xbinf(x, TG_OP_MUL, v, (double)(1 << (15 - f->bias)));
 }
 
+/* `bytes` bytes (16 or 32) that repeat the 16 of (lo, hi). */
+static tg_value *table_of_bytes(const tg_xp *x, int bytes, uint64_t lo, uint64_t hi) {
+    tg_module *m = x->b->module;
+    tg_value *t = tg_build_int(x->b, tg_type_vec(m, TG_DT_U64, bytes / 8), (int64_t)lo);
+    tg_value *high = tg_build_int(x->b, tg_type_scalar(m, TG_DT_U64), (int64_t)hi);
+    for (int i = 1; i < bytes / 8; i += 2) {
+        t = tg_build_insert(x->b, t, high, i);
+    }
+    return tg_build1(x->b, TG_OP_BITCAST, tg_type_vec(m, TG_DT_U8, bytes), 1, t);
+}
+
+/*
+ * f4e2m1 by a byte table: every value is an f16 whose lower byte is 0, and so is the table's first
+ * entry, which the lower bytes of the codes look up. 8 or 16 codes at a time; longer vectors in
+ * halves.
+ */
+static tg_value *decode_e2m1_by_table(const tg_xp *x, tg_value *code) {
+    int n = (int)code->type->shape[0];
+    int64_t map[256];
+    for (int l = 0; l < n; l++) {
+        map[l] = l;
+    }
+    if (n > 16 || (n == 16 && x->mc->vector_bytes < 32)) {
+        tg_value *half[2];
+        for (int h = 0; h < 2; h++) {
+            tg_value *part = tg_build_shuffle(x->b, code, code, n / 2, map + h * (n / 2));
+            half[h] = decode_e2m1_by_table(x, part);
+        }
+        return tg_build_shuffle(x->b, half[0], half[1], n, map);
+    }
+    const tg_type *bytes = tg_type_vec(x->b->module, TG_DT_U8, 2 * n);
+    tg_value *up = xbini(x, TG_OP_SHL, xbini(x, TG_OP_AND, xcast(x, code, TG_DT_U16), 15), 8);
+    tg_value *args[2] = {
+        table_of_bytes(x, 2 * n, UINT64_C(0x464442403E3C3800), UINT64_C(0xC6C4C2C0BEBCB880)),
+        tg_build1(x->b, TG_OP_BITCAST, bytes, 1, up)};
+    tg_op *look = tg_build_op(x->b, TG_OP_INTRINSIC, 2, args, 1, &bytes, 0);
+    tg_op_set_str(look, TG_ATTR_NAME, n == 8 ? "x86.ssse3.pshuf.b.128" : "x86.avx2.pshuf.b");
+    const tg_type *halves = tg_type_vec(x->b->module, TG_DT_F16, n);
+    return xcast(x, tg_build1(x->b, TG_OP_BITCAST, halves, 1, &look->results[0]), TG_DT_F32);
+}
+
 static double power_of_two(int e) {
     double v = 1;
     for (; e > 0; e--) {
@@ -107,6 +148,10 @@ static tg_value *decode_float(const tg_xp *x, tg_value *code, tg_dtype from) {
     }
     if (from == TG_DT_F16 && has_f16(x)) {
         return xcast(x, xbits(x, code, TG_DT_F16), TG_DT_F32);
+    }
+    if (from == TG_DT_F4E2M1 && has_f16(x) && (x->mc->features & TG_CPU_PSHUFB) &&
+        code->type->kind == TG_TY_VEC && code->type->shape[0] % 8 == 0) {
+        return decode_e2m1_by_table(x, code);
     }
     const small_float *f = &small_floats[from];
     if (has_f16(x)) {
