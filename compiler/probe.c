@@ -92,6 +92,34 @@ static const char *loop_text(tgc_prober *p, const tgc_probe *q) {
         names(body, 'b') ? "%b = loadm %pb : u32\n" : "", body, stores ? "" : "storem %py, %r\n");
 }
 
+/* ---- CPUs ------------------------------------------------------------------------------------ */
+
+static bool on_cpu(const tgc_prober *p) { return p->machine->class_ == TG_MACHINE_CPU; }
+
+/* A CPU runs lanes one after the other: what they share, or wait for, is none of its. */
+static bool has_lanes(const char *body, const tgc_probe *q) {
+    return *q->arrays || strstr(body, "barrier") || strstr(body, "aatomic");
+}
+
+/* The body in a loop over the lanes in one over the programs. */
+static const char *phase_text(tgc_prober *p, const char *body, const char *last) {
+    return tg_arena_printf(
+        p->arena,
+        "kernel loop \"probe.phase0\" {\nrole phase0\n"
+        "body (%%slots: ptr, %%begin: i64, %%end: i64, %%scratch: ptr, %%place: ptr, %%report: ptr) "
+        "{\n"
+        "%%zero_lane = const {i = 0} : i64\n%%one_lane = const {i = 1} : i64\n"
+        "%%lanes = const {i = %d} : i64\nfor %%begin, %%end, %%one_lane (%%p: i64) {\n"
+        "for %%zero_lane, %%lanes, %%one_lane (%%lane64: i64) {\n%%lane = cast %%lane64 : i32\n"
+        "%%sy = slot %%slots {i = 0} : ptr\n%%sa = slot %%slots {i = 3} : ptr\n"
+        "%%sb = slot %%slots {i = 6} : ptr\n%%first = mul %%p, %%lanes : i64\n"
+        "%%at = add %%first, %%lane64 : i64\n%%px = gep %%sa, %%at {bytes = 4} : ptr\n"
+        "%%pb = gep %%sb, %%at {bytes = 4} : ptr\n%%py = gep %%sy, %%at {bytes = 4} : ptr\n"
+        "%s%s%s%syield\n}\nyield\n}\nyield\n}\n}\n",
+        TGC_PROBE_LANES, names(body, 'a') ? "%a = loadm %px : u32\n" : "",
+        names(body, 'b') ? "%b = loadm %pb : u32\n" : "", body, last);
+}
+
 static tg_module *parse(tgc_prober *p, const char *text) {
     tg_source *src = TG_NEW(p->arena, tg_source);
     tg_module *m = NULL;
@@ -100,6 +128,32 @@ static tg_module *parse(tgc_prober *p, const char *text) {
     st = st ? st : tg_module_verify(m, &p->sink);
     return st ? NULL : m;
 }
+
+#if TEGULA_HAVE_LLVM
+/* The plan function is that of a kernel of the same grid that does nothing. */
+static tg_module *cpu_module(tgc_prober *p, const tgc_probe *q) {
+    tg_module *tile = parse(p, tile_text(p, q)), *loop = tg_module_make(p->arena);
+    tg_sb text;
+    if (!tile || tg_lower_cpu(tile->first_func, p->machine, loop, &p->sink)) {
+        return NULL;
+    }
+    tg_sb_init(&text, p->arena);
+    tg_module_print(&text, loop);
+    const char *plan = strstr(text.data, "kernel loop \"probe.plan\"");
+    const char *next = plan ? strstr(plan + 1, "\nkernel loop") : NULL;
+    const char *body = q->make ? q->make(p->arena) : q->body;
+    const char *phase = phase_text(p, body, strstr(body, "%r = ") ? "storem %py, %r\n" : "");
+    tg_module *m =
+        plan ? parse(p, tg_arena_printf(p->arena, "tegula-ir 1\n%.*s\n%s",
+                                        (int)(next ? (size_t)(next - plan) : strlen(plan)), plan,
+                                        phase))
+             : NULL;
+    for (tg_func *f = m ? m->first_func : NULL; f; f = f->next) {
+        tg_expand_legalise(f, p->machine);
+    }
+    return m;
+}
+#endif
 
 tg_module *tgc_probe_module(tgc_prober *p, const tgc_probe *q) {
     tg_module *m = parse(p, loop_text(p, q));
@@ -128,14 +182,28 @@ static tg_status emit(tgc_prober *p, tg_module *loop, const unsigned char **code
     return TG_E_UNSUPPORTED;
 }
 
-static bool make_package(tgc_prober *p, const tgc_probe *q, const unsigned char **out,
-                         size_t *out_n) {
-    tg_module *tile = parse(p, tile_text(p, q)), *loop = tgc_probe_module(p, q);
+/* The code of a probe, ready for a package. */
+static bool make_blob(tgc_prober *p, const tgc_probe *q, tg_module *tile, tg_blob *out) {
     const unsigned char *code = NULL;
     size_t n = 0;
+#if TEGULA_HAVE_LLVM
+    if (on_cpu(p)) {
+        tg_llvm_options o = {.opt_level = 2, .emit = TG_LLVM_OBJECT};
+        tg_module *m = cpu_module(p, q);
+        return m && !tg_llvm_emit(m, p->machine, &o, p->arena, &p->sink, &code, &n) &&
+               !tg_blob_from_object(code, n, p->arena, &p->sink, out);
+    }
+#endif
+    tg_module *loop = tgc_probe_module(p, q);
+    return loop && !emit(p, loop, &code, &n) &&
+           !tg_simt_image_make(loop, tile, p->machine, code, n, p->arena, &p->sink, out);
+}
+
+static bool make_package(tgc_prober *p, const tgc_probe *q, const unsigned char **out,
+                         size_t *out_n) {
+    tg_module *tile = parse(p, tile_text(p, q));
     tg_blob blob;
-    if (!tile || !loop || emit(p, loop, &code, &n) ||
-        tg_simt_image_make(loop, tile, p->machine, code, n, p->arena, &p->sink, &blob)) {
+    if (!tile || !make_blob(p, q, tile, &blob)) {
         return false;
     }
     tg_pack_variant variant = {.func = tile->first_func, .schedule = ""};
@@ -221,6 +289,10 @@ tgc_verdict tgc_probe_run(tgc_prober *p, const tgc_probe *q, tg_sb *note) {
         tg_sb_add(note, "the device has not what it needs");
         return TGC_PROBE_LEFT_OUT;
     }
+    if (on_cpu(p) && has_lanes(q->make ? q->make(p->arena) : q->body, q)) {
+        tg_sb_add(note, "a program of a CPU is one lane");
+        return TGC_PROBE_LEFT_OUT;
+    }
     if (!make_package(p, q, &bytes, &n)) {
         tg_sb_add(note, p->sink.last ? p->sink.last->text : "cannot be compiled");
         return TGC_PROBE_BROKEN;
@@ -250,7 +322,13 @@ bool tgc_prober_init(tgc_prober *p, tgr_device *device, tg_arena *arena) {
     tgr_device_get_info(device, &p->info);
     p->machine = p->info.isa ? tg_machine_find(p->info.isa) : NULL;
     tg_sink_init(&p->sink, arena);
-    return p->machine && p->machine->class_ == TG_MACHINE_SIMT &&
+#if TEGULA_HAVE_LLVM
+    bool cpu = p->machine && on_cpu(p);
+#else
+    bool cpu = false;
+#endif
+    p->info.features = cpu ? UINT64_MAX : p->info.features;
+    return p->machine && (cpu || p->machine->class_ == TG_MACHINE_SIMT) &&
            tgr_queue_create(device, 0, &p->queue) == TGR_OK;
 }
 

@@ -64,7 +64,8 @@ typedef enum tgc_verdict {
     TGC_PROBE_GONE      /* memory ran out or the device is lost: says nothing of the probe */
 } tgc_verdict;
 
-/* False when the device takes no SIMT code. */
+/* False when the device takes no code of ours. A CPU is said to have all features, and runs the
+ * probes of one lane. */
 bool tgc_prober_init(tgc_prober *p, tgr_device *device, tg_arena *arena);
 void tgc_prober_fini(tgc_prober *p);
 /* The note says what was wrong. */

@@ -7,6 +7,7 @@
 #include "tools/probe.h"
 
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/compiler.h"
@@ -45,7 +46,7 @@ static bool open_device(probing *p) {
         (void)tgr_context_message(p->context, text, sizeof text);
         (void)fprintf(stderr, "%s: %s\n", p->device, text);
     } else if (!tgc_prober_init(&p->prober, p->open, &p->t->arena)) {
-        (void)fprintf(stderr, "%s is no SIMT device; probes are for those\n", p->device);
+        (void)fprintf(stderr, "%s takes no code that this build writes\n", p->device);
         st = TGR_E_UNSUPPORTED;
     }
     return st == TGR_OK;
@@ -95,7 +96,8 @@ static void described(void *user, int job, const supervise_result *r) {
 /* A probe that fails for want of what the device does not claim is news for nobody; a quirk is gone
  * around or refused. */
 static const char *mark_of(const probing *p, const tgc_probe *q) {
-    return q->quirks                                   ? " (the compiler goes around it or refuses)"
+    return p->features == UINT64_MAX                   ? "" /* a CPU: nothing is gone around */
+           : q->quirks                                 ? " (the compiler goes around it or refuses)"
            : q->feature && (q->feature & ~p->features) ? " (the device does not claim it)"
                                                        : "";
 }
