@@ -84,6 +84,11 @@ static const row rows[] = {
      "  grid i: M by 8, j: N by 8\n{ var acc = zeros i32[8, 8]\n"
      "  for k: K by 16 { acc += a[i, k] @ b[j, k].T }\n  c[i, j] = acc }",
      {9, 40, 11}},
+    {"pages of two rows",
+     "kernel k(x: f32[P, 2, 64], q: f32[12, 64], t: i32[M], out y: f32[12, N] init 0) grid u: 1\n"
+     "{ for j: 0 .. N by 64 { let p = t[j / 2]\n"
+     "  y[:, j] = q[:, :] @ x[p, j % 2, :].T else 9.0 } }",
+     {5, 30, 70}},
     {"chained products",
      "kernel k(a: f32[16, 16], b: f32[16, 16], out c: f32[16, 16]) grid z: 1\n"
      "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"

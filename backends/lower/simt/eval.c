@@ -120,6 +120,10 @@ static ts_ev from_array(ts_ctx *x, tg_value *v, const ts_pos *pos) {
     int64_t base = 0, weight[TS_MAX_DIGITS] = {0};
     tg_value *array = ts_of(S, v)->array;
     if (array == NULL || !ts_reg_map(x, pos, v->type->layout, &base, weight)) {
+        const int64_t *map = array == NULL ? NULL : ts_reg_list(x, pos, v->type->layout);
+        if (map != NULL) { /* two rows of a page, say, for four registers of one digit */
+            return ts_array_pick(x, tg_carrier(v->type->dtype), array, map);
+        }
         if (S->status == TG_OK) {
             tg_error(S->sink, TG_D_BACKEND, x->b.span,
                      array == NULL ? "a tile is read before it is computed"

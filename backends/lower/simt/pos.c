@@ -381,24 +381,59 @@ static bool fits(const ts_nest *n, const int64_t *map, int64_t base, const int64
     return true;
 }
 
-bool ts_reg_map(ts_ctx *x, const ts_pos *pos, const tg_layout *l, int64_t *base, int64_t *weight) {
+const int64_t *ts_reg_list(ts_ctx *x, const ts_pos *pos, const tg_layout *l) {
     const ts_nest *n = x->nest;
     int64_t *map = TG_NEW_ARRAY(x->S->arena, int64_t, n->regs);
     int64_t regs = ts_regs(l);
-    if (l == NULL) {
-        return false;
-    }
-    for (int64_t r = 0; r < n->regs; r++) {
+    for (int64_t r = 0; l != NULL && r < n->regs; r++) {
         map[r] = find_reg(l, pos->rank, pos->num[r], r, regs);
         if (map[r] < 0) {
-            return false;
+            return NULL;
         }
+    }
+    return l == NULL ? NULL : map;
+}
+
+bool ts_reg_map(ts_ctx *x, const ts_pos *pos, const tg_layout *l, int64_t *base, int64_t *weight) {
+    const ts_nest *n = x->nest;
+    const int64_t *map = ts_reg_list(x, pos, l);
+    if (map == NULL) {
+        return false;
     }
     *base = map[0];
     for (int k = 0; k < n->n; k++) {
         weight[k] = map[n->place[k]] - map[0];
     }
     return fits(n, map, *base, weight);
+}
+
+/* map[r + l], r being the register that vector lane 0 stands at: a chain of choices by r. */
+static tg_value *listed_reg(ts_ctx *x, const int64_t *map, int l) {
+    const ts_nest *n = x->nest;
+    tg_builder *b = &x->b;
+    const tg_type *i32 = tg_type_scalar(x->S->out, TG_DT_I32);
+    tg_value *at = ts_reg_index(x, 0, n->place), *found = tg_build_int(b, i32, map[l]);
+    int64_t last = map[l];
+    for (int64_t r = x->lanes; r < n->regs; r += x->lanes) {
+        if (map[r + l] != last) { /* from r on, until the next that differs */
+            tg_value *from = tg_build_cmp(b, TG_CMP_GE, at, tg_build_int(b, i32, r));
+            last = map[r + l];
+            found = tg_build_select(b, from, tg_build_int(b, i32, last), found);
+        }
+    }
+    return found;
+}
+
+ts_ev ts_array_pick(ts_ctx *x, tg_dtype t, tg_value *array, const int64_t *map) {
+    const tg_type *one = tg_type_scalar(x->S->out, t);
+    tg_value *v = NULL;
+    for (int l = 0; l < x->lanes; l++) {
+        tg_value *e = tg_build_aload(&x->b, one, array, listed_reg(x, map, l), 1);
+        v = x->lanes == 1 ? e
+            : l == 0      ? tg_build_splat(&x->b, e, x->lanes)
+                          : tg_build_insert(&x->b, v, e, l);
+    }
+    return (ts_ev){v, x->lanes > 1};
 }
 
 bool ts_map_is_identity(const ts_nest *n, int64_t base, const int64_t *weight) {

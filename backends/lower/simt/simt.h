@@ -217,6 +217,10 @@ const ts_pos *ts_view_pos(ts_ctx *x, const tg_op *op, const ts_pos *pos);
 const ts_pos *ts_axes_pos(ts_ctx *x, const ts_pos *pos, int rank, const int64_t *axes);
 /* Register of l at the nest's registers: base + sum of digit * weight; false: no such form. */
 bool ts_reg_map(ts_ctx *x, const ts_pos *pos, const tg_layout *l, int64_t *base, int64_t *weight);
+/* Those registers one by one, where they are no linear form; NULL: an element is in none. */
+const int64_t *ts_reg_list(ts_ctx *x, const ts_pos *pos, const tg_layout *l);
+/* array[map[register of the nest]] */
+ts_ev ts_array_pick(ts_ctx *x, tg_dtype t, tg_value *array, const int64_t *map);
 bool ts_map_is_identity(const ts_nest *n, int64_t base, const int64_t *weight);
 tg_value *ts_coord_scalar(ts_ctx *x, const ts_coord *c);
 tg_value *ts_coord_vec(ts_ctx *x, const ts_coord *c);
