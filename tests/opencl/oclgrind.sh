@@ -8,8 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 tegula=$1 tmp=$2
 library=$(ls /usr/lib/oclgrind/liboclgrind-rt.so /usr/lib/*/oclgrind/liboclgrind-rt.so 2>/dev/null | head -n 1)
 [ -n "$library" ] || { echo "skipped: no oclgrind"; exit 77; }
-mkdir -p "$tmp"
-export TEGULA_OPENCL_LIBRARY=$library TEGULA_CACHE_DIR='' OCLGRIND_LOG=$tmp/log
+rm -rf "$tmp/cache"; mkdir -p "$tmp"
+export TEGULA_OPENCL_LIBRARY=$library TEGULA_CACHE_DIR=$tmp/cache OCLGRIND_LOG=$tmp/log
 export OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_BUILD_OPTIONS=-cl-opt-disable
 failed=0
 check() { # file, kernel, settings
