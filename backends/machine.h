@@ -50,7 +50,10 @@ typedef enum tg_simt_quirk {
 #define TG_SIMT_QUIRK(bit, number, name, fault, answer) TG_QUIRK_##bit = 1 << number,
 #include "backends/quirks.def"
 #undef TG_SIMT_QUIRK
-    TG_QUIRK_ALL = (1 << 13) - 1
+    TG_QUIRK_ALL = 0
+#define TG_SIMT_QUIRK(bit, number, name, fault, answer) | TG_QUIRK_##bit
+#include "backends/quirks.def"
+#undef TG_SIMT_QUIRK
 } tg_simt_quirk;
 
 /* What a role of a placed program may drive; a bit set. */

@@ -3,8 +3,11 @@
  * Stores of 8 and 16 bits where the device would rewrite the whole word: every one becomes a
  * compare-exchange, which also keeps what other lanes put beside it.
  *
- *   storem p, v : u8    ─▶  seen = loadm p; do { found = atomicm p, v, seen {cas} } while (found !=
- * seen) array u8[n] shared  ─▶  array u32[(n + 3) / 4]; loads shift and mask, stores exchange words
+ *   storem p, v : u8    ─▶  seen = loadm p
+ *                           do { found = atomicm p, v, seen {cas} } while (found != seen)
+ *
+ *   array u8[n] shared  ─▶  array u32[(n + 3) / 4]
+ *                           loads shift and mask, stores exchange words
  *
  * Vectors that cover whole aligned words are left as they are.
  */
