@@ -55,6 +55,8 @@ static tg_value *narrow(const pieces *s, tg_value *v) {
                              TG_ROUND_RNE, false);
 }
 
+/* Placement (stage_team.c) chose the number from an odd length, so that with the least odd length
+ * of that number no piece is empty. */
 static pieces pieces_of(team *t, const ts_buf *parts, tg_reduce_kind kind) {
     pieces s = {.t = t, .parts = parts, .kind = kind, .dt = parts->dtype};
     s.lines = parts->shape[0];
