@@ -48,7 +48,7 @@ def ours(path, name, seen=None):
     lines = found[name]
     text = " ".join(lines)
     total = len(lines)
-    for module, function in re.findall(r"\b([A-Za-z_0-9]+)\.([A-Za-z_0-9]+)\s*[\[(]", text):
+    for module, function in re.findall(r"\b([A-Za-z_0-9]+)\.([A-Za-z_0-9]+)", text):
         if module in imports and function in blocks(imports[module])[0]:
             total += ours(imports[module], function, seen)
     for word in set(re.findall(r"(?<![.\w])([A-Za-z_][A-Za-z_0-9]*)", text)) - {name}:

@@ -184,7 +184,8 @@ static void fill_row(tgk_arg *a, int n, int64_t row, int64_t see, tgk_random *r)
     }
 }
 
-/* Pages of their own for the requests, keys up to the longest row of each, NaN and junk elsewhere.
+/* Random pages, which requests may share, keys up to the longest row of each, NaN and junk
+ * elsewhere.
  */
 static void fill_pages(tgk_arg *a, const int64_t *longest, bool exact, tgk_random *r) {
     tgk_arg *cache = &a[2], *table = &a[3];

@@ -253,7 +253,8 @@ static share share_of(int64_t b, int64_t requests, int64_t tokens, int64_t m, in
 static void fill_table(tgk_arg *table, int64_t pages, int64_t bs, const share *s, int64_t m) {
     int64_t columns = table->extent[1], entries = (s->p + s->count) / m;
     for (int64_t c = 0; c < columns; c++) {
-        int64_t mine = (s->b * columns + c) * 7 % pages; /* 7 and pages: see the cases */
+        int64_t mine =
+            (s->b * columns + c) * 7 % pages; /* without a common factor: no page twice */
         mine = pages % 7 == 0 ? s->b * columns + c : mine;
         table->i[s->b * columns + c] = c * bs < entries ? mine : JUNK_PAGE;
     }

@@ -173,8 +173,8 @@ static void compile(const world *w, call *c, const char *file, const char *op) {
     char path[512], *why = NULL;
     texts all_texts = {.n = 0};
     const char *type[] = {"T", "Z", "O"};
-    tgr_setting settings[16] = {{"W", "8"},  {"WIN", "8"},  {"D", "32"}, {"QL", "24"},
-                                {"M", w->m}, {"KTOP", "3"}, {"HI", "2"}, {"DI", "16"}};
+    tgr_setting settings[16] = {{"W", "8"},  {"WIN", "8"},   {"D", "32"}, {"QL", "24"},
+                                {"M", w->m}, {"KTOP", "16"}, {"HI", "2"}, {"DI", "16"}};
     bool all = strstr(op, "hca") != NULL, some = strstr(op, "csa") != NULL;
     int n = some ? 8 : all ? 5 : 4;
     for (int i = 0; i < 3; i++) {
@@ -318,6 +318,7 @@ static double get(const void *at, tg_dtype type, int64_t i) {
 /* Sums over all of y for calc_diff; the greatest difference. */
 typedef struct sums {
     double xy, xx, yy, worst;
+    int64_t n;
 } sums;
 
 static void compare(sums *s, const void *got, const void *want, tg_dtype type) {
@@ -328,18 +329,19 @@ static void compare(sums *s, const void *got, const void *want, tg_dtype type) {
         s->xx += x * x;
         s->yy += y * y;
         s->worst = fmax(s->worst, fabs(x - y));
+        s->n++;
     }
 }
 
-/* f32: twice what attention.md section 9 allows either; y is four times as large here. Types of
- * eight bits: twice the gate. */
+/* Twice what attention.md section 9 (K11) allows either side: 1e-6 of outputs about 1, calc_diff
+ * 5e-6 in bf16. */
 static void judge(const world *w, const sums *s) {
     bool narrow = strcmp(w->types[0], "f32") != 0;
     assert_true(s->xx > 0);
     if (narrow) {
         assert_true(1 - 2 * s->xy / (s->xx + s->yy) <= 1e-5);
     } else {
-        assert_true(s->worst <= 8e-6);
+        assert_true(s->worst <= 2e-6 * fmax(1, sqrt(s->yy / (double)s->n)));
     }
 }
 

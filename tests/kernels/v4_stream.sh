@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # DeepSeek-V4's compressors: a prompt at once, the same tokens a few at a time, and a prompt continued
 # from the state it leaves give the same bits, and so do several prompts in one call;
-# and the attention layer's tokens have those of its prompt. Argument: the command.
+# and, in the interpreter in f32, the attention layer's tokens have those of its prompt. Argument: the command.
 set -e
 tegula=$1
 python3 -c 'import numpy' 2> /dev/null || { echo "skipped: no NumPy"; exit 77; }
