@@ -258,7 +258,8 @@ static bool agrees(tool *t, const tool_kernel *got, const tool_kernel *by_defaul
             *out_why = "there is no memory to check it";
             return false;
         }
-        tool_verdict v = tool_compare(t, a, &want, own.tol != TG_TOL_NONE ? &own : NULL, &twice);
+        bool by_rule = own.tol == TG_TOL_NONE || (a->param->flags & TG_PARAM_INOUT) != 0;
+        tool_verdict v = tool_compare(t, a, &want, by_rule ? NULL : &own, &twice);
         tool_args_free(&want, 1);
         if (!v.pass) {
             *out_why =
@@ -351,7 +352,7 @@ static const candidate *winner_of(const candidates *chosen) {
     }
     double scatter = best->best > 0 ? best->worst_turn / best->best : 1;
     double gain = best->best > 0 ? base->best / best->best : 1;
-    return gain > LEAST_GAIN && gain > fmin(scatter, 2 * LEAST_GAIN) ? best : base;
+    return gain > LEAST_GAIN && gain > scatter ? best : base;
 }
 
 static void conclude(tool *t, tune *u, const subject *s, const candidates *chosen, int space) {
