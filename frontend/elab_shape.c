@@ -153,6 +153,12 @@ static int groups_of(int ra, const int64_t *sa, int rb, const int64_t *sb, group
     while (a < ra || b < rb) {
         group g = {a, a, b, b};
         int64_t pa = 1, pb = 1;
+        if (a < ra && b < rb && sa[a] == 1 && sb[b] == 1) { /* one another's */
+            out[n++] = (group){a, a + 1, b, b + 1};
+            a++;
+            b++;
+            continue;
+        }
         do {
             if (pa <= pb && a < ra) {
                 pa *= sa[a++];

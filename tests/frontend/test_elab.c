@@ -355,6 +355,23 @@ static void test_bits_of_extents(void **state) {
     }
 }
 
+/* Rows that are cut into groups and put together again stay rows, also where a block has one: the
+ * store is known to go where the load came from. */
+static void test_reshaped_rows(void **state) {
+    (void)state;
+    static const char *const rows_a_block[] = {"1", "2"};
+    for (size_t r = 0; r < 2; r++) {
+        sb_program s;
+        sb_load(&s, "kernel k[B](x: f32[M, N], out y: f32[M, N]) grid i: M by B, j: N by 8 {\n"
+                    "  let v = x[i, j].reshape[B, 4, 2]\n"
+                    "  y[i, j] = (v + 1.0).reshape[B, 8]\n}\n");
+        tg_setting set = {.name = "B", .value = rows_a_block[r]};
+        tg_func *f;
+        assert_int_equal(tg_program_specialise(s.p, "k", &set, 1, NULL, s.m, &f), TG_OK);
+        sb_done(&s);
+    }
+}
+
 static void test_extern(void **state) {
     (void)state;
     sb_program s;
@@ -371,10 +388,10 @@ static void test_extern(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_batched),
-        cmocka_unit_test(test_control),   cmocka_unit_test(test_atomics),
-        cmocka_unit_test(test_schedules), cmocka_unit_test(test_bits_of_extents),
-        cmocka_unit_test(test_extern),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_batched),
+        cmocka_unit_test(test_control),       cmocka_unit_test(test_atomics),
+        cmocka_unit_test(test_schedules),     cmocka_unit_test(test_bits_of_extents),
+        cmocka_unit_test(test_reshaped_rows), cmocka_unit_test(test_extern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
