@@ -41,7 +41,7 @@ typedef struct conform_case {
     const char *key;  /* name, file, device and the options that matter: the same across runs */
     uint64_t seed;
     bool exact, no_schedule;
-    int schedules;      /* exact mode: schedule points to compare; 0: the default one */
+    int schedules;      /* schedule points to try; 0: the default one */
     const char *device; /* for the bundle */
     const char *bundle; /* folder for failures, or NULL */
 } conform_case;
