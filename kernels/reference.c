@@ -31,6 +31,21 @@ double tgk_random_normal(tgk_random *r) {
     return u * k;
 }
 
+int64_t tgk_drawn(const tgk_arg *a, const tgk_random *r) {
+    enum { MOST = 8 * 131071 }; /* odd rows: no two begin alike */
+    return r->full && a->count > MOST ? MOST : a->count;
+}
+
+void tgk_repeat(tgk_arg *a, int64_t drawn) {
+    for (int64_t i = drawn; i < a->count; i++) {
+        if (a->f != NULL) {
+            a->f[i] = a->f[i - drawn];
+        } else if (a->i != NULL) {
+            a->i[i] = a->i[i - drawn];
+        }
+    }
+}
+
 int64_t tgk_random_below(tgk_random *r, int64_t n) {
     return n <= 0 ? 0 : (int64_t)(tgk_random_u64(r) % (uint64_t)n);
 }

@@ -57,6 +57,10 @@ typedef struct tgk_random {
 TGK_API uint64_t tgk_random_u64(tgk_random *r);
 TGK_API double tgk_random_uniform(tgk_random *r); /* [0, 1) */
 TGK_API double tgk_random_normal(tgk_random *r);  /* N(0, 1) */
+/* How many elements to draw: all, but of a large array that is only to be timed (`full`) its
+ * beginning, which tgk_repeat then repeats over the rest. */
+TGK_API int64_t tgk_drawn(const tgk_arg *a, const tgk_random *r);
+TGK_API void tgk_repeat(tgk_arg *a, int64_t drawn);
 TGK_API int64_t tgk_random_below(tgk_random *r, int64_t n);
 
 /* How outputs are judged when the case line itself has no `tol`. Derivations: docs/tolerances.md.

@@ -227,3 +227,71 @@ bool tool_array_copy(tool *t, const tool_array *from, tool_array *to) {
     memcpy(to->data, from->data, from->bytes);
     return true;
 }
+
+/* ---- whole arrays of floats --------------------------------------------------------------------
+ */
+
+static double bf16_value(uint16_t h) {
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
+/* To nearest even; NaN is left to the general function. */
+static uint16_t bf16_of(float f) {
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static void get_row(const tool_array *a, const unsigned char *row, int64_t n, double *out) {
+    if (a->dtype == TG_DT_F32) {
+        const float *f = (const float *)(const void *)row;
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = (double)f[i];
+        }
+    } else if (a->dtype == TG_DT_BF16) {
+        const uint16_t *h = (const uint16_t *)(const void *)row;
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = bf16_value(h[i]);
+        }
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = tg_float_decode(a->dtype, tg_bits_load(row, a->dtype, (size_t)i));
+        }
+    }
+}
+
+static void set_row(const tool_array *a, unsigned char *row, int64_t n, const double *from) {
+    bool narrow = tg_dtype_bits(a->dtype) < 32;
+    for (int64_t i = 0; i < n; i++) {
+        double once = narrow ? (double)(float)from[i] : from[i];
+        if (a->dtype == TG_DT_BF16 && once == once) {
+            ((uint16_t *)(void *)row)[i] = bf16_of((float)once);
+        } else if (a->dtype == TG_DT_F32 && once == once) {
+            ((float *)(void *)row)[i] = (float)once;
+        } else {
+            tg_bits_store(row, a->dtype, (size_t)i,
+                          tg_float_encode(a->dtype, once, TG_ROUND_RNE, false));
+        }
+    }
+}
+
+static int64_t row_length(const tool_array *a) { return a->rank > 0 ? a->extent[a->rank - 1] : 1; }
+
+void tool_array_get_floats(const tool_array *a, double *out) {
+    int64_t n = row_length(a);
+    for (int64_t e = 0; e < a->count; e += n) {
+        size_t at;
+        get_row(a, tool_array_row(a, e, &at), n, out + e);
+    }
+}
+
+void tool_array_set_floats(const tool_array *a, const double *from) {
+    int64_t n = row_length(a);
+    for (int64_t e = 0; e < a->count; e += n) {
+        size_t at;
+        set_row(a, tool_array_row(a, e, &at), n, from + e);
+    }
+}

@@ -195,6 +195,9 @@ bool tool_kernel_copy(tool *t, const tool_kernel *k, tool_kernel *out) {
 
 static bool is_input(const tool_array *a) { return (a->param->flags & TG_PARAM_OUT) == 0; }
 
+/* How many elements of a large array are drawn for timing: odd, so that rows differ. */
+enum { FULL_DRAWN = 8 * 131071 };
+
 static int ascending(const void *x, const void *y) {
     const int64_t *a = x, *b = y;
     return *a < *b ? -1 : *a > *b;
@@ -220,6 +223,31 @@ static void fill_integers(const tool_kernel *k, tool_array *a, tgk_random *r) {
     free(v);
 }
 
+static void fill_records(const tool_array *a, tgk_random *r) {
+    for (int64_t e = 0; e < a->count; e++) {
+        unsigned char *bytes = tool_array_record(a, e);
+        for (int64_t b = 0; b < a->elem_bytes; b++) {
+            bytes[b] = (unsigned char)(tgk_random_u64(r) & 0x3f);
+        }
+    }
+}
+
+/* With `full`, which is for timing, a large dense array repeats its beginning. */
+static void fill_floats(const tool_array *a, tgk_random *r, bool exact) {
+    int64_t bits = tg_dtype_bits(a->dtype), n = a->count;
+    bool dense = a->mapped == 0 && (int64_t)a->bytes == (n * bits + 7) / 8;
+    if (r->full && dense && n > FULL_DRAWN) {
+        n = FULL_DRAWN;
+    }
+    for (int64_t e = 0; e < n; e++) {
+        tool_array_set(a, e, exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
+    }
+    size_t done = (size_t)(n * bits / 8);
+    for (size_t at = done; n < a->count && at < a->bytes; at += done) {
+        memcpy(a->data + at, a->data, a->bytes - at < done ? a->bytes - at : done);
+    }
+}
+
 static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
     for (int i = 0; i < k->n_args; i++) {
         tool_array *a = &k->args[i];
@@ -227,19 +255,11 @@ static void fill_defaults(tool_kernel *k, tgk_random *r, bool exact) {
             continue;
         }
         if (a->dtype == TG_DT_RECORD) {
-            for (int64_t e = 0; e < a->count; e++) {
-                unsigned char *bytes = tool_array_record(a, e);
-                for (int64_t b = 0; b < a->elem_bytes; b++) {
-                    bytes[b] = (unsigned char)(tgk_random_u64(r) & 0x3f);
-                }
-            }
+            fill_records(a, r);
         } else if (!tg_dtype_is_float(a->dtype)) {
             fill_integers(k, a, r);
         } else {
-            for (int64_t e = 0; e < a->count; e++) {
-                tool_array_set(a, e,
-                               exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
-            }
+            fill_floats(a, r, exact);
         }
     }
 }
@@ -260,8 +280,8 @@ bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out) {
         }
     } else if (tg_dtype_is_float(a->dtype)) {
         out->f = malloc(((size_t)a->count + 1) * sizeof(double));
-        for (int64_t e = 0; out->f != NULL && e < a->count; e++) {
-            out->f[e] = tool_array_get(a, e);
+        if (out->f != NULL) {
+            tool_array_get_floats(a, out->f);
         }
     } else {
         out->i = malloc(((size_t)a->count + 1) * sizeof(int64_t));
@@ -316,11 +336,13 @@ static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a)
     if (!is_input(a) || (a->rank == 0 && setting(k, a->name) != NULL)) {
         return;
     }
+    if (from->f != NULL) {
+        tool_array_set_floats(a, from->f);
+        return;
+    }
     for (int64_t e = 0; e < a->count; e++) {
         if (from->bytes != NULL) {
             memcpy(tool_array_record(a, e), from->bytes + e * a->elem_bytes, (size_t)a->elem_bytes);
-        } else if (from->f != NULL) {
-            tool_array_set(a, e, from->f[e]);
         } else if (from->i != NULL) {
             tool_array_set_int(a, e, from->i[e]);
         }

@@ -121,6 +121,9 @@ unsigned char *tool_array_record(const tool_array *a, int64_t e); /* RECORD: its
 double tool_array_get(const tool_array *a, int64_t e); /* floats and integers as double */
 int64_t tool_array_get_int(const tool_array *a, int64_t e);
 void tool_array_set(const tool_array *a, int64_t e, double v);
+/* All elements of an array of floats, in order. */
+void tool_array_get_floats(const tool_array *a, double *out);
+void tool_array_set_floats(const tool_array *a, const double *from);
 void tool_array_set_int(const tool_array *a, int64_t e, int64_t v);
 bool tool_array_copy(tool *t, const tool_array *from,
                      tool_array *to); /* deep copy, guards included */

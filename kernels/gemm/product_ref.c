@@ -104,7 +104,8 @@ void tgk_gemm_inputs(tgk_arg *args, int n, tgk_random *r) {
     for (int a = 0; a < n; a++) {
         tgk_arg *x = &args[a];
         bool codes = x->dtype == TG_DT_I8 || x->dtype == TG_DT_I4 || x->dtype == TG_DT_U4;
-        for (int64_t i = 0; i < x->count && !x->is_out; i++) {
+        int64_t drawn = x->is_out ? 0 : tgk_drawn(x, r);
+        for (int64_t i = 0; i < drawn; i++) {
             if (x->f != NULL && (x->name[0] == 's' || x->name[0] == 'g')) {
                 x->f[i] = scale_of(x->dtype, r);
             } else if (x->f != NULL) {
@@ -112,6 +113,9 @@ void tgk_gemm_inputs(tgk_arg *args, int n, tgk_random *r) {
             } else if (codes) {
                 x->i[i] = integer_of(x->dtype, r);
             }
+        }
+        if (!x->is_out && (x->f != NULL || codes)) {
+            tgk_repeat(x, drawn);
         }
     }
 }

@@ -165,12 +165,16 @@ bool tgk_moe_fused(tgk_arg *args, int n) {
 /* Values for codes of e4m3, e2m1 or bf16. */
 static void draw(tgk_arg *a, double scale, tgk_random *r) {
     static const double e2m1[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
-    for (int64_t i = 0; a != NULL && i < a->count; i++) {
+    int64_t n = a != NULL ? tgk_drawn(a, r) : 0;
+    for (int64_t i = 0; i < n; i++) {
         double v = tgk_random_normal(r);
         a->f[i] = a->dtype == TG_DT_F4E2M1
                       ? copysign(e2m1[tgk_random_below(r, 8)], v)
                       : tgk_round_to(v * (a->dtype == TG_DT_F8E4M3 ? 64 : scale),
                                      a->dtype == TG_DT_F8E4M3 ? &TGK_E4M3 : &TGK_BF16);
+    }
+    if (a != NULL) {
+        tgk_repeat(a, n);
     }
 }
 
