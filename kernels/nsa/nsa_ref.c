@@ -108,8 +108,8 @@ static bool nsa_compressed(tgk_arg *a, int n) {
     return true;
 }
 
-/* Chooses blocks for (t, h) into out[S], ascending, -1 behind. lse: of each head of the group.
- * Returns how far apart, relatively, the last chosen and the first left out are. */
+/* Chooses blocks for (t, h) into out[S], at most its count, ascending, -1 behind. lse: of each head
+ * of the group. Returns how far apart, relatively, the last chosen and the first left out are. */
 static double choose(const nsa *s, const double *ck, const double *lse, int64_t t, int64_t h,
                      int64_t *out) {
     int64_t b = s->seq->i[t], at = t - s->cu->i[b], n = (at + 1) / s->block, now = at / s->block;
@@ -122,11 +122,11 @@ static double choose(const nsa *s, const double *ck, const double *lse, int64_t 
             weight[j] += exp(x - lse[g]);
         }
     }
-    int64_t taken = 0;
+    int64_t taken = 0, most = s->count->i[t * s->heads + h];
     for (int64_t c = 0; c < s->chosen; c++) {
         out[c] = -1;
     }
-    for (; taken < s->chosen; taken++) {
+    for (; taken < s->chosen && taken < most; taken++) {
         int64_t best = taken == 0 ? now : -1;
         for (int64_t j = 0; j < n && taken > 0; j++) {
             if (weight[j] >= 0 && j != now && (best < 0 || weight[j] > weight[best])) {
@@ -143,7 +143,7 @@ static double choose(const nsa *s, const double *ck, const double *lse, int64_t 
         }
     }
     for (int64_t j = 0; j < n; j++) {
-        gap = weight[j] >= 0 && j != now ? fmin(gap, (last - weight[j]) / last) : gap;
+        gap = weight[j] >= 0 && j != now && most > 1 ? fmin(gap, (last - weight[j]) / last) : gap;
     }
     for (int64_t i = 1; i < taken; i++) { /* ascending */
         for (int64_t k = i; k > 0 && out[k] < out[k - 1]; k--) {
