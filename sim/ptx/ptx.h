@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A functional simulator of PTX: it reads the text that ships and executes it lane by lane, as the
+ * PTX ISA manual defines it (section numbers in comments are those of its release 9.0). It shares
+ * no code with the emitter.
+ *
+ *   sim_machine   global memory: buffers at addresses of their own, each byte known to be written
+ *   sim_module    a PTX text, decoded
+ *   sim_launch    one grid; what went wrong is in the sim_report
+ *
+ * Everything a program may do wrong ends in the report, never in the process: accesses outside a
+ * buffer or misaligned, reads of what nobody wrote, races in shared memory, barriers that lanes do
+ * not reach together, deadlock, instructions that are not known. A machine and its modules belong
+ * to one thread at a time. Memory is the C library's.
+ */
+#ifndef TEGULA_SIM_PTX_H
+#define TEGULA_SIM_PTX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct sim_machine sim_machine;
+typedef struct sim_module sim_module;
+typedef struct sim_kernel sim_kernel;
+
+typedef enum sim_status {
+    SIM_OK,
+    SIM_E_NOMEM,
+    SIM_E_SYNTAX,      /* not PTX */
+    SIM_E_UNSUPPORTED, /* PTX that is not simulated; the message names it */
+    SIM_E_ARGUMENT,
+    SIM_E_FAULT /* the program did something wrong: see the report */
+} sim_status;
+
+/* What can be wrong with a program. */
+typedef enum sim_fault {
+    SIM_FAULT_BOUNDS,        /* outside of every buffer, or of shared or local memory */
+    SIM_FAULT_ALIGNMENT,     /* address no multiple of the access */
+    SIM_FAULT_UNINITIALISED, /* read of bytes that were never written */
+    SIM_FAULT_RACE,          /* conflicting accesses of shared memory, no order between them */
+    SIM_FAULT_DIVERGENCE,    /* a barrier or warp-wide instruction that its lanes do not share */
+    SIM_FAULT_DEADLOCK,
+    SIM_FAULT_TRAP,    /* trap, or an operation without a meaning */
+    SIM_FAULT_RUNAWAY, /* more instructions than the launch allows */
+    SIM_N_FAULTS
+} sim_fault;
+
+typedef struct sim_finding {
+    sim_fault fault;
+    int32_t ptx_line;
+    int32_t source_line;       /* by .loc, or 0 */
+    uint32_t block[3], thread; /* thread: its number in the block */
+    uint64_t address;
+    uint64_t times; /* how often the same instruction did the same thing */
+    char text[160];
+} sim_finding;
+
+/* Issue slots: instructions a warp was given, by unit. */
+typedef enum sim_class {
+    SIM_CLASS_INTEGER,
+    SIM_CLASS_FLOAT,
+    SIM_CLASS_DOUBLE,
+    SIM_CLASS_SPECIAL, /* ex2, lg2, rcp, rsqrt, sin, cos, tanh, sqrt */
+    SIM_CLASS_CONVERT,
+    SIM_CLASS_MOVE,
+    SIM_CLASS_CONTROL,
+    SIM_CLASS_BARRIER,
+    SIM_CLASS_WARP, /* shuffles, votes */
+    SIM_CLASS_GLOBAL,
+    SIM_CLASS_SHARED,
+    SIM_CLASS_LOCAL,
+    SIM_CLASS_ATOMIC,
+    SIM_CLASS_MATRIX,
+    SIM_CLASS_ASYNC, /* cp.async and what waits for it */
+    SIM_N_CLASSES
+} sim_class;
+
+typedef struct sim_counters {
+    uint64_t issued[SIM_N_CLASSES];
+    uint64_t lanes; /* lane-instructions: active lanes of every issue slot */
+    uint64_t global_requests, global_sectors; /* of 32 bytes */
+    uint64_t shared_requests, shared_waves;   /* waves: requests times their bank conflicts */
+    uint64_t matrix_flops;
+} sim_counters;
+
+enum { SIM_MAX_FINDINGS = 32 };
+
+typedef struct sim_report {
+    sim_finding findings[SIM_MAX_FINDINGS];
+    uint32_t n_findings;
+    uint64_t more; /* findings that had no room */
+    sim_counters counters;
+    char message[256]; /* of a status other than SIM_OK */
+} sim_report;
+
+/* ---- machines -------------------------------------------------------------------------------- */
+
+/* sm: 80, 86, 89, 90. NULL when there is no memory. */
+sim_machine *sim_machine_make(int sm);
+void sim_machine_free(sim_machine *m);
+
+/* A buffer of device memory, its bytes unwritten; 0 when there is no memory. Addresses are
+ * multiples of 256 and have room between them that belongs to nobody. */
+uint64_t sim_memory_alloc(sim_machine *m, size_t bytes);
+void sim_memory_free(sim_machine *m, uint64_t address);
+/* Host access: false when the bytes lie in no buffer. Reading tells nothing of unwritten bytes. */
+bool sim_memory_write(sim_machine *m, uint64_t to, const void *from, size_t bytes);
+bool sim_memory_read(sim_machine *m, void *to, uint64_t from, size_t bytes);
+bool sim_memory_holds(const sim_machine *m, uint64_t address, size_t bytes);
+
+/* ---- modules --------------------------------------------------------------------------------- */
+
+/* text need not end in NUL and is not kept. message: 256 bytes, why not. Variables of the module
+ * live in the machine's memory, which must outlive the module. */
+sim_status sim_module_load(sim_machine *m, const char *text, size_t bytes, sim_module **out,
+                           char message[256]);
+void sim_module_free(sim_module *module);
+/* NULL when there is no entry of that name. */
+const sim_kernel *sim_module_kernel(const sim_module *module, const char *name);
+/* Address of a variable of the module, 0 when there is none. */
+uint64_t sim_module_global(const sim_module *module, const char *name);
+/* Bytes of the parameters as they lie in .param space, and of shared memory that is declared. */
+size_t sim_kernel_param_bytes(const sim_kernel *k);
+size_t sim_kernel_shared_bytes(const sim_kernel *k);
+/* Parameter i: where it lies; false past the last one. */
+bool sim_kernel_param(const sim_kernel *k, int i, size_t *out_offset, size_t *out_bytes);
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+typedef struct sim_launch_options {
+    uint32_t grid[3], block[3], cluster[3]; /* cluster: 0 counts as 1 */
+    size_t dynamic_shared;
+    uint64_t seed;        /* order in which warps are given turns */
+    uint64_t most_issues; /* of one block; 0: 2^36 */
+    bool no_races;        /* do not look for races (faster) */
+} sim_launch_options;
+
+/* params: sim_kernel_param_bytes. Runs to the end or to a fault that leaves nothing to go on with;
+ * findings that harm nothing but the result are collected. SIM_E_FAULT when there was any. */
+sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_options *o,
+                      const void *params, sim_report *report);
+
+const char *sim_fault_name(sim_fault f);
+const char *sim_class_name(sim_class c);
+
+#endif

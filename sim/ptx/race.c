@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Races in shared memory, by vector clocks: each warp counts its releases; a cell remembers who
+ * wrote and who read it last and when. Two accesses of different warps, one of them a write, are a
+ * race when the later warp has not acquired what the earlier one released after its access. Lanes
+ * of one warp are not held against each other. Atomic accesses race with plain ones only.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/ptx/sim.h"
+
+enum { READER_MANY = 0xffff };
+
+void sim_clock_release(sim_warp *w, uint32_t *clock) {
+    for (uint32_t i = 0; i < w->run->n_clocks; i++) {
+        clock[i] = clock[i] > w->clock[i] ? clock[i] : w->clock[i];
+    }
+    w->clock[w->number]++;
+}
+
+void sim_clock_acquire(sim_warp *w, const uint32_t *clock) {
+    for (uint32_t i = 0; i < w->run->n_clocks; i++) {
+        w->clock[i] = w->clock[i] > clock[i] ? w->clock[i] : clock[i];
+    }
+}
+
+uint32_t *sim_event_clock(sim_block *b, uint32_t offset) {
+    for (size_t i = 0; i < b->events.n; i++) {
+        if (b->events.data[i].offset == offset) {
+            return b->events.data[i].clock;
+        }
+    }
+    sim_event e = {offset, calloc(b->run->n_clocks, sizeof *e.clock)};
+    if (!e.clock || !SIM_PUSH(&b->events, e)) {
+        free(e.clock);
+        b->run->no_memory = true;
+        return NULL;
+    }
+    return e.clock;
+}
+
+static bool before(const sim_warp *w, uint32_t number, uint32_t clock) {
+    return number == w->number || w->clock[number] >= clock;
+}
+
+static void found(sim_warp *w, int lane, uint32_t offset, const char *what, uint32_t other) {
+    sim_find(w, SIM_FAULT_RACE, lane, offset, "%s of warp %u, with no order between them", what,
+             other);
+}
+
+/* Reads of others that nothing orders before now. */
+static void check_reads(sim_warp *w, int lane, sim_block *b, size_t i, uint32_t offset) {
+    const sim_cell *c = &b->cells[i];
+    if (c->reader == READER_MANY) {
+        for (uint32_t n = 0; n < w->run->n_clocks; n++) {
+            uint32_t at = b->reads[i][n];
+            if (at && !before(w, n, at - 1)) {
+                found(w, lane, offset, "write after the read", n);
+                return;
+            }
+        }
+    } else if (c->reader && !before(w, c->reader - 1u, c->read_clock)) {
+        found(w, lane, offset, "write after the read", c->reader - 1u);
+    }
+}
+
+static void note_read(sim_warp *w, sim_block *b, size_t i, uint8_t mask) {
+    sim_cell *c = &b->cells[i];
+    uint32_t now = w->clock[w->number];
+    if (c->reader == READER_MANY) {
+        b->reads[i][w->number] = now + 1;
+    } else if (c->reader == 0 || c->reader == w->number + 1) {
+        c->reader = (uint16_t)(w->number + 1);
+        c->read_clock = now;
+    } else {
+        uint32_t *all = calloc(w->run->n_clocks, sizeof *all);
+        if (!all) {
+            w->run->no_memory = true;
+            return;
+        }
+        free(b->reads[i]);
+        b->reads[i] = all;
+        all[c->reader - 1u] = c->read_clock + 1;
+        all[w->number] = now + 1;
+        c->reader = READER_MANY;
+    }
+    c->read |= mask;
+}
+
+static void cell(sim_warp *w, int lane, sim_block *b, size_t i, uint8_t mask, sim_access access) {
+    sim_cell *c = &b->cells[i];
+    uint32_t offset = (uint32_t)i * 4;
+    bool writes = access != ACCESS_READ;
+    if (c->pending & mask) {
+        sim_find(w, SIM_FAULT_RACE, lane, offset,
+                 "access while an asynchronous copy may be writing");
+    }
+    if (c->writer && (c->written & mask) && !(c->atomic && access == ACCESS_ATOMIC) &&
+        !before(w, c->writer - 1u, c->write_clock)) {
+        found(w, lane, offset, writes ? "write after the write" : "read after the write",
+              c->writer - 1u);
+    }
+    if (!writes) {
+        note_read(w, b, i, mask);
+        return;
+    }
+    if (c->reader && (c->read & mask)) {
+        check_reads(w, lane, b, i, offset);
+    }
+    bool same = c->writer == w->number + 1 && c->write_clock == w->clock[w->number];
+    c->written = same ? c->written | mask : mask;
+    c->writer = (uint16_t)(w->number + 1);
+    c->write_clock = w->clock[w->number];
+    c->atomic = access == ACCESS_ATOMIC;
+    if (c->read == mask || mask == 15) { /* what came before is ordered, or was reported */
+        c->reader = 0;
+        c->read = 0;
+    }
+}
+
+void sim_race_access(sim_warp *w, int lane, sim_block *b, uint32_t offset, uint32_t bytes,
+                     sim_access access) {
+    while (bytes > 0) {
+        uint32_t in = offset & 3, n = 4 - in < bytes ? 4 - in : bytes;
+        cell(w, lane, b, offset >> 2, (uint8_t)(((1u << n) - 1) << in), access);
+        offset += n;
+        bytes -= n;
+    }
+}
+
+void sim_race_pending(sim_block *b, uint32_t offset, uint32_t bytes, bool pending) {
+    for (uint32_t i = offset; i < offset + bytes; i++) {
+        uint8_t bit = (uint8_t)(1u << (i & 3));
+        sim_cell *c = &b->cells[i >> 2];
+        c->pending = pending ? c->pending | bit : (uint8_t)(c->pending & ~bit);
+    }
+}

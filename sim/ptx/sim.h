@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the PTX simulator.
+ *
+ *   lex.c      text to words           exec_arith.c   integers, floats, predicates
+ *   parse.c    directives, scopes      exec_convert.c cvt and packed conversions
+ *   decode.c   one instruction         exec_memory.c  ld, st, atom, cp.async
+ *   symbol.c   names                   exec_warp.c    shuffles, votes, ldmatrix, mma
+ *   memory.c   addresses, shadows      run.c          lanes, warps, barriers, blocks
+ *   race.c     order between warps     launch.c       grids, findings
+ *
+ * A register is a row: 32 words of 64 bits, one a lane. A warp holds one file of rows; constants
+ * are rows of the module. Since functions cannot recurse here, every function has rows and bytes of
+ * local memory of its own, so lanes of one warp may be in different calls.
+ */
+#ifndef TEGULA_SIM_H
+#define TEGULA_SIM_H
+
+#include "sim/ptx/ptx.h"
+
+enum {
+    LANES = 32,
+    MAX_OPERANDS = 8,
+    MAX_THREADS = 1024,
+    MAX_WARPS = MAX_THREADS / LANES,
+    N_BARRIERS = 16,
+    MAX_CLUSTER = 16
+};
+
+/* Rows: of the warp's file, or with ROW_CONSTANT of the module. ROW_FUNCTION is set while a .func
+ * is read, until it is known where its rows begin. */
+#define ROW_NONE UINT32_MAX
+#define ROW_CONSTANT 0x40000000u
+#define ROW_FUNCTION 0x20000000u
+#define ROW_INDEX 0x1fffffffu
+
+/* Rows that every warp has: 8.1 to 8.9 "Special registers" as far as they are constant. */
+typedef enum sim_special {
+    SR_TID_X,
+    SR_TID_Y,
+    SR_TID_Z,
+    SR_NTID_X,
+    SR_NTID_Y,
+    SR_NTID_Z,
+    SR_CTAID_X,
+    SR_CTAID_Y,
+    SR_CTAID_Z,
+    SR_NCTAID_X,
+    SR_NCTAID_Y,
+    SR_NCTAID_Z,
+    SR_LANEID,
+    SR_WARPID,
+    SR_NWARPID,
+    SR_LANEMASK_EQ,
+    SR_LANEMASK_LE,
+    SR_LANEMASK_LT,
+    SR_LANEMASK_GE,
+    SR_LANEMASK_GT,
+    SR_CLUSTERID_X,
+    SR_CLUSTERID_Y,
+    SR_CLUSTERID_Z,
+    SR_NCLUSTERID_X,
+    SR_NCLUSTERID_Y,
+    SR_NCLUSTERID_Z,
+    SR_CLUSTER_CTAID_X,
+    SR_CLUSTER_CTAID_Y,
+    SR_CLUSTER_CTAID_Z,
+    SR_CLUSTER_NCTAID_X,
+    SR_CLUSTER_NCTAID_Y,
+    SR_CLUSTER_NCTAID_Z,
+    SR_CLUSTER_CTARANK,
+    SR_CLUSTER_NCTARANK,
+    SR_SMID,
+    SR_NSMID,
+    SR_GRIDID,
+    SR_DYNAMIC_SMEM,
+    SR_TOTAL_SMEM,
+    SR_CLOCK, /* counts issue slots */
+    SR_CARRY, /* CC.CF */
+    N_SPECIAL
+} sim_special;
+
+typedef enum sim_type {
+    T_NONE,
+    T_PRED,
+    T_B8,
+    T_B16,
+    T_B32,
+    T_B64,
+    T_B128,
+    T_U8,
+    T_U16,
+    T_U32,
+    T_U64,
+    T_S8,
+    T_S16,
+    T_S32,
+    T_S64,
+    T_F16,
+    T_BF16,
+    T_F32,
+    T_F64,
+    T_F16X2,
+    T_BF16X2,
+    T_TF32,
+    T_E4M3,
+    T_E5M2,
+    T_E4M3X2,
+    T_E5M2X2,
+    N_TYPES
+} sim_type;
+
+typedef enum sim_space {
+    SPACE_GENERIC,
+    SPACE_GLOBAL,
+    SPACE_SHARED,
+    SPACE_LOCAL,
+    SPACE_CONST,
+    SPACE_PARAM
+} sim_space;
+
+typedef enum sim_round { ROUND_NONE, ROUND_N, ROUND_Z, ROUND_M, ROUND_P, ROUND_A } sim_round;
+
+typedef enum sim_operand_kind {
+    OPERAND_NONE,
+    OPERAND_ROW,
+    OPERAND_SINK,    /* _ */
+    OPERAND_VECTOR,  /* n rows from parts[row] */
+    OPERAND_ADDRESS, /* row (or none) + offset */
+    OPERAND_LABEL    /* offset: where to go */
+} sim_operand_kind;
+
+typedef struct sim_operand {
+    uint8_t kind, n;
+    bool negate;   /* !p */
+    bool narrow;   /* address: the base is of 32 bits */
+    bool is_place; /* of an address: in brackets */
+    uint8_t space; /* of a symbol in an address, else SPACE_GENERIC */
+    uint8_t width; /* bytes of the register, or of a list's first */
+    uint32_t row;
+    int64_t offset;
+} sim_operand;
+
+typedef struct sim_warp sim_warp;
+typedef struct sim_insn sim_insn;
+/* Executes for the lanes of the mask (never empty). */
+typedef void (*sim_exec)(sim_warp *w, const sim_insn *in, uint32_t mask);
+
+/* What the scheduler itself does. */
+typedef enum sim_control {
+    CONTROL_NONE,
+    CONTROL_BRANCH,
+    CONTROL_TABLE,
+    CONTROL_CALL,
+    CONTROL_RETURN,
+    CONTROL_EXIT,
+    CONTROL_TRAP,
+    CONTROL_BARRIER,
+    CONTROL_CLUSTER
+} sim_control;
+
+struct sim_insn {
+    sim_exec exec;
+    uint8_t control, class_;
+    uint8_t type, type2, type3; /* .type modifiers in order of the manual */
+    uint8_t space, round, cmp, logic, mode, vector;
+    bool ftz, sat, wide, high, relu, nan, whole, uniform, transposed;
+    bool guard_not;
+    uint8_t sync;     /* 1 + operand with the member mask; 0: not warp-wide. 255: all live lanes */
+    uint8_t shape[3]; /* m n k */
+    uint32_t guard;
+    int32_t line, source;
+    const sim_kernel *callee;
+    uint8_t n;
+    sim_operand op[MAX_OPERANDS];
+};
+
+typedef struct sim_param {
+    uint32_t offset, bytes;
+} sim_param;
+
+struct sim_kernel {
+    const sim_module *module;
+    char *name;
+    bool entry, defined;
+    uint32_t first, end; /* instructions */
+    uint32_t rows, local_bytes, shared_bytes, param_bytes;
+    uint32_t return_row;
+    sim_param *params, *results; /* of a .func: bytes in local memory */
+    uint32_t n_params, n_results;
+    uint32_t needs_block[3]; /* .reqntid, 0: none */
+};
+
+/* A growing array; memory.c's sim_grow. */
+#define SIM_ARRAY(T)                                                                               \
+    struct {                                                                                       \
+        T *data;                                                                                   \
+        size_t n, cap;                                                                             \
+    }
+
+struct sim_module {
+    sim_machine *machine;
+    SIM_ARRAY(sim_insn) code;
+    SIM_ARRAY(uint32_t) parts;     /* rows of vector operands, ROW_NONE: _ */
+    SIM_ARRAY(uint64_t) constants; /* rows */
+    SIM_ARRAY(sim_kernel *) functions;
+    SIM_ARRAY(uint64_t) globals; /* addresses of the module's variables */
+    SIM_ARRAY(char *) global_names;
+    uint32_t shared_bytes; /* variables outside of functions */
+    uint32_t function_rows, function_local, entry_rows, entry_local;
+};
+
+bool sim_grow(void **data, size_t *cap, size_t n, size_t size);
+/* Appends; false when there is no memory. */
+#define SIM_PUSH(a, v)                                                                             \
+    (sim_grow((void **)&(a)->data, &(a)->cap, (a)->n + 1, sizeof *(a)->data)                       \
+         ? ((a)->data[(a)->n++] = (v), true)                                                       \
+         : false)
+
+/* ---- types (decode.c) ------------------------------------------------------------------------ */
+
+uint32_t sim_type_bytes(sim_type t);
+bool sim_type_signed(sim_type t);
+
+/* ---- memory (memory.c) ----------------------------------------------------------------------- */
+
+/* Where generic addresses of a space begin (4.2.2: the windows are the implementation's). */
+#define SHARED_WINDOW 0x0100000000000000ull
+#define LOCAL_WINDOW 0x0200000000000000ull
+#define PARAM_WINDOW 0x0300000000000000ull
+#define WINDOW_MASK 0x0f00000000000000ull
+enum {
+    CTA_SHIFT = 24,           /* shared::cluster: rank of the block above the offset */
+    FUNCTION_LOCAL = 1 << 20, /* where the local memory of .funcs begins; below: the entry's */
+    SHARED_DYNAMIC = 0xffffff /* offset of extern shared variables while a module is read */
+};
+
+typedef struct sim_range {
+    uint64_t begin, bytes;
+    uint8_t *data;
+    uint8_t *written; /* a bit a byte */
+} sim_range;
+
+struct sim_machine {
+    int sm;
+    SIM_ARRAY(sim_range) ranges; /* ascending */
+    uint64_t next;
+};
+
+const sim_range *sim_range_find(const sim_machine *m, uint64_t address);
+/* Sets or tests bits of a shadow. */
+void sim_shadow_set(uint8_t *shadow, uint64_t at, uint64_t bytes);
+bool sim_shadow_all(const uint8_t *shadow, uint64_t at, uint64_t bytes);
+
+/* ---- running (run.c) ------------------------------------------------------------------------- */
+
+/* Last accesses of four bytes of shared memory (race.c). Clocks are those of run->n_clocks warps.
+ */
+typedef struct sim_cell {
+    uint32_t write_clock, read_clock;
+    uint16_t writer, reader; /* 1 + warp; READER_MANY: see reads */
+    uint8_t written, read;   /* which of the bytes */
+    bool atomic;             /* the last write was */
+    uint8_t pending;         /* bytes that a cp.async under way writes */
+} sim_cell;
+
+typedef struct sim_barrier {
+    uint32_t arrived, expected; /* threads */
+    uint32_t warps;             /* that wait */
+    uint32_t trues;             /* of bar.red: lanes with true */
+    uint32_t *clock;
+} sim_barrier;
+
+/* An mbarrier object's order: what its arrivals saw. */
+typedef struct sim_event {
+    uint32_t offset;
+    uint32_t *clock;
+} sim_event;
+
+/* One cp.async, done when it is waited for. */
+typedef struct sim_copy {
+    uint64_t from, to;
+    uint32_t bytes, take;
+    uint32_t group; /* GROUP_OPEN: not committed */
+    const sim_insn *insn;
+    uint8_t lane;
+} sim_copy;
+#define GROUP_OPEN UINT32_MAX
+
+typedef struct sim_block {
+    struct sim_run *run;
+    uint32_t id[3], rank;
+    uint8_t *shared, *shared_written;
+    sim_cell *cells;
+    uint32_t **reads; /* clocks of a cell's reads, for cells that several warps read */
+    sim_barrier barriers[N_BARRIERS];
+    sim_warp *warps;
+    uint32_t n_warps, threads, live_warps;
+    SIM_ARRAY(sim_event) events;
+} sim_block;
+
+struct sim_warp {
+    uint64_t *file;
+    const uint64_t *constants;
+    const uint32_t *parts;
+    sim_block *block;
+    struct sim_run *run;
+    uint8_t *local, *local_written; /* LANES pieces */
+    uint32_t index;
+    uint32_t live, parked;
+    uint32_t pc[LANES];
+    int32_t barrier;        /* it waits at, or -1 */
+    const sim_insn *at;     /* being executed */
+    uint32_t groups[LANES]; /* of cp.async, committed */
+    SIM_ARRAY(sim_copy) copies;
+    uint32_t number; /* among the clocks */
+    uint32_t *clock;
+    uint32_t turns;
+    bool yielded; /* it looked for something that has not come yet */
+    bool cluster_arrived, cluster_open, cluster_waits;
+};
+
+typedef struct sim_run {
+    sim_machine *machine;
+    const sim_kernel *kernel;
+    const sim_module *module;
+    const sim_launch_options *options;
+    const uint8_t *params;
+    sim_report *report;
+    sim_block *blocks; /* of the cluster that runs */
+    uint32_t n_blocks;
+    uint64_t issues, random;
+    sim_range last[4]; /* of global memory: what was touched last */
+    bool stop, no_memory;
+    uint32_t rows, local_bytes, shared_bytes;
+    uint32_t n_clocks;
+    uint32_t *own_clocks; /* warps' and barriers', freed with the run */
+    uint32_t *cluster_clock;
+} sim_run;
+
+static inline uint64_t *sim_row(const sim_warp *w, uint32_t row) {
+    return row & ROW_CONSTANT
+               ? (uint64_t *)(uintptr_t)(w->constants + (size_t)(row & ROW_INDEX) * LANES)
+               : w->file + (size_t)row * LANES;
+}
+static inline uint64_t *sim_in(const sim_warp *w, const sim_insn *in, int i) {
+    return sim_row(w, in->op[i].row);
+}
+
+/* Notes a fault of a lane (or of the warp: lane -1). */
+void sim_find(sim_warp *w, sim_fault fault, int lane, uint64_t address, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Runs the blocks of a cluster to their ends, or to what leaves nothing to go on with. */
+void sim_run_cluster(sim_run *run);
+/* bar.sync and the like, for all lanes of the warp; false: the warp waits. */
+void sim_barrier_arrive(sim_warp *w, const sim_insn *in, uint32_t mask);
+/* Counts a request: sectors of global memory, or waves of shared memory. */
+void sim_count_access(sim_warp *w, sim_space space, const uint64_t address[LANES], uint32_t mask,
+                      uint32_t bytes);
+
+/* ---- accesses (memory.c) --------------------------------------------------------------------- */
+
+/* What a lane touches, resolved; data NULL after a finding. */
+typedef struct sim_place {
+    uint8_t *data, *written;
+    uint64_t at;      /* bit of `written` */
+    sim_block *block; /* of shared memory, else NULL */
+    uint32_t offset;
+} sim_place;
+
+typedef enum sim_access { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC } sim_access;
+
+/* Checks bounds and alignment, and that what is read was written; notes the order of accesses. */
+sim_place sim_resolve(sim_warp *w, int lane, sim_space space, uint64_t address, uint32_t bytes,
+                      sim_access access);
+/* Address of operand i for a lane. */
+uint64_t sim_address(const sim_warp *w, const sim_insn *in, int i, int lane);
+
+/* ---- races (race.c) -------------------------------------------------------------------------- */
+
+void sim_race_access(sim_warp *w, int lane, sim_block *b, uint32_t offset, uint32_t bytes,
+                     sim_access access);
+/* A cp.async is under way, or done: until then nobody may touch what it writes. */
+void sim_race_pending(sim_block *b, uint32_t offset, uint32_t bytes, bool pending);
+/* Everything the warp did so far happens before what acquires this clock later. */
+void sim_clock_release(sim_warp *w, uint32_t *clock);
+void sim_clock_acquire(sim_warp *w, const uint32_t *clock);
+/* The clock of the mbarrier object at an offset; NULL when there is no memory. */
+uint32_t *sim_event_clock(sim_block *b, uint32_t offset);
+
+/* ---- numbers (numbers.c) --------------------------------------------------------------------- */
+
+float sim_f16_to_f32(uint16_t h);
+uint16_t sim_f32_to_f16(float f, sim_round r);
+static inline float sim_bf16_to_f32(uint16_t h) {
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)h << 16};
+    return v.f;
+}
+uint16_t sim_f32_to_bf16(float f, sim_round r);
+float sim_f8_to_f32(uint8_t v, sim_type t);
+uint8_t sim_f32_to_f8(float f, sim_type t); /* satfinite, to nearest even */
+/* value * 2^0 rounded to a float of `mantissa` stored bits and exponents from emin to emax. */
+double sim_round_to(double v, int mantissa, int emin, sim_round r);
+
+static inline float sim_as_f32(uint64_t v) {
+    union {
+        uint32_t u;
+        float f;
+    } x = {(uint32_t)v};
+    return x.f;
+}
+static inline uint64_t sim_of_f32(float f) {
+    union {
+        float f;
+        uint32_t u;
+    } x = {f};
+    return x.u;
+}
+static inline double sim_as_f64(uint64_t v) {
+    union {
+        uint64_t u;
+        double f;
+    } x = {v};
+    return x.f;
+}
+static inline uint64_t sim_of_f64(double f) {
+    union {
+        double f;
+        uint64_t u;
+    } x = {f};
+    return x.u;
+}
+
+/* ---- reading text ---------------------------------------------------------------------------- */
+
+typedef enum sim_token { TOKEN_END, TOKEN_WORD, TOKEN_NUMBER, TOKEN_STRING, TOKEN_PUNCT } sim_token;
+
+typedef struct sim_lexer {
+    const char *p, *end;
+    int32_t line;
+    sim_token kind;
+    char text[512]; /* word or string */
+    uint64_t value; /* number: bits */
+    bool is_float;
+    char punct;
+} sim_lexer;
+
+void sim_lex_next(sim_lexer *x);
+
+typedef enum sim_symbol_kind {
+    SYMBOL_REGISTERS,
+    SYMBOL_GLOBAL,
+    SYMBOL_SHARED,
+    SYMBOL_LOCAL,
+    SYMBOL_PARAM,
+    SYMBOL_LABEL,
+    SYMBOL_TABLE /* .branchtargets: n labels from parts[row] */
+} sim_symbol_kind;
+
+typedef struct sim_symbol {
+    char *name;
+    sim_symbol_kind kind;
+    sim_type type;
+    uint32_t n; /* registers: how many (name<n>), 0: one of the very name */
+    uint32_t row;
+    uint64_t offset; /* address, offset, instruction, or index of a function */
+    uint32_t bytes;
+    uint32_t depth;
+    size_t next; /* older one in the bucket, 1 + index */
+} sim_symbol;
+
+enum { N_BUCKETS = 1024 };
+
+/* A label that was not known yet: of a branch, or of a row of a .branchtargets. */
+typedef struct sim_patch {
+    size_t insn; /* or, without an operand (-1), the part */
+    int operand;
+    char *label;
+    uint32_t depth;
+    int32_t line;
+} sim_patch;
+
+typedef struct sim_parser {
+    sim_lexer lex;
+    sim_module *module;
+    sim_kernel *function; /* being read */
+    char *message;
+    sim_status status;
+    SIM_ARRAY(sim_symbol) symbols;
+    size_t buckets[N_BUCKETS];
+    uint32_t depth;
+    uint32_t rows, local; /* of the function */
+    SIM_ARRAY(sim_patch) patches;
+    int32_t loc;
+    uint64_t constant_index[4096]; /* 1 + row by hash of its value */
+} sim_parser;
+
+/* False, and the first message kept. */
+bool sim_parse_fail(sim_parser *p, sim_status st, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool sim_parse_module(sim_parser *p);
+bool sim_is_punct(const sim_parser *p, char c);
+bool sim_take_punct(sim_parser *p, char c); /* false, nothing said, where another stands */
+bool sim_expect(sim_parser *p, char c);
+bool sim_parse_patch(sim_parser *p, size_t insn, int operand, const char *label);
+sim_kernel *sim_function_named(sim_parser *p, const char *name);
+/* The instruction whose opcode is the current word. */
+bool sim_decode(sim_parser *p, uint32_t guard, bool guard_not);
+uint32_t sim_parse_constant(sim_parser *p, uint64_t value); /* row */
+sim_type sim_type_named(const char *text, size_t n);
+
+bool sim_symbol_add(sim_parser *p, const sim_symbol *s);
+void sim_symbol_leave(sim_parser *p); /* the innermost scope ends */
+/* The register, variable or label; *out_row for registers. */
+const sim_symbol *sim_symbol_find(sim_parser *p, const char *name, uint32_t *out_row);
+
+/* decode tables: exec_*.c */
+sim_exec sim_exec_arith(sim_insn *in, const char *op);
+
+#endif

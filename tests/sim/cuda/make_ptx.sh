@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Compiles the CUDA kernels of this folder to the PTX that the tests keep. Needs nvcc; the release that
+# made what is there stands in the files.
+set -eu
+cd "$(dirname "$0")"
+for f in *.cu; do nvcc -ptx -arch=sm_80 -lineinfo -o - "$f" | grep -v '^// Compiler Build' | sed 's|"[^"]*/\([^/"]*\)"|"\1"|' >"${f%.cu}.ptx"; done

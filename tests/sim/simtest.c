@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "simtest.h"
+
+char *simtest_file(const char *name) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", TESTS_SIM_DIR, name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    char *text = calloc(1, 1 << 20);
+    assert_non_null(text);
+    size_t n = fread(text, 1, (1 << 20) - 1, f);
+    assert_true(n > 0);
+    (void)fclose(f);
+    return text;
+}
+
+uint32_t simtest_draw(uint64_t *state) {
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return (uint32_t)(*state >> 29);
+}
+
+simtest *simtest_open(const char *text, int sm, uint64_t seed) {
+    char message[256];
+    simtest *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    s->machine = sim_machine_make(sm);
+    assert_non_null(s->machine);
+    sim_status st = sim_module_load(s->machine, text, strlen(text), &s->module, message);
+    if (st != SIM_OK) {
+        print_error("refused: %s\n", message);
+    }
+    assert_int_equal(st, SIM_OK);
+    s->out = sim_memory_alloc(s->machine, sizeof s->host_out);
+    s->a = sim_memory_alloc(s->machine, sizeof s->host_a);
+    s->b = sim_memory_alloc(s->machine, sizeof s->host_b);
+    assert_true(s->out && s->a && s->b);
+    for (int i = 0; i < SIMTEST_N; i++) {
+        s->host_a[i] = simtest_draw(&seed);
+        s->host_b[i] = simtest_draw(&seed);
+    }
+    return s;
+}
+
+void simtest_close(simtest *s) {
+    sim_module_free(s->module);
+    sim_machine_free(s->machine);
+    free(s);
+}
+
+void simtest_print(const sim_report *r) {
+    for (uint32_t i = 0; i < r->n_findings; i++) {
+        const sim_finding *f = &r->findings[i];
+        print_error("  %s, line %d, block %u thread %u, 0x%llx, %llu times: %s\n",
+                    sim_fault_name(f->fault), (int)f->ptx_line, f->block[0], f->thread,
+                    (unsigned long long)f->address, (unsigned long long)f->times, f->text);
+    }
+}
+
+bool simtest_found(const sim_report *r, sim_fault fault) {
+    for (uint32_t i = 0; i < r->n_findings; i++) {
+        if (r->findings[i].fault == fault) {
+            return true;
+        }
+    }
+    return false;
+}
+
+sim_status simtest_run(simtest *s, const char *kernel, uint32_t blocks, uint32_t threads, int n) {
+    struct {
+        uint64_t out, a, b;
+        int32_t n;
+    } params = {s->out, s->a, s->b, n};
+    const sim_kernel *k = sim_module_kernel(s->module, kernel);
+    assert_non_null(k);
+    assert_true(sim_memory_write(s->machine, s->a, s->host_a, sizeof s->host_a));
+    assert_true(sim_memory_write(s->machine, s->b, s->host_b, sizeof s->host_b));
+    assert_true(sim_memory_write(s->machine, s->out, s->host_out, sizeof s->host_out));
+    for (int i = 0; i < 3; i++) {
+        s->options.grid[i] = i == 0 ? blocks : 1;
+        s->options.block[i] = i == 0 ? threads : 1;
+    }
+    s->options.most_issues = s->options.most_issues ? s->options.most_issues : 1 << 22;
+    sim_status st = sim_launch(s->machine, k, &s->options, &params, &s->report);
+    assert_true(sim_memory_read(s->machine, s->host_out, s->out, sizeof s->host_out));
+    return st;
+}

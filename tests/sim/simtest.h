@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the simulator's tests share: a machine with three buffers, files of PTX, launches. */
+#ifndef SIMTEST_H
+#define SIMTEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sim/ptx/ptx.h"
+
+enum { SIMTEST_N = 1024, SIMTEST_OUT = SIMTEST_N + 64 };
+
+typedef struct simtest {
+    sim_machine *machine;
+    sim_module *module;
+    uint64_t out, a, b;
+    uint32_t host_a[SIMTEST_N], host_b[SIMTEST_N], host_out[SIMTEST_OUT];
+    sim_report report;
+    sim_launch_options options;
+} simtest;
+
+/* Text of a file of tests/sim; free it. */
+char *simtest_file(const char *name);
+/* A machine, the module, a and b drawn by seed and written, out zero. Fails the test when the text
+ * is refused. */
+simtest *simtest_open(const char *text, int sm, uint64_t seed);
+void simtest_close(simtest *s);
+uint32_t simtest_draw(uint64_t *state);
+/* kernel(out, a, b, n): blocks of so many threads. */
+sim_status simtest_run(simtest *s, const char *kernel, uint32_t blocks, uint32_t threads, int n);
+/* a, b and out go over before a run and out comes back after it. */
+void simtest_print(const sim_report *r);
+/* Does the report hold such a finding? */
+bool simtest_found(const sim_report *r, sim_fault fault);
+
+#endif

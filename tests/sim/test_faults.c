@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs with one thing wrong each, most of them nvcc's with a line changed: the simulator names
+ * what it is, and says nothing of the program as it was.
+ */
+#include "simtest.h"
+
+/* The text with the n-th occurrence of `from` behind `after` replaced; free it. */
+static char *edited(const char *text, const char *after, const char *from, int n, const char *to) {
+    const char *p = strstr(text, after);
+    assert_non_null(p);
+    for (int i = 0; i < n; i++) {
+        p = strstr(p + 1, from);
+        assert_non_null(p);
+    }
+    size_t head = (size_t)(p - text);
+    char *out = calloc(1, strlen(text) + strlen(to) + 1);
+    assert_non_null(out);
+    memcpy(out, text, head);
+    (void)strcpy(out + head, to);
+    (void)strcat(out, p + strlen(from));
+    return out;
+}
+
+typedef struct fault_case {
+    const char *file, *kernel, *from;
+    int nth;
+    const char *to;
+    sim_fault fault;
+    uint32_t threads;
+} fault_case;
+
+static const fault_case list[] = {
+    {"cuda/block.ptx", "reverse", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "reduce", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "reduce", "bar.sync \t0;", 2, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "transpose", "bar.sync \t0;", 1, "bar.warp.sync -1;", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "histogram", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "histogram", "bar.sync \t0;", 2, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "histogram", "st.shared.u32", 1, "// ", SIM_FAULT_UNINITIALISED, 256},
+    {"cuda/block.ptx", "tickets", "bar.sync \t0;", 2, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "named", "128;", 1, "256;", SIM_FAULT_DEADLOCK, 256},
+    {"cuda/block.ptx", "handoff", "bar.arrive 3, 256;", 1, "", SIM_FAULT_DEADLOCK, 256},
+    {"cuda/block.ptx", "handoff", "bar.arrive 3, 256;", 1, "bar.arrive 3, 128;",
+     SIM_FAULT_DIVERGENCE, 256},
+    {"cuda/block.ptx", "handoff", "bar.sync 3, 256;", 1, "", SIM_FAULT_RACE, 256},
+    {"cuda/block.ptx", "reverse", "ld.shared.u32 \t%r13, [%r12]", 1,
+     "ld.shared.u32 %r13, [%r12+1024]", SIM_FAULT_BOUNDS, 256},
+    {"cuda/matrix.ptx", "pipelined", "cp.async.wait_group 1;", 1, "", SIM_FAULT_RACE, 128},
+    {"cuda/matrix.ptx", "pipelined", "cp.async.wait_group 1;", 1, "cp.async.wait_group 2;",
+     SIM_FAULT_RACE, 128},
+    {"cuda/matrix.ptx", "pipelined", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 128},
+    {"cuda/matrix.ptx", "zfilled", "cp.async.wait_all;", 1, "", SIM_FAULT_RACE, 128},
+    {"cuda/matrix.ptx", "zfilled", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 128},
+    {"cuda/matrix.ptx", "mma_half", "bar.warp.sync", 1, "trap; bar.warp.sync", SIM_FAULT_TRAP, 32},
+    {"cuda/scalar.ptx", "axpy", "setp.ge.s32", 1, "setp.gt.s32", SIM_FAULT_BOUNDS, 256}};
+
+static void seeded(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        const fault_case *c = &list[i];
+        char *text = simtest_file(c->file), entry[64];
+        (void)snprintf(entry, sizeof entry, ".entry %s(", c->kernel);
+        char *bad = edited(text, entry, c->from, c->nth, c->to);
+        const char *texts[] = {text, bad};
+        for (int k = 0; k < 2; k++) {
+            simtest *s = simtest_open(texts[k], 80, 3);
+            /* With a guard: one more block than there are elements for. */
+            bool guarded = strcmp(c->kernel, "axpy") == 0;
+            s->options.most_issues = 1 << 18;
+            sim_status st = simtest_run(s, c->kernel, guarded ? 5 : 1, c->threads, SIMTEST_N);
+            bool want = k == 1;
+            if ((st == SIM_E_FAULT) != want || (want && !simtest_found(&s->report, c->fault))) {
+                simtest_print(&s->report);
+                fail_msg("%s: `%s` made `%s`: %s expected", c->kernel, c->from, c->to,
+                         want ? sim_fault_name(c->fault) : "nothing");
+            }
+            simtest_close(s);
+        }
+        free(bad);
+        free(text);
+    }
+}
+
+/* ---- written by hand --------------------------------------------------------------------------
+ */
+
+#define HEAD ".version 8.0\n.target sm_80\n.address_size 64\n"
+#define ENTRY                                                                                      \
+    ".visible .entry k(.param .u64 out, .param .u64 a, .param .u64 b, .param .u32 n)\n{\n"         \
+    ".reg .pred %p<9>; .reg .b32 %r<19>; .reg .b64 %d<9>;\n"                                       \
+    "ld.param.u64 %d1, [out]; ld.param.u64 %d2, [a]; mov.u32 %r1, %tid.x;\n"
+
+typedef struct hand_case {
+    const char *what, *body;
+    sim_fault fault;
+    uint32_t threads;
+} hand_case;
+
+static const hand_case hand[] = {
+    {"a misaligned load", "ld.global.u32 %r2, [%d2+2]; ret;", SIM_FAULT_ALIGNMENT, 1},
+    {"a load before a buffer", "ld.global.u32 %r2, [%d2+-4]; ret;", SIM_FAULT_BOUNDS, 1},
+    {"a load of null", "mov.u64 %d3, 0; ld.global.u32 %r2, [%d3]; ret;", SIM_FAULT_BOUNDS, 1},
+    {"local memory that nobody wrote", ".local .b32 x[4]; ld.local.u32 %r2, [x+4]; ret;",
+     SIM_FAULT_UNINITIALISED, 1},
+    {"past local memory", ".local .b32 x[4]; st.local.u32 [x+16], %r1; ret;", SIM_FAULT_BOUNDS, 1},
+    {"a barrier that half of a warp reaches",
+     "setp.lt.u32 %p1, %r1, 16; @%p1 bra A; ret; A: bar.sync 0; ret;", SIM_N_FAULTS, 64},
+    {"barriers of two numbers in one warp",
+     "setp.lt.u32 %p1, %r1, 16; @%p1 bra A; bar.sync 1; ret; A: bar.sync 2; ret;",
+     SIM_FAULT_DIVERGENCE, 32},
+    {"a shuffle from a lane that takes no part",
+     "setp.lt.u32 %p1, %r1, 8; @!%p1 bra A; shfl.sync.idx.b32 %r2, %r1, 9, 31, 255; A: ret;",
+     SIM_FAULT_DIVERGENCE, 32},
+    {"a member mask without the lane", "shfl.sync.idx.b32 %r2, %r1, 0, 31, 1; ret;",
+     SIM_FAULT_DIVERGENCE, 32},
+    {"a member that waits elsewhere",
+     "setp.lt.u32 %p1, %r1, 16; @%p1 bra A; bar.warp.sync -1; A: vote.sync.ballot.b32 %r2, %p1, "
+     "-1; ret;",
+     SIM_FAULT_DIVERGENCE, 32},
+    {"a loop without an end", "A: add.u32 %r1, %r1, 1; bra A;", SIM_FAULT_RUNAWAY, 1},
+    {"a uniform branch that is none",
+     "setp.lt.u32 %p1, %r1, 5; @%p1 bra.uni A; add.u32 %r1, %r1, 1; A: ret;", SIM_FAULT_DIVERGENCE,
+     32},
+    {"a barrier's number", "bar.sync 16; ret;", SIM_FAULT_TRAP, 32},
+    {"two warps on one word",
+     ".shared .b32 s; setp.lt.u32 %p1, %r1, 32; @%p1 st.shared.u32 [s], %r1; @!%p1 st.shared.u32 "
+     "[s], %r1; ret;",
+     SIM_FAULT_RACE, 64},
+    {"two warps on two bytes of one word",
+     ".shared .align 4 .b8 s[4]; shr.u32 %r2, %r1, 5; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; "
+     "st.shared.u8 [%r3], %r1; ret;",
+     SIM_N_FAULTS, 64},
+    {"atomics of two warps on one word",
+     ".shared .b32 s; mov.u32 %r4, 0; setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r4; "
+     "bar.sync 0;"
+     "red.shared.add.u32 [s], 1; bar.sync 0; ld.shared.u32 %r2, [s]; ret;",
+     SIM_N_FAULTS, 64},
+    {"a plain read beside atomics",
+     ".shared .b32 s; mov.u32 %r4, 0; setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r4; "
+     "bar.sync 0;"
+     "red.shared.add.u32 [s], 1; ld.shared.u32 %r2, [s]; ret;",
+     SIM_FAULT_RACE, 64},
+    {"a store to a parameter", "mov.u64 %d3, out; st.param.u64 [out], %d1; ret;", SIM_FAULT_BOUNDS,
+     1}};
+
+static void by_hand(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof hand / sizeof *hand; i++) {
+        char text[2048];
+        (void)snprintf(text, sizeof text, "%s%s%s\n}\n", HEAD, ENTRY, hand[i].body);
+        simtest *s = simtest_open(text, 80, 1);
+        s->options.most_issues = 1 << 14;
+        sim_status st = simtest_run(s, "k", 1, hand[i].threads, 0);
+        bool want = hand[i].fault != SIM_N_FAULTS;
+        if ((st == SIM_E_FAULT) != want || (want && !simtest_found(&s->report, hand[i].fault))) {
+            simtest_print(&s->report);
+            fail_msg("%s", hand[i].what);
+        }
+        simtest_close(s);
+    }
+}
+
+/* The finding says where: line of the text, line of the source, block, thread, address. */
+static void place(void **state) {
+    (void)state;
+    char text[2048];
+    (void)snprintf(text, sizeof text, "%s.file 1 \"x.tg\"\n%s%s", HEAD, ENTRY,
+                   ".loc 1 42 7\nsetp.ne.u32 %p1, %r1, 37;\n@%p1 bra A;\nst.global.u32 "
+                   "[%d1+1000000], %r1;\nA: ret;\n}\n");
+    simtest *s = simtest_open(text, 80, 1);
+    assert_int_equal(simtest_run(s, "k", 3, 64, 0), SIM_E_FAULT);
+    assert_int_equal(s->report.n_findings, 1);
+    const sim_finding *f = &s->report.findings[0];
+    assert_int_equal(f->fault, SIM_FAULT_BOUNDS);
+    assert_int_equal(f->source_line, 42);
+    assert_int_equal(f->ptx_line, 12);
+    assert_int_equal(f->thread, 37);
+    assert_int_equal(f->times, 3);
+    assert_true(f->address == s->out + 1000000);
+    simtest_close(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(seeded), cmocka_unit_test(by_hand),
+                                       cmocka_unit_test(place)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
