@@ -66,14 +66,16 @@ TGK_API int64_t tgk_random_below(tgk_random *r, int64_t n);
 /* How outputs are judged when the case line itself has no `tol`. Derivations: docs/tolerances.md.
  */
 typedef enum tgk_tolerance {
-    TGK_TOL_EXACT,    /* integers, movement: equal */
-    TGK_TOL_ULP,      /* |err| <= bound units in the last place of the output type, plus `abs` */
-    TGK_TOL_DERIVED,  /* |err| <= bound units in the last place plus the element's arg->slack */
-    TGK_TOL_GATE,     /* attention: calc_diff <= bound and, row by row, max|err|/rms <= abs;
-                         bound and abs 0: 5e-6 and 0.03 */
-    TGK_TOL_LSE,      /* |err| <= 1e-5 + 1.2e-4 |lse| */
-    TGK_TOL_NMSE,     /* sum (x-y)^2 <= bound * sum y^2 */
-    TGK_TOL_CALC_DIFF /* 1 - 2<x,y>/(<x,x>+<y,y>) <= bound */
+    TGK_TOL_EXACT,     /* integers, movement: equal */
+    TGK_TOL_ULP,       /* |err| <= bound units in the last place of the output type, plus `abs` */
+    TGK_TOL_DERIVED,   /* |err| <= bound units in the last place plus the element's arg->slack */
+    TGK_TOL_GATE,      /* attention: calc_diff <= bound and, row by row, max|err|/rms <= abs;
+                          bound and abs 0: 5e-6 and 0.03 */
+    TGK_TOL_LSE,       /* |err| <= 1e-5 + 1.2e-4 |lse| */
+    TGK_TOL_NMSE,      /* sum (x-y)^2 <= bound * sum y^2 */
+    TGK_TOL_CALC_DIFF, /* 1 - 2<x,y>/(<x,x>+<y,y>) <= bound */
+    TGK_TOL_STEPS /* records: at most the share `bound` of the bytes differ, each by one step of
+                     a code or of a bf16 (attention.md K10); others are equal or not */
 } tgk_tolerance;
 
 typedef struct tgk_output_rule {

@@ -422,7 +422,7 @@ void tgv_fill_scalars(tgk_arg *a, int n, tgk_random *r) {
 }
 
 static void set_column(tgk_arg *a, double v) {
-    for (int64_t i = 0; a != NULL && i < a->count; i += a->extent[a->rank - 1]) {
+    for (int64_t i = 0; a != NULL && a->f != NULL && i < a->count; i += a->extent[a->rank - 1]) {
         a->f[i] = isnan(a->f[i]) ? a->f[i] : v;
     }
 }

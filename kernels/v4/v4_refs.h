@@ -123,7 +123,29 @@ void tgv_inputs_layer(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_attend_some(tgk_arg *a, int n, tgk_random *r);
 void tgv_inputs_csa(tgk_arg *a, int n, tgk_random *r);
 
-/* ---- new tokens of running requests (step_ref.c) ---- */
+/* ---- new tokens of running requests (step_ref.c, step_rows.c) ---- */
+
+/* Rows of a ring [SLOTS, R, D] or of pages [P, BS, D] as doubles; of records a decoded copy. */
+typedef struct tgv_rows {
+    tgk_arg *arg; /* NULL: there is none */
+    int64_t pages, page, dim;
+    double *f;
+} tgv_rows;
+
+/* Rows of a page: of the tensor, or by the record's parameter. */
+int64_t tgv_page_rows(const tgk_arg *a);
+/* a may be NULL. False: no memory. */
+bool tgv_rows_init(tgv_rows *r, tgk_arg *a);
+void tgv_rows_fini(tgv_rows *r);
+/* Stores y as row `at`, in bytes where they are bytes. */
+void tgv_rows_put(tgv_rows *r, int64_t at, const double *y);
+/* Number of the row with entry w of request b; -1: there is none. */
+int64_t tgv_rows_entry(const tgv_rows *r, const tgk_arg *table, int64_t b, int64_t w);
+/* NaN in all rows but those that `keep` marks; those of records are drawn, column 0 a 1 if `ones`.
+ */
+void tgv_rows_fill(tgv_rows *r, const unsigned char *keep, bool ones, tgk_random *random);
+/* n values as e4m3 with a power of two keeps them. */
+void tgv_through_e4m3(double *x, int64_t n);
 
 bool tgv_store_window(tgk_arg *a, int n);
 bool tgv_store_entries(tgk_arg *a, int n);
