@@ -3,6 +3,7 @@
 """Peers of `tegula bench`, in one process that is asked in turns.
 
 Reads lines on standard input and answers each with one line:
+  about                             ->  which peers are there, which are absent and why
   prepare ID KERNEL NAME=VALUE...   ->  peers: NAME NAME...   (those installed that can do it)
   run ID SECONDS                    ->  NAME=seconds NAME=seconds ...   (best single call)
   drop ID
@@ -20,21 +21,44 @@ for var in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", str(THREADS))
 
-try:
-    import numpy as np
-except ImportError:
-    np = None
-try:
+ABOUT = {}  # peer: version, or why it is absent
+
+
+def optional(name, load):
+    """What load() gives, or None with the reason kept; libraries fail in many ways."""
+    try:
+        module, version = load()
+        ABOUT[name] = version
+        return module
+    except Exception as e:  # whatever it is, the peer is absent
+        text = str(e).split("\n")[0][:80] or "no reason given"
+        ABOUT[name] = "absent (%s)" % text
+        return None
+
+
+def load_numpy():
+    import numpy
+    return numpy, numpy.__version__
+
+
+def load_torch():
     import torch
     torch.set_num_threads(THREADS)
     torch.set_grad_enabled(False)
-except Exception:  # a torch without its libraries fails in many ways
-    torch = None
-try:
+    return torch, torch.__version__
+
+
+def load_ggml():
     import bench_ggml
-    ggml = bench_ggml.load()
-except Exception:  # no NumPy, or a library of another version
-    ggml = None
+    found = bench_ggml.load()
+    if found is None:
+        raise ImportError("tools/build_ggml.sh builds it")
+    return found, "built"
+
+
+np = optional("numpy", load_numpy)
+torch = optional("torch", load_torch)
+ggml = optional("ggml", load_ggml)
 
 DRAM_BYTES = 160 << 20
 
@@ -143,6 +167,7 @@ def torch_peers(kernel, s):
 
 
 def ggml_peers(kernel, s):
+    import bench_ggml
     return bench_ggml.peers(ggml, THREADS, kernel, s, copies, rotate)
 
 
@@ -159,7 +184,9 @@ def main():
         word = line.split()
         if not word or word[0] == "quit":
             break
-        if word[0] == "prepare":
+        if word[0] == "about":
+            print("; ".join(f"{name} {state}" for name, state in ABOUT.items()), flush=True)
+        elif word[0] == "prepare":
             s = {k: value(v) for k, v in (w.split("=", 1) for w in word[3:])}
             calls = {}
             for module, make in ((np, numpy_peers), (torch, torch_peers), (ggml, ggml_peers)):

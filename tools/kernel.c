@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A kernel made ready to launch: loaded, specialised, dims bound, arguments allocated and filled.
  */
+#define _GNU_SOURCE /* memfd_create */
 #include "tools/tool.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 tg_program *tool_load_program(tool *t, const char *path) {
     const tg_source *src = tool_read_source(t, path);
@@ -195,8 +198,23 @@ bool tool_kernel_copy(tool *t, const tool_kernel *k, tool_kernel *out) {
 
 static bool is_input(const tool_array *a) { return (a->param->flags & TG_PARAM_OUT) == 0; }
 
-/* How many elements of a large array are drawn for timing: odd, so that rows differ. */
-enum { FULL_DRAWN = 8 * 131071 };
+/* How many elements of a large array are drawn for timing: no power of two, so that rows differ,
+ * and whole pages of doubles. */
+enum { FULL_DRAWN = 2047 * 512 };
+
+/* With `full`, which is for timing, a large dense array repeats its beginning. */
+static bool repeats(const tool_array *a) {
+    return a->mapped == 0 && tg_dtype_is_float(a->dtype) && a->dtype != TG_DT_RECORD &&
+           a->count > FULL_DRAWN &&
+           (int64_t)a->bytes == (a->count * tg_dtype_bits(a->dtype) + 7) / 8;
+}
+
+static void repeat_beginning(const tool_array *a) {
+    size_t done = (size_t)((int64_t)FULL_DRAWN * tg_dtype_bits(a->dtype) / 8);
+    for (size_t at = done; at < a->bytes; at += done) {
+        memcpy(a->data + at, a->data, a->bytes - at < done ? a->bytes - at : done);
+    }
+}
 
 static int ascending(const void *x, const void *y) {
     const int64_t *a = x, *b = y;
@@ -232,19 +250,14 @@ static void fill_records(const tool_array *a, tgk_random *r) {
     }
 }
 
-/* With `full`, which is for timing, a large dense array repeats its beginning. */
 static void fill_floats(const tool_array *a, tgk_random *r, bool exact) {
-    int64_t bits = tg_dtype_bits(a->dtype), n = a->count;
-    bool dense = a->mapped == 0 && (int64_t)a->bytes == (n * bits + 7) / 8;
-    if (r->full && dense && n > FULL_DRAWN) {
-        n = FULL_DRAWN;
-    }
+    bool part = r->full && repeats(a);
+    int64_t n = part ? FULL_DRAWN : a->count;
     for (int64_t e = 0; e < n; e++) {
         tool_array_set(a, e, exact ? (double)(tgk_random_below(r, 5) - 2) : tgk_random_normal(r));
     }
-    size_t done = (size_t)(n * bits / 8);
-    for (size_t at = done; n < a->count && at < a->bytes; at += done) {
-        memcpy(a->data + at, a->data, a->bytes - at < done ? a->bytes - at : done);
+    if (part) {
+        repeat_beginning(a);
     }
 }
 
@@ -349,9 +362,115 @@ static void encode_arg(const tool_kernel *k, const tgk_arg *from, tool_array *a)
     }
 }
 
-static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact,
-                 bool full) {
-    tgk_random r = {.state = seed, .full = full, .exact = exact};
+/* ---- inputs for timing --------------------------------------------------------------------------
+ * A large array's doubles are one piece of memory that stands at every multiple of FULL_DRAWN: an
+ * inputs() that walks `count` elements draws the piece, one that goes by the extents writes into it
+ * again and again. Either way it costs neither the time nor the memory of the whole.
+ */
+
+static size_t piece_span(const tool_array *a) {
+    int64_t pieces = (a->count + FULL_DRAWN - 1) / FULL_DRAWN;
+    return (size_t)pieces * FULL_DRAWN * sizeof(double);
+}
+
+/* NULL: no memory. */
+static double *map_piece(const tool_array *a) {
+    size_t piece = FULL_DRAWN * sizeof(double), span = piece_span(a);
+    int fd = memfd_create("inputs", MFD_CLOEXEC);
+    char *base = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, (off_t)piece) == 0) {
+        base = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    bool ok = base != MAP_FAILED;
+    for (size_t at = 0; ok && at < span; at += piece) {
+        ok = mmap(base + at, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+             MAP_FAILED;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (!ok && base != MAP_FAILED) {
+        (void)munmap(base, span);
+    }
+    return ok ? (double *)(void *)base : NULL;
+}
+
+static bool decode_piece(tool *t, const tool_array *a, tgk_arg *out) {
+    *out = (tgk_arg){.name = a->name,
+                     .dtype = a->dtype,
+                     .rank = a->rank,
+                     .is_out = (a->param->flags & TG_PARAM_OUT) != 0,
+                     .count = FULL_DRAWN,
+                     .f = map_piece(a)};
+    memcpy(out->extent, a->extent, sizeof out->extent);
+    if (out->f == NULL) {
+        tool_error(t, TG_D_TOOL, "argument %s: no memory for the reference", a->name);
+        return false;
+    }
+    for (int64_t e = 0; e < FULL_DRAWN; e++) {
+        out->f[e] = tool_array_get(a, e);
+    }
+    return true;
+}
+
+static bool decode_for_timing(tool *t, const tool_kernel *k, tgk_arg *out) {
+    const tgk_constant *constants = constants_of(t, k);
+    bool ok = true;
+    for (int i = 0; i < k->n_args; i++) {
+        ok = (repeats(&k->args[i]) ? decode_piece(t, &k->args[i], &out[i])
+                                   : tool_array_decode(t, &k->args[i], &out[i])) &&
+             ok;
+        out[i].constants = constants;
+    }
+    return ok;
+}
+
+static void encode_for_timing(const tool_kernel *k, tgk_arg *from, int i) {
+    tool_array *a = &k->args[i];
+    if (!repeats(a)) {
+        encode_arg(k, from, a);
+        return;
+    }
+    for (int64_t e = 0; is_input(a) && from->f != NULL && e < FULL_DRAWN; e++) {
+        tool_array_set(a, e, from->f[e]);
+    }
+    if (is_input(a)) {
+        repeat_beginning(a);
+    }
+}
+
+/* Pieces are no memory of malloc. */
+static void free_pieces(const tool_kernel *k, tgk_arg *args) {
+    for (int i = 0; i < k->n_args; i++) {
+        if (repeats(&k->args[i]) && args[i].f != NULL) {
+            (void)munmap(args[i].f, piece_span(&k->args[i]));
+            args[i].f = NULL;
+        }
+    }
+}
+
+void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
+    tgk_random r = {.state = seed, .full = true};
+    fill_defaults(k, &r, false);
+    if (ref == NULL || ref->inputs == NULL) {
+        return;
+    }
+    tgk_arg *args = TG_NEW_ARRAY(&t->arena, tgk_arg, k->n_args + 1);
+    if (decode_for_timing(t, k, args)) {
+        ref->inputs(args, k->n_args, &r);
+        for (int i = 0; i < k->n_args; i++) {
+            encode_for_timing(k, &args[i], i);
+        }
+    }
+    free_pieces(k, args);
+    tool_args_free(args, k->n_args);
+}
+
+/* ---- inputs for checking ------------------------------------------------------------------------
+ */
+
+static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed, bool exact) {
+    tgk_random r = {.state = seed, .exact = exact};
     fill_defaults(k, &r, exact);
     if (ref == NULL || ref->inputs == NULL) {
         return;
@@ -371,15 +490,11 @@ static void fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t see
 }
 
 void tool_kernel_fill(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
-    fill(t, k, ref, seed, false, false);
-}
-
-void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
-    fill(t, k, ref, seed, false, true);
+    fill(t, k, ref, seed, false);
 }
 
 void tool_kernel_fill_exact(tool *t, tool_kernel *k, const tgk_reference *ref, uint64_t seed) {
-    fill(t, k, ref, seed, true, false);
+    fill(t, k, ref, seed, true);
 }
 
 /* ---- running ----------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ void tool_limits_measure(tool_limits *limits, int threads) {
     }
     memset(block, 1, 2 * (size_t)STREAM_BYTES + 8192);
     static const int streams[] = {1, 2, 4, 8};
-    for (int r = 0; r < 3; r++) {
+    for (int r = 0; r < 2; r++) {
         for (int s = 0; s < 8; s++) {
             keep(&limits->read_gbs,
                  together(limits->threads, rd, block, block + STREAM_BYTES, streams[s / 2], s & 1) /
@@ -217,19 +217,37 @@ void tool_limits_measure(tool_limits *limits, int threads) {
     free(block);
 }
 
-void tool_processor_name(char *out, unsigned long size) {
+/* The value of the first line of /proc/cpuinfo with that key; false: there is none. */
+static bool cpuinfo(const char *key, char *out, unsigned long size) {
     FILE *f = fopen("/proc/cpuinfo", "r");
     char line[256];
-    (void)snprintf(out, size, "unknown processor");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    bool found = false;
+    while (!found && f != NULL && fgets(line, sizeof line, f) != NULL) {
         char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+        size_t n = strlen(key);
+        if (colon != NULL && strncmp(line, key, n) == 0 && (line[n] == '\t' || line[n] == ':')) {
             colon[strcspn(colon, "\n")] = '\0';
-            (void)snprintf(out, size, "%s", colon + 2);
-            break;
+            (void)snprintf(out, size, "%s", colon[1] == ' ' ? colon + 2 : colon + 1);
+            found = true;
         }
     }
     if (f != NULL) {
         (void)fclose(f);
+    }
+    return found;
+}
+
+void tool_processor_name(char *out, unsigned long size) {
+    if (!cpuinfo("model name", out, size)) {
+        (void)snprintf(out, size, "unknown processor");
+    }
+}
+
+void tool_processor_model(char *out, unsigned long size) {
+    char family[16], model[16];
+    tool_processor_name(out, size);
+    if (cpuinfo("cpu family", family, sizeof family) && cpuinfo("model", model, sizeof model)) {
+        size_t n = strlen(out);
+        (void)snprintf(out + n, size - n, ", family %s model %s", family, model);
     }
 }

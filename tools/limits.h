@@ -27,5 +27,8 @@ double tool_launch_overhead(struct tool *t, struct tool_device *d);
 
 /* Processor model as the system names it. */
 void tool_processor_name(char *out, unsigned long size);
+/* The same with vendor, family and model numbers where the system tells them: names alone do not
+ * tell generations apart. */
+void tool_processor_model(char *out, unsigned long size);
 
 #endif
