@@ -56,6 +56,30 @@ static const tg_machine machines[] = {
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE
+#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_)                                           \
+    {.name = name_,                                                                                \
+     .vendor = "cuda",                                                                             \
+     .label = label_,                                                                              \
+     .class_ = TG_MACHINE_SIMT,                                                                    \
+     .triple = "nvptx64-nvidia-cuda",                                                              \
+     .llvm_cpu = cpu_,                                                                             \
+     .llvm_features = feat_,                                                                       \
+     .isa_id = isa_,                                                                               \
+     .emitter = TG_EMIT_LLVM,                                                                      \
+     .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
+             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV,                   \
+     .lanes = 128,                                                                                 \
+     .max_lanes = 256,                                                                             \
+     .subgroup = 32,                                                                               \
+     .banks = 32,                                                                                  \
+     .shared_bytes = 49152,                                                                        \
+     .scratch_bytes = (int64_t)1 << 30,                                                            \
+     .vector_bytes = 16,                                                                           \
+     .register_bytes = 1020,                                                                       \
+     .stages = 1,                                                                                  \
+     .units = TG_UNIT_VECTOR},
+#include "backends/machines.def"
+#undef TG_PTX_MACHINE
 };
 
 static const tg_machine models[] = {

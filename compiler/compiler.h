@@ -96,6 +96,8 @@ tg_status tgc_read_ir(tgc_state *s);
 tg_status tgc_tile_passes(tgc_state *s);
 tg_status tgc_lower(tgc_state *s);
 tg_status tgc_codegen(tgc_state *s);
+/* stages.c: one lane's code through LLVM. */
+tg_status tgc_llvm_codegen(tgc_state *s, tgc_lane *l);
 tg_status tgc_make_blobs(tgc_state *s);
 tg_status tgc_pack(tgc_state *s);
 /* simt.c: a SIMT lane's part of lowering, code generation and packing. */

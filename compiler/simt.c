@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stages of SIMT machines: placement, lowering, the machine's own emitter, the image. No LLVM
- * anywhere. Plan functions whose grid the runtime can evaluate itself are dropped before emission.
+ * The stages of SIMT machines: placement, lowering, the machine's own emitter, the image. LLVM only
+ * where the code is PTX. Plan functions whose grid the runtime can evaluate itself are dropped
+ * before emission.
  */
 #include "compiler/compiler.h"
 #include "backends/lower/quirks/quirks.h"
@@ -87,6 +88,9 @@ tg_status tgc_simt_lower(tgc_state *s, tgc_lane *l, bool first) {
 }
 
 tg_status tgc_simt_codegen(tgc_state *s, tgc_lane *l) {
+    if (l->machine->emitter == TG_EMIT_LLVM) {
+        return tgc_llvm_codegen(s, l);
+    }
     if (l->machine->emitter == TG_EMIT_OPENCL_C) {
 #if TEGULA_HAVE_SIMT_C
         return tg_simt_c_emit(l->loop, l->machine, &s->arena, &s->sink, &l->object,

@@ -134,22 +134,22 @@ tg_status tgc_lower(tgc_state *s) {
 
 /* ---- code generation ------------------------------------------------------------------------ */
 
-static tg_llvm_options llvm_options(const tgc_state *s) {
+static tg_llvm_options llvm_options(const tgc_state *s, bool text) {
     return (tg_llvm_options){.opt_level = s->o.opt_level < 0    ? 0
                                           : s->o.opt_level == 0 ? 2
                                                                 : s->o.opt_level,
                              .debug_lines = s->o.debug_lines != 0,
-                             .emit = s->o.emit == TGC_EMIT_LLVM  ? TG_LLVM_IR
-                                     : s->o.emit == TGC_EMIT_ASM ? TG_LLVM_ASM
-                                                                 : TG_LLVM_OBJECT};
+                             .emit = s->o.emit == TGC_EMIT_LLVM          ? TG_LLVM_IR
+                                     : s->o.emit == TGC_EMIT_ASM || text ? TG_LLVM_ASM
+                                                                         : TG_LLVM_OBJECT};
 }
 
-static tg_status codegen_cpu(tgc_state *s, tgc_lane *l) {
+tg_status tgc_llvm_codegen(tgc_state *s, tgc_lane *l) {
 #if TEGULA_HAVE_LLVM
-    tg_llvm_options o = llvm_options(s);
+    tg_llvm_options o = llvm_options(s, tgc_is_simt(l)); /* SIMT: PTX, which is text */
     return tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
 #else
-    (void)llvm_options(s);
+    (void)llvm_options(s, false);
     tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
              "this build has no code generator for %s (it was made without LLVM)",
              l->machine->name);
@@ -162,18 +162,24 @@ static tg_status codegen_cpu(tgc_state *s, tgc_lane *l) {
 static bool wants_code(const tgc_state *s, bool *out_fits) {
     const tgc_lane *l = &s->lanes[0];
     bool c = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_OPENCL_C;
+    bool llvm = l->machine->emitter == TG_EMIT_LLVM;
     *out_fits = true;
     switch (s->o.emit) {
     case TGC_EMIT_LLVM:
     case TGC_EMIT_ASM:
+        *out_fits = llvm;
+        return true;
     case TGC_EMIT_OBJECT:
         *out_fits = !tgc_is_simt(l);
+        return true;
+    case TGC_EMIT_PTX:
+        *out_fits = tgc_is_simt(l) && llvm;
         return true;
     case TGC_EMIT_OPENCL:
         *out_fits = c;
         return true;
     case TGC_EMIT_SPIRV:
-        *out_fits = tgc_is_simt(l) && !c;
+        *out_fits = tgc_is_simt(l) && !c && !llvm;
         return true;
     default:
         return tgc_wants_stop(s, "codegen");
@@ -207,7 +213,7 @@ tg_status tgc_codegen(tgc_state *s) {
     }
     for (int lane = 0; lane < (code ? 1 : s->n_lanes); lane++) {
         tgc_lane *l = &s->lanes[lane];
-        tg_status st = tgc_is_simt(l) ? tgc_simt_codegen(s, l) : codegen_cpu(s, l);
+        tg_status st = tgc_is_simt(l) ? tgc_simt_codegen(s, l) : tgc_llvm_codegen(s, l);
         if (st) {
             return st;
         }

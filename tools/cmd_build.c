@@ -20,7 +20,7 @@ typedef struct build {
 
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
     static const char *const names[] = {"package", "ast",    "tile",   "loop",   "llvm",  "asm",
-                                        "obj",     "header", "placed", "opencl", "spirv", NULL};
+                                        "obj",     "header", "placed", "opencl", "spirv", "ptx", NULL};
     int which = 0;
     bool ok = tool_option_word(t, "emit", name, names, &which);
     *out = (uint32_t)which;

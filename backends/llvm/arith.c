@@ -113,7 +113,7 @@ LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef
                                                  : (is_max ? "llvm.umax" : "llvm.umin");
         return tg_emit_intrinsic2(e, name, x, y);
     }
-    if (!e->is_x86) {
+    if (!e->is_x86 && !(e->is_ptx && t == TG_DT_F64)) { /* PTX has min.NaN for f32 alone */
         return tg_emit_intrinsic2(e, is_max ? "llvm.maximum" : "llvm.minimum", x, y);
     }
     LLVMValueRef first = ordered_pick(e, is_max, x, y), second = ordered_pick(e, is_max, y, x);

@@ -167,6 +167,10 @@ static void record_line(tg_emitter *e, tg_span span) {
 }
 
 static void finish(tg_emitter *e, int64_t code) {
+    if (e->is_ptx) {
+        LLVMBuildRetVoid(e->builder);
+        return;
+    }
     if (e->nontemporal) { /* streamed data must be visible before the launch counts as done */
         if (e->is_x86) {
             tg_emit_intrinsic(e, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
@@ -187,12 +191,24 @@ static void unlikely(tg_emitter *e, LLVMValueRef branch) {
                     LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, parts, 3)));
 }
 
-static void trap_if(tg_emitter *e, tg_span span, LLVMValueRef cond, int64_t code) {
+/* Where SIMT lanes go on after a trap: they may not leave, others wait for them at barriers. `on`
+ * NULL: behind it. */
+static void trap_if(tg_emitter *e, tg_span span, LLVMValueRef cond, int64_t code,
+                    LLVMBasicBlockRef on) {
     LLVMBasicBlockRef bad = tg_emit_block(e, "trap"), good = tg_emit_block(e, "");
     unlikely(e, LLVMBuildCondBr(e->builder, cond, bad, good));
     go_to(e, bad);
-    record_line(e, span);
-    finish(e, code);
+    if (e->is_ptx) {
+        int line = 0, col = 0;
+        if (span.source) {
+            tg_source_position(span.source, span.begin, &line, &col);
+        }
+        tg_emit_simt_record(e, line, code);
+        LLVMBuildBr(e->builder, on ? on : good);
+    } else {
+        record_line(e, span);
+        finish(e, code);
+    }
     go_to(e, good);
 }
 
@@ -222,7 +238,7 @@ static void emit_while(tg_emitter *e, tg_op *op) {
     go_to(e, inside);
     LLVMValueRef over =
         LLVMBuildICmp(b, LLVMIntSGE, trips, const_i64(e, tg_attr_int(op, TG_ATTR_MAX, 0)), "");
-    trap_if(e, op->span, over, TG_CPU_TRAP_LIMIT);
+    trap_if(e, op->span, over, TG_CPU_TRAP_LIMIT, exit);
     emit_region(e, body);
     LLVMValueRef next = LLVMBuildAdd(b, trips, const_i64(e, 1), "");
     LLVMBasicBlockRef latch = here(e);
@@ -262,9 +278,9 @@ static void emit_if(tg_emitter *e, tg_op *op) {
 static void emit_trap(tg_emitter *e, tg_op *op) {
     LLVMValueRef cond = tg_emit_operand(e, op, 0);
     if (op->code == TG_OP_ASSERT) {
-        trap_if(e, op->span, LLVMBuildNot(e->builder, cond, ""), TG_CPU_TRAP_ASSERT);
+        trap_if(e, op->span, LLVMBuildNot(e->builder, cond, ""), TG_CPU_TRAP_ASSERT, NULL);
     } else {
-        trap_if(e, op->span, cond, tg_attr_int(op, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT));
+        trap_if(e, op->span, cond, tg_attr_int(op, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT), NULL);
     }
 }
 
@@ -346,7 +362,9 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
         break;
 
     default:
-        tg_emit_refuse(e, op, "it does not belong to the loop level of a CPU");
+        if (!e->is_ptx || !tg_emit_simt(e, op, &x)) {
+            tg_emit_refuse(e, op, "it does not belong to the loop level of this machine");
+        }
         break;
     }
     if (op->n_results == 1) {
@@ -416,21 +434,25 @@ static void function_attributes(tg_emitter *e, tg_func *f) {
     phase_attributes(e, f);
 }
 
-void tg_emit_function(tg_emitter *e, tg_func *f) {
+static void declare(tg_emitter *e, tg_func *f) {
     int n = f->body->n_args;
     LLVMTypeRef *params = TG_NEW_ARRAY(e->arena, LLVMTypeRef, n + 1);
     for (int i = 0; i < n; i++) {
         params[i] = tg_emit_type(e, f->body->args[i]->type);
     }
     LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(e->context), params, (unsigned)n, 0);
-    e->func = f;
     e->function = LLVMAddFunction(e->module, f->name, type);
     LLVMSetVisibility(e->function, LLVMHiddenVisibility);
     function_attributes(e, f);
+}
+
+void tg_emit_function(tg_emitter *e, tg_func *f) {
+    e->func = f;
+    (e->is_ptx ? tg_emit_simt_declare : declare)(e, f);
     e->n_values = (size_t)f->next_value_id + 1;
     e->values = TG_NEW_ARRAY(e->arena, LLVMValueRef, e->n_values);
     e->nontemporal = any_nontemporal(f->body);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < f->body->n_args && !e->is_ptx; i++) {
         tg_emit_set(e, f->body->args[i], LLVMGetParam(e->function, (unsigned)i));
     }
     LLVMBasicBlockRef entry = tg_emit_block(e, "entry"), first = tg_emit_block(e, "");
@@ -438,6 +460,9 @@ void tg_emit_function(tg_emitter *e, tg_func *f) {
     tg_emit_debug_function(e, f);
     e->alloca_mark = LLVMBuildBr(e->builder, first);
     go_to(e, first);
+    if (e->is_ptx) {
+        tg_emit_simt_arguments(e, f);
+    }
     emit_region(e, f->body);
     finish(e, 0);
 }

@@ -154,6 +154,10 @@ static void init_targets(void) {
     LLVMInitializeRISCVTarget();
     LLVMInitializeRISCVTargetMC();
     LLVMInitializeRISCVAsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
 }
 
 static bool starts_with(const char *s, const char *prefix) {
@@ -182,9 +186,11 @@ static bool open_target(tg_emitter *e) {
     LLVMTargetMachineOptionsSetCPU(o, mc->llvm_cpu);
     LLVMTargetMachineOptionsSetFeatures(o, features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(o, level[opt]);
-    LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
-    LLVMTargetMachineOptionsSetCodeModel(o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium
-                                                                             : LLVMCodeModelSmall);
+    if (!e->is_ptx) {
+        LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
+        LLVMTargetMachineOptionsSetCodeModel(
+            o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium : LLVMCodeModelSmall);
+    }
     if (starts_with(mc->triple, "riscv")) {
         LLVMTargetMachineOptionsSetABI(o, "lp64d");
     }
@@ -218,13 +224,19 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
  */
 
 static bool run_passes(tg_emitter *e) {
-    const char *passes = e->options->opt_level == 0 ? "function(sroa)"
-                         : e->wants_unroll
-                             ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-"
-                               "peeling>,sroa,early-cse,"
-                               "loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
-                             : "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-"
-                               "fixpoint>,simplifycfg)";
+    /* For PTX nothing is hoisted: it would cost registers (ptxas schedules by itself). */
+    const char *passes =
+        e->options->opt_level == 0 ? "function(sroa)"
+        : e->is_ptx
+            ? e->wants_unroll
+                  ? "function(sroa,early-cse<memssa>,loop-unroll<no-runtime;no-partial;no-peeling>,"
+                    "sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)"
+                  : "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)"
+        : e->wants_unroll ? "function(sroa,early-cse,loop-unroll<no-runtime;no-partial;no-"
+                            "peeling>,sroa,early-cse,"
+                            "loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
+                          : "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-"
+                            "fixpoint>,simplifycfg)";
     LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
     LLVMErrorRef err = LLVMRunPasses(e->module, passes, e->target, o);
     LLVMDisposePassBuilderOptions(o);
@@ -357,7 +369,7 @@ static void compile(void *user) {
 tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm_options *options,
                        tg_arena *a, tg_sink *sink, const unsigned char **out, size_t *out_bytes) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (!loop || !machine || !options || !out || !out_bytes || machine->class_ != TG_MACHINE_CPU) {
+    if (!loop || !machine || !options || !out || !out_bytes || machine->emitter != TG_EMIT_LLVM) {
         return TG_E_INVALID;
     }
     pthread_once(&once, init_targets);
@@ -365,7 +377,8 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
                     .options = options,
                     .arena = a,
                     .sink = sink,
-                    .is_x86 = starts_with(machine->triple, "x86_64")};
+                    .is_x86 = starts_with(machine->triple, "x86_64"),
+                    .is_ptx = starts_with(machine->triple, "nvptx")};
     job j = {.emitter = &e, .loop = loop};
     const char *fatal = NULL;
     if (!tg_llvm_guarded(a, compile, &j, &fatal)) {

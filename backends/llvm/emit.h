@@ -7,6 +7,7 @@
  *   control.c    functions, regions, for / while / if, trap
  *   arith.c      elementwise operations, casts, reductions of a vector
  *   memory.c     loads, stores, gathers, atomics, shuffles
+ *   simt.c       what functions of SIMT machines have besides
  *   debug.c      line tables
  *
  * One LLVM context per compile; nothing is shared between threads but LLVM's target registry.
@@ -33,7 +34,7 @@ typedef struct tg_emitter {
     const tg_llvm_options *options;
     tg_arena *arena;
     tg_sink *sink;
-    bool is_x86;
+    bool is_x86, is_ptx;
     bool failed;       /* a diagnostic was reported; the module is not worth compiling */
     bool wants_unroll; /* some loop carries unroll metadata */
 
@@ -42,9 +43,10 @@ typedef struct tg_emitter {
     LLVMValueRef function;
     LLVMValueRef *values; /* by tg_value.id */
     size_t n_values;
-    LLVMValueRef report;      /* tg_cpu_report argument, or NULL */
-    LLVMValueRef alloca_mark; /* allocas go before this instruction of the entry block */
-    bool nontemporal;         /* it stores past the cache: fence before returning */
+    LLVMValueRef report;          /* tg_cpu_report argument, or NULL; SIMT: core/simt.h's */
+    LLVMValueRef program, shared; /* SIMT: number of the program, its shared memory or NULL */
+    LLVMValueRef alloca_mark;     /* allocas go before this instruction of the entry block */
+    bool nontemporal;             /* it stores past the cache: fence before returning */
 
     LLVMDIBuilderRef debug; /* NULL without line tables */
     LLVMMetadataRef debug_file, debug_scope;
@@ -108,6 +110,19 @@ LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op); /* NULL for ops without result */
 LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op);
+
+/* ---- simt.c -----------------------------------------------------------------------------------
+ */
+
+/* Makes e->function; then, in its first block, sets the values of the body's arguments. */
+void tg_emit_simt_declare(tg_emitter *e, tg_func *f);
+void tg_emit_simt_arguments(tg_emitter *e, tg_func *f);
+/* A slot's word as an address of global memory. */
+LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word);
+/* Reports a trap; what follows goes on. */
+void tg_emit_simt_record(tg_emitter *e, int line, int64_t code);
+/* False when op is none of SIMT functions alone. */
+bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out);
 
 void tg_emit_debug_begin(tg_emitter *e, tg_module *m);
 void tg_emit_debug_function(tg_emitter *e, tg_func *f);

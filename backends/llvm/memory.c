@@ -59,10 +59,12 @@ static LLVMValueRef emit_slot(tg_emitter *e, tg_op *op) {
                                       (uint64_t)tg_attr_int(op, TG_ATTR_VALUE_I, 0) * 8, 0);
     LLVMValueRef at =
         LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), tg_emit_operand(e, op, 0), &index, 1, "");
-    LLVMValueRef x = LLVMBuildLoad2(e->builder, memory_type(e, t), at, "");
+    bool address = e->is_ptx && t->kind == TG_TY_PTR;
+    LLVMTypeRef type = address ? LLVMInt64TypeInContext(e->context) : memory_type(e, t);
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, at, "");
     LLVMSetAlignment(x, 8);
     mark(e, x, "invariant.load", 14, false);
-    return from_memory(e, t, x);
+    return address ? tg_emit_global_address(e, x) : from_memory(e, t, x);
 }
 
 static LLVMValueRef emit_alloca(tg_emitter *e, tg_op *op) {

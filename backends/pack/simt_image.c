@@ -44,7 +44,8 @@ void tg_simt_drop_plans(tg_module *loop, tg_module *tile) {
 }
 
 const char *tg_simt_entry_in_code(const tg_func *f, const tg_machine *machine, tg_arena *a) {
-    return machine->emitter == TG_EMIT_OPENCL_C ? tg_simt_entry_name(a, f) : f->name;
+    bool dots = machine->emitter != TG_EMIT_OPENCL_C && machine->emitter != TG_EMIT_LLVM;
+    return dots ? f->name : tg_simt_entry_name(a, f);
 }
 
 /* ---- what a function asks for --------------------------------------------------------------- */

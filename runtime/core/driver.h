@@ -113,6 +113,7 @@ extern const tgr_driver tgr_driver_cpu;
 extern const tgr_driver tgr_driver_null;
 extern const tgr_driver tgr_driver_opencl;
 extern const tgr_driver tgr_driver_vulkan;
+extern const tgr_driver tgr_driver_sim;
 
 /* core/context.c, for drivers too. */
 void *tgr_alloc(tgr_context *context, size_t bytes);

@@ -144,4 +144,28 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
 const char *sim_fault_name(sim_fault f);
 const char *sim_class_name(sim_class c);
 
+/* ---- as a plug-in ---------------------------------------------------------------------------- */
+
+/* What the runtime's driver finds in libtegula-dev-sim-ptx.so under the name tegula_sim_ptx; all
+ * functions as above. */
+enum { SIM_PTX_VERSION = 1 };
+typedef struct sim_ptx_interface {
+    uint32_t version;
+    sim_machine *(*machine_make)(int sm);
+    void (*machine_free)(sim_machine *m);
+    uint64_t (*memory_alloc)(sim_machine *m, size_t bytes);
+    void (*memory_free)(sim_machine *m, uint64_t address);
+    bool (*memory_write)(sim_machine *m, uint64_t to, const void *from, size_t bytes);
+    bool (*memory_read)(sim_machine *m, void *to, uint64_t from, size_t bytes);
+    bool (*memory_holds)(const sim_machine *m, uint64_t address, size_t bytes);
+    sim_status (*module_load)(sim_machine *m, const char *text, size_t bytes, sim_module **out,
+                              char message[256]);
+    void (*module_free)(sim_module *module);
+    const sim_kernel *(*module_kernel)(const sim_module *module, const char *name);
+    sim_status (*launch)(sim_machine *m, const sim_kernel *k, const sim_launch_options *o,
+                         const void *params, sim_report *report);
+    const char *(*fault_name)(sim_fault f);
+} sim_ptx_interface;
+const sim_ptx_interface *tegula_sim_ptx(void);
+
 #endif

@@ -34,7 +34,8 @@ typedef enum tgc_emit {
                         object */
     TGC_EMIT_PLACED, /* placed IR text of a SIMT target */
     TGC_EMIT_OPENCL, /* OpenCL C of a SIMT target whose code is that */
-    TGC_EMIT_SPIRV   /* SPIR-V words of a SIMT target whose code is that */
+    TGC_EMIT_SPIRV,  /* SPIR-V words of a SIMT target whose code is that */
+    TGC_EMIT_PTX     /* PTX text of a SIMT target whose code is that */
 } tgc_emit;
 
 /* One kernel or op to compile with the bindings it gets. */

@@ -115,7 +115,9 @@ typedef enum tg_pack_arg {
     X(LOONGARCH64,       48, "loongarch64",        "loongarch64")                                  \
     X(OPENCL_C,          64, "opencl",             "opencl")                                       \
     X(SPIRV_VULKAN,      65, "vulkan",             "vulkan")                                       \
-    X(SPIRV_OPENCL,      66, "opencl-spirv",       "opencl")
+    X(SPIRV_OPENCL,      66, "opencl-spirv",       "opencl")                                       \
+    X(PTX_SM_80,         96, "sm_80",              "cuda")                                         \
+    X(PTX_SM_90A,        97, "sm_90a",             "cuda")
 /* clang-format on */
 
 typedef enum tg_isa {

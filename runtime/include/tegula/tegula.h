@@ -158,7 +158,7 @@ typedef enum tgr_simt_feature {
 } tgr_simt_feature;
 
 typedef struct tgr_device_info {
-    const char *driver; /* "cpu", "null", "opencl", "vulkan" */
+    const char *driver; /* "cpu", "null", "opencl", "vulkan", "sim" */
     const char *name;   /* what the machine is called */
     const char *isa;    /* best instruction-set level, e.g. "x86-64-v3"; "" if none */
     int32_t max_threads;
@@ -194,7 +194,7 @@ TGR_API int32_t tgr_device_count(tgr_context *context);
 TGR_API tgr_status tgr_device_describe(tgr_context *context, int32_t index,
                                        tgr_device_info *out) TGR_MUST_USE;
 /*
- * name: a driver ("cpu", "null", "opencl", "vulkan": its first device), a driver and a number or a
+ * name: a driver ("cpu", "null", "opencl", "vulkan", "sim": its first device), a driver and a number or a
  * part of the device's name ("opencl:1", "opencl:pocl"; letter case is ignored), a number in the
  * order of tgr_device_describe, or "default": what the environment's TEGULA_DEVICE says, else
  * "cpu". TGR_E_NOT_FOUND when there is no such device.

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SIMT functions for NVPTX: the entry's five words (core/simt.h), program and lane numbers, arrays,
+ * barriers, sub-group operations. Addresses are generic; LLVM infers the space of those that come
+ * from slots, which are cast from global memory. Loads and stores of shared arrays name their
+ * space.
+ */
+#include <string.h>
+
+#include "backends/llvm/emit.h"
+
+enum { GLOBAL = 1, SHARED = 3, PTX_KERNEL_CALL = 71 };
+
+static LLVMTypeRef i32_of(tg_emitter *e) { return LLVMInt32TypeInContext(e->context); }
+static LLVMTypeRef i64_of(tg_emitter *e) { return LLVMInt64TypeInContext(e->context); }
+static LLVMValueRef const32(tg_emitter *e, int64_t v) {
+    return LLVMConstInt(i32_of(e), (uint64_t)v, 1);
+}
+
+/* A 64-bit word as an address of global memory, in generic form. */
+LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word) {
+    LLVMValueRef p =
+        LLVMBuildIntToPtr(e->builder, word, LLVMPointerTypeInContext(e->context, GLOBAL), "");
+    return LLVMBuildAddrSpaceCast(e->builder, p, LLVMPointerTypeInContext(e->context, 0), "");
+}
+
+/* ---- entries ----------------------------------------------------------------------------------
+ */
+
+static LLVMValueRef special(tg_emitter *e, const char *name) {
+    return tg_emit_intrinsic(e, name, 0, NULL, 0, NULL);
+}
+
+static void annotate(tg_emitter *e, const char *what, int64_t v) {
+    LLVMMetadataRef parts[3] = {LLVMValueAsMetadata(e->function),
+                                LLVMMDStringInContext2(e->context, what, strlen(what)),
+                                LLVMValueAsMetadata(const32(e, v))};
+    LLVMAddNamedMetadataOperand(
+        e->module, "nvvm.annotations",
+        LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, parts, 3)));
+}
+
+void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
+    LLVMTypeRef params[5] = {i64_of(e), i64_of(e), i64_of(e), i64_of(e), i64_of(e)};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), params, 5, 0);
+    e->function = LLVMAddFunction(e->module, tg_simt_entry_name(e->arena, f), type);
+    LLVMSetFunctionCallConv(e->function, PTX_KERNEL_CALL);
+    annotate(e, "reqntidx", f->lanes > 0 ? f->lanes : 1);
+    annotate(e, "reqntidy", 1);
+    annotate(e, "reqntidz", 1);
+}
+
+static LLVMValueRef wide(tg_emitter *e, LLVMValueRef x) {
+    return LLVMBuildZExt(e->builder, x, i64_of(e), "");
+}
+
+/* Program number; a block past the last one returns at once. */
+static LLVMValueRef program_of(tg_emitter *e, LLVMValueRef first, LLVMValueRef end) {
+    LLVMBuilderRef b = e->builder;
+    LLVMValueRef x = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.ctaid.x"));
+    LLVMValueRef y = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.ctaid.y"));
+    LLVMValueRef nx = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.nctaid.x"));
+    LLVMValueRef p = LLVMBuildAdd(b, first, LLVMBuildAdd(b, x, LLVMBuildMul(b, y, nx, ""), ""), "");
+    LLVMBasicBlockRef past = tg_emit_block(e, "past"), in = tg_emit_block(e, "program");
+    LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSGE, p, end, ""), past, in);
+    LLVMPositionBuilderAtEnd(b, past);
+    LLVMBuildRetVoid(b);
+    LLVMPositionBuilderAtEnd(b, in);
+    return p;
+}
+
+static void make_shared(tg_emitter *e, const tg_func *f) {
+    if (f->shared_bytes <= 0) {
+        return;
+    }
+    LLVMTypeRef bytes = LLVMArrayType2(tg_emit_int_type(e, 8), (uint64_t)f->shared_bytes);
+    e->shared = LLVMAddGlobalInAddressSpace(
+        e->module, bytes, tg_arena_printf(e->arena, "%s_shared", LLVMGetValueName(e->function)),
+        SHARED);
+    LLVMSetLinkage(e->shared, LLVMInternalLinkage);
+    LLVMSetInitializer(e->shared, LLVMGetUndef(bytes));
+    LLVMSetAlignment(e->shared, 128);
+}
+
+static void set_argument(tg_emitter *e, const tg_func *f, int i, LLVMValueRef v) {
+    if (i < f->body->n_args) {
+        tg_emit_set(e, f->body->args[i], v);
+    }
+}
+
+void tg_emit_simt_arguments(tg_emitter *e, tg_func *f) {
+    LLVMValueRef first = LLVMGetParam(e->function, 1), scratch = LLVMGetParam(e->function, 3);
+    bool plan = f->role && strcmp(f->role, "plan") == 0;
+    e->shared = NULL;
+    e->report = tg_emit_global_address(e, LLVMGetParam(e->function, 4));
+    e->program = first;
+    set_argument(e, f, 0, tg_emit_global_address(e, LLVMGetParam(e->function, 0)));
+    if (plan) {
+        set_argument(e, f, 1, tg_emit_global_address(e, scratch));
+        return;
+    }
+    e->program = program_of(e, first, LLVMGetParam(e->function, 2));
+    LLVMValueRef own = LLVMBuildSub(e->builder, e->program, first, "");
+    own = LLVMBuildMul(e->builder, own, LLVMConstInt(i64_of(e), (uint64_t)f->scratch_bytes, 0), "");
+    make_shared(e, f);
+    set_argument(e, f, 1, e->program);
+    set_argument(e, f, 2, special(e, "llvm.nvvm.read.ptx.sreg.tid.x"));
+    set_argument(e, f, 3, tg_emit_global_address(e, LLVMBuildAdd(e->builder, scratch, own, "")));
+    set_argument(e, f, 4, e->report);
+}
+
+/* The report (core/simt.h): whoever is first writes line and program. Lanes go on. */
+void tg_emit_simt_record(tg_emitter *e, int line, int64_t code) {
+    LLVMBuilderRef b = e->builder;
+    LLVMBasicBlockRef won = tg_emit_block(e, "report"), done = tg_emit_block(e, "");
+    LLVMValueRef swap =
+        LLVMBuildAtomicCmpXchg(b, e->report, const32(e, 0), const32(e, code),
+                               LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, 0);
+    LLVMSetAlignment(swap, 4);
+    LLVMBuildCondBr(b, LLVMBuildExtractValue(b, swap, 1, ""), won, done);
+    LLVMPositionBuilderAtEnd(b, won);
+    LLVMValueRef high = LLVMBuildLShr(b, e->program, LLVMConstInt(i64_of(e), 32, 0), "");
+    LLVMValueRef words[3] = {const32(e, line), LLVMBuildTrunc(b, e->program, i32_of(e), ""),
+                             LLVMBuildTrunc(b, high, i32_of(e), "")};
+    for (int i = 0; i < 3; i++) {
+        LLVMValueRef at = const32(e, i + 1);
+        LLVMValueRef p = LLVMBuildGEP2(b, i32_of(e), e->report, &at, 1, "");
+        LLVMSetAlignment(LLVMBuildStore(b, words[i], p), 4);
+    }
+    LLVMBuildBr(b, done);
+    LLVMPositionBuilderAtEnd(b, done);
+}
+
+/* ---- arrays -----------------------------------------------------------------------------------
+ */
+
+static unsigned array_bytes(const tg_type *t) {
+    return t->dtype == TG_DT_BOOL ? 1u : (unsigned)((tg_dtype_bits(t->dtype) + 7) / 8);
+}
+
+static LLVMTypeRef element_type(tg_emitter *e, const tg_type *t) {
+    return t->dtype == TG_DT_BOOL ? tg_emit_int_type(e, 8) : tg_emit_dtype(e, t->dtype);
+}
+
+/* Shared ones are places in the program's shared memory, private ones variables of the lane. */
+static LLVMValueRef emit_array(tg_emitter *e, tg_op *op) {
+    const tg_type *t = op->results[0].type;
+    if (t->space == TG_SPACE_SHARED) {
+        LLVMValueRef at = const32(e, tg_attr_int(op, TG_ATTR_OFFSET, 0));
+        return LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), e->shared, &at, 1, "");
+    }
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->builder);
+    LLVMPositionBuilderBefore(e->builder, e->alloca_mark);
+    LLVMValueRef p =
+        LLVMBuildAlloca(e->builder, LLVMArrayType2(element_type(e, t), (uint64_t)t->shape[0]), "");
+    LLVMSetAlignment(p, 16);
+    LLVMPositionBuilderAtEnd(e->builder, back);
+    return p;
+}
+
+static LLVMValueRef place(tg_emitter *e, tg_op *op) {
+    const tg_type *t = tg_operand(op, 0)->type;
+    LLVMValueRef index = tg_emit_operand(e, op, 1);
+    return LLVMBuildInBoundsGEP2(e->builder, element_type(e, t), tg_emit_operand(e, op, 0), &index,
+                                 1, "");
+}
+
+static unsigned alignment(const tg_op *op) {
+    return (unsigned)tg_attr_int(op, TG_ATTR_ALIGN, 1) * array_bytes(tg_operand(op, 0)->type);
+}
+
+static LLVMValueRef emit_aload(tg_emitter *e, tg_op *op) {
+    const tg_type *t = op->results[0].type;
+    LLVMTypeRef type = tg_emit_like(e, t, element_type(e, t));
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, place(e, op), "");
+    LLVMSetAlignment(x, alignment(op));
+    return t->dtype == TG_DT_BOOL ? LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(type), "")
+                                  : x;
+}
+
+static void emit_astore(tg_emitter *e, tg_op *op) {
+    const tg_type *t = tg_operand(op, 2)->type;
+    LLVMValueRef x = tg_emit_operand(e, op, 2);
+    if (t->dtype == TG_DT_BOOL) {
+        x = LLVMBuildZExt(e->builder, x, tg_emit_like(e, t, tg_emit_int_type(e, 8)), "");
+    }
+    LLVMSetAlignment(LLVMBuildStore(e->builder, x, place(e, op)), alignment(op));
+}
+
+static LLVMValueRef emit_aatomic(tg_emitter *e, tg_op *op) {
+    tg_dtype t = op->results[0].type->dtype;
+    bool s = tg_dtype_is_signed(t);
+    LLVMValueRef p = place(e, op), v = tg_emit_operand(e, op, 2);
+    LLVMAtomicRMWBinOp rmw = LLVMAtomicRMWBinOpAdd;
+    switch ((tg_atomic_kind)tg_attr_int(op, TG_ATTR_ATOMIC, 0)) {
+    case TG_ATOMIC_MIN:
+        rmw = s ? LLVMAtomicRMWBinOpMin : LLVMAtomicRMWBinOpUMin;
+        break;
+    case TG_ATOMIC_MAX:
+        rmw = s ? LLVMAtomicRMWBinOpMax : LLVMAtomicRMWBinOpUMax;
+        break;
+    case TG_ATOMIC_CAS: {
+        LLVMValueRef pair =
+            LLVMBuildAtomicCmpXchg(e->builder, p, tg_emit_operand(e, op, 3), v,
+                                   LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, 0);
+        return LLVMBuildExtractValue(e->builder, pair, 0, "");
+    }
+    case TG_ATOMIC_ADD:
+    default:
+        break;
+    }
+    return LLVMBuildAtomicRMW(e->builder, rmw, p, v, LLVMAtomicOrderingMonotonic, 0);
+}
+
+/* ---- lanes together ---------------------------------------------------------------------------
+ */
+
+static LLVMValueRef shuffle_word(tg_emitter *e, const char *name, LLVMValueRef x,
+                                 LLVMValueRef which, int clamp) {
+    LLVMValueRef args[4] = {const32(e, -1), x, which, const32(e, clamp)};
+    return tg_emit_intrinsic(e, name, 0, NULL, 4, args);
+}
+
+/* Any scalar as one word or two. */
+static LLVMValueRef emit_shfl(tg_emitter *e, tg_op *op) {
+    static const char *const names[] = {
+        [TG_SHUFFLE_XOR] = "llvm.nvvm.shfl.sync.bfly.i32",
+        [TG_SHUFFLE_INDEX] = "llvm.nvvm.shfl.sync.idx.i32",
+        [TG_SHUFFLE_UP] = "llvm.nvvm.shfl.sync.up.i32",
+        [TG_SHUFFLE_DOWN] = "llvm.nvvm.shfl.sync.down.i32",
+    };
+    int64_t kind = tg_attr_int(op, TG_ATTR_SHUFFLE, 0);
+    const tg_type *t = op->results[0].type;
+    LLVMBuilderRef b = e->builder;
+    LLVMValueRef which = tg_emit_operand(e, op, 1), x = tg_emit_operand(e, op, 0);
+    unsigned bits = t->dtype == TG_DT_BOOL ? 1u : (unsigned)tg_dtype_bits(t->dtype);
+    LLVMTypeRef own = LLVMTypeOf(x), word = tg_emit_int_type(e, bits < 8 && bits > 1 ? 8 : bits);
+    int clamp = kind == TG_SHUFFLE_UP ? 0 : 31;
+    const char *name = names[kind];
+    if (tg_emit_lanes(t) > 0) {
+        tg_emit_refuse(e, op, "a shuffle moves scalars");
+        return NULL;
+    }
+    x = LLVMBuildBitCast(b, x, word, "");
+    if (bits == 64) {
+        LLVMValueRef shift = LLVMConstInt(i64_of(e), 32, 0);
+        LLVMValueRef low = shuffle_word(e, name, LLVMBuildTrunc(b, x, i32_of(e), ""), which, clamp);
+        LLVMValueRef high =
+            shuffle_word(e, name, LLVMBuildTrunc(b, LLVMBuildLShr(b, x, shift, ""), i32_of(e), ""),
+                         which, clamp);
+        x = LLVMBuildOr(b, wide(e, low), LLVMBuildShl(b, wide(e, high), shift, ""), "");
+    } else {
+        x = bits < 32 ? LLVMBuildZExt(b, x, i32_of(e), "") : x;
+        x = shuffle_word(e, name, x, which, clamp);
+        x = bits < 32 ? LLVMBuildTrunc(b, x, word, "") : x;
+    }
+    return LLVMBuildBitCast(b, x, own, "");
+}
+
+static LLVMValueRef emit_ballot(tg_emitter *e, tg_op *op) {
+    LLVMValueRef args[2] = {const32(e, -1), tg_emit_operand(e, op, 0)};
+    LLVMValueRef x = tg_emit_intrinsic(e, "llvm.nvvm.vote.ballot.sync", 0, NULL, 2, args);
+    return tg_dtype_bits(op->results[0].type->dtype) == 64 ? wide(e, x) : x;
+}
+
+/* bar.sync orders shared and global memory of the block's threads (PTX ISA 9.7.13.1). */
+static void emit_barrier(tg_emitter *e, tg_op *op) {
+    if (tg_attr_int(op, TG_ATTR_N, 0) > 0) {
+        tg_emit_refuse(e, op, "barriers of roles");
+        return;
+    }
+    tg_emit_intrinsic(e, "llvm.nvvm.barrier0", 0, NULL, 0, NULL);
+}
+
+bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
+    switch ((int)op->code) {
+    case TG_OP_ARRAY:
+        *out = emit_array(e, op);
+        return true;
+    case TG_OP_ALOAD:
+        *out = emit_aload(e, op);
+        return true;
+    case TG_OP_ASTORE:
+        emit_astore(e, op);
+        return true;
+    case TG_OP_AATOMIC:
+        *out = emit_aatomic(e, op);
+        return true;
+    case TG_OP_SHFL:
+        *out = emit_shfl(e, op);
+        return true;
+    case TG_OP_BALLOT:
+        *out = emit_ballot(e, op);
+        return true;
+    case TG_OP_BARRIER:
+        emit_barrier(e, op);
+        return true;
+    }
+    return false;
+}
