@@ -72,14 +72,23 @@ static void inputs_dispatch(tgk_arg *args, int n, tgk_random *r) {
     }
 }
 
-/* ep_combine(x: [P, D], pos: i32[N, R], bias: [N, D], out y: [N, D]); ep_dispatch_backward without
- * bias */
+/* The sum of all biases [NB, N, D] of element e. */
+static float bias_sum(const tgk_arg *bias, int64_t e) {
+    float sum = 0;
+    for (int64_t b = 0; b < bias->extent[0]; b++) {
+        sum += (float)bias->f[b * bias->extent[1] * bias->extent[2] + e];
+    }
+    return sum;
+}
+
+/* ep_combine(x: [P, D], pos: i32[N, R], bias: [NB, N, D], out y: [N, D]); ep_dispatch_backward
+ * without bias */
 static bool combine(tgk_arg *args, int n) {
     const tgk_arg *x = &args[0], *pos = &args[1];
     tgk_arg *y = &args[n - 1];
     int64_t wide = x->extent[1], ranks = pos->extent[1];
     for (int64_t e = 0; e < y->count; e++) {
-        float sum = n == 4 ? (float)args[2].f[e] : 0;
+        float sum = n == 4 ? bias_sum(&args[2], e) : 0;
         for (int64_t r = 0; r < ranks; r++) {
             int64_t p = pos->i[e / wide * ranks + r];
             sum = p >= 0 ? sum + (float)x->f[p * wide + e % wide] : sum;
@@ -87,6 +96,15 @@ static bool combine(tgk_arg *args, int n) {
         y->f[e] = y->dtype == TG_DT_BF16 ? tgk_round_to((double)sum, &TGK_BF16) : (double)sum;
     }
     return n == 3 || n == 4;
+}
+
+/* Whole numbers, and in the second bias what a sum of them in another order loses. */
+static void fill_biases(tgk_arg *bias, tgk_random *r) {
+    for (int64_t i = 0; i < bias->count; i++) {
+        double v = (double)(tgk_random_below(r, 129) - 64);
+        bool second = i >= bias->extent[1] * bias->extent[2];
+        bias->f[i] = second ? ldexp(v, bias->dtype == TG_DT_BF16 ? 12 : -16) : v;
+    }
 }
 
 /* Magnitudes that show the order of a sum; rows nobody names are NaN. */
@@ -101,8 +119,8 @@ static void inputs_combine(tgk_arg *args, int n, tgk_random *r) {
                   : x->dtype == TG_DT_BF16  ? tgk_round_to(v, &TGK_BF16)
                                             : (double)(float)v;
     }
-    for (int64_t i = 0; n == 4 && i < args[2].count; i++) {
-        args[2].f[i] = (double)(tgk_random_below(r, 129) - 64);
+    if (n == 4) {
+        fill_biases(&args[2], r);
     }
 }
 
@@ -157,7 +175,8 @@ static float store(const tgk_arg *y, float v) {
     return y->dtype == TG_DT_BF16 ? (float)tgk_round_to((double)v, &TGK_BF16) : v;
 }
 
-/* ep_combine_nodes(x: [P, D], rows, from, ends: i32[N, K], bias: [N, D], out y: [N, D]) */
+/* ep_combine_nodes(x: [P, D], rows, from, ends: i32[N, K], bias: [NB, N, D], out y: [N, D])
+ */
 static bool combine_nodes(tgk_arg *args, int n) {
     const tgk_arg *x = &args[0];
     tgk_arg *y = &args[n - 1];
@@ -165,7 +184,7 @@ static bool combine_nodes(tgk_arg *args, int n) {
     for (int64_t e = 0; n == 6 && e < y->count; e++) {
         const int64_t *rows = args[1].i + e / wide * slots, *from = args[2].i + e / wide * slots,
                       *ends = args[3].i + e / wide * slots;
-        float total = (float)args[4].f[e];
+        float total = bias_sum(&args[4], e);
         for (int64_t k = 0; k < slots; k++) {
             float sum = 0;
             for (int64_t j = 0; ends[k] >= 0 && j <= k; j++) {
@@ -206,9 +225,7 @@ static void inputs_nodes(tgk_arg *args, int n, tgk_random *r) {
                   : x->dtype == TG_DT_BF16  ? tgk_round_to(v, &TGK_BF16)
                                             : (double)(float)v;
     }
-    for (int64_t i = 0; i < args[4].count; i++) {
-        args[4].f[i] = (double)(tgk_random_below(r, 129) - 64);
-    }
+    fill_biases(&args[4], r);
 }
 
 #define EXACT(name) {name, TGK_TOL_EXACT, 0, 0}

@@ -90,7 +90,8 @@ static bool sample(tgk_arg *a, int n) {
     return ok;
 }
 
-/* Rows: softmax-like, uniform (all tie), one-hot, a few ties at the cut, zeros and NaN inside. */
+/* Rows: softmax-like, uniform (all tie), one-hot, a few ties at the cut; zeros of both signs,
+ * negatives and NaN inside. */
 static void fill_row(double *p, int64_t v, int64_t kind, tgk_random *r) {
     double sum = 0;
     for (int64_t j = 0; j < v; j++) {
@@ -102,11 +103,21 @@ static void fill_row(double *p, int64_t v, int64_t kind, tgk_random *r) {
     for (int64_t j = 0; j < v; j++) {
         p[j] = (double)(float)(p[j] / sum);
         if (kind % 7 == 4 && tgk_random_below(r, 9) == 0) {
-            p[j] = tgk_random_below(r, 2) == 0 ? 0 : NAN;
+            static const double nothing[] = {0.0, -0.0, -0.25, NAN};
+            p[j] = nothing[tgk_random_below(r, 4)];
         }
         if (kind % 11 == 6) {
             p[j] = j == v / 2 ? 1 : 0;
         }
+    }
+}
+
+/* Rows whose whole mass is a few units of 2^-36, one unit, or nothing: p below a unit has none. */
+static void fill_little(double *p, int64_t v, int64_t kind, tgk_random *r) {
+    for (int64_t j = 0; j < v; j++) {
+        int64_t units = kind == 0 ? tgk_random_below(r, 3) : kind == 1 ? j == v / 3 : 0;
+        p[j] = kind == 2 && j % 2 == 0 ? -0.0 : units == 0 ? 0x1p-37 : ldexp((double)units, -36);
+        p[j] = kind == 3 ? 0 : p[j];
     }
 }
 
@@ -117,6 +128,9 @@ static void sample_inputs(tgk_arg *a, int n, tgk_random *r) {
         fill_row(a[0].f + b * v, v, b, r);
         for (int64_t j = 0; n == 7 && b % 5 == 4 && j < v; j++) { /* k cuts through ties */
             a[0].f[b * v + j] = (double)(float)((double)(1 + j % 3) / (double)(2 * v));
+        }
+        if (b % 16 >= 12 && !r->full) {
+            fill_little(a[0].f + b * v, v, b % 4, r);
         }
         if (n == 7) {
             a[1].i[b] = b % 3 == 0 ? 0 : 1 + tgk_random_below(r, v + 2);
@@ -131,7 +145,8 @@ static double exponential_score(const tgk_arg *a, int64_t b, int64_t j) {
     int64_t v = a[0].extent[1];
     uint32_t u = philox((uint64_t)tgk_int(&a[1]), (uint64_t)((tgk_int(&a[2]) + b) * v + j));
     double p = a[0].f[b * v + j];
-    return (p > 0 ? fmin(p, 1) : 0) / -log(((double)(u >> 8) + 0.5) * 0x1p-24);
+    float x = fminf(((float)u + 0.5f) * 0x1p-32f, 0x1.fffffep-1f);
+    return (p > 0 ? fmin(p, 1) : 0) / -log1p(-(double)x);
 }
 
 /* sample_exponential(p, seed, offset, out token) */
@@ -150,9 +165,8 @@ static bool exponential(tgk_arg *a, int n) {
     return n == 4;
 }
 
-/* No two scores near the top within 1e-5 (log 1, division and product 1 unit of 2^-24, u's own
- * rounding 2^-24 of log's argument, at most 2^-24 2^24/0.5 near u = 1): the second one is halved.
- * u near 1 has a score without meaning in f32: its p becomes 0. */
+/* No two scores near the top within 1e-4 (a logarithm of 4 units, three products and divisions of
+ * one each: 1e-6): the second one is halved. */
 static void exponential_inputs(tgk_arg *a, int n, tgk_random *r) {
     int64_t v = a[0].extent[1];
     sample_inputs(a, n, r);
@@ -160,14 +174,12 @@ static void exponential_inputs(tgk_arg *a, int n, tgk_random *r) {
         double best = 0;
         int64_t at = -1;
         for (int64_t j = 0; j < v; j++) {
-            uint32_t u = philox((uint64_t)tgk_int(&a[1]), (uint64_t)((tgk_int(&a[2]) + b) * v + j));
-            a[0].f[b * v + j] = u >= 0xFFF00000u ? 0 : a[0].f[b * v + j];
             double s = exponential_score(a, b, j);
             at = s > best ? j : at;
             best = fmax(best, s);
         }
         for (int64_t j = 0; j < v; j++) {
-            if (j != at && exponential_score(a, b, j) > best * (1 - 1e-3)) {
+            if (j != at && exponential_score(a, b, j) > best * (1 - 1e-4)) {
                 a[0].f[b * v + j] /= 2;
             }
         }

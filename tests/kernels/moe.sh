@@ -177,8 +177,8 @@ for me in range(R):
 result = []
 for r in range(R):
     n = parts[r].stop - parts[r].start
-    result += run("parallel/exchange", "ep_combine", dict(T="bf16", R=R, P=n * R, N=n, D=D),
-                  dict(x=back[r], pos=sent[r][3], bias=np.zeros((n, D), np.uint16)), ["y"])
+    result += run("parallel/exchange", "ep_combine", dict(T="bf16", R=R, P=n * R, N=n, D=D, NB=0),
+                  dict(x=back[r], pos=sent[r][3], bias=np.zeros((0, n, D), np.uint16)), ["y"])
 
 # One rank that sees everything: what each rank's experts give, added in the order of ranks.
 total = np.zeros((T, D), np.float32)
