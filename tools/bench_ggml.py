@@ -11,10 +11,13 @@ import os
 
 import numpy as np
 
+from bench_common import THREADS, copies, rotate
+
 TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "q4_K": 12, "bf16": 30, "mxfp4": 39}
 # kernels whose weights ggml has in the same format, or in its nearest one
 WEIGHTS = {"linear_q8_0": "q8_0", "linear_q4_0": "q4_0", "linear_q4_K": "q4_K", "linear_ggml_mxfp4": "mxfp4",
            "linear_mxfp4": "mxfp4", "linear_w8": "q8_0", "linear_i4": "q4_0", "linear_u4": "q4_0"}
+MOE = {"moe": "bf16", "moe_fp8": "q8_0", "moe_fp8_fp4": "mxfp4"}
 BLOCKS = {"linear_q8_0": 32, "linear_q4_0": 32, "linear_ggml_mxfp4": 32, "linear_q4_K": 256}
 
 
@@ -62,6 +65,10 @@ def load():
     space.quantize = base.ggml_quantize_chunk
     space.quantize.argtypes = [c.c_int, c.c_void_p, c.c_void_p, c.c_int64, c.c_int64, c.c_int64, c.c_void_p]
     space.quantize.restype = c.c_size_t
+    for name in ("ggml_free", "ggml_backend_buffer_free", "ggml_backend_free"):
+        f = getattr(base, name)
+        f.argtypes, f.restype = [c.c_void_p], None
+        setattr(space, name, f)
     return space
 
 
@@ -73,7 +80,13 @@ class Session:
         self.backend = g.cpu()
         g.threads(self.backend, threads)
         self.ctx = g.ggml_init(InitParams(64 << 20, None, True))
-        self.pending, self.graphs = [], []
+        self.pending, self.graphs, self.buffer = [], [], None
+
+    def __del__(self):
+        if self.buffer:
+            self.g.ggml_backend_buffer_free(self.buffer)
+        self.g.ggml_free(self.ctx)
+        self.g.ggml_backend_free(self.backend)
 
     def tensor(self, kind, *extents):
         """Row-major extents, the innermost last."""
@@ -88,7 +101,8 @@ class Session:
         self.graphs.append(graph)
 
     def calls(self, integers=None):
-        if not self.g.ggml_backend_alloc_ctx_tensors(self.ctx, self.backend):
+        self.buffer = self.g.ggml_backend_alloc_ctx_tensors(self.ctx, self.backend)
+        if not self.buffer:
             raise MemoryError("ggml could not allocate")
         for t, kind, extents in self.pending:
             self.fill(t, kind, extents, integers or {})
@@ -126,7 +140,7 @@ def moe(s, settings, weights, copies, rotate):
     t, d, i, k, e = settings["T"], settings["D"], settings["I"], settings["K"], settings["E"]
     g, ids = s.g, s.tensor("i32", t, k)
     x = s.tensor("f32", t, 1, d)
-    size = {"f32": 4, "f16": 2, "bf16": 2, "mxfp4": 0.53}[weights]
+    size = {"f32": 4, "f16": 2, "bf16": 2, "q8_0": 1.06, "mxfp4": 0.53}[weights]
     for _ in range(copies(int(3 * e * d * i * size))):
         gate, up = (g.ggml_mul_mat_id(s.ctx, s.tensor(weights, e, i, d), x, ids) for _ in range(2))
         s.graph(g.ggml_mul_mat_id(s.ctx, s.tensor(weights, e, d, i), g.ggml_swiglu_split(s.ctx, gate, up), ids))
@@ -161,17 +175,28 @@ def embedding(s, v, copies, rotate):
     return rotate(s.calls({ids: np.random.randint(0, v["V"], v["N"])}))
 
 
-def peers(g, threads, kernel, v, copies, rotate):
+BUILT = None
+
+
+def load_built():
+    global BUILT
+    BUILT = load()
+    if BUILT is None:
+        raise ImportError("tools/build_ggml.sh builds it")
+    return "built"
+
+
+def peers(kernel, v):
     """Calls by name for a row of the benchmark; {} when ggml has nothing like it."""
-    s = Session(g, threads)
+    s = Session(BUILT, THREADS)
     if kernel in WEIGHTS:
         return {"ggml": linear(s, kernel, v, WEIGHTS[kernel], copies, rotate)}
     if kernel == "linear":
         return {"ggml": linear(s, kernel, v, v["T"], copies, rotate)}
     if kernel == "matmul" and v["T"] != "i8":
         return {"ggml": linear(s, "linear", v, v["T"], copies, rotate)}
-    if kernel in ("moe", "moe_fp8_fp4"):
-        return {"ggml": moe(s, v, "bf16" if kernel == "moe" else "mxfp4", copies, rotate)}
+    if kernel in MOE:
+        return {"ggml": moe(s, v, MOE[kernel], copies, rotate)}
     if kernel in ("add", "silu_mul", "softmax", "rmsnorm", "transpose") and v["T"] == "f32":
         return {"ggml": rows(s, kernel, v, copies, rotate)}
     if kernel == "embedding":

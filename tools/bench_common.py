@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the peers of `tegula bench` share: threads, copies of weights that rotate, built libraries."""
+import os
+
+THREADS = int(os.environ.get("TEGULA_BENCH_THREADS", "0")) or os.cpu_count()
+BUILT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build", "peers")
+DRAM_BYTES = 160 << 20
+
+
+def copies(nbytes):
+    """How many copies of so many bytes cannot stay in any cache."""
+    return max(1, min(16, DRAM_BYTES // max(1, nbytes)))
+
+
+def rotate(calls):
+    """One call that takes the given ones in turn."""
+    state = [0]
+
+    def call():
+        state[0] = (state[0] + 1) % len(calls)
+        calls[state[0]]()
+    return call
+
+
+def many(call, times):
+    """Marks a call that does its work `times` times."""
+    call.times = times
+    return call
