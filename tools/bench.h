@@ -34,6 +34,7 @@ typedef struct bench_line {
     const tg_setting *settings;
     int n_settings;
     const bench_goal *goal; /* NULL: none */
+    const tg_case *line;    /* the same as a line of the file, with its tolerance if it has one */
 } bench_line;
 typedef TG_LIST(bench_line) bench_lines;
 

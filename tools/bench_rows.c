@@ -92,7 +92,10 @@ static void add_goals(tool *t, collector *c, tg_program *p, const char *path, co
         int n;
         if (strcmp(goals[g].kernel, kernel) == 0 && !stated(c, &goals[g]) &&
             bench_goal_settings(t, &goals[g], &settings, &n)) {
-            bench_line line = {p, path, kernel, settings, n, &goals[g]};
+            tg_case *made = TG_NEW(&t->arena, tg_case);
+            *made = (tg_case){
+                .is_bench = true, .kernel = kernel, .settings = settings, .n_settings = n};
+            bench_line line = {p, path, kernel, settings, n, &goals[g], made};
             TG_LIST_PUSH(&t->arena, &c->lines, line);
         }
     }
@@ -109,7 +112,8 @@ static void visit(tool *t, void *user, const char *path) {
                                at->kernel,
                                at->settings,
                                at->n_settings,
-                               bench_goal_of(t, at->kernel, at->settings, at->n_settings)};
+                               bench_goal_of(t, at->kernel, at->settings, at->n_settings),
+                               at};
             TG_LIST_PUSH(&t->arena, &c->lines, line);
         }
     }

@@ -8,6 +8,7 @@
 
 #include "backends/machine.h"
 #include "tools/commands.h"
+#include "tools/tuning.h"
 
 typedef struct build {
     tgc_options options;
@@ -15,12 +16,13 @@ typedef struct build {
     TG_LIST(tgr_setting) settings;
     TG_LIST(tgc_instance) instances;
     TG_LIST(const char *) targets;
-    bool print_pipeline;
+    bool print_pipeline, tuned;
 } build;
 
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
-    static const char *const names[] = {"package", "ast",    "tile",   "loop",   "llvm",  "asm",
-                                        "obj",     "header", "placed", "opencl", "spirv", "ptx", NULL};
+    static const char *const names[] = {"package", "ast", "tile",   "loop",   "llvm",
+                                        "asm",     "obj", "header", "placed", "opencl",
+                                        "spirv",   "ptx", NULL};
     int which = 0;
     bool ok = tool_option_word(t, "emit", name, names, &which);
     *out = (uint32_t)which;
@@ -43,6 +45,7 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
                                             {"set", required_argument, NULL, 's'},
                                             {"emit", required_argument, NULL, 'e'},
                                             {"no-schedule", no_argument, NULL, 'n'},
+                                            {"tuned", no_argument, NULL, 'T'},
                                             {"verify", no_argument, NULL, 'V'},
                                             {"remarks", no_argument, NULL, 'r'},
                                             {"json", no_argument, NULL, 'j'},
@@ -78,6 +81,9 @@ static bool parse(tool *t, int argc, char **argv, build *b) {
             break;
         case 'n':
             b->options.no_schedule = 1;
+            break;
+        case 'T':
+            b->tuned = true;
             break;
         case 'V':
             b->options.verify_each = 1;
@@ -167,6 +173,56 @@ static int compile(tool *t, build *b, const tg_source *src) {
                                                             : TOOL_FAILED;
 }
 
+/* What the tuner found for one kernel at the given settings, as settings of its instance; false
+ * after reporting. */
+static bool tune_instance(tool *t, const build *b, tuning *store, const char *machine,
+                          tg_program *p, tgc_instance *instance) {
+    int n = (int)b->settings.count, all;
+    tg_setting *given = TG_NEW_ARRAY(&t->arena, tg_setting, n + 1);
+    tg_target_query target = {.vendor = "cpu", .arch = ""};
+    tool_kernel k;
+    for (int i = 0; i < n; i++) {
+        given[i] = (tg_setting){b->settings.data[i].name, b->settings.data[i].value};
+    }
+    if (!tool_kernel_make(t, p, instance->kernel, given, n, &target, &k)) {
+        return false;
+    }
+    const tg_setting *found = tuning_apply(t, store, machine, p, &k, given, n, &all);
+    tgr_setting *own = TG_NEW_ARRAY(&t->arena, tgr_setting, all - n + 1);
+    for (int i = n; i < all; i++) {
+        own[i - n] = (tgr_setting){.name = found[i].name, .value = found[i].value};
+    }
+    instance->settings = own;
+    instance->n_settings = all - n;
+    if (all == n) {
+        (void)fprintf(stderr, "%s: nothing better than the default is known for %s\n",
+                      instance->kernel, tuning_shape(t, p, &k, given, n));
+    }
+    return true;
+}
+
+/* Entries belong to a machine and a shape: this one, and what --set says. */
+static bool tune_instances(tool *t, build *b, const char *path) {
+    bool host =
+        b->targets.count == 0 || (b->targets.count == 1 && strcmp(b->targets.data[0], "host") == 0);
+    if (b->instances.count == 0 || !host || b->options.no_schedule) {
+        tool_error(t, TG_D_TOOL, "--tuned needs --kernel, the target host, and no --no-schedule");
+        return false;
+    }
+    tool_device *d = tool_device_open(t, "cpu", 0);
+    tuning *store = d != NULL ? tuning_open(t, NULL, true) : NULL;
+    tg_program *p = store != NULL ? tool_load_program(t, path) : NULL;
+    bool ok = p != NULL;
+    for (size_t i = 0; ok && i < b->instances.count; i++) {
+        ok = tune_instance(t, b, store, tool_device_machine(t, d), p, &b->instances.data[i]);
+    }
+    tuning_close(store);
+    if (d != NULL) {
+        tool_device_close(d);
+    }
+    return ok;
+}
+
 int cmd_build(tool *t, int argc, char **argv) {
     build b = {.options = TGR_INIT(tgc_options)};
     if (!parse(t, argc, argv, &b)) {
@@ -205,6 +261,9 @@ int cmd_build(tool *t, int argc, char **argv) {
                    "where to? give -o FILE (--emit placed, loop, asm ... are text "
                    "and need none)");
         return TOOL_USAGE;
+    }
+    if (b.tuned && !tune_instances(t, &b, argv[optind])) {
+        return TOOL_FAILED;
     }
     const tg_source *src = tool_read_source(t, argv[optind]);
     return src == NULL ? TOOL_FAILED : compile(t, &b, src);

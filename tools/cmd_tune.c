@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tune: for every `bench` line, the schedule that is fastest on this machine.
+ * tune: for every `bench` line and row of the benchmark's table, the schedule that is fastest on
+ * this machine.
  *
  *   1. The points of the schedule space (conform_schedules.c) that the kernel accepts are ranked by
  *      the cost model (backends/cost.h).
@@ -9,6 +10,8 @@
  *   3. Those that are right take turns, round by round, on the same arguments; the best of each
  *      counts. A winner has to beat the default by more than the turns scatter.
  *   4. The answer goes into the database (tuning.h), also when it is the default.
+ *
+ * With a budget of seconds, shapes that have no answer yet come first.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -17,13 +20,20 @@
 #include <string.h>
 
 #include "backends/cost.h"
+#include "tools/bench.h"
 #include "tools/commands.h"
 #include "tools/conform.h"
 #include "tools/rotation.h"
 #include "tools/tuning.h"
 #include "tools/work.h"
 
-enum { MAX_POINTS = 65536, MAX_MEASURED = 256, MAX_ROUNDS = 1000, CHECKED_CASES = 3 };
+enum {
+    MAX_POINTS = 65536,
+    MAX_MEASURED = 256,
+    MAX_ROUNDS = 1000,
+    CHECKED_CASES = 3,
+    MAX_BUDGET = 1000000
+};
 static const double TURN_SECONDS = 0.05;
 static const double LEAST_GAIN = 1.02; /* below it a winner is noise, whatever the turns say */
 
@@ -38,8 +48,10 @@ typedef struct candidate {
 typedef struct tune {
     const char *filter, *dir, *device, *db, *export_to, *import_from;
     int threads, points, measured, rounds;
+    int budget; /* seconds; 0: none */
+    double begin;
     uint64_t seed;
-    bool list, dry_run, replay;
+    bool list, dry_run, replay, table;
     tool_device *dev;
     conform_device tested;
     const tg_machine *machine;
@@ -59,6 +71,8 @@ static const struct option tune_table[] = {{"filter", required_argument, NULL, '
                                            {"points", required_argument, NULL, 'p'},
                                            {"measure", required_argument, NULL, 'm'},
                                            {"seed", required_argument, NULL, 's'},
+                                           {"budget", required_argument, NULL, 'b'},
+                                           {"table", no_argument, NULL, 'g'},
                                            {"db", required_argument, NULL, 'D'},
                                            {"export", required_argument, NULL, 'e'},
                                            {"import", required_argument, NULL, 'i'},
@@ -97,6 +111,11 @@ static bool take_option(tool *t, tune *u, int o) {
         return tool_option_int(t, "measure", optarg, 1, MAX_MEASURED, &u->measured);
     case 's':
         return tool_option_u64(t, "seed", optarg, &u->seed);
+    case 'b':
+        return tool_option_int(t, "budget", optarg, 1, MAX_BUDGET, &u->budget);
+    case 'g':
+        u->table = true;
+        return true;
     case 'l':
         u->list = true;
         return true;
@@ -460,24 +479,65 @@ static void tune_line(tool *t, tune *u, subject *s) {
     }
 }
 
-static void visit(tool *t, void *user, const char *path) {
-    tune *u = user;
-    tg_program *p = tool_load_program(t, path);
-    for (int i = 0; p != NULL && i < tg_program_n_cases(p); i++) {
-        const tg_case *line = tg_program_case(p, i);
-        if (!line->is_bench || tg_program_n_tunes(p, line->kernel) == 0 ||
-            (u->filter != NULL && fnmatch(u->filter, line->kernel, 0) != 0)) {
-            continue;
-        }
-        subject s = {
-            .program = p, .path = path, .line = line, .ref = tgk_reference_find(line->kernel)};
-        if (prepare(t, u, &s)) {
-            tune_line(t, u, &s);
-        }
-        tool_kernel_free(&s.by_default);
-        tool_rotation_free(&s.sets);
-        tool_flush_diagnostics(t);
+/* There is an answer for the line in the database: of this machine, shape and text of the kernel.
+ */
+static bool answered(tool *t, tune *u, const bench_line *at) {
+    candidate by_default = {0};
+    tool_kernel k = {0};
+    tuning_entry e;
+    return make_at(t, u, at->program, at->line, &by_default, &k) &&
+           tuning_find(t, u->store, u->machine_name, at->kernel,
+                       tuning_shape(t, at->program, &k, at->settings, at->n_settings),
+                       tuning_source(t, &k), &e);
+}
+
+static void visit(tool *t, tune *u, const bench_line *at) {
+    subject s = {.program = at->program,
+                 .path = at->path,
+                 .line = at->line,
+                 .ref = tgk_reference_find(at->kernel)};
+    if (prepare(t, u, &s)) {
+        tune_line(t, u, &s);
     }
+    tool_kernel_free(&s.by_default);
+    tool_rotation_free(&s.sets);
+    tool_flush_diagnostics(t);
+    (void)fflush(stdout);
+}
+
+/* The lines in turn until the budget is used up; how many were not reached. */
+static size_t visit_all(tool *t, tune *u, const bench_lines *lines) {
+    size_t reached = 0;
+    for (int pass = 0; pass < (u->budget > 0 ? 2 : 1); pass++) {
+        for (size_t i = 0; i < lines->count; i++) {
+            const bench_line *at = &lines->data[i];
+            if (u->budget > 0 && answered(t, u, at) != (pass == 1)) {
+                continue;
+            }
+            if (u->budget > 0 && tool_now() - u->begin > u->budget) {
+                return lines->count - reached;
+            }
+            (void)fprintf(stderr, "%zu of %zu, %.0f s: %s\n", ++reached, lines->count,
+                          tool_now() - u->begin, at->kernel);
+            visit(t, u, at);
+        }
+    }
+    return 0;
+}
+
+/* Rows whose kernels leave something to choose. */
+static bool lines_of(tool *t, const tune *u, bench_lines *out) {
+    bench_lines all;
+    *out = (bench_lines){0};
+    if (!bench_collect(t, u->dir, u->filter, u->table, &all)) {
+        return false;
+    }
+    for (size_t i = 0; i < all.count; i++) {
+        if (tg_program_n_tunes(all.data[i].program, all.data[i].kernel) > 0) {
+            TG_LIST_PUSH(&t->arena, out, all.data[i]);
+        }
+    }
+    return true;
 }
 
 /* ---- the command -------------------------------------------------------------------------------
@@ -505,10 +565,18 @@ static int explore(tool *t, tune *u) {
         tool_device_close(u->dev);
         return TOOL_NO_DEVICE;
     }
-    if (tool_each_kernel_file(t, u->dir, visit, u) == 0) {
+    bench_lines lines;
+    size_t left = 0;
+    u->begin = tool_now();
+    if (!lines_of(t, u, &lines)) {
         tool_error(t, TG_D_TOOL, "no kernel in %s", u->dir);
+    } else {
+        left = visit_all(t, u, &lines);
     }
     tool_device_close(u->dev);
+    if (left > 0) {
+        (void)printf("the budget ended before %zu of %zu shapes\n", left, lines.count);
+    }
     if (!u->dry_run) {
         (void)printf("%d shapes on %s: %d gained, %.2f in the geometric mean; %d candidates or "
                      "shapes failed; %s\n",

@@ -53,6 +53,20 @@ sed 's/\t\(B=[0-9]*\)*\t\([^\t]*\)\t\([^\t]*\)$/\tB=7\t\2\t\3/' "$work/a.txt" > 
 "$tegula" tune --kernels "$work/kernels" --threads 1 --rounds 1 --replay > "$work/replay.out" 2>&1 || fail "replay: $(cat "$work/replay.out")"
 grep -q '2 measured' "$work/replay.out" || fail "replay does not measure the stored point: $(cat "$work/replay.out")"
 
+# Ahead of time, too; on as many threads as there are processors. A shape that nobody tuned keeps the default and says so.
+TEGULA_TUNING=$work/all.sqlite "$tegula" tune --kernels "$work/kernels" --rounds 1 --budget 1000 > "$work/budget.out" 2>&1 || fail "tune with a budget: $(cat "$work/budget.out")"
+grep -q '^2 of 2, .* s: scale' "$work/budget.out" || fail "progress: $(cat "$work/budget.out")"
+TEGULA_TUNING=$work/all.sqlite "$tegula" tune --export "$work/all.txt" || fail "export"
+sed 's/\t\(B=[0-9]*\)*\t\([^\t]*\)\t\([^\t]*\)$/\tB=7\t\2\t\3/' "$work/all.txt" > "$work/all7.txt"
+TEGULA_TUNING=$work/all.sqlite "$tegula" tune --import "$work/all7.txt" > /dev/null || fail "import of B=7"
+build_tuned() {
+    TEGULA_TUNING=$work/all.sqlite "$tegula" build "$work/kernels/scale.tg" --emit tile --tuned "$@" > "$work/build.out" 2>&1
+}
+build_tuned --kernel scale --set N=5 && grep -q 'axis i by 7$' "$work/build.out" || fail "build --tuned: $(cat "$work/build.out")"
+build_tuned --kernel scale --set N=9 && grep -q 'axis i by 64$' "$work/build.out" || fail "build --tuned of another shape: $(cat "$work/build.out")"
+grep -q 'nothing better than the default is known for N=9' "$work/build.out" || fail "a shape without an answer is not told"
+build_tuned && fail "build --tuned without a kernel"
+
 # An entry of another text of the kernel is not used: nothing to replay.
 sed -i 's/2\.0/3.0/' "$work/kernels/scale.tg"
 "$tegula" tune --kernels "$work/kernels" --threads 1 --rounds 1 --replay | grep -q '^0 shapes' || fail "an entry outlived its kernel"
