@@ -22,8 +22,8 @@ extern "C" {
 
 #define TGK_API __attribute__((visibility("default")))
 
-/* A setting of the case by name: compile-time parameters, those that stand in no extent included.
- */
+/* A setting of the case by name: compile-time parameters, those that stand in no extent included;
+ * a type's value is its tg_dtype. */
 typedef struct tgk_constant {
     const char *name;
     int64_t value;

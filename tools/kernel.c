@@ -309,13 +309,16 @@ bool tool_array_decode(tool *t, const tool_array *a, tgk_arg *out) {
     return true;
 }
 
-/* The integers among the settings, for the references; arena memory. */
+/* The integers and types among the settings, for the references; arena memory. */
 static const tgk_constant *constants_of(tool *t, const tool_kernel *k) {
     tgk_constant *out = TG_NEW_ARRAY(&t->arena, tgk_constant, k->n_settings + 1);
     int n = 0;
     for (int i = 0; i < k->n_settings; i++) {
-        out[n].name = k->settings[i].name;
-        n += parse_int(k->settings[i].value, &out[n].value) ? 1 : 0;
+        const char *value = k->settings[i].value;
+        tg_dtype type = TG_DT_NONE;
+        bool is_type = tg_dtype_from_name(value, strlen(value), &type);
+        out[n] = (tgk_constant){k->settings[i].name, (int64_t)type};
+        n += is_type || parse_int(value, &out[n].value) ? 1 : 0;
     }
     out[n] = (tgk_constant){0};
     return out;

@@ -182,21 +182,7 @@ static bool gqa_decode(tgk_arg *args, int n) {
 
 /* gqa_decode_attention(q, kc, vc, table, len, part, splits, sink, scale, out o, out lse): whole. */
 static bool gqa_decode_attention(tgk_arg *args, int n) {
-    attention_row row;
-    const tgk_arg *q = &args[0];
-    int64_t queries = q->extent[1], heads = q->extent[2];
-    if (n != 11 || !attention_row_init(&row, args[2].extent[3])) {
-        return false;
-    }
-    for (int64_t i = 0; i < q->extent[0] * queries * heads; i++) {
-        int64_t h = i % heads, s = i / heads % queries, r = i / heads / queries;
-        attention_row_begin(&row);
-        gqa_keys(args, &row, r, s, h, 0, args[4].i[r]);
-        attention_row_end(&row, args[7].f[h], args[9].f + i * row.dim,
-                          args[10].f + (r * heads + h) * queries + s);
-    }
-    attention_row_fini(&row);
-    return true;
+    return n == 11 && attention_whole(args, n, gqa_keys, args);
 }
 
 /* ---- inputs -----------------------------------------------------------------------------------
@@ -281,16 +267,14 @@ static void inputs_gqa(tgk_arg *args, int n, tgk_random *r) {
     attention_parts(&args[5], &args[6], &args[4], r);
 }
 
+/* The greatest logit: docs/tolerances.md. */
+#define TOP {"top", TGK_TOL_ULP, 256, 1e-6}
 #define GATED {"o", TGK_TOL_GATE, 0, 0}, {"lse", TGK_TOL_LSE, 0, 0}
 #define PIECES {"po", TGK_TOL_GATE, 0, 0}, {"pl", TGK_TOL_LSE, 0, 0}
 
 const tgk_reference tgk_attention_references[] = {
     {"flash_attention", flash_attention, inputs_flash, false, {GATED}},
-    {"flash_attention_top",
-     flash_attention,
-     inputs_flash,
-     false,
-     {GATED, {"top", TGK_TOL_ULP, 256, 1e-6}}},
+    {"flash_attention_top", flash_attention, inputs_flash, false, {GATED, TOP}},
     {"paged_attention", paged_attention, inputs_paged, false, {GATED}},
     {"gqa_decode", gqa_decode, inputs_gqa, false, {GATED, PIECES}},
     {"gqa_decode_attention", gqa_decode_attention, inputs_gqa, false, {GATED}},

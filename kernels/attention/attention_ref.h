@@ -54,6 +54,8 @@ typedef void (*attention_keys)(const void *user, attention_row *row, int64_t r, 
                                int64_t h, int64_t lo, int64_t hi);
 /* Every piece of every part; the outputs' other elements hold their `init`. */
 bool attention_split_run(const attention_split *s, attention_keys keys, const void *user);
+/* The op over all pieces, out o and out lse by name: how the work is cut does not matter. */
+bool attention_whole(tgk_arg *args, int n, attention_keys keys, const void *user);
 
 /* Inputs. Sinks: a third -inf, a sixth +inf. Lengths 0 .. columns * page, pages at random, junk
  * behind the last page in use. Parts: cut at random places, empty ones too (full: evenly). */

@@ -137,6 +137,25 @@ bool attention_split_run(const attention_split *s, attention_keys keys, const vo
     return true;
 }
 
+bool attention_whole(tgk_arg *args, int n, attention_keys keys, const void *user) {
+    attention_row row;
+    tgk_arg *o = tgk_find(args, n, "o"), *lse = tgk_find(args, n, "lse");
+    const tgk_arg *sink = tgk_find(args, n, "sink"), *len = tgk_find(args, n, "len");
+    int64_t queries = o->extent[1], heads = o->extent[2];
+    if (!attention_row_init(&row, o->extent[3])) {
+        return false;
+    }
+    for (int64_t i = 0; i < o->extent[0] * queries * heads; i++) {
+        int64_t h = i % heads, s = i / heads % queries, r = i / heads / queries;
+        attention_row_begin(&row);
+        keys(user, &row, r, s, h, 0, len->i[r]);
+        attention_row_end(&row, sink->f[h], o->f + i * row.dim,
+                          lse->f + (r * heads + h) * queries + s);
+    }
+    attention_row_fini(&row);
+    return true;
+}
+
 /* ---- inputs -----------------------------------------------------------------------------------
  */
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATENT = 512, MAX_ROW = 1024 };
+enum { MAX_ROW = 1024 };
 
 /*
  * mla_decode*(q: [B, S, H, D], cache: [P, BS, HK, 576] or records, table: i32[B, NB], len: i32[B],
@@ -75,22 +75,8 @@ static bool decode(tgk_arg *args, int n, tgs_kind kind) {
  * is cut does not matter.
  */
 static bool whole(tgk_arg *args, int n, tgs_kind kind) {
-    attention_row row;
     decode_call c = call_of(args, n, kind);
-    const tgk_arg *q = &args[0];
-    int64_t queries = q->extent[1], heads = q->extent[2];
-    if (n != 10 || !attention_row_init(&row, LATENT)) {
-        return false;
-    }
-    for (int64_t i = 0; i < q->extent[0] * queries * heads; i++) {
-        int64_t h = i % heads, s = i / heads % queries, r = i / heads / queries;
-        attention_row_begin(&row);
-        keys(&c, &row, r, s, h, 0, c.len->i[r]);
-        attention_row_end(&row, args[6].f[h], args[8].f + i * LATENT,
-                          args[9].f + (r * heads + h) * queries + s);
-    }
-    attention_row_fini(&row);
-    return true;
+    return n == 10 && attention_whole(args, n, keys, &c);
 }
 
 static bool mla_decode(tgk_arg *args, int n) { return decode(args, n, TGS_PAGED); }

@@ -70,7 +70,7 @@ bool tgk_ll_pack(tgk_arg *args, int n) {
         if (args[1].i[i] >= 0 && args[2].i[i] >= 0) {
             write_message(m->bytes + (args[1].i[i] * room + args[2].i[i]) * m->elem_bytes,
                           args[0].f + i / k * wide, wide, i / k,
-                          tgk_constant_of(args, "POWERS", 0) == 1);
+                          tgk_constant_of(args, "S", TG_DT_F32) == TG_DT_F8E8M0);
         }
     }
     return n == 4;

@@ -9,13 +9,11 @@
  * zeros; {0, 1}; all equal; only -0 and +0; denormals; values of one exponent; ascending;
  * descending; x * 1e4; all NaN.
  */
-#include "kernels/reference.h"
+#include "kernels/select/select_ref.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NOTHING = 2147483647 };
 
 /* Order-preserving integer key of the value; NaN highest. */
 static int64_t key_of(double v) {
@@ -44,10 +42,8 @@ static int by_index(const void *x, const void *y) {
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-/* The best k of v[lo .. hi), ascending, to val and idx; names: the index of each element, or NULL.
- */
-static bool select_run(const double *v, const int64_t *names, int64_t lo, int64_t hi, int64_t k,
-                       double *val, int64_t *idx) {
+bool tgk_select_run(const double *v, const int64_t *names, int64_t lo, int64_t hi, int64_t k,
+                    double *val, int64_t *idx) {
     int64_t n = hi > lo ? hi - lo : 0, found = n < k ? n : k;
     ranked *row = malloc((size_t)(n + 1) * sizeof *row);
     if (row == NULL) {
@@ -69,7 +65,7 @@ static bool select_run(const double *v, const int64_t *names, int64_t lo, int64_
 static void fill_nothing(tgk_arg *val, tgk_arg *idx) {
     for (int64_t i = 0; i < val->count; i++) {
         val->f[i] = -INFINITY;
-        idx->i[i] = NOTHING;
+        idx->i[i] = TGK_NOTHING;
     }
 }
 
@@ -81,8 +77,8 @@ static bool topk_select(tgk_arg *a, int n) {
     bool ok = n == 4;
     fill_nothing(&a[2], &a[3]);
     for (int64_t r = 0; r < a[0].extent[0] && ok; r++) {
-        ok = select_run(a[0].f + r * cols, NULL, 0, clamp(a[1].i[r], cols), k, a[2].f + r * k,
-                        a[3].i + r * k);
+        ok = tgk_select_run(a[0].f + r * cols, NULL, 0, clamp(a[1].i[r], cols), k, a[2].f + r * k,
+                            a[3].i + r * k);
     }
     return ok;
 }
@@ -97,8 +93,8 @@ static bool topk_chunk(tgk_arg *a, int n) {
     for (int64_t r = 0; r < a[0].extent[0] && ok; r++) {
         int64_t end = clamp(a[1].i[r], cols);
         for (int64_t lo = 0, c = 0; lo < end && ok; lo += chunk, c++) {
-            ok = select_run(a[0].f + r * cols, NULL, lo, end < lo + chunk ? end : lo + chunk, k,
-                            a[2].f + r * width + c * per, a[3].i + r * width + c * per);
+            ok = tgk_select_run(a[0].f + r * cols, NULL, lo, end < lo + chunk ? end : lo + chunk, k,
+                                a[2].f + r * width + c * per, a[3].i + r * width + c * per);
         }
     }
     return ok;
@@ -117,8 +113,8 @@ static bool topk_merge(tgk_arg *a, int n) {
     fill_nothing(&a[3], &a[4]);
     for (int64_t r = 0; r < a[0].extent[0] && ok; r++) {
         int64_t len = candidates(a[2].i[r] < 0 ? 0 : a[2].i[r], chunk, k, width);
-        ok = select_run(a[0].f + r * width, a[1].i + r * width, 0, len, k, a[3].f + r * k,
-                        a[4].i + r * k);
+        ok = tgk_select_run(a[0].f + r * width, a[1].i + r * width, 0, len, k, a[3].f + r * k,
+                            a[4].i + r * k);
     }
     return ok;
 }

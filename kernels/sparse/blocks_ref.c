@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/select/select_ref.h"
 #include "kernels/sparse/sparse_refs.h"
 
-enum { NOTHING = 2147483647, JUNK_PAGE = 2147480000 };
+enum { NOTHING = TGK_NOTHING };
 
 static int64_t clamp(int64_t v, int64_t most) { return v < 0 ? 0 : v > most ? most : v; }
 
@@ -42,36 +43,27 @@ bool tgs_index_blocks(tgk_arg *a, int n) {
     return n == 4;
 }
 
-/* The k best of x[0 .. n), ties to the smaller index, ascending; NOTHING where there are fewer. */
-static void choose(const double *x, int64_t n, int64_t k, int64_t *out) {
-    int64_t found = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t better = 0;
-        for (int64_t o = 0; o < n; o++) {
-            better += x[o] > x[i] || (x[o] == x[i] && o < i);
-        }
-        if (better < k) {
-            out[found++] = i;
-        }
-    }
-    while (found < k) {
-        out[found++] = NOTHING;
+static void clear(int64_t *list, int64_t k) {
+    for (int64_t i = 0; i < k; i++) {
+        list[i] = NOTHING;
     }
 }
 
 /* (s [R,N], end [R], out blocks [R,KB]) */
 bool tgs_index_top_blocks(tgk_arg *a, int n) {
     int64_t size = tgk_constant_of(a, "G", 1), k = a[2].extent[1];
-    double *x = calloc((size_t)a[0].extent[1] + 1, sizeof *x);
-    for (int64_t r = 0; x != NULL && r < a[0].extent[0]; r++) {
+    double *x = calloc((size_t)(a[0].extent[1] + k) + 1, sizeof *x), *val = x + a[0].extent[1];
+    bool ok = n == 3 && x != NULL;
+    for (int64_t r = 0; ok && r < a[0].extent[0]; r++) {
         int64_t stop = clamp(a[1].i[r], a[0].extent[1]), blocks = (stop + size - 1) / size;
         for (int64_t j = 0; j < blocks; j++) {
             x[j] = block_score(&a[0], r, j, size, stop);
         }
-        choose(x, blocks, k, a[2].i + r * k);
+        clear(a[2].i + r * k, k);
+        ok = tgk_select_run(x, NULL, 0, blocks, k, val, a[2].i + r * k);
     }
     free(x);
-    return n == 3 && x != NULL;
+    return ok;
 }
 
 /* Position of column c of row r; NOTHING where the block is none or the token does not see it. */
@@ -134,21 +126,22 @@ bool tgs_block_positions(tgk_arg *a, int n) {
 bool tgs_index_within_blocks(tgk_arg *a, int n) {
     int64_t size = tgk_constant_of(a, "G", 1), k = a[9].extent[1];
     int64_t columns = a[7].extent[1] * size, *list = calloc((size_t)k + 1, sizeof *list);
-    double *x = calloc((size_t)columns + 1, sizeof *x);
-    for (int64_t r = 0; x != NULL && list != NULL && r < a[9].extent[0]; r++) {
+    double *x = calloc((size_t)(columns + k) + 1, sizeof *x), *val = x + columns;
+    bool ok = n == 10 && x != NULL && list != NULL;
+    for (int64_t r = 0; ok && r < a[9].extent[0]; r++) {
         int64_t seen = 0;
         for (int64_t c = 0; c < columns; c++) {
             x[c] = column_score(a, r, c, size).value;
             seen += position(&a[7], r, c, size, a[5].i[r]) != NOTHING;
         }
-        choose(x, seen, k, list);
+        clear(list, k);
+        ok = tgk_select_run(x, NULL, 0, seen, k, val, list);
         for (int64_t i = 0; i < k; i++) {
             bool some = list[i] != NOTHING;
             a[8].f[r * k + i] = some ? x[list[i]] : -INFINITY;
             a[9].i[r * k + i] = some ? position(&a[7], r, list[i], size, INT64_MAX) : NOTHING;
         }
     }
-    bool ok = n == 10 && x != NULL && list != NULL;
     free(list);
     free(x);
     return ok;
@@ -192,10 +185,7 @@ static void fill_pages(tgk_arg *a, const int64_t *longest, bool exact, tgk_rando
     int64_t dim = a[0].extent[2], bs = tgk_constant_of(a, "BS", 1), columns = table->extent[1];
     memset(cache->bytes, 0xff, (size_t)(cache->count * cache->elem_bytes));
     for (int64_t b = 0; b < table->extent[0]; b++) {
-        for (int64_t c = 0; c < columns; c++) {
-            bool used = c * bs < longest[b];
-            table->i[b * columns + c] = used ? tgk_random_below(r, cache->count) : JUNK_PAGE;
-        }
+        tgs_fill_table_row(table, b, longest[b], bs, cache->count, r);
         for (int64_t j = 0; j < longest[b]; j++) {
             int64_t page = table->i[b * columns + j / bs];
             unsigned char *p = cache->bytes + page * cache->elem_bytes;

@@ -192,6 +192,14 @@ void tgs_fill_page_key(tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, 
     }
 }
 
+void tgs_fill_table_row(tgk_arg *table, int64_t b, int64_t rows, int64_t bs, int64_t pages,
+                        tgk_random *r) {
+    int64_t columns = table->extent[1];
+    for (int64_t c = 0; c < columns; c++) {
+        table->i[b * columns + c] = c * bs < rows ? tgk_random_below(r, pages) : 2147480000;
+    }
+}
+
 /* NaN in every slot that no request reaches; junk behind the used entries of the table. */
 static void fill_pages(const tgk_arg *q, tgk_arg *cache, tgk_arg *table, tgk_arg *ctx, int64_t cols,
                        bool fp4, tgk_random *r) {
@@ -204,10 +212,7 @@ static void fill_pages(const tgk_arg *q, tgk_arg *cache, tgk_arg *table, tgk_arg
             int64_t own = len - tgk_random_below(r, 4);
             ctx->i[ctx->rank == 2 ? b * next + t : b] = t == 0 ? len : own < 0 ? 0 : own;
         }
-        for (int64_t c = 0; c < nb; c++) {
-            table->i[b * nb + c] =
-                c * bs < len ? tgk_random_below(r, cache->extent[0]) : 2147480000;
-        }
+        tgs_fill_table_row(table, b, len, bs, cache->extent[0], r);
         for (int64_t j = 0; j < len; j++) {
             tgs_fill_page_key(cache, table->i[b * nb + j / bs], j % bs, dim, fp4, r);
         }

@@ -17,6 +17,9 @@ tgs_score tgs_score_key(const tgk_arg *q, const tgk_arg *qs, const tgk_arg *w, i
 /* A key of a page as doubles; returns its scale. */
 double tgs_read_page_key(const tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
                          double *out);
+/* Pages at random for the first `rows` rows of request b, junk behind them. */
+void tgs_fill_table_row(tgk_arg *table, int64_t b, int64_t rows, int64_t bs, int64_t pages,
+                        tgk_random *r);
 void tgs_fill_page_key(tgk_arg *cache, int64_t page, int64_t slot, int64_t dim, bool fp4,
                        tgk_random *r);
 

@@ -283,19 +283,26 @@ void tgv_poison_state(tgk_arg *state, int64_t slot, int64_t p, int64_t m) {
     }
 }
 
-void tgv_cut_tokens(tgk_arg *cu, tgk_arg *slot, tgk_arg *pos, int64_t m, int64_t most,
-                    tgk_random *r) {
-    int64_t requests = slot->count, tokens = pos->count;
-    for (int64_t b = 0; b < requests; b++) {
-        int64_t n = tokens * (b + 1) / requests - tokens * b / requests;
-        int64_t p = b == 0 ? 0 : b == 1 ? m - 1 : tgk_random_below(r, most - n + 1);
+tgv_share tgv_share_of(int64_t b, int64_t requests, int64_t tokens, int64_t m, int64_t most,
+                       tgk_random *r) {
+    tgv_share s = {.b = b, .first = tokens * b / requests, .slot = requests - 1 - b};
+    s.count = tokens * (b + 1) / requests - s.first;
+    int64_t last = most - s.count;
+    s.p = b == 0 ? 0 : b == 1 ? m - 1 : b == 2 ? last : tgk_random_below(r, last + 1);
+    s.p = s.p > last ? last : s.p;
+    return s;
+}
+
+void tgv_place_share(const tgv_share *s, tgk_arg *cu, tgk_arg *slot, tgk_arg *pos) {
+    for (int64_t i = 0; i < s->count; i++) {
+        pos->i[s->first + i] = s->p + i;
+    }
+    if (cu != NULL) {
         cu->i[0] = 0;
-        cu->i[b + 1] = cu->i[b] + n;
-        slot->i[b] = requests - 1 - b;
-        p = p > most - n ? most - n : p;
-        for (int64_t i = 0; i < n; i++) {
-            pos->i[cu->i[b] + i] = p + i;
-        }
+        cu->i[s->b + 1] = s->first + s->count;
+    }
+    if (slot != NULL) {
+        slot->i[s->b] = s->slot;
     }
 }
 
@@ -308,10 +315,11 @@ void tgv_inputs_step(tgk_arg *a, int n, tgk_random *r) {
     for (int64_t i = 0; i < a[0].count; i++) { /* Z rows like z, C rows like c */
         a[0].f[i] += i / width % 2 == 1 ? offset[i % width % 3] : 0;
     }
-    tgv_cut_tokens(cu, &a[1], pos, m, cs->extent[0], r);
     for (int64_t b = 0; b < a[1].count; b++) {
-        if (cu->i[b] < cu->i[b + 1]) {
-            tgv_poison_state(&a[0], a[1].i[b], pos->i[cu->i[b]], m);
+        tgv_share s = tgv_share_of(b, a[1].count, pos->count, m, cs->extent[0], r);
+        tgv_place_share(&s, cu, &a[1], pos);
+        if (s.count > 0) {
+            tgv_poison_state(&a[0], s.slot, s.p, m);
         }
     }
     fill_eps(a, n, r);

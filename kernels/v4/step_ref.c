@@ -272,23 +272,8 @@ static tgk_arg *either(tgk_arg *a, int n, const char *one, const char *other) {
     return found != NULL ? found : tgk_find(a, n, other);
 }
 
-/* Tokens first .. first + count of request b, whose positions begin at p. */
-typedef struct share {
-    int64_t b, first, count, p, slot;
-} share;
-
-static share share_of(int64_t b, int64_t requests, int64_t tokens, int64_t m, int64_t most,
-                      tgk_random *r) {
-    share s = {.b = b, .first = tokens * b / requests, .slot = requests - 1 - b};
-    s.count = tokens * (b + 1) / requests - s.first;
-    int64_t last = most - s.count;
-    s.p = b == 0 ? 0 : b == 1 ? m - 1 : b == 2 ? last : tgk_random_below(r, last + 1);
-    s.p = s.p > last ? last : s.p;
-    return s;
-}
-
 /* Pages of their own for the entries that a request has or will have; behind them junk. */
-static void fill_table(tgk_arg *table, int64_t pages, int64_t bs, const share *s, int64_t m) {
+static void fill_table(tgk_arg *table, int64_t pages, int64_t bs, const tgv_share *s, int64_t m) {
     int64_t columns = table->extent[1], entries = (s->p + s->count) / m;
     for (int64_t c = 0; c < columns; c++) {
         int64_t mine =
@@ -300,7 +285,7 @@ static void fill_table(tgk_arg *table, int64_t pages, int64_t bs, const share *s
 
 /* NaN in all rows of the ring that no request has; with `fresh` the new tokens' are still to come.
  */
-static void fill_ring(tgk_arg *a, const share *s, int64_t requests, int64_t window, bool fresh,
+static void fill_ring(tgk_arg *a, const tgv_share *s, int64_t requests, int64_t window, bool fresh,
                       tgk_random *r) {
     tgv_rows ring;
     unsigned char *keep = calloc((size_t)(a->extent[0] * tgv_page_rows(a)) + 1, 1);
@@ -318,7 +303,7 @@ static void fill_ring(tgk_arg *a, const share *s, int64_t requests, int64_t wind
     free(keep);
 }
 
-static void fill_pages(tgk_arg *a, const tgk_arg *table, const share *s, int64_t requests,
+static void fill_pages(tgk_arg *a, const tgk_arg *table, const tgv_share *s, int64_t requests,
                        int64_t m, bool fresh, tgk_random *r) {
     tgv_rows pages;
     unsigned char *keep = calloc((size_t)(a->extent[0] * tgv_page_rows(a)) + 1, 1);
@@ -338,7 +323,7 @@ static void fill_pages(tgk_arg *a, const tgk_arg *table, const share *s, int64_t
 }
 
 /* Lists with entries that are there, indices that are none, and columns without a page. */
-static void fill_lists(tgk_arg *idx, const tgk_arg *table, int64_t bs, const share *s,
+static void fill_lists(tgk_arg *idx, const tgk_arg *table, int64_t bs, const tgv_share *s,
                        int64_t requests, tgk_random *r) {
     int64_t k = idx->extent[1];
     for (int64_t b = 0; b < requests; b++) {
@@ -357,7 +342,7 @@ static void fill_lists(tgk_arg *idx, const tgk_arg *table, int64_t bs, const sha
 static void fill_numbers(tgk_arg *entry, tgk_arg *of, tgk_arg *table, int64_t pages, int64_t bs,
                          int64_t requests, tgk_random *r) {
     for (int64_t b = 0; b < requests; b++) {
-        share s = share_of(b, requests, of->count, 1, of->count, r);
+        tgv_share s = tgv_share_of(b, requests, of->count, 1, of->count, r);
         int64_t most = table->extent[1] * bs,
                 from = b == 0 ? 0 : tgk_random_below(r, most - s.count + 1);
         for (int64_t i = 0; i < s.count; i++) {
@@ -402,7 +387,7 @@ static void redraw(tgk_arg *a, int n, tgk_random *r) {
     free(copy);
 }
 
-static void fill_shares(tgk_arg *a, int n, share *s, int64_t requests, tgk_random *r) {
+static void fill_shares(tgk_arg *a, int n, tgv_share *s, int64_t requests, tgk_random *r) {
     tgk_arg *cu = tgk_find(a, n, "cu"), *of = tgk_find(a, n, "of"), *pos = tgk_find(a, n, "pos"),
             *slot = tgk_find(a, n, "slot"), *table = tgk_find(a, n, "table"),
             *cs = tgk_find(a, n, "cs"), *pages = either(a, n, "cache", "entries");
@@ -413,18 +398,11 @@ static void fill_shares(tgk_arg *a, int n, share *s, int64_t requests, tgk_rando
         most = most < room ? most : room;
     }
     for (int64_t b = 0; b < requests; b++) {
-        s[b] = share_of(b, requests, of->count, m, most, r);
+        s[b] = tgv_share_of(b, requests, of->count, m, most, r);
         for (int64_t i = 0; i < s[b].count; i++) {
             of->i[s[b].first + i] = b;
-            pos->i[s[b].first + i] = s[b].p + i;
         }
-        if (cu != NULL) {
-            cu->i[0] = 0;
-            cu->i[b + 1] = s[b].first + s[b].count;
-        }
-        if (slot != NULL) {
-            slot->i[b] = s[b].slot;
-        }
+        tgv_place_share(&s[b], cu, slot, pos);
         if (table != NULL) {
             fill_table(table, pages->extent[0], tgv_page_rows(pages), &s[b], m);
         }
@@ -440,7 +418,7 @@ void tgv_inputs_running(tgk_arg *a, int n, tgk_random *r) {
     int64_t requests = slot != NULL ? slot->count : table->extent[0];
     int64_t m = tgk_constant_of(a, "M", 1);
     bool layer = tgk_find(a, n, "wa") != NULL;
-    share *s = calloc((size_t)requests + 1, sizeof *s);
+    tgv_share *s = calloc((size_t)requests + 1, sizeof *s);
     tgv_scale_weights(a, n, a[0].dtype);
     tgv_fill_scalars(a, n, r);
     if (entry != NULL) { /* v4_store_entries */

@@ -37,10 +37,17 @@ typedef struct tgv_tokens {
 bool tgv_stream(tgk_arg *state, int64_t slot, const tgv_tokens *t, int64_t p, const double *c,
                 const double *z, double *latent, double *y);
 void tgv_poison_state(tgk_arg *state, int64_t slot, int64_t p, int64_t m);
-/* Requests of about equally many tokens at consecutive positions below `most`, two of them at the
- * beginning and at a group's end; slots in descending order. */
-void tgv_cut_tokens(tgk_arg *cu, tgk_arg *slot, tgk_arg *pos, int64_t m, int64_t most,
-                    tgk_random *r);
+/* Tokens first .. first + count of request b, whose positions begin at p. */
+typedef struct tgv_share {
+    int64_t b, first, count, p, slot;
+} tgv_share;
+
+/* Requests of about equally many tokens at consecutive positions below `most`: at the beginning, at
+ * a group's end, at the last positions, anywhere; slots in descending order. */
+tgv_share tgv_share_of(int64_t b, int64_t requests, int64_t tokens, int64_t m, int64_t most,
+                       tgk_random *r);
+/* cu and slot may be NULL. */
+void tgv_place_share(const tgv_share *s, tgk_arg *cu, tgk_arg *slot, tgk_arg *pos);
 
 bool tgv_compress_plain(tgk_arg *a, int n);
 bool tgv_compress_overlap(tgk_arg *a, int n);

@@ -18,6 +18,8 @@
 #include <tegula/compiler.h>
 #include <tegula/split_schedule.h>
 
+#include "values.h"
+
 enum { B = 4, S = 2, H = 16, D = 576, E = 512, BS = 64, NB = 16, P = 40, MAX_PARTS = 32 };
 enum { N_OUT = B * S * H * E, N_LSE = B * H * S };
 
@@ -47,39 +49,6 @@ static const char source[] =
     "out lse: f32[B, H, S]) {\n"
     "  mla.mla_decode_split(q, cache, table, len, part, splits, sink, "
     "scale, out o, out lse)\n}\n";
-
-static double uniform(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*state >> 11) / 9007199254740992.0;
-}
-
-static double normal(uint64_t *state) {
-    double sum = -6;
-    for (int i = 0; i < 12; i++) {
-        sum += uniform(state);
-    }
-    return sum;
-}
-
-static void put(const world *w, unsigned char *at, int64_t i, double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    if (w->half) {
-        uint16_t top = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-        memcpy(at + 2 * i, &top, sizeof top);
-    } else {
-        memcpy(at + 4 * i, &bits, sizeof bits);
-    }
-}
-
-static double get(const world *w, const unsigned char *at, int64_t i) {
-    uint32_t bits = 0;
-    float f;
-    memcpy((unsigned char *)&bits + (w->half ? 2 : 0), at + (w->half ? 2 : 4) * i, w->half ? 2 : 4);
-    memcpy(&f, &bits, sizeof f);
-    return (double)f;
-}
 
 /* The mla folder is a library of modules for the source above. */
 static void world_open(world *w, bool half) {
@@ -115,7 +84,7 @@ static void world_close(world *w) {
 static void fill(const world *w, call *c, const int *order) {
     uint64_t seed = 7;
     for (int64_t i = 0; i < P * BS * D; i++) {
-        put(w, c->cache, i, normal(&seed));
+        put(c->cache, w->half, i, normal(&seed));
     }
     for (int h = 0; h < H; h++) {
         c->sink[h] = h == 3 ? -INFINITY : h == 5 ? INFINITY : (float)normal(&seed);
@@ -124,7 +93,7 @@ static void fill(const world *w, call *c, const int *order) {
         uint64_t own = 100 + (uint64_t)order[i];
         c->len[i] = lengths[order[i]];
         for (int64_t j = 0; j < S * H * D; j++) {
-            put(w, c->q, i * S * H * D + j, normal(&own));
+            put(c->q, w->half, i * S * H * D + j, normal(&own));
         }
         for (int j = 0; j < NB; j++) {
             bool used = j * BS < c->len[i];
@@ -180,7 +149,7 @@ static call *new_call(void) {
 static void expect_close(const world *w, const call *a, const call *b) {
     double xy = 0, xx = 0, yy = 0;
     for (int64_t i = 0; i < N_OUT; i++) {
-        double x = get(w, a->o, i), y = get(w, b->o, i);
+        double x = get(a->o, w->half, i), y = get(b->o, w->half, i);
         assert_false(isnan(x) || isnan(y));
         xy += x * y;
         xx += x * x;
@@ -204,7 +173,7 @@ static void one_against_many(bool half) {
     assert_true(one->splits[B] == B);
     for (int h = 0; h < H; h++) { /* the empty request */
         assert_true(isinf(one->lse[(1 * H + h) * S]) && one->lse[(1 * H + h) * S] > 0);
-        assert_true(get(&w, one->o, ((1 * S + 1) * H + h) * E) == 0);
+        assert_true(get(one->o, w.half, ((1 * S + 1) * H + h) * E) == 0);
     }
     for (int32_t parts = 2; parts <= MAX_PARTS; parts += 10) {
         schedule(many, parts);

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <tegula/compiler.h>
 
+#include "values.h"
+
 enum { REQUESTS = 2, MOST = 3, HIDDEN = 48, ROW = HIDDEN * 4, MAX_ARGS = 40 };
 
 static const int32_t lengths[REQUESTS] = {53, 38};
@@ -50,9 +52,9 @@ static char *text_of(const char *path) {
     return text;
 }
 
-/* Texts of the files of kernels/v4 and of select.tg, wherever they are imported from. */
+/* Texts of the files of kernels/v4 and of the folders beside it. */
 typedef struct texts {
-    char *text[8];
+    char *text[16];
     int n;
 } texts;
 
@@ -60,45 +62,17 @@ static int import(void *user, const char *path, const char *from, const char **o
                   size_t *out_bytes) {
     char full[512];
     texts *t = user;
-    const char *file = strrchr(path, '/');
+    bool beside = strncmp(path, "../", 3) == 0;
     (void)from;
-    file = file != NULL ? file + 1 : path;
-    (void)snprintf(full, sizeof full, "%s/%s/%s", TEGULA_KERNELS_DIR,
-                   strcmp(file, "select.tg") == 0 ? "select" : "v4", file);
-    assert_true(t->n < 8);
+    (void)snprintf(full, sizeof full, "%s/%s%s", TEGULA_KERNELS_DIR, beside ? "" : "v4/",
+                   beside ? path + 3 : path);
+    assert_true(t->n < 16);
     *out_text = t->text[t->n++] = text_of(full);
     *out_bytes = strlen(*out_text);
     return 1;
 }
 
 /* ---- data by name ---- */
-
-static uint64_t next(uint64_t *state) {
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static double normal(uint64_t *state) {
-    double sum = -6;
-    for (int i = 0; i < 12; i++) {
-        sum += (double)(next(state) >> 11) / 9007199254740992.0;
-    }
-    return sum;
-}
-
-static void put(void *at, tg_dtype type, int64_t i, double v) {
-    float f = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    if (type == TG_DT_BF16) {
-        uint16_t top = isnan(v) ? 0x7fc0 : (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-        memcpy((char *)at + 2 * i, &top, sizeof top);
-    } else {
-        memcpy((char *)at + 4 * i, &f, sizeof f);
-    }
-}
 
 static bool is(const char *name, const char *list) {
     char key[24];
@@ -134,7 +108,7 @@ static void fill(tgr_arg *a, const char *name) {
     a->data = calloc((size_t)count + 1, 4);
     assert_non_null(a->data);
     for (int64_t i = 0; i < count && a->dtype != TG_DT_I32; i++) {
-        put(a->data, a->dtype, i, value_of(name, i, last, &state));
+        put(a->data, a->dtype == TG_DT_BF16, i, value_of(name, i, last, &state));
     }
 }
 
@@ -267,7 +241,7 @@ static void run_prompt(const world *w, call *c, int request, prompt *p) {
     for (int32_t t = 0; t < lengths[request]; t++) {
         pos[t] = t;
         for (int64_t i = 0; i < HIDDEN; i++) {
-            put(data_of(c, "x"), c->arg[0].dtype, t * HIDDEN + i, normal(&state));
+            put(data_of(c, "x"), c->arg[0].dtype == TG_DT_BF16, t * HIDDEN + i, normal(&state));
         }
     }
     launch(w, c);
@@ -306,15 +280,6 @@ static void fill_past(call *c) {
     }
 }
 
-static double get(const void *at, tg_dtype type, int64_t i) {
-    uint32_t bits = 0;
-    float f;
-    size_t n = type == TG_DT_BF16 ? 2 : 4;
-    memcpy((char *)&bits + 4 - n, (const char *)at + n * (size_t)i, n);
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 /* Sums over all of y for calc_diff; the greatest difference. */
 typedef struct sums {
     double xy, xx, yy, worst;
@@ -323,7 +288,7 @@ typedef struct sums {
 
 static void compare(sums *s, const void *got, const void *want, tg_dtype type) {
     for (int64_t i = 0; i < HIDDEN; i++) {
-        double x = get(got, type, i), y = get(want, type, i);
+        double x = get(got, type == TG_DT_BF16, i), y = get(want, type == TG_DT_BF16, i);
         assert_false(isnan(x) || isnan(y));
         s->xy += x * y;
         s->xx += x * x;
