@@ -106,7 +106,8 @@ static const char *phase_text(tgc_prober *p, const char *body, const char *last)
     return tg_arena_printf(
         p->arena,
         "kernel loop \"probe.phase0\" {\nrole phase0\n"
-        "body (%%slots: ptr, %%begin: i64, %%end: i64, %%scratch: ptr, %%place: ptr, %%report: ptr) "
+        "body (%%slots: ptr, %%begin: i64, %%end: i64, %%scratch: ptr, %%place: ptr, %%report: "
+        "ptr) "
         "{\n"
         "%%zero_lane = const {i = 0} : i64\n%%one_lane = const {i = 1} : i64\n"
         "%%lanes = const {i = %d} : i64\nfor %%begin, %%end, %%one_lane (%%p: i64) {\n"
@@ -169,8 +170,15 @@ static tg_status emit(tgc_prober *p, tg_module *loop, const unsigned char **code
         return tg_simt_c_emit(loop, p->machine, p->arena, &p->sink, code, n);
     }
 #endif
+#if TEGULA_HAVE_LLVM
+    if (p->machine->emitter == TG_EMIT_LLVM) {
+        tg_llvm_options o = {.opt_level = 2, .emit = TG_LLVM_ASM};
+        return tg_llvm_emit(loop, p->machine, &o, p->arena, &p->sink, code, n);
+    }
+#endif
 #if TEGULA_HAVE_SPIRV
-    if (p->machine->emitter != TG_EMIT_OPENCL_C) {
+    if (p->machine->emitter == TG_EMIT_SPIRV_VULKAN ||
+        p->machine->emitter == TG_EMIT_SPIRV_OPENCL) {
         return tg_spirv_emit(loop, p->machine, p->arena, &p->sink, code, n);
     }
 #endif

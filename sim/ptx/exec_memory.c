@@ -115,11 +115,17 @@ static void st(sim_warp *w, const sim_insn *in, uint32_t mask) {
     addresses(w, in, 0, mask, address);
     sim_count_access(w, (sim_space)in->space, address, mask, size * n);
     EACH_LANE(l, mask) {
+        uint8_t bytes[64];
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t v = part(w, &in->op[1], i)[l];
+            memcpy(bytes + (size_t)i * size, &v, size);
+        }
+        w->storing = bytes;
         sim_place at =
             sim_resolve(w, (int)l, (sim_space)in->space, address[l], size * n, ACCESS_WRITE);
-        for (uint32_t i = 0; at.data && i < n; i++) {
-            uint64_t v = part(w, &in->op[1], i)[l];
-            memcpy(at.data + (size_t)i * size, &v, size);
+        w->storing = NULL;
+        if (at.data) {
+            memcpy(at.data, bytes, (size_t)size * n);
         }
     }
 }

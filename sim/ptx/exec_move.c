@@ -127,6 +127,26 @@ static double whole_as_double(uint64_t a, sim_type from) {
     return s && v < 0 ? -(double)u : (double)u;
 }
 
+/* Integers of 64 bits to f64: nearest, or the neighbour on the side of the rounding. Long double
+ * holds both. */
+static double whole_to_double(uint64_t a, sim_type from, sim_round r) {
+    uint32_t shift = 64 - 8 * sim_type_bytes(from);
+    bool s = sim_type_signed(from);
+    int64_t v = (int64_t)(a << shift) >> shift;
+    uint64_t u = a << shift >> shift;
+    long double exact = s ? (long double)v : (long double)u;
+    double d = (double)exact;
+    bool below = r == ROUND_M || (r == ROUND_Z && exact > 0);
+    bool above = r == ROUND_P || (r == ROUND_Z && exact < 0);
+    if (below && (long double)d > exact) {
+        d = nextafter(d, -INFINITY);
+    }
+    if (above && (long double)d < exact) {
+        d = nextafter(d, INFINITY);
+    }
+    return d;
+}
+
 static uint64_t float_out(const sim_insn *in, sim_type t, double v) {
     sim_round r = (sim_round)in->round;
     if (in->relu && !(v > 0) && !isnan(v)) {
@@ -165,8 +185,9 @@ static void cvt(sim_warp *w, const sim_insn *in, uint32_t mask) {
     EACH_LANE(l, mask) {
         uint64_t a = sim_in(w, in, 1)[l], out;
         if (!is_float(from)) {
-            out = is_float(to) ? float_out(in, to, whole_as_double(a, from))
-                               : from_integer(a, from, to, in->sat);
+            out = to == T_F64    ? sim_of_f64(whole_to_double(a, from, (sim_round)in->round))
+                  : is_float(to) ? float_out(in, to, whole_as_double(a, from))
+                                 : from_integer(a, from, to, in->sat);
         } else if (!is_float(to)) {
             out = to_integer(float_in(in, from, a), to, (sim_round)in->round);
         } else {

@@ -208,7 +208,10 @@ static sim_place shared_place(sim_warp *w, int lane, uint64_t address, uint32_t 
     }
     sim_block *b = rank == 0 ? w->block : &run->blocks[rank - 1];
     if (!run->options->no_races) {
-        sim_race_access(w, lane, b, (uint32_t)at, bytes, access);
+        bool same = access == ACCESS_WRITE && w->storing &&
+                    sim_shadow_all(b->shared_written, at, bytes) &&
+                    memcmp(b->shared + at, w->storing, bytes) == 0;
+        sim_race_access(w, lane, b, (uint32_t)at, bytes, same ? ACCESS_SAME : access);
     }
     return (sim_place){.data = b->shared + at,
                        .written = b->shared_written,

@@ -3,7 +3,8 @@
  * Races in shared memory, by vector clocks: each warp counts its releases; a cell remembers who
  * wrote and who read it last and when. Two accesses of different warps, one of them a write, are a
  * race when the later warp has not acquired what the earlier one released after its access. Lanes
- * of one warp are not held against each other. Atomic accesses race with plain ones only.
+ * of one warp are not held against each other. Atomic accesses race with plain ones only. Writes of
+ * one value by several warps do no harm, whoever comes last, and are no race of writes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static void cell(sim_warp *w, int lane, sim_block *b, size_t i, uint8_t mask, si
                  "access while an asynchronous copy may be writing");
     }
     if (c->writer && (c->written & mask) && !(c->atomic && access == ACCESS_ATOMIC) &&
-        !before(w, c->writer - 1u, c->write_clock)) {
+        access != ACCESS_SAME && !before(w, c->writer - 1u, c->write_clock)) {
         found(w, lane, offset, writes ? "write after the write" : "read after the write",
               c->writer - 1u);
     }

@@ -316,7 +316,8 @@ struct sim_warp {
     uint32_t number; /* among the clocks */
     uint32_t *clock;
     uint32_t turns;
-    bool yielded; /* it looked for something that has not come yet */
+    const uint8_t *storing; /* what a store is about to write, or NULL */
+    bool yielded;           /* it looked for something that has not come yet */
     bool cluster_arrived, cluster_open, cluster_waits;
 };
 
@@ -369,7 +370,8 @@ typedef struct sim_place {
     uint32_t offset;
 } sim_place;
 
-typedef enum sim_access { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC } sim_access;
+/* ACCESS_SAME: a store of what is there already. */
+typedef enum sim_access { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_SAME } sim_access;
 
 /* Checks bounds and alignment, and that what is read was written; notes the order of accesses. */
 sim_place sim_resolve(sim_warp *w, int lane, sim_space space, uint64_t address, uint32_t bytes,
