@@ -94,6 +94,8 @@ tg_value *tg_build_shuffle(tg_builder *b, tg_value *x, tg_value *y, int64_t lane
                            const int64_t *mask);
 tg_value *tg_build_reducev(tg_builder *b, tg_reduce_kind kind, tg_value *vec);
 tg_value *tg_build_pmask(tg_builder *b, tg_value *n, int64_t lanes);
+/* u64: bit l is lane l of a bool vector. */
+tg_value *tg_build_maskbits(tg_builder *b, tg_value *mask);
 
 /* SIMT functions. tg_build_array appends at the top of the function's body whatever the insertion
  * point is; offset is that of shared memory (ignored for private arrays); name may be NULL. Indices

@@ -83,6 +83,10 @@ tg_value *tg_build_pmask(tg_builder *b, tg_value *n, int64_t lanes) {
     return tg_build1(b, TG_OP_PMASK, t, 1, n);
 }
 
+tg_value *tg_build_maskbits(tg_builder *b, tg_value *mask) {
+    return tg_build1(b, TG_OP_MASKBITS, tg_type_scalar(b->module, TG_DT_U64), 1, mask);
+}
+
 /* ---- SIMT functions ------------------------------------------------------------------------- */
 
 static tg_op *array_before(tg_builder *b) {

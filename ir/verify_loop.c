@@ -184,6 +184,14 @@ bool tg_verify_PMASK(tg_verifier *v, const tg_op *op) {
     return true;
 }
 
+bool tg_verify_MASKBITS(tg_verifier *v, const tg_op *op) {
+    const tg_type *x = tg_operand_type(op, 0);
+    TG_CHECK(is_vec(x) && x->dtype == TG_DT_BOOL && x->shape[0] <= 64,
+             "takes a bool vector of at most 64 lanes, not %s", tg_verify_type(v, x));
+    TG_CHECK(tg_is_scalar_of(op->results[0].type, TG_DT_U64), "gives u64");
+    return true;
+}
+
 /* ---- other ---------------------------------------------------------------------------------- */
 
 bool tg_verify_INTRINSIC(tg_verifier *v, const tg_op *op) {

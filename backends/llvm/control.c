@@ -357,6 +357,7 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
     case TG_OP_SHUFFLE:
     case TG_OP_LANES:
     case TG_OP_PMASK:
+    case TG_OP_MASKBITS:
     case TG_OP_ATOMICM:
         x = tg_emit_memory(e, op);
         break;

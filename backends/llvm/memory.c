@@ -313,6 +313,15 @@ static LLVMValueRef emit_shuffle(tg_emitter *e, tg_op *op) {
                                   LLVMConstVector(lane, n), "");
 }
 
+static LLVMValueRef emit_maskbits(tg_emitter *e, tg_op *op) {
+    LLVMValueRef mask = tg_emit_operand(e, op, 0);
+    unsigned lanes = tg_emit_lanes(tg_operand(op, 0)->type);
+    LLVMTypeRef u64 = LLVMInt64TypeInContext(e->context);
+    LLVMTypeRef row = LLVMIntTypeInContext(e->context, lanes ? lanes : 1);
+    LLVMValueRef bits = lanes ? LLVMBuildBitCast(e->builder, mask, row, "") : mask;
+    return lanes == 64 ? bits : LLVMBuildZExt(e->builder, bits, u64, "");
+}
+
 static LLVMValueRef lane_op(tg_emitter *e, tg_op *op) {
     LLVMValueRef lane = const_i32(e, (unsigned)tg_attr_int(op, TG_ATTR_VALUE_I, 0));
     LLVMValueRef vec = tg_emit_operand(e, op, 0);
@@ -393,6 +402,8 @@ LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op) {
         return emit_lane_constant(e, op);
     case TG_OP_PMASK:
         return emit_pmask(e, op);
+    case TG_OP_MASKBITS:
+        return emit_maskbits(e, op);
     case TG_OP_ATOMICM:
         return emit_atomic(e, op);
     }

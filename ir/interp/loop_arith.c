@@ -254,6 +254,16 @@ static void eval_shuffle(const tg_li_ins *i, uint64_t *cells, uint8_t *undefined
     memcpy(&undefined[i->result], u, (size_t)n);
 }
 
+static void eval_maskbits(const tg_li_ins *i, uint64_t *cells, uint8_t *undefined) {
+    uint64_t bits = 0;
+    uint8_t u = 0;
+    for (int32_t k = 0; k < i->n && k < 64; k++) {
+        bits |= (uint64_t)(cells[i->arg[0] + k] != 0) << k;
+        u |= undefined[i->arg[0] + k];
+    }
+    set(cells, undefined, i->result, bits, u);
+}
+
 static bool eval_vector(const tg_li_ins *i, uint64_t *cells, uint8_t *undefined) {
     int32_t x = i->arg[0], r = i->result;
     switch ((int)i->code) {
@@ -280,6 +290,9 @@ static bool eval_vector(const tg_li_ins *i, uint64_t *cells, uint8_t *undefined)
         for (int32_t k = 0; k < i->n; k++) {
             set(cells, undefined, r + k, (uint64_t)tg_fold_wrap((tg_dtype)i->type, k), 0);
         }
+        return true;
+    case TG_OP_MASKBITS:
+        eval_maskbits(i, cells, undefined);
         return true;
     case TG_OP_PMASK:
         for (int32_t k = 0; k < i->n; k++) {

@@ -205,6 +205,7 @@ static const tg_type *worked_on(const tg_op *op) {
         return tg_operand(op, 2)->type;
     case TG_OP_REDUCEV:
     case TG_OP_EXTRACT:
+    case TG_OP_MASKBITS:
         return tg_operand(op, 0)->type;
     }
     return op->n_results > 0 ? op->results[0].type : tg_operand(op, 0)->type;

@@ -224,6 +224,7 @@ static const broken loop_level[] = {
     {"%1 = reducev %v {kind = argmax} : f32", "not defined"},
     {"%1 = reducev %v {kind = any} : f32", "reducev"},
     {"%1 = pmask %i : vec<f32, 8>", "bool"},
+    {"%1 = maskbits %v : u64", "bool"},
     {"%1 = atomicm %p, %s, %s {do = add} : f32", "cas"},
     {"trap %i {i = 1}", "bool"},
     {"trap %t {i = 0}", "positive"},

@@ -45,6 +45,77 @@ void sel_emit_rank(tg_lower *L, tg_op *op) {
     L->scratch.used = mark;
 }
 
+/* ---- few of many
+ * ---------------------------------------------------------------------------------------------
+ */
+
+/*
+ * Where a mask picks few, which element is next is nothing a processor could guess: a branch for
+ * every vector costs more than what is in it. So GROUP elements are looked at together, as bits,
+ * and a loop goes through those that are set. A group in which many are goes by vectors.
+ */
+enum { GROUP = 64, MANY = 20 };
+
+/* A mask that is more than the end of a span, over an axis with room for groups. */
+static bool picks(const tg_value *mask, int64_t extent) {
+    return mask != NULL && extent >= 2 * GROUP && mask->def != NULL &&
+           mask->def->code != TG_OP_SPAN_MASK && mask->def->code != TG_OP_PRESENT;
+}
+
+/* The coordinate of `lanes` elements from v + add on; v is a multiple of v_align. */
+static tg_coord row_coord(tg_ctx *x, tg_value *v, int64_t add, int lanes, int v_align,
+                          tg_value *span) {
+    return (tg_coord){.v = v,
+                      .add = add,
+                      .lane = lanes > 1,
+                      .level = x->depth,
+                      .align = lanes,
+                      .v_align = v_align,
+                      .bound = span};
+}
+
+typedef tg_value *wanted_fn(tg_ctx *x, const void *what, const tg_coord *c);
+
+/* Bit e: the element `first` + e is wanted. */
+static tg_value *group_bits(tg_ctx *x, wanted_fn *wanted, const void *what, tg_value *first,
+                            tg_value *span) {
+    tg_value *bits = NULL;
+    x->lanes = x->L->lanes < GROUP ? x->L->lanes : GROUP;
+    for (int k = 0; k < GROUP; k += x->lanes) {
+        tg_coord c = row_coord(x, first, k, x->lanes, GROUP, span);
+        tg_value *part = tg_build_maskbits(sel_at(x), wanted(x, what, &c));
+        tg_builder *b = sel_at(x);
+        part = tg_build_binary(b, TG_OP_SHL, part, tg_build_int(b, part->type, k));
+        bits = bits == NULL ? part : tg_build_binary(b, TG_OP_OR, bits, part);
+    }
+    x->lanes = 1;
+    return bits;
+}
+
+static tg_value *bits_set(tg_ctx *x, tg_value *bits) {
+    return tg_build_cast(sel_at(x), tg_build_unary(sel_at(x), TG_OP_POPCOUNT, bits), TG_DT_I64);
+}
+
+/* Opens a loop over the set bits of a group; *c is the element's place, *at how many came before.
+ */
+static tg_op *open_bits(tg_ctx *x, tg_value *bits, tg_value *first, tg_value *span, tg_coord *c,
+                        tg_value **at, tg_value **left) {
+    *left = bits;
+    tg_op *loop = tg_ctx_open(x, sel_ix(x, 0), bits_set(x, bits), 1, 1, left, at);
+    tg_builder *b = sel_at(x);
+    tg_value *less = tg_build_binary(b, TG_OP_SUB, *left, tg_build_int(b, bits->type, 1));
+    tg_value *below = tg_build_binary(b, TG_OP_AND, tg_build_unary(b, TG_OP_NOT, *left), less);
+    *c = sel_coord(x, sel_add(x, first, bits_set(x, below)));
+    c->bound = span;
+    *left = tg_build_binary(b, TG_OP_AND, *left, less);
+    return loop;
+}
+
+/* Elements of a row below `trip` that whole groups cover. */
+static tg_value *in_groups(tg_ctx *x, tg_value *trip, int64_t size) {
+    return tg_build_binary(sel_at(x), TG_OP_AND, trip, sel_ix(x, -size));
+}
+
 typedef struct packing {
     tg_value *from, *mask;
     tg_value *to; /* NULL: only the number is wanted */
@@ -69,6 +140,50 @@ static tg_value *pack_vector(tg_ctx *x, const packing *p, const tg_coord *c, tg_
     return &branch->results[0];
 }
 
+/* Whole vectors of [lo, hi). */
+static tg_value *pack_vectors(tg_ctx *x, const packing *p, tg_value *lo, tg_value *hi,
+                              tg_value *span, tg_value *count) {
+    int lanes = x->L->lanes / 2;
+    tg_value *iv;
+    tg_op *loop = tg_ctx_open(x, lo, hi, lanes, 1, &count, &iv);
+    tg_coord c = row_coord(x, iv, 0, lanes, lanes, span);
+    x->lanes = lanes;
+    count = pack_vector(x, p, &c, count);
+    x->lanes = 1;
+    tg_ctx_close(x, loop, 1, &count);
+    return count;
+}
+
+static tg_value *pack_wanted(tg_ctx *x, const void *what, const tg_coord *c) {
+    return tg_ev_vec(x, tg_elem(x, ((const packing *)what)->mask, c));
+}
+
+/* Groups from 0 to hi. */
+static tg_value *pack_groups(tg_ctx *x, const packing *p, tg_value *hi, tg_value *span,
+                             tg_value *count) {
+    tg_value *first, *at, *left;
+    tg_op *loop = tg_ctx_open(x, sel_ix(x, 0), hi, GROUP, 1, &count, &first);
+    tg_value *bits = group_bits(x, pack_wanted, p, first, span), *n = bits_set(x, bits);
+    if (p->to != NULL) {
+        size_t known = x->memo.count;
+        tg_builder *b = sel_at(x);
+        tg_op *branch = sel_when(x, tg_build_cmp(b, TG_CMP_GT, n, sel_ix(x, MANY)));
+        pack_vectors(x, p, first, sel_add(x, first, sel_ix(x, GROUP)), span, count);
+        tg_build_else(b, branch, 0, NULL);
+        x->memo.count = known;
+        tg_coord c;
+        tg_op *each = open_bits(x, bits, first, span, &c, &at, &left);
+        sel_store_at(x, tg_buffer_ptr(x->L, sel_at(x), p->to), sel_add(x, count, at),
+                     p->to->type->dtype, tg_elem(x, p->from, &c).v);
+        tg_ctx_close(x, each, 1, &left);
+        tg_build_end_if(b, branch, 0, NULL);
+        x->memo.count = known;
+    }
+    count = sel_add(x, count, n);
+    tg_ctx_close(x, loop, 1, &count);
+    return count;
+}
+
 static tg_value *pack_one(tg_ctx *x, const packing *p, const tg_coord *c, tg_value *count) {
     tg_value *on = tg_elem(x, p->mask, c).v;
     if (p->to != NULL) {
@@ -89,30 +204,50 @@ static void finish_packing(tg_ctx *x, const packing *p, tg_value *count) {
     tg_build_op(b, TG_OP_MEMSET, 3, ops, 0, NULL, 0);
 }
 
+/* Is what lies behind the count never read? Where readers stay in the span of what is counted. */
+static bool only_counted(const tg_lower *L, const tg_op *op) {
+    for (const tg_use *u = op->results[0].uses; u != NULL; u = u->next) {
+        bool counts = u->user->code == TG_OP_SCATTER_ADD || u->user->code == TG_OP_HISTOGRAM;
+        tg_value *mask = counts ? sel_mask_operand(u->user) : NULL;
+        const tg_value *span = mask == NULL ? NULL : tg_mask_span(L, mask, 0), *end = NULL;
+        int64_t first = 1;
+        for (end = span == NULL ? NULL : tg_operand(span->def, 1);
+             end != NULL && end->def != NULL && end->def->code == TG_OP_CAST;) {
+            end = tg_operand(end->def, 0);
+        }
+        if (end != &op->results[1] || !tg_value_const_int(tg_operand(span->def, 0), &first) ||
+            first != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void sel_emit_compress(tg_lower *L, tg_op *op) {
     packing p = {.from = tg_operand(op, 0), .mask = tg_operand(op, 1), .to = &op->results[0]};
-    tg_value *trip = sel_axis_trip(L, p.mask, 0, p.from->type->shape[0]), *iv;
+    int64_t extent = p.from->type->shape[0];
+    tg_value *trip = sel_axis_trip(L, p.mask, 0, extent), *iv;
     tg_value *span = tg_mask_span(L, p.mask, 0);
     tg_ctx x = tg_ctx_begin(L, 1);
     p.to = tg_info(L, p.to)->kind == TG_V_BUFFER ? p.to : NULL;
     int lanes = L->lanes / 2;
-    tg_value *count = sel_ix(&x, 0), *whole = count;
-    if (lanes > 1 && p.from->type->shape[0] >= lanes) {
-        whole = tg_build_binary(sel_at(&x), TG_OP_AND, trip, sel_ix(&x, -lanes));
-        tg_op *loop = tg_ctx_open(&x, sel_ix(&x, 0), whole, lanes, 1, &count, &iv);
-        tg_coord c = {
-            .v = iv, .lane = 1, .level = x.depth, .align = lanes, .v_align = lanes, .bound = span};
-        x.lanes = lanes;
-        count = pack_vector(&x, &p, &c, count);
-        x.lanes = 1;
-        tg_ctx_close(&x, loop, 1, &count);
+    tg_value *count = sel_ix(&x, 0), *lo = count;
+    if (lanes > 1 && picks(p.mask, extent)) {
+        tg_value *hi = in_groups(&x, trip, GROUP);
+        count = pack_groups(&x, &p, hi, span, count);
+        lo = hi;
     }
-    tg_op *loop = tg_ctx_open(&x, whole, trip, 1, 1, &count, &iv);
+    if (lanes > 1 && extent >= lanes) {
+        tg_value *hi = in_groups(&x, trip, lanes);
+        count = pack_vectors(&x, &p, lo, hi, span, count);
+        lo = hi;
+    }
+    tg_op *loop = tg_ctx_open(&x, lo, trip, 1, 1, &count, &iv);
     tg_coord c = sel_coord(&x, iv);
     c.bound = span;
     count = pack_one(&x, &p, &c, count);
     tg_ctx_close(&x, loop, 1, &count);
-    if (p.to != NULL) {
+    if (p.to != NULL && !only_counted(L, op)) {
         finish_packing(&x, &p, count);
     }
     tg_info(L, &op->results[1])->loop = tg_build_cast(sel_at(&x), count, TG_DT_I32);
