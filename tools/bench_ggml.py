@@ -196,7 +196,7 @@ def peers(kernel, v):
     if kernel == "matmul" and v["T"] != "i8":
         return {"ggml": linear(s, "linear", v, v["T"], copies, rotate)}
     if kernel in MOE:
-        return {"ggml": moe(s, v, MOE[kernel], copies, rotate)}
+        return {"ggml": moe(s, v, v.get("X", MOE[kernel]), copies, rotate)}
     if kernel in ("add", "silu_mul", "softmax", "rmsnorm", "transpose") and v["T"] == "f32":
         return {"ggml": rows(s, kernel, v, copies, rotate)}
     if kernel == "embedding":

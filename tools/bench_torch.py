@@ -249,5 +249,5 @@ MAKE = {"matmul": matmul, "linear": linear, "matmul_i8": matmul_i8, "linear_i8":
 
 
 def peers(kernel, s):
-    name = s.get("T", "bf16" if kernel == "moe" else "f32")
+    name = s.get("X", "bf16") if kernel == "moe" else s.get("T", "f32")
     return MAKE[kernel](s, DTYPES.get(name, torch.float32)) if kernel in MAKE else {}

@@ -184,6 +184,9 @@ static bool prepare(tool *t, const bench *b, bench_row *r, const char **out_stat
     }
     tool_kernel_fill_full(t, k, tool_reference_of(t, at->path, k, &why), 1);
     r->work = tool_work_of(k);
+    if (at->goal != NULL && at->goal->hot) { /* nothing comes from memory */
+        r->work.read_bytes = r->work.written_bytes = 0;
+    }
     if (on_host(b) && !b->work && (at->goal == NULL || !at->goal->hot)) {
         tool_rotation_fill(t, &r->sets, r->work.read_bytes + r->work.written_bytes);
     }
@@ -210,7 +213,8 @@ static tool_code *compile(tool *t, const bench *b, const crew *c, bench_row *r, 
     return code;
 }
 
-/* Limits, Tegula, its peers, Tegula again: what a drifting machine does to one it does to all. */
+/* Limits, Tegula, its peers, limits, Tegula again: what a drifting machine does to one it does to
+ * all. */
 static bool round_of(tool *t, const crew *c, bench_row *r, tool_code *code, bool peers,
                      bench_result *out, double *best) {
     tool_limits_measure(&out->limits, c->threads);
@@ -218,6 +222,7 @@ static bool round_of(tool *t, const crew *c, bench_row *r, tool_code *code, bool
     if (ok && peers) {
         tool_peers_run(t, c->peers, TURN_SECONDS, out);
     }
+    tool_limits_measure(&out->limits, c->threads);
     return ok && tool_rotation_run(t, &r->sets, code, TURN_SECONDS, best);
 }
 

@@ -29,8 +29,11 @@ void bench_print_row(const bench_result *r) {
         (void)fflush(stdout);
         return;
     }
-    (void)printf("%.1f us, %.1f %s, %.1f %% %c", r->us, rate_of(r), unit_of(r), 100 * r->share,
-                 r->computes ? 'F' : 'D');
+    (void)printf("%.1f us", r->us);
+    if (r->share > 0) { /* a launch has no work of its own */
+        (void)printf(", %.1f %s, %.1f %% %c", rate_of(r), unit_of(r), 100 * r->share,
+                     r->computes ? 'F' : 'D');
+    }
     if (r->goal > 0) {
         (void)printf(" (goal %.0f)", 100 * r->goal);
     }
@@ -41,9 +44,11 @@ void bench_print_row(const bench_result *r) {
     if (r->times > 1) {
         (void)printf(" (goal x%g)", r->times);
     }
-    (void)printf("%s, %s, compiled in %.0f ms\n",
-                 r->times > 0 ? bench_at_goal(r) ? ", reached" : ", MISSED" : "",
-                 r->limits.instructions != NULL ? r->limits.instructions : "", r->compile_ms);
+    (void)printf("%s", r->times > 0 ? bench_at_goal(r) ? ", reached" : ", MISSED" : "");
+    if (r->limits.instructions != NULL) {
+        (void)printf(", %s, compiled in %.0f ms", r->limits.instructions, r->compile_ms);
+    }
+    (void)printf("\n");
     (void)fflush(stdout);
 }
 

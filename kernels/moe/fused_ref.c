@@ -62,7 +62,12 @@ static double weight(const layer *m, const tgk_arg *w, const tgk_arg *s, int64_t
     return v * s->f[(e * s->extent[1] + sr) * s->extent[2] + sc];
 }
 
-/* out = w x, rounded to bf16. */
+/* Hidden rows are bf16, or f32 where the layer's rows are: that rounding is far below the bound. */
+static double hidden(const layer *m, double v) {
+    return m->x->dtype == TG_DT_F32 ? v : tgk_round_to(v, &TGK_BF16);
+}
+
+/* out = w x, rounded. */
 static void product(const layer *m, const tgk_arg *w, const tgk_arg *s, int64_t e, const double *x,
                     double *out) {
     int64_t rows = w->extent[w->rank - 2], cols = w->extent[w->rank - 1];
@@ -71,7 +76,7 @@ static void product(const layer *m, const tgk_arg *w, const tgk_arg *s, int64_t 
         for (int64_t c = 0; c < cols; c++) {
             sum += weight(m, w, s, e, r, c) * x[c];
         }
-        out[r] = tgk_round_to(sum, &TGK_BF16);
+        out[r] = hidden(m, sum);
     }
 }
 
@@ -102,7 +107,7 @@ static void activate(const layer *m, const double *h, int64_t inner, double limi
         quantise(m, a, inner);
     } else {
         for (int64_t i = 0; i < inner; i++) {
-            a[i] = tgk_round_to(a[i], &TGK_BF16);
+            a[i] = hidden(m, a[i]);
         }
     }
 }

@@ -26,6 +26,8 @@ for k in matmul matmul_i8 linear linear_q4_0 flash_attention mla_decode indexer_
 done
 # 2 * 1024^3; two operands of 4 MiB; one result.
 expect_work matmul "T=f32 M=1024 N=1024 K=1024" 2147483648 8388608 4194304
+# What stays in cache has no bytes to wait for.
+expect_work matmul "T=f32 M=64 N=64 K=64" 524288 0 0
 expect_work matmul_i8 "M=1024 N=1024 K=1024" 2147483648 2097152 4194304
 # 2 * 4096^2; 64 MiB of weights, a row of 16 KiB; the same out.
 expect_work linear "T=f32 M=1 N=4096 K=4096" 33554432 67125248 16384
