@@ -59,10 +59,12 @@ static int64_t row_bytes_of(const tgk_arg *kv, int64_t bs) {
     return 0;
 }
 
-/* Calls of (output row, page, slot) for every row of every request. */
-static int64_t row_of(const tgk_arg *table, const tgk_arg *cu, int64_t bs, int64_t b, int64_t i) {
-    return cu->i[b] + i >= cu->i[b + 1] ? -1
-                                        : table->i[b * table->extent[1] + i / bs] * bs + i % bs;
+/* Physical row of row i of request b; -1: it has none, or no page. */
+static int64_t row_of(const tgk_arg *a, int64_t bs, int64_t b, int64_t i) {
+    const tgk_arg *table = &a[1], *cu = &a[2];
+    int64_t page = table->i[b * table->extent[1] + i / bs];
+    bool there = cu->i[b] + i < cu->i[b + 1] && page >= 0 && page < a[0].extent[0];
+    return there ? page * bs + i % bs : -1;
 }
 
 /* gather_*(kv, table, cu, out y) */
@@ -75,7 +77,7 @@ bool tgc_gather(tgk_arg *a, int n) {
     memset(a[3].f, 0, (size_t)a[3].count * sizeof(double));
     for (int64_t b = 0; b < a[1].extent[0]; b++) {
         for (int64_t i = 0; i < cap; i++) {
-            int64_t at = row_of(&a[1], &a[2], bs, b, i);
+            int64_t at = row_of(a, bs, b, i);
             if (at < 0) {
                 continue;
             }
@@ -105,7 +107,7 @@ bool tgc_gather_index(tgk_arg *a, int n) {
     memset(a[4].f != NULL ? (void *)a[4].f : (void *)a[4].i, 0, (size_t)a[4].count * 8);
     for (int64_t b = 0; b < a[1].extent[0]; b++) {
         for (int64_t i = 0; i < cap; i++) {
-            int64_t at = row_of(&a[1], &a[2], bs, b, i), to = a[2].i[b] + i, slot = at % bs;
+            int64_t at = row_of(a, bs, b, i), to = a[2].i[b] + i, slot = at % bs;
             if (at < 0) {
                 continue;
             }
@@ -236,8 +238,9 @@ void tgc_inputs_gather(tgk_arg *a, int n, tgk_random *r) {
         for (int64_t k = 0; k < blocks; k++) {
             bool mine = k * bs < len;
             int64_t page = (next + taken) % pages;
-            a[1].i[b * blocks + k] = mine ? page : junk[tgk_random_below(r, 5)];
-            used[page] = used[page] || mine;
+            bool lost = b == 2 && k == 0; /* rows without a page are zeros */
+            a[1].i[b * blocks + k] = mine && !lost ? page : junk[tgk_random_below(r, 5)];
+            used[page] = used[page] || (mine && !lost);
             taken += mine;
         }
         a[2].i[b + 1] = a[2].i[b] + len;

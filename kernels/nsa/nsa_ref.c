@@ -283,7 +283,8 @@ static void fill_sequences(const nsa *s, tgk_random *r) {
             s->cc->i[b] = blocks;
         }
         int64_t left = s->tokens - at;
-        int64_t len = b == s->sequences - 1 ? left : b == 1 ? 0 : tgk_random_below(r, left + 1);
+        int64_t some = tgk_random_below(r, (b == 0 ? left / 2 : left) + 1);
+        int64_t len = b == s->sequences - 1 ? left : b == 1 ? 0 : some;
         for (int64_t t = at; t < at + len && s->seq != NULL && b < s->sequences; t++) {
             s->seq->i[t] = b;
         }

@@ -301,7 +301,7 @@ static void set_scalars(tgk_arg *args, int n, const router *g) {
             *eps = tgk_find(args, n, "eps");
     temp->f[0] = g->score == SQRTSOFTPLUS ? round_f32(1.3) : 1;
     scale->f[0] = g->score == SIGMOID ? 2.5 : 1.5;
-    eps->f[0] = round_f32(g->norm == NORM_MAX ? 0.75 : g->norm == NORM_PLUS ? 0.125 : 1e-20);
+    eps->f[0] = g->norm == NORM_PLUS ? 0.125 : 0.75; /* that shows where it does not belong */
 }
 
 void tgk_gate_inputs(tgk_arg *args, int n, tgk_random *r) {
