@@ -28,6 +28,15 @@ static const struct {
 uint32_t sim_type_bytes(sim_type t) { return types[t].bytes; }
 bool sim_type_signed(sim_type t) { return types[t].is_signed; }
 
+uint64_t sim_extended(uint64_t v, sim_type t, uint32_t width) {
+    uint32_t shift = 64 - 8 * sim_type_bytes(t);
+    if (!sim_type_signed(t)) {
+        return v;
+    }
+    v = (uint64_t)((int64_t)(v << shift) >> shift);
+    return width == 8 ? v : width == 2 ? (uint16_t)v : width == 1 ? (uint8_t)v : (uint32_t)v;
+}
+
 sim_type sim_type_named(const char *text, size_t n) {
     for (int t = T_PRED; t < N_TYPES; t++) {
         if (strlen(types[t].name) == n && memcmp(types[t].name, text, n) == 0) {

@@ -74,15 +74,6 @@ static void addresses(const sim_warp *w, const sim_insn *in, int operand, uint32
     EACH_LANE(l, mask) { out[l] = sim_address(w, in, operand, (int)l); }
 }
 
-static uint64_t extended(uint64_t v, sim_type t, uint32_t width) {
-    uint32_t shift = 64 - 8 * sim_type_bytes(t);
-    if (!sim_type_signed(t)) {
-        return v;
-    }
-    v = (uint64_t)((int64_t)(v << shift) >> shift);
-    return width == 8 ? v : width == 2 ? (uint16_t)v : (uint32_t)v;
-}
-
 /* Row i of a list, or the register itself. */
 static uint64_t *part(const sim_warp *w, const sim_operand *o, uint32_t i) {
     uint32_t row = o->kind == OPERAND_VECTOR ? w->parts[o->row + i] : o->row;
@@ -103,7 +94,7 @@ static void ld(sim_warp *w, const sim_insn *in, uint32_t mask) {
                 memcpy(&v, at.data + (size_t)i * size, size);
             }
             if (d) {
-                d[l] = extended(v, (sim_type)in->type, in->op[0].width);
+                d[l] = sim_extended(v, (sim_type)in->type, in->op[0].width);
             }
         }
     }

@@ -194,7 +194,7 @@ static void cvt(sim_warp *w, const sim_insn *in, uint32_t mask) {
             double v = float_in(in, from, a);
             out = float_out(in, to, in->whole ? to_whole(v, (sim_round)in->round) : v);
         }
-        sim_in(w, in, 0)[l] = out;
+        sim_in(w, in, 0)[l] = sim_extended(out, to, in->op[0].width);
     }
 }
 

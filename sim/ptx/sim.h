@@ -221,6 +221,8 @@ bool sim_grow(void **data, size_t *cap, size_t n, size_t size);
 
 uint32_t sim_type_bytes(sim_type t);
 bool sim_type_signed(sim_type t);
+/* A value of a type in a register of so many bytes: signed ones fill it with their sign. */
+uint64_t sim_extended(uint64_t v, sim_type t, uint32_t width);
 
 /* ---- memory (memory.c) ----------------------------------------------------------------------- */
 

@@ -161,6 +161,46 @@ static void by_hand(void **state) {
     }
 }
 
+/* ---- conversions that no CUDA source asks for -------------------------------------------------
+ */
+
+typedef struct value_case {
+    const char *body; /* from %r1 = a[0] and %d3 = (a[1], a[0]) to %r2 */
+    uint32_t low, high, want;
+} value_case;
+
+static void values(void **state) {
+    static const value_case cases[] = {
+        /* a narrow result fills the wider register with its sign (9.7.9.21) */
+        {"cvt.s8.s32 %h1, %r1; cvt.rn.f32.s16 %f1, %h1; mov.b32 %r2, %f1;", 0xfe, 0, 0xc0000000},
+        {"cvt.s8.s32 %r3, %r1; shr.s32 %r2, %r3, 31;", 0x80, 0, 0xffffffff},
+        {"cvt.u8.u32 %r2, %r1;", 0x1fe, 0, 0xfe},
+        {"cvt.rzi.s8.f32 %r2, %r1;", 0xc3000000, 0, 0xffffff80},
+        /* 64-bit integers to f64: to nearest even, and directed */
+        {"cvt.rn.f64.s64 %d4, %d3; cvt.u32.u64 %r2, %d4;", 1, 0x40000000, 0},
+        {"cvt.rp.f64.s64 %d4, %d3; cvt.u32.u64 %r2, %d4;", 1, 0x40000000, 1},
+        {"cvt.rn.f64.s64 %d4, %d3; cvt.u32.u64 %r2, %d4;", 0x600, 0x40000000, 2},
+        {"cvt.rn.f32.u64 %f1, %d3; mov.b32 %r2, %f1;", 0x01000001, 0x01000001, 0x5b800001},
+        /* 0x8000010000000001 lies above the tie: up, not to even */
+        {"cvt.rn.f32.u64 %f1, %d3; mov.b32 %r2, %f1;", 1, 0x80000080, 0x5f000001}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[2048];
+        (void)snprintf(text, sizeof text, "%s%s%s%s%s", HEAD, ENTRY,
+                       ".reg .b16 %h<4>; .reg .f32 %f<4>;\n"
+                       "ld.global.u32 %r1, [%d2]; ld.global.u64 %d3, [%d2];\n",
+                       cases[i].body, "\nst.global.u32 [%d1], %r2; ret;\n}\n");
+        simtest *s = simtest_open(text, 80, 1);
+        s->host_a[0] = cases[i].low;
+        s->host_a[1] = cases[i].high;
+        assert_int_equal(simtest_run(s, "k", 1, 1, 0), SIM_OK);
+        if (s->host_out[0] != cases[i].want) {
+            fail_msg("`%s`: %08x, not %08x", cases[i].body, s->host_out[0], cases[i].want);
+        }
+        simtest_close(s);
+    }
+}
+
 /* The finding says where: line of the text, line of the source, block, thread, address. */
 static void place(void **state) {
     (void)state;
@@ -183,6 +223,6 @@ static void place(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(seeded), cmocka_unit_test(by_hand),
-                                       cmocka_unit_test(place)};
+                                       cmocka_unit_test(values), cmocka_unit_test(place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
