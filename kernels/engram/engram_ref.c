@@ -11,13 +11,13 @@ static const int64_t mult_v41[2][4] = {
     {67716810739261, 51510806800915, 30921347202721, 82619226485591},
 };
 
-/* hash(token, position, blocked, map, mult, prime, offset, out row): the token k back counts as the
- * pad id when it lies before the request or a blocked token stands at it or behind it. */
+/* hash(token, position, blocked, map, pad, mult, prime, offset, out row): the token k back counts
+ * as the pad id when it lies before the request or a blocked token stands at it or behind it. */
 static bool hash(tgk_arg *a, int n) {
-    if (n != 8) {
+    if (n != 9) {
         return false;
     }
-    int64_t layers = a[4].extent[0], order = a[4].extent[1], heads = a[5].extent[2];
+    int64_t layers = a[5].extent[0], order = a[5].extent[1], heads = a[6].extent[2];
     int64_t tokens = a[0].count, vocabulary = a[3].count;
     for (int64_t l = 0; l < layers; l++) {
         for (int64_t t = 0; t < tokens; t++) {
@@ -26,12 +26,12 @@ static bool hash(tgk_arg *a, int n) {
             for (int64_t k = 0; k < order; k++) {
                 live = live && a[1].i[t] >= k && t >= k && a[2].i[t - k] == 0;
                 int64_t token = live ? a[0].i[t - k] : -1;
-                int64_t id = token >= 0 && token < vocabulary ? a[3].i[token] : 0;
-                h ^= id * a[4].i[l * order + k];
+                int64_t id = token >= 0 && token < vocabulary ? a[3].i[token] : tgk_int(&a[4]);
+                h ^= id * a[5].i[l * order + k];
                 for (int64_t j = 0; k > 0 && j < heads; j++) {
                     int64_t c = (l * (order - 1) + k - 1) * heads + j;
-                    a[7].i[(l * tokens + t) * (order - 1) * heads + (k - 1) * heads + j] =
-                        h % a[5].i[c] + a[6].i[c];
+                    a[8].i[(l * tokens + t) * (order - 1) * heads + (k - 1) * heads + j] =
+                        h % a[6].i[c] + a[7].i[c];
                 }
             }
         }
@@ -54,7 +54,8 @@ static int64_t next_prime(int64_t p) {
 static void hash_inputs(tgk_arg *a, int n, tgk_random *r) {
     (void)n;
     int64_t at = 0, left = 0, prime = 15999999, total = 0, vocabulary = a[3].count;
-    int64_t order = a[4].extent[1], heads = a[5].extent[2];
+    int64_t order = a[5].extent[1], heads = a[6].extent[2];
+    a[4].i[0] = 2 + tgk_random_below(r, 99090);
     for (int64_t t = 0; t < a[0].count; t++) {
         if (left == 0) {
             at = 0;
@@ -71,13 +72,13 @@ static void hash_inputs(tgk_arg *a, int n, tgk_random *r) {
     for (int64_t i = 0; i < vocabulary; i++) {
         a[3].i[i] = 1 + tgk_random_below(r, 99091);
     }
-    for (int64_t i = 0; i < a[4].count; i++) {
-        a[4].i[i] = mult_v41[i / order % 2][i % order];
-    }
     for (int64_t i = 0; i < a[5].count; i++) {
+        a[5].i[i] = mult_v41[i / order % 2][i % order];
+    }
+    for (int64_t i = 0; i < a[6].count; i++) {
         total = i % ((order - 1) * heads) == 0 ? 0 : total;
-        a[5].i[i] = prime = next_prime(prime);
-        a[6].i[i] = total;
+        a[6].i[i] = prime = next_prime(prime);
+        a[7].i[i] = total;
         total += prime;
     }
 }
