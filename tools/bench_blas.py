@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from bench_common import BUILT, THREADS, copies, many, rotate
+from bench_common import BUILT, THREADS, copies, many, noise, rotate
 
 ROW, PLAIN, TRANSPOSED = 101, 111, 112
 LIBRARIES = {}  # name: (library, cblas_sgemm)
@@ -81,9 +81,9 @@ def peers(kernel, s):
     if kernel not in ("matmul", "linear") or s["T"] != "f32":
         return {}
     m, n, k = s["M"], s["N"], s["K"]
-    a, out = np.random.rand(m, k).astype(np.float32), np.empty((m, n), np.float32)
+    a, out = noise(m, k), np.empty((m, n), np.float32)
     if kernel == "matmul":
-        b = np.random.rand(k, n).astype(np.float32)
+        b = noise(k, n)
         return hot(a, b, out) if s.get("hot") else {name: call(f, False, a, b, out) for name, f in LIBRARIES.items()}
-    ws = [np.random.rand(n, k).astype(np.float32) for _ in range(copies(4 * n * k))]
+    ws = [noise(n, k) for _ in range(copies(4 * n * k))]
     return {name: rotate([call(f, True, a, w, out) for w in ws]) for name, f in LIBRARIES.items()}

@@ -22,6 +22,13 @@ def rotate(calls):
     return call
 
 
+def noise(*shape):
+    """f32 noise in 0..1, a piece of a million repeated: drawing gigabytes takes longer than measuring."""
+    import numpy as np
+    n = int(np.prod(shape))
+    return np.resize(np.random.rand(min(n, 1 << 20)).astype(np.float32), n).reshape(shape)
+
+
 def many(call, times):
     """Marks a call that does its work `times` times."""
     call.times = times

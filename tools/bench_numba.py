@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from bench_common import THREADS
+from bench_common import THREADS, noise
 
 fast = numba.njit(parallel=True, fastmath=True)
 
@@ -91,29 +91,25 @@ def load():
     return numba.__version__
 
 
-def f32(*shape):
-    return np.random.rand(*shape).astype(np.float32)
-
-
 def peers(kernel, s):
     if kernel != "sinkhorn" and s.get("T", "f32") != "f32":
         return {}
     if kernel == "rmsnorm":
-        x, g = f32(s["M"], s["D"]), f32(s["D"])
+        x, g = noise(s["M"], s["D"]), noise(s["D"])
         return {"numba": lambda y=np.empty_like(x): rmsnorm(x, g, y)}
     if kernel == "softmax":
-        x = f32(s["M"], s["N"])
+        x = noise(s["M"], s["N"])
         return {"numba": lambda y=np.empty_like(x): softmax(x, y)}
     if kernel == "silu_mul":
-        a, b = f32(s["M"], s["N"]), f32(s["M"], s["N"])
+        a, b = noise(s["M"], s["N"]), noise(s["M"], s["N"])
         return {"numba": lambda y=np.empty_like(a): silu_mul(a, b, y)}
     if kernel == "add":
-        a, b = f32(s["N"]), f32(s["N"])
+        a, b = noise(s["N"]), noise(s["N"])
         return {"numba": lambda y=np.empty_like(a): add(a, b, y)}
     if kernel == "sinkhorn":
-        x = f32(s["T"], 4, 4)
+        x = noise(s["T"], 4, 4)
         return {"numba": lambda y=np.empty_like(x): sinkhorn(x, y, s["ITERS"])}
     if kernel in ("rope_interleaved_first", "rope_half_first") and 2 * s["R"] == s["D"]:
-        x, cs = f32(s["N"], s["H"], s["D"]), f32(s["N"], s["D"])
+        x, cs = noise(s["N"], s["H"], s["D"]), noise(s["N"], s["D"])
         return {"numba": lambda y=np.empty_like(x): rope(x, cs, y, kernel == "rope_half_first")}
     return {}

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from bench_common import THREADS, copies, rotate
+from bench_common import THREADS, copies, noise, rotate
 
 KINDS = {np.float32: TensorProto.FLOAT, np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8,
          np.int32: TensorProto.INT32, np.int64: TensorProto.INT64}
@@ -38,18 +38,14 @@ def session(op, inputs, outputs, constants=(), domain="", **attributes):
     return lambda: s.run_with_iobinding(bound)
 
 
-def f32(*shape):
-    return np.random.rand(*shape).astype(np.float32)
-
-
 def linear4(s):
     """MatMulNBits: 4-bit blocks of 32, activations quantised to int8 (accuracy_level 4)."""
     m, n, b = s["M"], s["N"], s["B"]
-    x = f32(m, 32 * b)
+    x = noise(m, 32 * b)
     made = []
     for _ in range(copies(n * b * 18)):
         w = np.random.randint(0, 256, (n, b, 16), dtype=np.uint8)
-        made.append(session("MatMulNBits", [x], [(np.float32, (m, n))], [w, f32(n * b)], domain="com.microsoft",
+        made.append(session("MatMulNBits", [x], [(np.float32, (m, n))], [w, noise(n * b)], domain="com.microsoft",
                             K=32 * b, N=n, bits=4, block_size=32, accuracy_level=4))
     return rotate(made)
 
@@ -57,11 +53,11 @@ def linear4(s):
 def peers(kernel, s):
     f32_only = s.get("T", "f32") == "f32"
     if kernel == "matmul" and f32_only and not s.get("hot"):
-        a, b = f32(s["M"], s["K"]), f32(s["K"], s["N"])
+        a, b = noise(s["M"], s["K"]), noise(s["K"], s["N"])
         return {"ort": session("MatMul", [a, b], [(np.float32, (s["M"], s["N"]))])}
     if kernel == "linear" and f32_only:
-        x = f32(s["M"], s["K"])
-        return {"ort": rotate([session("MatMul", [x], [(np.float32, (s["M"], s["N"]))], [f32(s["K"], s["N"])])
+        x = noise(s["M"], s["K"])
+        return {"ort": rotate([session("MatMul", [x], [(np.float32, (s["M"], s["N"]))], [noise(s["K"], s["N"])])
                                for _ in range(copies(4 * s["N"] * s["K"]))])}
     if kernel == "matmul_i8":
         a = np.random.randint(0, 255, (s["M"], s["K"]), dtype=np.uint8)
@@ -70,14 +66,14 @@ def peers(kernel, s):
     if kernel == "linear_q4_0":
         return {"ort": linear4(s)}
     if kernel == "softmax" and f32_only:
-        x = f32(s["M"], s["N"])
+        x = noise(s["M"], s["N"])
         return {"ort": session("Softmax", [x], [(np.float32, x.shape)], axis=-1)}
     if kernel == "rmsnorm" and f32_only:
-        x = f32(s["M"], s["D"])
-        return {"ort": session("SimplifiedLayerNormalization", [x, f32(s["D"])], [(np.float32, x.shape)], epsilon=1e-6)}
+        x = noise(s["M"], s["D"])
+        return {"ort": session("SimplifiedLayerNormalization", [x, noise(s["D"])], [(np.float32, x.shape)], epsilon=1e-6)}
     if kernel == "add" and f32_only:
-        x = f32(s["N"])
-        return {"ort": session("Add", [x, f32(s["N"])], [(np.float32, x.shape)])}
+        x = noise(s["N"])
+        return {"ort": session("Add", [x, noise(s["N"])], [(np.float32, x.shape)])}
     if kernel == "topk_select" and f32_only:
         x = np.random.randn(s["R"], s["N"]).astype(np.float32)
         shape = (s["R"], s["KTOP"])

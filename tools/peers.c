@@ -36,7 +36,8 @@ static void become_peers(int threads, int from, int to) {
     (void)setenv("MALLOC_TRIM_THRESHOLD_", "17179869184", 1);
     (void)unsetenv("OPENBLAS_CORETYPE");
     (void)unsetenv("OPENBLAS_L2_SIZE");
-    (void)execlp(python(), "python3", TEGULA_TOOLS_DIR "/bench_peers.py", (char *)NULL);
+    /* by its own path: that is how an environment finds itself */
+    (void)execlp(python(), python(), TEGULA_TOOLS_DIR "/bench_peers.py", (char *)NULL);
     _exit(127);
 }
 
