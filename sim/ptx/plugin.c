@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table that the runtime's driver looks for. */
-#include "sim/ptx/ptx.h"
+#include <tegula/sim_ptx.h>
 
 __attribute__((visibility("default"))) const sim_ptx_interface *tegula_sim_ptx(void) {
     static const sim_ptx_interface table = {.version = SIM_PTX_VERSION,

@@ -16,7 +16,7 @@
 #ifndef TEGULA_SIM_H
 #define TEGULA_SIM_H
 
-#include "sim/ptx/ptx.h"
+#include <tegula/sim_ptx.h>
 
 enum {
     LANES = 32,

@@ -16,6 +16,7 @@ deny frontend '(backends|compiler|tools|kernels|runtime)/'
 deny backends '(frontend|compiler|tools|kernels|runtime)/'
 deny runtime '(ir|frontend|backends|compiler|tools|kernels)/'
 deny sim '(ir|frontend|backends|compiler|tools|kernels|runtime)/'
+deny runtime 'sim/'
 deny kernels '(ir|frontend|backends|compiler|tools)/'
 for d in ir frontend runtime compiler tools kernels backends/lower backends/pack; do deny "$d" 'llvm-c/'; done
 for d in ir frontend runtime compiler tools kernels backends/llvm backends/lower backends/pack backends/place backends/simt_c; do [ -d "$d" ] && deny "$d" 'spirv/'; done

@@ -32,7 +32,7 @@ nm -D --defined-only "$lib" | awk '{print $3}' | sort -u >"$work/defined"
 comm -23 "$work/declared" "$work/defined" >"$work/missing"
 [ ! -s "$work/missing" ] || complain "declared and not exported: $(tr '\n' ' ' <"$work/missing")"
 
-for h in tegula abi package_format compiler dlpack; do
+for h in tegula abi package_format compiler dlpack sim_ptx; do
     echo "#include <tegula/$h.h>" >"$work/t.c"
     cc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$include" -fsyntax-only "$work/t.c" || complain "$h.h as C11"
     c++ -Wall -Wextra -Werror -I"$include" -fsyntax-only -x c++ "$work/t.c" || complain "$h.h as C++"

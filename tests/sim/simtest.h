@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "sim/ptx/ptx.h"
+#include <tegula/sim_ptx.h>
 
 enum { SIMTEST_N = 1024, SIMTEST_OUT = SIMTEST_N + 64 };
 

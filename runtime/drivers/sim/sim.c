@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "core/simt.h"
-#include "sim/ptx/ptx.h"
+#include <tegula/sim_ptx.h>
 
 enum { PLAN_THREADS = 1, GROUPS_ALONG_X = 1 << 16, GROUPS_AT_ONCE = 1 << 16, SHARED_BYTES = 49152 };
 

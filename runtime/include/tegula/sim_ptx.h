@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A functional simulator of PTX: it reads the text that ships and executes it lane by lane, as the
- * PTX ISA manual defines it (section numbers in comments are those of its release 9.0). It shares
- * no code with the emitter.
+ * A functional simulator of PTX (sim/ptx), and the table by which the runtime's driver `sim`
+ * reaches it as a plug-in. It reads the text that ships and executes it lane by lane, as the PTX
+ * ISA manual defines it (section numbers in comments are those of its release 9.0). It shares no
+ * code with the emitter.
  *
  *   sim_machine   global memory: buffers at addresses of their own, each byte known to be written
  *   sim_module    a PTX text, decoded
@@ -19,6 +20,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef struct sim_machine sim_machine;
 typedef struct sim_module sim_module;
@@ -167,5 +172,9 @@ typedef struct sim_ptx_interface {
     const char *(*fault_name)(sim_fault f);
 } sim_ptx_interface;
 const sim_ptx_interface *tegula_sim_ptx(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
