@@ -256,8 +256,15 @@ static void rewrite_atomic(tg_layout_pass *s, tg_op *op) {
 
 static void rewrite_reshape(tg_layout_pass *s, tg_op *op) {
     tg_value *x = tg_operand(op, 0), *r = &op->results[0];
-    if (!tg_is_held_type(x->type) || !tg_is_held_type(r->type)) {
-        want_operand(s, op, 0, own_layout(s, x)); /* one element to or from a scalar */
+    if (!tg_is_held_type(x->type)) {
+        return;
+    }
+    if (!tg_is_held_type(r->type)) { /* the same in every lane: each holds the element */
+        int64_t nowhere[TG_MAX_RANK];
+        for (int a = 0; a < TG_MAX_RANK; a++) {
+            nowhere[a] = -1;
+        }
+        want_operand(s, op, 0, project_need(s, x, nowhere, own_layout(s, x)));
         return;
     }
     const tg_layout *l = tg_layout_reshape(s->p->m, r->type->layout, r->type->rank, r->type->shape,
