@@ -276,26 +276,35 @@ typedef struct exchange {
     int64_t parts, count;
 } exchange;
 
-static tg_value *at_buf(tg_builder *b, const ts_buf *u, tg_value *i) {
+/* Where a part of element i lies; part NULL: the first. */
+static tg_value *at_part(tg_builder *b, const ts_buf *u, tg_value *part, tg_value *i) {
+    if (part != NULL) {
+        i = tg_build_binary(b, TG_OP_ADD, ts_bin(b, TG_OP_MUL, part, u->stride[0]), i);
+    }
     return tg_build_binary(b, TG_OP_ADD, i, ts_buf_start(b, u));
 }
 
-static tg_value *read_value(exchange *e, tg_builder *b, tg_value *i) {
-    tg_value *v = ts_buf_read(e->S, b, e->value, at_buf(b, e->value, i), 1);
+static tg_value *read_value(exchange *e, tg_builder *b, tg_value *part, tg_value *i) {
+    tg_value *v = ts_buf_read(e->S, b, e->value, at_part(b, e->value, part, i), 1);
     return as_acc(e->S, b, e->op, v);
 }
 
-static void write_value(exchange *e, tg_builder *b, tg_value *i, tg_value *v) {
-    ts_buf_write(e->S, b, e->value, at_buf(b, e->value, i), as_stored(e->S, b, e->op, v));
+static tg_value *read_index(exchange *e, tg_builder *b, tg_value *part, tg_value *i) {
+    return ts_buf_read(e->S, b, e->index, at_part(b, e->index, part, i), 1);
 }
 
-static void combine_into(exchange *e, tg_builder *b, tg_value *i, tg_value **v, tg_value **at) {
-    tg_value *x = read_value(e, b, i);
+static void write_value(exchange *e, tg_builder *b, tg_value *part, tg_value *i, tg_value *v) {
+    ts_buf_write(e->S, b, e->value, at_part(b, e->value, part, i), as_stored(e->S, b, e->op, v));
+}
+
+static void combine_into(exchange *e, tg_builder *b, tg_value *part, tg_value *i, tg_value **v,
+                         tg_value **at) {
+    tg_value *x = read_value(e, b, part, i);
     if (e->index == NULL) {
         *v = ts_combine(b, kind_of(e->op), *v, x);
         return;
     }
-    tg_value *xi = ts_buf_read(e->S, b, e->index, at_buf(b, e->index, i), 1);
+    tg_value *xi = read_index(e, b, part, i);
     tg_value *better = ts_better(b, kind_of(e->op) == TG_RED_ARGMAX, x, xi, *v, *at);
     *v = tg_build_select(b, better, x, *v);
     *at = tg_build_select(b, better, xi, *at);
@@ -304,13 +313,12 @@ static void combine_into(exchange *e, tg_builder *b, tg_value *i, tg_value **v, 
 /* All parts of element `elem` (i32), at b. */
 static void combine_parts(exchange *e, tg_builder *b, tg_value *elem, tg_value **v, tg_value **at) {
     tg_value *c[2], *p;
-    c[0] = read_value(e, b, elem);
-    c[1] = e->index == NULL ? NULL : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
+    c[0] = read_value(e, b, NULL, elem);
+    c[1] = e->index == NULL ? NULL : read_index(e, b, NULL, elem);
     int n = e->index == NULL ? 1 : 2;
     tg_op *loop = tg_build_for(b, tg_build_index(b, 1), tg_build_index(b, e->parts),
                                tg_build_index(b, 1), n, c, &p);
-    tg_value *i = ts_bin(b, TG_OP_MUL, ts_i32(b, p), e->count);
-    combine_into(e, b, tg_build_binary(b, TG_OP_ADD, i, elem), &c[0], &c[1]);
+    combine_into(e, b, ts_i32(b, p), elem, &c[0], &c[1]);
     tg_build_end_for(b, loop, n, c);
     *v = c[0];
     *at = c[1];
@@ -370,12 +378,11 @@ static void each_result(exchange *e, each_fn fn, tg_value *extra_ok) {
 static void write_part(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
     tg_builder *b = &x->b;
     tg_simt *S = e->S;
-    tg_value *i = tg_build_binary(b, TG_OP_ADD, ts_bin(b, TG_OP_MUL, e->part, e->count), elem);
     tg_value *v = tg_build_aload(b, ts_type(S, acc_dtype(e->op), 1), e->item->array, reg, 1);
-    write_value(e, b, i, v);
+    write_value(e, b, e->part, elem, v);
     if (e->index != NULL) {
         v = tg_build_aload(b, tg_type_scalar(S->out, TG_DT_I32), e->item->array2, reg, 1);
-        ts_buf_write(S, b, e->index, at_buf(b, e->index, i), v);
+        ts_buf_write(S, b, e->index, at_part(b, e->index, e->part, elem), v);
     }
 }
 
@@ -394,9 +401,8 @@ static void read_parts(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
 
 static void read_combined(exchange *e, ts_ctx *x, tg_value *reg, tg_value *elem) {
     tg_builder *b = &x->b;
-    tg_value *v = read_value(e, b, elem);
-    tg_value *at =
-        e->index == NULL ? NULL : ts_buf_read(e->S, b, e->index, at_buf(b, e->index, elem), 1);
+    tg_value *v = read_value(e, b, NULL, elem);
+    tg_value *at = e->index == NULL ? NULL : read_index(e, b, NULL, elem);
     keep(e, b, reg, v, at);
 }
 
@@ -406,9 +412,9 @@ static void combine_dealt(exchange *e) {
     tg_value *elem, *v, *at;
     tg_op *loop = ts_deal(S, e->count, &elem);
     combine_parts(e, &S->b, elem, &v, &at);
-    write_value(e, &S->b, elem, v);
+    write_value(e, &S->b, NULL, elem, v);
     if (e->index != NULL) {
-        ts_buf_write(S, &S->b, e->index, at_buf(&S->b, e->index, elem), at);
+        ts_buf_write(S, &S->b, e->index, at_part(&S->b, e->index, NULL, elem), at);
     }
     ts_end_deal(S, loop);
 }
@@ -454,6 +460,9 @@ void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item) {
     tg_value *r = &op->results[0];
     if (tg_attr_int(op, TG_ATTR_EXCHANGE, 0) != 0) {
         if (ts_can_shuffle(S, op, item->layout)) {
+            /* Placement counts on the exchange's barrier: what stands behind may reuse memory that
+             * was read before. */
+            ts_barrier(S, ts_buf_of(S, tg_operand(op, op->n_operands - 1)));
             ts_reduce_shuffle(S, op, item, result_regs(op));
         } else {
             exchange_parts(S, op, item);
