@@ -29,7 +29,7 @@ static const double GAP = 4e-6;
 typedef struct router {
     tgk_arg *logits, *x, *w, *bias, *bias_vl, *image, *live, *fixed, *replica, *copies, *table,
         *token, *ids, *wts, *logical;
-    int64_t rows, experts, chosen, groups, kept, shared, score, norm;
+    int64_t rows, experts, chosen, groups, kept, top, shared, score, norm;
     double temp, scale, eps;
 } router;
 
@@ -60,6 +60,7 @@ static router router_of(tgk_arg *args, int n) {
     g.chosen = g.ids->extent[1] - g.shared;
     g.groups = tgk_constant_of(args, "G", 1);
     g.kept = tgk_constant_of(args, "KG", 1);
+    g.top = tgk_constant_of(args, "TOP", 2);
     g.score = tgk_constant_of(args, "SCORE", 0);
     g.norm = tgk_constant_of(args, "NORM", 0);
     g.temp = scalar(args, n, "gate_temp", 1);
@@ -156,7 +157,7 @@ static bool choose(const router *g, double *rank, int64_t *id) {
     if (g->kept < g->groups) {
         int64_t kept[MAX_EXPERTS], size = g->experts / g->groups;
         bool keep[MAX_EXPERTS] = {false};
-        clear = best_groups(rank, g->groups, size, 2, g->kept, kept);
+        clear = best_groups(rank, g->groups, size, g->top, g->kept, kept);
         for (int64_t b = 0; b < g->kept; b++) {
             keep[kept[b]] = true;
         }
