@@ -84,6 +84,28 @@ void nest_act_element(nest *n, action *a) {
     }
 }
 
+/* What a phase does with one vector, at the coordinates of its row. */
+static void act_vector(nest *n, int phase) {
+    for (int i = 0; i < n->n_actions; i++) {
+        if (n->actions[i].phase == phase && n->actions[i].kind != ACT_ROW) {
+            nest_act_element(n, &n->actions[i]);
+        }
+    }
+}
+
+/* The same in every row, one after the other. */
+static void act_rows(nest *n, int phase) {
+    for (int64_t row = 0; row < n->rows_inside; row++) {
+        int64_t left = row;
+        for (int k = n->rank - 2; k >= 0; k--) {
+            int axis = n->order[k];
+            n->c[axis] = (tg_coord){.add = left % n->extent[axis], .align = 1};
+            left /= n->extent[axis];
+        }
+        act_vector(n, phase);
+    }
+}
+
 /* Runs the element actions of a phase over [lo, hi) of the vector axis, `lanes` at a time. */
 static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value *lo, tg_value *hi,
                          int lanes, bool once) {
@@ -120,9 +142,11 @@ static void element_loop(nest *n, int phase, int64_t base, int64_t end, tg_value
         if (a->phase == phase && a->kind == ACT_RED) {
             a->acc = carried[at++];
         }
-        if (a->phase == phase && a->kind != ACT_ROW) {
-            nest_act_element(n, a);
-        }
+    }
+    if (n->rows_inside > 0) {
+        act_rows(n, phase);
+    } else {
+        act_vector(n, phase);
     }
     at = 0;
     for (int i = 0; i < n->n_actions; i++) {
@@ -302,6 +326,27 @@ static void row_actions(nest *n, int phase) {
     }
 }
 
+/*
+ * Rows of a tile whose last axis is tiny, few of them: the vector axis lies outside, and each
+ * vector goes through the rows. What rows share is then computed once, and there is one loop
+ * instead of one a row.
+ */
+static bool few_rows(const nest *n, int from) {
+    enum { FEW_ROWS = 16 };
+    int64_t rows = 1;
+    if (n->rank < 2 || from >= 0 || n->n_actions != 1 || n->actions[0].kind != ACT_MAT ||
+        n->order[n->rank - 1] == n->rank - 1) {
+        return false;
+    }
+    for (int k = 0; k + 1 < n->rank; k++) {
+        rows *= n->extent[n->order[k]];
+        if (n->need[n->order[k]].kind != TG_NEED_FULL || rows > FEW_ROWS) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void emit_nest(nest *n) {
     tg_lower *L = n->L;
     int rows = n->rank > 0 ? n->rank - 1 : 0, last = 0;
@@ -315,11 +360,13 @@ static void emit_nest(nest *n) {
     tg_ctx *x = &n->x;
     tg_op *loops[TG_MAX_RANK];
     int from = nest_turned_axis(n);
+    bool inside = few_rows(n, from);
     for (int k = 0; k < rows; k++) {
         int axis = n->order[k];
         tg_value *iv = NULL;
         loops[k] = NULL;
-        if (axis == from) {
+        n->rows_inside = inside ? (k == 0 ? 1 : n->rows_inside) * n->extent[axis] : 0;
+        if (axis == from || inside) {
             continue;
         }
         if (n->extent[axis] > 1) {

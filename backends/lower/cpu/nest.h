@@ -47,6 +47,7 @@ typedef struct nest {
     action *actions;
     tg_ctx x;
     tg_value *trip[TG_MAX_RANK];
+    int64_t rows_inside; /* rows that each vector goes through itself; 0: loops over rows */
     tg_coord c[TG_MAX_RANK];
 } nest;
 

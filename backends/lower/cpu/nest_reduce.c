@@ -81,12 +81,27 @@ tg_value *nest_reduce_finish(tg_ctx *x, tg_op *op, tg_value *acc) {
 /* ---- reductions along another axis
  * ------------------------------------------------------------------------------ */
 
+/* Few elements to reduce, all there: one after the other, without a loop. */
+enum { FEW = 8 };
+
+static tg_value *reduce_few(tg_ctx *x, tg_op *op, tg_coord *c, int axis, int64_t n) {
+    tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0);
+    tg_dtype t = tg_operand(op, 0)->type->dtype, w = work_type(kind, t);
+    tg_value *acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, t, x->lanes);
+    for (int64_t i = 0; i < n; i++) {
+        c[axis] = (tg_coord){.add = i, .align = 1};
+        tg_ev e = nest_reduce_input(x, op, c, axis);
+        acc = tg_reduce_step(x->L, &x->bl[x->depth], kind, w, acc, tg_ev_vec(x, e));
+    }
+    return acc;
+}
+
 /*
  * Kept axes outside, the result's innermost one in vectors; the reduced axis runs inside each
  * vector with the accumulator in a register.
  */
-static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
-                         const tg_need *need, const tg_coord *out) {
+static tg_value *reduce_in_loop(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
+                                const tg_need *need) {
     tg_reduce_kind kind = (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0);
     tg_dtype t = tg_operand(op, 0)->type->dtype, w = work_type(kind, t);
     tg_value *acc = tg_reduce_identity(x->L, &x->bl[x->depth], kind, t, x->lanes), *iv;
@@ -98,6 +113,15 @@ static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *
     tg_ev e = nest_reduce_input(x, op, c, axis);
     acc = tg_reduce_step(x->L, &x->bl[x->depth], kind, w, acc, tg_ev_vec(x, e));
     tg_ctx_close(x, loop, 1, &acc);
+    return acc;
+}
+
+static void column_block(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
+                         const tg_need *need, const tg_coord *out) {
+    int64_t n = tg_operand(op, 0)->type->shape[axis];
+    tg_value *acc = need->kind == TG_NEED_FULL && n <= FEW
+                        ? reduce_few(x, op, c, axis, n)
+                        : reduce_in_loop(x, op, c, axis, trip, need);
     tg_ev r = {.v = nest_reduce_finish(x, op, acc), .level = x->depth, .vec = x->lanes > 1};
     if (tg_is_tile(&op->results[0])) {
         tg_buffer_write(x, &op->results[0], out, r);
@@ -117,6 +141,46 @@ static void column_body(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *t
     column_block(x, op, c, axis, trip, need, out);
 }
 
+/* The kept axes that are neither reduced nor the vectors' own. */
+typedef struct kept_rows {
+    int n, axis[TG_MAX_RANK];
+    int64_t
+        inside; /* how many rows each vector goes through itself; 0: there are loops over them */
+} kept_rows;
+
+static void column_rows(tg_ctx *x, tg_op *op, tg_coord *c, int axis, tg_value *trip,
+                        const tg_need *need, const kept_rows *rows) {
+    const int64_t *shape = tg_operand(op, 0)->type->shape;
+    if (rows->inside == 0) {
+        column_body(x, op, c, axis, trip, need);
+    }
+    for (int64_t row = 0; row < rows->inside; row++) {
+        int64_t left = row;
+        for (int k = rows->n - 1; k >= 0; k--) {
+            int a = rows->axis[k];
+            c[a] = (tg_coord){.add = left % shape[a], .align = 1};
+            left /= shape[a];
+        }
+        column_body(x, op, c, axis, trip, need);
+    }
+}
+
+/* Few rows, all wanted, of a tile whose vectors do not run along its last axis: as in nest.c. */
+static int64_t rows_inside(const tg_type *t, int inner, int axis, const kept_rows *rows,
+                           const tg_need *const *need) {
+    enum { FEW_ELEMENTS = 16 };
+    int64_t count = 1;
+    for (int i = 0; i < rows->n; i++) {
+        count *= t->shape[rows->axis[i]];
+        if (need[rows->axis[i]]->kind != TG_NEED_FULL || count > FEW_ELEMENTS) {
+            return 0;
+        }
+    }
+    bool few = inner >= 0 && inner != t->rank - 1 && t->shape[axis] <= FEW &&
+               count * t->shape[axis] <= FEW_ELEMENTS;
+    return few ? count : 0;
+}
+
 void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
     tg_value *v = tg_operand(op, 0), *r = &op->results[0], *mask = nest_reduce_mask(op);
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0), rank = v->type->rank;
@@ -125,14 +189,15 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
     if (span != NULL && !tg_span_is_full(span)) {
         need = (tg_need){.kind = TG_NEED_SPAN, .span = span};
     }
-    int order[TG_MAX_RANK], n = 0, inner = -1;
+    kept_rows rows = {0};
+    int inner = -1;
     if (rank > 1) {
         inner = tg_info(L, r)->inner;
         inner = inner >= axis ? inner + 1 : inner;
     }
     for (int k = 0; k < rank; k++) {
         if (k != axis && k != inner) {
-            order[n++] = k;
+            rows.axis[rows.n++] = k;
         }
     }
     tg_value *trip = tg_trip(L, v->type->shape[axis], &need), *kept_trip[TG_MAX_RANK];
@@ -146,8 +211,9 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
     tg_ctx x = tg_ctx_begin(L, 1);
     tg_coord c[TG_MAX_RANK];
     tg_op *loops[TG_MAX_RANK];
-    for (int i = 0; i < n; i++) {
-        int k = order[i];
+    rows.inside = rows_inside(v->type, inner, axis, &rows, kept_need);
+    for (int i = 0; i < rows.n && rows.inside == 0; i++) {
+        int k = rows.axis[i];
         tg_value *iv;
         loops[i] =
             tg_ctx_open(&x, tg_build_index(&x.bl[x.depth], 0), kept_trip[k], 1, 0, NULL, &iv);
@@ -179,12 +245,12 @@ void tg_emit_column_reduce(tg_lower *L, tg_op *op) {
                                   .level = x.depth,
                                   .align = x.lanes,
                                   .bound = fixed ? NULL : kept_need[inner]->span};
-            column_body(&x, op, c, axis, trip, &need);
+            column_rows(&x, op, c, axis, trip, &need, &rows);
             tg_ctx_close(&x, loop, 0, NULL);
             lo = end;
         }
     }
-    for (int i = n - 1; i >= 0; i--) {
+    for (int i = rows.n - 1; i >= 0 && rows.inside == 0; i--) {
         tg_ctx_close(&x, loops[i], 0, NULL);
     }
     tg_ctx_end(&x);

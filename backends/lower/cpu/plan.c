@@ -106,6 +106,32 @@ static int64_t broadcast_repeat(const tg_op *op) {
     return repeat > 16 ? 16 : repeat;
 }
 
+/* Does the op that reads the broadcast materialise a tile whose vectors go through its few rows
+ * themselves (nest.c)? What rows share is then computed once a vector, in the shade of the rest. */
+static bool repeats_beside_rows(const plan *p, const tg_op *op) {
+    enum { FEW_ROWS = 16 };
+    const tg_op *reader = p->reader[op->results[0].id];
+    const tg_type *t = op->results[0].type;
+    const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
+    int longest = 0;
+    int64_t rows = 1;
+    if (reader == NULL || !(tg_op_info_get(reader->code)->flags & TG_OPF_ELEMENTWISE) ||
+        tg_info(p->L, &reader->results[0])->kind != TG_V_BUFFER || t->rank < 2 ||
+        t->shape[t->rank - 1] >= 8) {
+        return false;
+    }
+    for (int a = 0; a < t->rank; a++) {
+        longest = t->shape[a] > t->shape[longest] ? a : longest;
+        rows *= t->shape[a];
+    }
+    bool along = false;
+    for (int a = 0; a < tg_operand(op, 0)->type->rank; a++) {
+        along = along || (axes->list[a] == longest &&
+                          tg_operand(op, 0)->type->shape[a] == t->shape[longest]);
+    }
+    return along && t->shape[longest] >= 8 && rows / t->shape[longest] <= FEW_ROWS;
+}
+
 static bool always_inline(tg_opcode code) {
     return code == TG_OP_CONST_INT || code == TG_OP_CONST_FLOAT || code == TG_OP_IOTA ||
            code == TG_OP_SPAN_MASK || code == TG_OP_PRESENT || tg_is_view(code);
@@ -191,7 +217,9 @@ static void count_uses(plan *p, tg_value *v) {
         if (transparent(L, user)) {
             const tg_value *r = &user->results[0];
             times = p->evals[r->id];
-            times *= user->code == TG_OP_BROADCAST ? broadcast_repeat(user) : 1;
+            times *= user->code == TG_OP_BROADCAST && !repeats_beside_rows(p, user)
+                         ? broadcast_repeat(user)
+                         : 1;
             const tg_op *up = ancestor_in(user, home);
             int inner = p->last_eval[r->id];
             end = up == user ? inner : tg_opi(up)->end;
