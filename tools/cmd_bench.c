@@ -300,6 +300,7 @@ static void print_work(tool *t, bench *b, const bench_line *at) {
     } else {
         (void)printf("%s %s: %s %s\n", at->kernel, shape, status, detail);
     }
+    (void)fflush(stdout);
     tool_flush_diagnostics(t);
     tool_rotation_free(&r.sets);
 }

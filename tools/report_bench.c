@@ -97,7 +97,9 @@ void bench_print_summary(tool *t, const bench_results *r) {
     int counts[MOST_COUNTS], n = thread_counts(r, counts, MOST_COUNTS);
     (void)printf("%s\n", r->processor);
     for (int i = 0; i < n; i++) {
-        (void)printf("%s\n", summary_text(t, r, counts[i]));
+        if (best_limits(r, counts[i]).fma_gflops > 0) {
+            (void)printf("%s\n", summary_text(t, r, counts[i]));
+        }
     }
 }
 

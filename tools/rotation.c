@@ -17,7 +17,7 @@ void tool_rotation_fill(tool *t, tool_rotation *r, double launch_bytes) {
 
 bool tool_rotation_run(tool *t, tool_rotation *r, tool_code *code, double seconds, double *best) {
     double end = tool_now() + seconds;
-    for (int i = 0; i < 2 || tool_now() < end; i++) {
+    for (int i = 0; i < 1 || tool_now() < end; i++) {
         tool_kernel *k = &r->sets[r->next];
         r->next = (r->next + 1) % r->n;
         double begin = tool_now();

@@ -15,7 +15,7 @@ typedef struct tool_rotation {
 
 /* Copies sets[0] until a round of launches of so many bytes each cannot stay in any cache. */
 void tool_rotation_fill(tool *t, tool_rotation *r, double launch_bytes);
-/* Launches for so many seconds, at least twice; lowers *best (0: none yet), in seconds. */
+/* Launches for so many seconds, at least once; lowers *best (0: none yet), in seconds. */
 bool tool_rotation_run(tool *t, tool_rotation *r, tool_code *code, double seconds, double *best);
 void tool_rotation_free(tool_rotation *r);
 
