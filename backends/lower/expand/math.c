@@ -90,14 +90,18 @@ static tg_value *scale_normal(const tg_xp *x, tg_value *p, tg_value *z) {
 
 /*
  * p * 2^n for any n the clamps let through: first 2^(n + 64) for negative v, 2^(n - 64) for
- * positive, exact and normal, then 2^-64 or 2^64, which rounds once (f64: 512).
+ * positive, exact and normal, then 2^-64 or 2^64, which rounds once (f64: 512). v NULL: none is
+ * positive.
  */
 static tg_value *scale_any(const tg_xp *x, tg_value *p, tg_value *z, tg_value *v) {
     bool w = wide(p);
     double two = w ? 0x1p512 : 0x1p64;
     int64_t sum =
         w ? INT64_C(2046) << 52 : INT64_C(254) << 23; /* fields of a power and its inverse */
-    tg_value *second = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), xf(x, p, 1 / two), xf(x, p, two));
+    tg_value *second = xf(x, p, 1 / two);
+    if (v != NULL) {
+        second = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), second, xf(x, p, two));
+    }
     tg_value *bias = xbin(x, TG_OP_SUB, xi(x, p, bits_of(p), sum), xbits(x, second, bits_of(p)));
     tg_value *first = xbits(x, xbin(x, TG_OP_ADD, exponent_field(x, z), bias), p->type->dtype);
     return xbin(x, TG_OP_MUL, xbin(x, TG_OP_MUL, p, first), second);
@@ -125,6 +129,13 @@ tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast) {
     v = wide(v) ? clamp(x, v, -750, 715) : clamp(x, v, -106, 90);
     tg_value *p = exp_core(x, v, false, false, &z);
     return scale_any(x, p, z, v);
+}
+
+/* e^v for v <= 0. */
+static tg_value *exp_below(const tg_xp *x, tg_value *v) {
+    v = xbinf(x, TG_OP_MAX, v, wide(v) ? -750 : -106);
+    tg_value *z, *p = exp_core(x, v, false, false, &z);
+    return scale_any(x, p, z, NULL);
 }
 
 /* e^v for v in [-80, 80]. */
@@ -246,7 +257,7 @@ tg_value *tg_xp_tanh(const tg_xp *x, tg_value *v) {
 
 /* e = exp(-|v|): e/(1+e) left of 0, 1/(1+e) right of it. */
 tg_value *tg_xp_sigmoid(const tg_xp *x, tg_value *v) {
-    tg_value *e = tg_xp_exp(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)), false);
+    tg_value *e = exp_below(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)));
     tg_value *top = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), e, xf(x, v, 1.0));
     return xbin(x, TG_OP_DIV, top, xbinf(x, TG_OP_ADD, e, 1.0));
 }
