@@ -25,7 +25,7 @@ typedef struct conform {
     const char *device, *filter, *dir, *json, *html, *junit, *journal, *bundle;
     uint64_t seed;
     int threads, level, schedules, deadline, sample;
-    bool exact, no_schedule, resume, in_process;
+    bool exact, no_schedule, resume, in_process, list;
     TG_LIST(conform_case) cases;    /* all, in order */
     TG_LIST(tg_program *) programs; /* of each case */
     TG_LIST(int) todo;              /* cases not found in the journal */
@@ -39,25 +39,17 @@ typedef struct conform {
  */
 
 static bool parse(tool *t, int argc, char **argv, conform *c) {
-    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
-                                            {"level", required_argument, NULL, 'l'},
-                                            {"filter", required_argument, NULL, 'f'},
-                                            {"kernels", required_argument, NULL, 'k'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"exact", no_argument, NULL, 'e'},
-                                            {"schedules", required_argument, NULL, 'S'},
-                                            {"no-schedule", no_argument, NULL, 'n'},
-                                            {"deadline", required_argument, NULL, 'D'},
-                                            {"journal", required_argument, NULL, 'q'},
-                                            {"resume", no_argument, NULL, 'r'},
-                                            {"bundle", required_argument, NULL, 'b'},
-                                            {"in-process", no_argument, NULL, 'i'},
-                                            {"sample", required_argument, NULL, 'm'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"html", required_argument, NULL, 'h'},
-                                            {"junit", required_argument, NULL, 'J'},
-                                            {0}};
+    static const struct option options[] = {
+        {"device", required_argument, NULL, 'd'},  {"level", required_argument, NULL, 'l'},
+        {"filter", required_argument, NULL, 'f'},  {"kernels", required_argument, NULL, 'k'},
+        {"seed", required_argument, NULL, 's'},    {"threads", required_argument, NULL, 't'},
+        {"exact", no_argument, NULL, 'e'},         {"schedules", required_argument, NULL, 'S'},
+        {"no-schedule", no_argument, NULL, 'n'},   {"deadline", required_argument, NULL, 'D'},
+        {"journal", required_argument, NULL, 'q'}, {"resume", no_argument, NULL, 'r'},
+        {"bundle", required_argument, NULL, 'b'},  {"in-process", no_argument, NULL, 'i'},
+        {"sample", required_argument, NULL, 'm'},  {"list", no_argument, NULL, 'L'},
+        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
+        {"junit", required_argument, NULL, 'J'},   {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -106,6 +98,9 @@ static bool parse(tool *t, int argc, char **argv, conform *c) {
             break;
         case 'i':
             c->in_process = true;
+            break;
+        case 'L':
+            c->list = true;
             break;
         case 'j':
             c->json = optarg;
@@ -354,7 +349,10 @@ static void draw_sample(conform *c) {
     if (c->sample == 0 || need >= left) {
         return;
     }
-    (void)printf("%zu of %zu cases, drawn by seed %llu\n", need, left, (unsigned long long)c->seed);
+    if (!c->list) {
+        (void)printf("%zu of %zu cases, drawn by seed %llu\n", need, left,
+                     (unsigned long long)c->seed);
+    }
     for (size_t i = 0; i < c->cases.count; i++, left--) {
         if ((size_t)tgk_random_below(&r, (int64_t)left) < need) {
             c->cases.data[kept] = c->cases.data[i];
@@ -364,6 +362,14 @@ static void draw_sample(conform *c) {
     }
     c->cases.count = kept;
     c->programs.count = kept;
+}
+
+/* A line a case: file, kernel, settings. */
+static int list_cases(const conform *c) {
+    for (size_t i = 0; i < c->cases.count; i++) {
+        (void)printf("%s %s\n", c->cases.data[i].path, c->cases.data[i].name);
+    }
+    return c->broken || c->cases.count == 0 ? TOOL_FAILED : TOOL_OK;
 }
 
 /* Rows of the journal are taken over; the rest is to do. */
@@ -440,7 +446,7 @@ int cmd_conform(tool *t, int argc, char **argv) {
         c.schedules = FULL_SCHEDULES;
     }
     tool_report_init(&c.report, "Conformance", c.device);
-    if (!device_is_there(&c)) {
+    if (!c.list && !device_is_there(&c)) {
         tool_error(t, TG_D_TOOL, "there is no device '%s' here", c.device);
         return TOOL_NO_DEVICE;
     }
@@ -449,6 +455,9 @@ int cmd_conform(tool *t, int argc, char **argv) {
         return TOOL_FAILED;
     }
     draw_sample(&c);
+    if (c.list) {
+        return list_cases(&c);
+    }
     bool ok = plan(&c) && run_all(&c) && !c.broken;
     (void)printf("%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped);
     if (c.filter != NULL && c.passed + c.failed + c.skipped == 0) {

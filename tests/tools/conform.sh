@@ -87,7 +87,13 @@ grep -q "9 damaged lines" "$work/mended.err" || fail "damage is not told: $(cat 
 "$tegula" conform --resume > /dev/null 2>&1
 [ $? -eq 2 ] || fail "--resume without --journal"
 
-# Exact mode over schedule points.
+# The list alone: file, kernel, settings; no device is asked for.
+"$tegula" conform --list --device nosuch --filter matmul --level smoke > "$work/list.out" || fail "the list of cases"
+grep -q "gemm.tg matmul T=" "$work/list.out" && [ "$(wc -l < "$work/list.out")" -eq 1 ] || fail "the list: $(cat "$work/list.out")"
+
+# Schedule points, judged by the reference and bit for bit.
+"$tegula" conform --schedules 3 --filter rmsnorm --level smoke > "$work/judged.out" || fail "points judged by the reference"
+grep -q "^PASS .*schedule points" "$work/judged.out" || fail "no schedule points: $(cat "$work/judged.out")"
 "$tegula" conform --exact --schedules 4 --filter matmul --level smoke > "$work/points.out" || fail "points"
 grep -q "schedule points" "$work/points.out" || fail "no schedule points: $(cat "$work/points.out")"
 
