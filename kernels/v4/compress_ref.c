@@ -288,7 +288,7 @@ tgv_share tgv_share_of(int64_t b, int64_t requests, int64_t tokens, int64_t m, i
     tgv_share s = {.b = b, .first = tokens * b / requests, .slot = requests - 1 - b};
     s.count = tokens * (b + 1) / requests - s.first;
     int64_t last = most - s.count;
-    s.p = b == 0 ? 0 : b == 1 ? m - 1 : b == 2 ? last : tgk_random_below(r, last + 1);
+    s.p = r->full || b == 2 ? last : b == 0 ? 0 : b == 1 ? m - 1 : tgk_random_below(r, last + 1);
     s.p = s.p > last ? last : s.p;
     return s;
 }
