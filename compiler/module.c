@@ -135,6 +135,18 @@ static const tg_machine *with_subgroups(const tg_machine *m, const tgr_device_in
     return m;
 }
 
+/* The row of m's kind for devices whose shared memory has no banks; m where there is none. */
+static const tg_machine *without_banks(const tg_machine *m, const tgr_device_info *info) {
+    for (size_t i = 0; info->features & TGR_SIMT_FLAT && i < tg_machine_count(); i++) {
+        const tg_machine *row = tg_machine_at(i);
+        if (row->class_ == TG_MACHINE_SIMT && row->isa_id == m->isa_id &&
+            row->subgroup == m->subgroup && row->banks == 0) {
+            return row;
+        }
+    }
+    return m;
+}
+
 /* Without targets: what the device says it runs, when that is a machine we know. */
 static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
                           char text[TARGET_BYTES], const char **out_name) {
@@ -142,7 +154,8 @@ static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
     tgr_device_get_info(device, &info);
     const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
     if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
-        target_name(with_subgroups(m, &info), tgc_device_quirks(device, cache), text);
+        m = without_banks(with_subgroups(m, &info), &info);
+        target_name(m, tgc_device_quirks(device, cache), text);
         *out_name = text;
         s->o.targets = out_name;
         s->o.n_targets = 1;

@@ -6,6 +6,7 @@
  */
 #include "compiler/compiler.h"
 #include "backends/lower/quirks/quirks.h"
+#include "ir/banks.h"
 #include "ir/check.h"
 
 bool tgc_is_simt(const tgc_lane *l) { return l->machine->class_ == TG_MACHINE_SIMT; }
@@ -67,7 +68,15 @@ static tg_status lower(tgc_state *s, tgc_lane *l) {
     for (tg_func *f = l->placed->first_func; f && !st; f = f->next) {
         st = tg_lower_simt(f, l->machine, l->loop, &s->sink);
     }
-    return st ? st : tg_go_around(l->loop, l->machine, &s->sink);
+    st = st ? st : tg_go_around(l->loop, l->machine, &s->sink);
+    tg_bank_options banks = {.banks = l->machine->banks};
+    for (tg_func *f = l->loop->first_func; f && !st && s->o.remarks && banks.banks > 0;
+         f = f->next) {
+        if (f->lanes > 0) {
+            tg_bank_remarks(f, &banks, &s->arena, &s->sink);
+        }
+    }
+    return st;
 #else
     (void)l;
     return lacks(s, "the lowering for SIMT machines");

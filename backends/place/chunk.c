@@ -99,11 +99,14 @@ static int64_t bytes_of(const tg_value *v) {
     return tg_type_count(v->type) * tg_place_elem_bytes(v->type->dtype);
 }
 
-/* Elements of the contracted axis at a time; the whole axis when it fits or cannot be halved. */
+/* Elements of the contracted axis at a time; the whole axis when it fits or cannot be halved. Where
+ * shared memory has banks there is room for a word between the rows that lanes read side by side.
+ */
 static int64_t chunk_of(const tg_placer *p, const tg_op *dot, int64_t k) {
     int64_t bytes = bytes_of(dot->operands[0].value) + bytes_of(dot->operands[1].value);
-    int64_t chunk = k;
-    while (bytes > p->shared_bytes && chunk % 2 == 0 && chunk > 8) {
+    int64_t chunk = k, rows = tg_type_count(dot->operands[0].value->type) / tg_max_i64(k, 1);
+    int64_t room = p->machine->banks > 0 ? rows * 4 : 0;
+    while (bytes + room > p->shared_bytes && chunk % 2 == 0 && chunk > 8) {
         chunk /= 2;
         bytes /= 2;
     }

@@ -10,6 +10,7 @@
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
  *             ─ prefetch ─▶ blocks of a loop fetched while those before are used, elsewhere
  *             ─ capacity ─▶ bytes of the buffers
+ *             ─ banks ─▶ rows of buffers apart so that lanes do not meet in banks
  *             ─ sync ─▶ barriers
  *
  * All passes work on the one function. Side tables are indexed by value id.
@@ -65,6 +66,7 @@ tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
 tg_status tg_place_prefetch(tg_placer *p);
 tg_status tg_place_capacity(tg_placer *p);
+tg_status tg_place_banks(tg_placer *p);
 tg_status tg_place_sync(tg_placer *p);
 
 /* ---- schedules (place.c) -------------------------------------------------------------------- */

@@ -235,8 +235,7 @@ static void read_slot(tg_op *first, tg_op *copy, tg_value *slot) {
     tg_builder b = tg_builder_before(first);
     const tg_type *t = buf->type;
     b.span = copy->span;
-    const tg_type *one =
-        tg_type_buffer(b.module, t->space, t->dtype, t->rank, t->shape, 1, t->layout);
+    const tg_type *one = tg_type_buffer(b.module, t->space, t->dtype, t->rank, t->shape, 1, NULL);
     tg_value *view = tg_build1(&b, TG_OP_WINDOW, one, 2, buf, slot);
     tg_op_set_int(view->def, TG_ATTR_RING, 1);
     for (tg_use *u = buf->uses, *next; u != NULL; u = next) {

@@ -348,7 +348,8 @@ static void look_through(tg_value *buf, tg_value *view, const tg_op *but) {
 static void make_ring(splitter *s, tg_builder *b, tg_value *buf, int64_t n, tg_value *slot,
                       const tg_op *but) {
     const tg_type *t = buf->type;
-    tg_value *view = tg_build1(b, TG_OP_WINDOW, t, 2, buf, slot);
+    const tg_type *one = tg_type_with_layout(s->p->m, t, NULL);
+    tg_value *view = tg_build1(b, TG_OP_WINDOW, one, 2, buf, slot);
     tg_op_set_int(view->def, TG_ATTR_RING, 1);
     look_through(buf, view, but);
     buf->type = tg_type_buffer(s->p->m, t->space, t->dtype, t->rank, t->shape, n, t->layout);

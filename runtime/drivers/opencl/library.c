@@ -121,6 +121,9 @@ static uint64_t features_of(const cl_api *api, cl_device *d) {
     f |= twice ? TGR_SIMT_F64 : 0;
     f |= single & CL_FP_DENORM ? TGR_SIMT_SUBNORMALS : 0;
     f |= d->div_option ? TGR_SIMT_DIV : 0;
+    f |= info_u64(api, d->id, CL_DEVICE_TYPE, sizeof(cl_device_type)) & CL_DEVICE_TYPE_CPU
+             ? TGR_SIMT_FLAT
+             : 0;
     bool wide = has_extension(api, d->id, "cl_khr_int64_base_atomics") &&
                 has_extension(api, d->id, "cl_khr_int64_extended_atomics");
     return f | (wide ? TGR_SIMT_ATOMIC64 : 0);

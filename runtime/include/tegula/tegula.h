@@ -154,7 +154,8 @@ typedef enum tgr_simt_feature {
     TGR_SIMT_FMA = 32,
     TGR_SIMT_SUBGROUPS = 64,
     TGR_SIMT_SUBNORMALS = 128,
-    TGR_SIMT_DIV = 256
+    TGR_SIMT_DIV = 256,
+    TGR_SIMT_FLAT = 512 /* shared memory is ordinary memory, without banks: a CPU */
 } tgr_simt_feature;
 
 typedef struct tgr_device_info {
