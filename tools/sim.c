@@ -10,6 +10,7 @@
 
 #include "backends/backend.h"
 #include "backends/lower/quirks/quirks.h"
+#include "ir/banks.h"
 #include "ir/check.h"
 #include "ir/passes.h"
 
@@ -94,6 +95,29 @@ static void tell(tool *t, const tg_loop_report *r) {
     }
 }
 
+/* What met in banks must be what the static count says. Wide accesses are left out: of a part of
+ * their lanes the least number of cycles is another. */
+static bool compare_banks(tool *t, tg_module *loop, const tg_loop_report *r) {
+    bool same = true;
+    for (tg_func *f = loop->first_func; f != NULL; f = f->next) {
+        tg_bank_access *all;
+        size_t n = f->lanes > 0 ? tg_bank_count(f, &(tg_bank_options){0}, &t->arena, &all) : 0;
+        for (size_t i = 0; i < n; i++) {
+            for (int k = 0; k < r->n_conflicts; k++) {
+                const tg_loop_conflict *c = &r->conflicts[k];
+                if (c->op == all[i].op && all[i].bytes <= 4 && all[i].degree > 0 &&
+                    c->degree > all[i].degree) {
+                    (void)tg_error(&t->sink, TG_D_TOOL, c->op->span,
+                                   "bank conflicts of degree %lld where the static count says %d",
+                                   (long long)c->degree, all[i].degree);
+                    same = false;
+                }
+            }
+        }
+    }
+    return same;
+}
+
 static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
                       tg_loop_report *out) {
     tg_module *loop = tg_module_make(&t->arena);
@@ -103,6 +127,9 @@ static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loo
     if (tg_loop_run_kernel(loop, k->func, tool_kernel_interp_args(t, k), k->syms, options,
                            &t->arena, out) != TG_OK) {
         tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->name);
+        return false;
+    }
+    if (m->class_ == TG_MACHINE_SIMT && !compare_banks(t, loop, out)) {
         return false;
     }
     return true;
