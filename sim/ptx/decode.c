@@ -18,6 +18,7 @@ static const struct {
                     [T_U32] = {"u32", 4, false},      [T_U64] = {"u64", 8, false},
                     [T_S8] = {"s8", 1, true},         [T_S16] = {"s16", 2, true},
                     [T_S32] = {"s32", 4, true},       [T_S64] = {"s64", 8, true},
+                    [T_U16X2] = {"u16x2", 4, false},  [T_S16X2] = {"s16x2", 4, false},
                     [T_F16] = {"f16", 2, false},      [T_BF16] = {"bf16", 2, false},
                     [T_F32] = {"f32", 4, false},      [T_F64] = {"f64", 8, false},
                     [T_F16X2] = {"f16x2", 4, false},  [T_BF16X2] = {"bf16x2", 4, false},

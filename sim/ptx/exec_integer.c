@@ -254,6 +254,24 @@ static void mad_carried(sim_warp *w, const sim_insn *in, uint32_t mask) {
     }
 }
 
+/* Two halves of 16 bits each. */
+#define HALVES(name, T, EXPR)                                                                      \
+    static void name(sim_warp *w, const sim_insn *in, uint32_t mask) {                             \
+        EACH_LANE(l, mask) {                                                                       \
+            uint32_t out = 0;                                                                      \
+            for (uint32_t h = 0; h < 32; h += 16) {                                                \
+                T a = (T)(sim_in(w, in, 1)[l] >> h), b = (T)(sim_in(w, in, 2)[l] >> h);            \
+                out |= (uint32_t)(uint16_t)(EXPR) << h;                                            \
+            }                                                                                      \
+            sim_in(w, in, 0)[l] = out;                                                             \
+        }                                                                                          \
+    }
+HALVES(add_x2, uint16_t, a + b)
+HALVES(min_ux2, uint16_t, a < b ? a : b)
+HALVES(min_sx2, int16_t, a < b ? a : b)
+HALVES(max_ux2, uint16_t, a > b ? a : b)
+HALVES(max_sx2, int16_t, a > b ? a : b)
+
 /* ---- predicates as values -------------------------------------------------------------------- */
 
 HANDLER(and_p, uint8_t, uint8_t, a &b)
@@ -289,7 +307,8 @@ static bool carry_family(sim_decoder *d) {
 }
 
 static bool add_family(sim_decoder *d) {
-    static const sim_exec adds[N_TYPES] = {TABLE_U(add), TABLE_SU(add)};
+    static const sim_exec adds[N_TYPES] = {TABLE_U(add),
+                                           TABLE_SU(add), [T_U16X2] = add_x2, [T_S16X2] = add_x2};
     static const sim_exec subs[N_TYPES] = {TABLE_U(sub), TABLE_SU(sub)};
     for (int i = 0; i < d->n; i++) {
         if (strcmp(d->modifier[i], "cc") == 0) {
@@ -360,8 +379,10 @@ static bool division(sim_decoder *d) {
 }
 
 static bool extreme(sim_decoder *d) {
-    static const sim_exec mins[N_TYPES] = {TABLE_U(min), TABLE_S(min)};
-    static const sim_exec maxs[N_TYPES] = {TABLE_U(max), TABLE_S(max)};
+    static const sim_exec mins[N_TYPES] = {TABLE_U(min),
+                                           TABLE_S(min), [T_U16X2] = min_ux2, [T_S16X2] = min_sx2};
+    static const sim_exec maxs[N_TYPES] = {TABLE_U(max),
+                                           TABLE_S(max), [T_U16X2] = max_ux2, [T_S16X2] = max_sx2};
     return is_float(d) ? sim_float_add(d) : finish(d, "DSS", d->op[1] == 'i' ? mins : maxs);
 }
 

@@ -96,6 +96,8 @@ typedef enum sim_type {
     T_S16,
     T_S32,
     T_S64,
+    T_U16X2, /* add, min and max of sm_90 */
+    T_S16X2,
     T_F16,
     T_BF16,
     T_F32,

@@ -175,6 +175,8 @@ static void values(void **state) {
         {"cvt.s8.s32 %h1, %r1; cvt.rn.f32.s16 %f1, %h1; mov.b32 %r2, %f1;", 0xfe, 0, 0xc0000000},
         {"cvt.s8.s32 %r3, %r1; shr.s32 %r2, %r3, 31;", 0x80, 0, 0xffffffff},
         {"cvt.u8.u32 %r2, %r1;", 0x1fe, 0, 0xfe},
+        {"add.u16x2 %r2, %r1, %r1;", 0x0001ffff, 0, 0x0002fffe},
+        {"min.s16x2 %r2, %r1, 65535;", 0x00018000, 0, 0x00008000},
         {"cvt.rzi.s8.f32 %r2, %r1;", 0xc3000000, 0, 0xffffff80},
         /* 64-bit integers to f64: to nearest even, and directed */
         {"cvt.rn.f64.s64 %d4, %d3; cvt.u32.u64 %r2, %d4;", 1, 0x40000000, 0},
