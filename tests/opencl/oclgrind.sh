@@ -29,11 +29,11 @@ export OCLGRIND_DATA_RACES=1 OCLGRIND_UNINITIALIZED=1 OCLGRIND_BUILD_OPTIONS=-cl
 clean=0 failed=0 late=0
 # The first run measures the device, which takes oclgrind a while.
 "$tegula" run "$here/../../kernels/elementwise/elementwise.tg" --kernel add --device opencl --set T=f16 --set N=1 >/dev/null 2>&1
-check() { # file, kernel, settings
+check() { # file, kernel, settings, --check or nothing (what is drawn is judged by the conformance runs)
     local set=() s status
     for s in $3; do set+=(--set "$s"); done
     rm -f "$OCLGRIND_LOG"
-    out=$(timeout "$deadline" "$tegula" run "$1" --kernel "$2" --device opencl "${set[@]}" --check 2>&1)
+    out=$(timeout "$deadline" "$tegula" run "$1" --kernel "$2" --device opencl "${set[@]}" ${4:-} 2>&1)
     status=$?
     if [ -s "$OCLGRIND_LOG" ] || { [ $status != 0 ] && [ $status != 124 ]; }; then
         failed=$((failed + 1))
@@ -47,16 +47,16 @@ check() { # file, kernel, settings
         echo "clean $2 $3"
     fi
 }
-check "$here/../../kernels/elementwise/elementwise.tg" add 'T=f16 N=70'
-check "$here/../../kernels/elementwise/elementwise.tg" softmax 'T=f32 M=2 N=70'
-check "$here/../../kernels/elementwise/elementwise.tg" transpose 'T=f32 M=9 N=20'
-check "$here/../../kernels/elementwise/elementwise.tg" row_reduce 'T=bf16 M=1 N=300'
-check "$here/../../kernels/gemm/gemm.tg" matmul 'T=f32 M=5 N=7 K=9'
-check "$here/../../kernels/norm/norm.tg" rmsnorm 'T=f32 M=1 D=33'
-check "$here/../kernels15/i_moe.tg" gate 'T=1'
-check "$here/../kernels15/i_moe.tg" align_count 'E=4 RB=8 R=20 NBLK=3'
-check "$here/../kernels15/o_top_p.tg" top_p 'B=1 V=50 seed=11'
-check "$here/../kernels15/f_indexer_topk.tg" topk_stream 'R=1 N=20 KTOP=5'
+check "$here/../../kernels/elementwise/elementwise.tg" add 'T=f16 N=70' --check
+check "$here/../../kernels/elementwise/elementwise.tg" softmax 'T=f32 M=2 N=70' --check
+check "$here/../../kernels/elementwise/elementwise.tg" transpose 'T=f32 M=9 N=20' --check
+check "$here/../../kernels/elementwise/elementwise.tg" row_reduce 'T=bf16 M=1 N=300' --check
+check "$here/../../kernels/gemm/gemm.tg" matmul 'T=f32 M=5 N=7 K=9' --check
+check "$here/../../kernels/norm/norm.tg" rmsnorm 'T=f32 M=1 D=33' --check
+check "$here/../kernels15/i_moe.tg" gate 'T=1' --check
+check "$here/../kernels15/i_moe.tg" align_count 'E=4 RB=8 R=20 NBLK=3' --check
+check "$here/../kernels15/o_top_p.tg" top_p 'B=1 V=50 seed=11' --check
+check "$here/../kernels15/f_indexer_topk.tg" topk_stream 'R=1 N=20 KTOP=5' --check
 while read -r file kernel settings; do
     check "$file" "$kernel" "$settings"
 done <"$tmp/names"
