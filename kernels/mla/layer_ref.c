@@ -6,6 +6,7 @@
  */
 #include "kernels/attention/attention_ref.h"
 #include "kernels/mla/mla_ref.h"
+#include "kernels/sparse/sparse_rows.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -265,8 +266,8 @@ void mla_prefill_inputs(tgk_arg *args, int n, tgk_random *r) {
 }
 
 void mla_decode_attention_inputs(tgk_arg *args, int n, tgk_random *r) {
-    double magnitude[ROW];
-    for (int c = 0; c < ROW; c++) {
+    double magnitude[TGS_MAGNITUDES];
+    for (int c = 0; c < TGS_MAGNITUDES; c++) {
         magnitude[c] = 1;
     }
     mla_paged_inputs(args, n, magnitude, r);

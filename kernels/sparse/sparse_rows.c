@@ -182,8 +182,8 @@ static void fill_row(tgs_rows *rows, int64_t at, const double *m, tgk_random *r)
     }
 }
 
-void tgs_fill(tgs_rows *rows, const double *magnitude, tgk_random *r) {
-    double m[1024];
+void tgs_fill(tgs_rows *rows, const double magnitude[TGS_MAGNITUDES], tgk_random *r) {
+    double m[TGS_MAGNITUDES];
     memcpy(m, magnitude, sizeof m);
     if (rows->kind == TGS_MLA) {
         widen(m, 128, 512);

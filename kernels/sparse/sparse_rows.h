@@ -32,9 +32,12 @@ int64_t tgs_rows_count(const tgs_rows *r);
 bool tgs_row(const tgs_rows *r, int64_t at, double *out);
 
 bool tgs_row_is_poisoned(int64_t at);
+/* How many magnitudes tgs_fill reads, whatever the rows' width. */
+enum { TGS_MAGNITUDES = 1024 };
+
 /* 1024 powers of two in 1/2 .. 2, equal in each tile of 32 columns. A wider range would let a few
  * columns carry a row's rms, and the gate, which knows only that rms, would judge those alone. */
 void tgs_magnitudes(double *out, tgk_random *r);
-void tgs_fill(tgs_rows *rows, const double *magnitude, tgk_random *r);
+void tgs_fill(tgs_rows *rows, const double magnitude[TGS_MAGNITUDES], tgk_random *r);
 
 #endif
