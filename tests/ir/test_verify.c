@@ -224,6 +224,8 @@ static const broken loop_level[] = {
     {"%1 = reducev %v {kind = argmax} : f32", "not defined"},
     {"%1 = reducev %v {kind = any} : f32", "reducev"},
     {"%1 = pmask %i : vec<f32, 8>", "bool"},
+    {"%m = pmask %i : vec<bool, 8>\n%1 = maskbits %m : u32", "u64"},
+    {"%m = pmask %i : vec<bool, 128>\n%1 = maskbits %m : u64", "at most 64"},
     {"%1 = maskbits %v : u64", "bool"},
     {"%1 = atomicm %p, %s, %s {do = add} : f32", "cas"},
     {"trap %i {i = 1}", "bool"},
