@@ -51,6 +51,10 @@ typedef struct sim_family_row {
 extern const sim_family_row sim_families_integer[], sim_families_float[], sim_families_move[],
     sim_families_memory[], sim_families_warp[], sim_families_matrix[];
 
+/* The names that integers and floats share (add, min, ...) with the types of floats: exec_float.c.
+ */
+bool sim_float_arithmetic(sim_decoder *d);
+
 /* Bits of a mask in turn. */
 #define EACH_LANE(l, mask)                                                                         \
     for (uint32_t left_##l = (mask), l; left_##l && (l = (uint32_t)__builtin_ctz(left_##l), true); \

@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-bool sim_float_add(sim_decoder *d);
-
 static const uint32_t NAN32 = 0x7fffffff; /* the canonical NaN, 9.7.3 */
 
 /* ---- f32 and f64 ----------------------------------------------------------------------------- */
@@ -175,13 +173,7 @@ static uint16_t half_op(sim_float_op op, const sim_insn *in, bool bf, uint16_t u
     }
     if (op == F_FMA) {
         double s = sum_to_odd((double)a * b, (double)c);
-        v = bf ? (float)0 : (float)0;
-        if (isfinite(s)) {
-            double r = sim_round_to(s, bf ? 7 : 10, bf ? -126 : -14, ROUND_N);
-            v = (float)r;
-        } else {
-            v = (float)s;
-        }
+        v = (float)(isfinite(s) ? sim_round_to(s, bf ? 7 : 10, bf ? -126 : -14, ROUND_N) : s);
     } else {
         v = plain32(op, a, b, c);
     }
@@ -230,7 +222,7 @@ HALF(neg, F_NEG)
     {[T_F32] = name##_f32,   [T_F64] = name##_f64,    [T_F16] = name##_half,                       \
      [T_BF16] = name##_half, [T_F16X2] = name##_half, [T_BF16X2] = name##_half}
 
-bool sim_float_add(sim_decoder *d) {
+bool sim_float_arithmetic(sim_decoder *d) {
     static const struct {
         const char *op, *letters;
         sim_exec execs[N_TYPES];
@@ -486,14 +478,18 @@ static void setp(sim_warp *w, const sim_insn *in, uint32_t mask) {
         }
     }
 }
-static bool setp_family(sim_decoder *d) {
+/* .CmpOp{.BoolOp}{.ftz}.type */
+static bool took_comparison(sim_decoder *d) {
     static const char *const logics[] = {"and", "or", "xor", NULL};
-    sim_insn *in = d->in;
-    in->cmp = (uint8_t)sim_took_one(d, compares);
-    in->logic = (uint8_t)sim_took_one(d, logics);
-    in->ftz = sim_took(d, "ftz");
-    in->type = (uint8_t)sim_took_type(d);
-    return in->cmp && in->type && sim_operands(d, in->logic ? "TSSP" : "TSS") &&
+    d->in->cmp = (uint8_t)sim_took_one(d, compares);
+    d->in->logic = (uint8_t)sim_took_one(d, logics);
+    d->in->ftz = sim_took(d, "ftz");
+    d->in->type = (uint8_t)sim_took_type(d);
+    return d->in->cmp && d->in->type;
+}
+static bool setp_family(sim_decoder *d) {
+    const sim_insn *in = d->in;
+    return took_comparison(d) && sim_operands(d, in->logic ? "TSSP" : "TSS") &&
            sim_execs(d, setp, SIM_CLASS_INTEGER);
 }
 
@@ -530,14 +526,10 @@ static void set(sim_warp *w, const sim_insn *in, uint32_t mask) {
     }
 }
 static bool set_family(sim_decoder *d) {
-    static const char *const logics[] = {"and", "or", "xor", NULL};
     sim_insn *in = d->in;
-    in->cmp = (uint8_t)sim_took_one(d, compares);
-    in->logic = (uint8_t)sim_took_one(d, logics);
-    in->ftz = sim_took(d, "ftz");
-    in->type = (uint8_t)sim_took_type(d);
+    bool ok = took_comparison(d);
     in->type2 = (uint8_t)sim_took_type(d);
-    return in->cmp && in->type2 && sim_operands(d, in->logic ? "DSSP" : "DSS") &&
+    return ok && in->type2 && sim_operands(d, in->logic ? "DSSP" : "DSS") &&
            sim_execs(d, set, SIM_CLASS_INTEGER);
 }
 
@@ -565,11 +557,11 @@ static bool slct_family(sim_decoder *d) {
 }
 
 const sim_family_row sim_families_float[] = {
-    {"fma", sim_float_add},   {"rcp", special_family},
-    {"sqrt", special_family}, {"rsqrt", special_family},
-    {"sin", special_family},  {"cos", special_family},
-    {"lg2", special_family},  {"ex2", special_family},
-    {"tanh", special_family}, {"copysign", copysign_family},
-    {"testp", testp_family},  {"setp", setp_family},
-    {"set", set_family},      {"selp", selp_family},
-    {"slct", slct_family},    {NULL, NULL}};
+    {"fma", sim_float_arithmetic}, {"rcp", special_family},
+    {"sqrt", special_family},      {"rsqrt", special_family},
+    {"sin", special_family},       {"cos", special_family},
+    {"lg2", special_family},       {"ex2", special_family},
+    {"tanh", special_family},      {"copysign", copysign_family},
+    {"testp", testp_family},       {"setp", setp_family},
+    {"set", set_family},           {"selp", selp_family},
+    {"slct", slct_family},         {NULL, NULL}};

@@ -286,8 +286,6 @@ static bool finish(sim_decoder *d, const char *letters, const sim_exec table[N_T
     return sim_operands(d, letters) && sim_execs(d, table[d->in->type], SIM_CLASS_INTEGER);
 }
 
-bool sim_float_add(sim_decoder *d); /* exec_float.c: the same names with other types */
-
 static bool is_float(const sim_decoder *d) {
     for (int i = 0; i < d->n; i++) {
         sim_type t = sim_type_named(d->modifier[i], strlen(d->modifier[i]));
@@ -315,7 +313,7 @@ static bool add_family(sim_decoder *d) {
             return carry_family(d);
         }
     }
-    return is_float(d) ? sim_float_add(d) : finish(d, "DSS", d->op[0] == 'a' ? adds : subs);
+    return is_float(d) ? sim_float_arithmetic(d) : finish(d, "DSS", d->op[0] == 'a' ? adds : subs);
 }
 
 static bool mul_family(sim_decoder *d) {
@@ -324,7 +322,7 @@ static bool mul_family(sim_decoder *d) {
     static const sim_exec wide[N_TYPES] = {
         [T_U16] = mulwide_u16, [T_S16] = mulwide_s16, [T_U32] = mulwide_u32, [T_S32] = mulwide_s32};
     if (is_float(d)) {
-        return sim_float_add(d);
+        return sim_float_arithmetic(d);
     }
     if (sim_took(d, "wide")) {
         return finish(d, "DSS", wide);
@@ -354,7 +352,7 @@ static bool mad_family(sim_decoder *d) {
     static const sim_exec wide[N_TYPES] = {
         [T_U16] = madwide_u16, [T_S16] = madwide_s16, [T_U32] = madwide_u32, [T_S32] = madwide_s32};
     if (is_float(d)) {
-        return sim_float_add(d);
+        return sim_float_arithmetic(d);
     }
     if (sim_took(d, "wide")) {
         return finish(d, "DSSS", wide);
@@ -375,7 +373,7 @@ static bool mad_family(sim_decoder *d) {
 static bool division(sim_decoder *d) {
     static const sim_exec divs[N_TYPES] = {TABLE_U(div), TABLE_S(div)};
     static const sim_exec rems[N_TYPES] = {TABLE_U(rem), TABLE_S(rem)};
-    return is_float(d) ? sim_float_add(d) : finish(d, "DSS", d->op[0] == 'd' ? divs : rems);
+    return is_float(d) ? sim_float_arithmetic(d) : finish(d, "DSS", d->op[0] == 'd' ? divs : rems);
 }
 
 static bool extreme(sim_decoder *d) {
@@ -383,12 +381,12 @@ static bool extreme(sim_decoder *d) {
                                            TABLE_S(min), [T_U16X2] = min_ux2, [T_S16X2] = min_sx2};
     static const sim_exec maxs[N_TYPES] = {TABLE_U(max),
                                            TABLE_S(max), [T_U16X2] = max_ux2, [T_S16X2] = max_sx2};
-    return is_float(d) ? sim_float_add(d) : finish(d, "DSS", d->op[1] == 'i' ? mins : maxs);
+    return is_float(d) ? sim_float_arithmetic(d) : finish(d, "DSS", d->op[1] == 'i' ? mins : maxs);
 }
 
 static bool signs(sim_decoder *d) {
     static const sim_exec abss[N_TYPES] = {TABLE_S(abs)}, negs[N_TYPES] = {TABLE_S(neg)};
-    return is_float(d) ? sim_float_add(d) : finish(d, "DS", d->op[0] == 'a' ? abss : negs);
+    return is_float(d) ? sim_float_arithmetic(d) : finish(d, "DS", d->op[0] == 'a' ? abss : negs);
 }
 
 static bool logic(sim_decoder *d) {

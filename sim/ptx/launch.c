@@ -83,38 +83,14 @@ const sim_kernel *sim_module_kernel(const sim_module *module, const char *name) 
     return NULL;
 }
 
-uint64_t sim_module_global(const sim_module *module, const char *name) {
-    for (size_t i = 0; i < module->global_names.n; i++) {
-        if (strcmp(module->global_names.data[i], name) == 0) {
-            return module->globals.data[i];
-        }
-    }
-    return 0;
-}
-
 size_t sim_kernel_param_bytes(const sim_kernel *k) { return k->param_bytes; }
-size_t sim_kernel_shared_bytes(const sim_kernel *k) { return k->shared_bytes; }
-
-bool sim_kernel_param(const sim_kernel *k, int i, size_t *out_offset, size_t *out_bytes) {
-    if (i < 0 || (uint32_t)i >= k->n_params) {
-        return false;
-    }
-    *out_offset = k->params[i].offset;
-    *out_bytes = k->params[i].bytes;
-    return true;
-}
-
 /* ---- findings -------------------------------------------------------------------------------- */
 
 static const char *const fault_names[SIM_N_FAULTS] = {
     "out of bounds", "misaligned", "uninitialised", "race",
     "divergence",    "deadlock",   "trap",          "runaway"};
-static const char *const class_names[SIM_N_CLASSES] = {
-    "integer", "float",  "double", "special", "convert", "move",   "control", "barrier",
-    "warp",    "global", "shared", "local",   "atomic",  "matrix", "async"};
 
 const char *sim_fault_name(sim_fault f) { return f < SIM_N_FAULTS ? fault_names[f] : "?"; }
-const char *sim_class_name(sim_class c) { return c < SIM_N_CLASSES ? class_names[c] : "?"; }
 
 void sim_find(sim_warp *w, sim_fault fault, int lane, uint64_t address, const char *format, ...) {
     sim_report *r = w->run->report;
@@ -167,10 +143,6 @@ static void free_blocks(sim_run *run) {
             free(b->warps[k].copies.data);
         }
         free(b->warps);
-        for (size_t e = 0; e < b->events.n; e++) {
-            free(b->events.data[e].clock);
-        }
-        free(b->events.data);
     }
     free(run->blocks);
     free(run->own_clocks);
@@ -306,13 +278,8 @@ static void reset_cluster(sim_run *run, const sim_shape *s, const uint32_t origi
         b->id[0] = origin[0] + r % s->cluster[0];
         b->id[1] = origin[1] + r / s->cluster[0] % s->cluster[1];
         b->id[2] = origin[2] + r / s->cluster[0] / s->cluster[1];
-        b->live_warps = b->n_warps;
         memset(b->shared_written, 0, run->shared_bytes / 8 + 8);
         memset(b->cells, 0, (run->shared_bytes / 4 + 1) * sizeof *b->cells);
-        for (size_t e = 0; e < b->events.n; e++) {
-            free(b->events.data[e].clock);
-        }
-        b->events.n = 0;
         for (uint32_t i = 0; i < b->n_warps; i++) {
             reset_warp(&b->warps[i], b->threads);
             set_specials(&b->warps[i], s, b->id, r);
@@ -334,6 +301,9 @@ static bool shape_of(const sim_kernel *k, const sim_launch_options *o, sim_shape
         why = !why && o->grid[i] % s->cluster[i] ? "the grid is no multiple of the cluster" : why;
         why = !why && k->needs_block[i] && k->needs_block[i] != o->block[i]
                   ? "the kernel wants blocks of another shape"
+                  : why;
+        why = !why && k->needs_cluster[i] && k->needs_cluster[i] != s->cluster[i]
+                  ? "the kernel wants clusters of another shape"
                   : why;
         threads = why ? 1 : threads * o->block[i];
         blocks *= s->cluster[i];

@@ -398,7 +398,10 @@ static bool tuning(sim_parser *p, sim_kernel *k) {
         ".abi_preserve",      ".abi_preserve_control", ".pragma",
         ".blocksareclusters"};
     while (p->lex.kind == TOKEN_WORD) {
-        bool ok = false, required = is_word(p, ".reqntid");
+        bool ok = false;
+        uint32_t *required = is_word(p, ".reqntid")             ? k->needs_block
+                             : is_word(p, ".reqnctapercluster") ? k->needs_cluster
+                                                                : NULL;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
             ok = ok || is_word(p, known[i]);
         }
@@ -408,7 +411,7 @@ static bool tuning(sim_parser *p, sim_kernel *k) {
         sim_lex_next(&p->lex);
         for (int i = 0; p->lex.kind == TOKEN_NUMBER; i++) {
             if (required && i < 3) {
-                k->needs_block[i] = (uint32_t)p->lex.value;
+                required[i] = (uint32_t)p->lex.value;
             }
             sim_lex_next(&p->lex);
             (void)sim_take_punct(p, ',');

@@ -26,21 +26,6 @@ void sim_clock_acquire(sim_warp *w, const uint32_t *clock) {
     }
 }
 
-uint32_t *sim_event_clock(sim_block *b, uint32_t offset) {
-    for (size_t i = 0; i < b->events.n; i++) {
-        if (b->events.data[i].offset == offset) {
-            return b->events.data[i].clock;
-        }
-    }
-    sim_event e = {offset, calloc(b->run->n_clocks, sizeof *e.clock)};
-    if (!e.clock || !SIM_PUSH(&b->events, e)) {
-        free(e.clock);
-        b->run->no_memory = true;
-        return NULL;
-    }
-    return e.clock;
-}
-
 static bool before(const sim_warp *w, uint32_t number, uint32_t clock) {
     return number == w->number || w->clock[number] >= clock;
 }

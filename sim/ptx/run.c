@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN = 256, PATIENCE = 4096 };
+enum { TURN = 256 };
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
@@ -178,7 +178,6 @@ static void count(sim_warp *w, const sim_insn *in, uint32_t mask) {
 static void leave(sim_warp *w, uint32_t mask) {
     w->live &= ~mask;
     if (w->live == 0) {
-        w->block->live_warps--;
         settle_cluster(w->run);
     }
     for (int32_t i = 0; i < N_BARRIERS; i++) {
@@ -363,8 +362,7 @@ static bool unpark(sim_warp *w) {
 static void turn(sim_warp *w) {
     sim_run *run = w->run;
     uint32_t above = 0;
-    w->yielded = false;
-    for (int n = 0; n < TURN && w->live && !blocked(w) && !run->stop && !w->yielded;) {
+    for (int n = 0; n < TURN && w->live && !blocked(w) && !run->stop;) {
         sim_group g = group_of(w, above);
         if (g.mask == 0) {
             if (!unpark(w)) {
@@ -421,33 +419,30 @@ static void census(const sim_run *run, uint32_t *out_live, uint32_t *out_able) {
     }
 }
 
-/* A turn for each warp, from one that is drawn; true when one did more than look. */
-static bool round_of(sim_run *run) {
+/* A turn for each warp, from one that is drawn. */
+static void round_of(sim_run *run) {
     uint32_t per = run->blocks[0].n_warps, n = run->n_blocks * per;
     uint32_t first = (uint32_t)(draw(run) % n);
-    bool went = false;
     for (uint32_t i = 0; i < n && !run->stop; i++) {
         uint32_t at = (first + i) % n;
         sim_warp *w = &run->blocks[at / per].warps[at % per];
         if (w->live && !blocked(w)) {
             turn(w);
-            went = went || !w->yielded;
         }
     }
-    return went;
 }
 
 void sim_run_cluster(sim_run *run) {
     uint64_t most = run->options->most_issues ? run->options->most_issues : 1ull << 36,
              begin = run->issues;
-    uint32_t idle = 0, live, able;
+    uint32_t live, able;
     for (census(run, &live, &able); live && !run->stop && !run->no_memory;
          census(run, &live, &able)) {
-        if (able == 0 || idle > PATIENCE) {
+        if (able == 0) {
             stuck(run);
             return;
         }
-        idle = round_of(run) ? 0 : idle + 1;
+        round_of(run);
         if (run->issues - begin > most) {
             sim_find(&run->blocks[0].warps[0], SIM_FAULT_RUNAWAY, -1, 0,
                      "more than %llu issue slots", (unsigned long long)most);

@@ -190,7 +190,7 @@ struct sim_kernel {
     uint32_t return_row;
     sim_param *params, *results; /* of a .func: bytes in local memory */
     uint32_t n_params, n_results;
-    uint32_t needs_block[3]; /* .reqntid, 0: none */
+    uint32_t needs_block[3], needs_cluster[3]; /* .reqntid, .reqnctapercluster; 0: none */
 };
 
 /* A growing array; memory.c's sim_grow. */
@@ -275,12 +275,6 @@ typedef struct sim_barrier {
     uint32_t *clock;
 } sim_barrier;
 
-/* An mbarrier object's order: what its arrivals saw. */
-typedef struct sim_event {
-    uint32_t offset;
-    uint32_t *clock;
-} sim_event;
-
 /* One cp.async, done when it is waited for. */
 typedef struct sim_copy {
     uint64_t from, to;
@@ -299,8 +293,7 @@ typedef struct sim_block {
     uint32_t **reads; /* clocks of a cell's reads, for cells that several warps read */
     sim_barrier barriers[N_BARRIERS];
     sim_warp *warps;
-    uint32_t n_warps, threads, live_warps;
-    SIM_ARRAY(sim_event) events;
+    uint32_t n_warps, threads;
 } sim_block;
 
 struct sim_warp {
@@ -321,7 +314,6 @@ struct sim_warp {
     uint32_t *clock;
     uint32_t turns;
     const uint8_t *storing; /* what a store is about to write, or NULL */
-    bool yielded;           /* it looked for something that has not come yet */
     bool cluster_arrived, cluster_open, cluster_waits;
 };
 
@@ -392,8 +384,6 @@ void sim_race_pending(sim_block *b, uint32_t offset, uint32_t bytes, bool pendin
 /* Everything the warp did so far happens before what acquires this clock later. */
 void sim_clock_release(sim_warp *w, uint32_t *clock);
 void sim_clock_acquire(sim_warp *w, const uint32_t *clock);
-/* The clock of the mbarrier object at an offset; NULL when there is no memory. */
-uint32_t *sim_event_clock(sim_block *b, uint32_t offset);
 
 /* ---- numbers (numbers.c) --------------------------------------------------------------------- */
 
@@ -523,8 +513,5 @@ bool sim_symbol_add(sim_parser *p, const sim_symbol *s);
 void sim_symbol_leave(sim_parser *p); /* the innermost scope ends */
 /* The register, variable or label; *out_row for registers. */
 const sim_symbol *sim_symbol_find(sim_parser *p, const char *name, uint32_t *out_row);
-
-/* decode tables: exec_*.c */
-sim_exec sim_exec_arith(sim_insn *in, const char *op);
 
 #endif

@@ -53,6 +53,13 @@ static const fault_case list[] = {
     {"cuda/matrix.ptx", "zfilled", "cp.async.wait_all;", 1, "", SIM_FAULT_RACE, 128},
     {"cuda/matrix.ptx", "zfilled", "bar.sync \t0;", 1, "", SIM_FAULT_RACE, 128},
     {"cuda/matrix.ptx", "mma_half", "bar.warp.sync", 1, "trap; bar.warp.sync", SIM_FAULT_TRAP, 32},
+    {"cuda/hopper.ptx", "clustered", "barrier.cluster.wait.acquire.aligned;", 1, "", SIM_FAULT_RACE,
+     256},
+    {"cuda/hopper.ptx", "clustered", "barrier.cluster.arrive.release.aligned;", 1, "",
+     SIM_FAULT_DEADLOCK, 256},
+    {"cuda/hopper.ptx", "clustered", "xor.b32", 1, "or.b32 %r1, %r1, 2; xor.b32", SIM_FAULT_BOUNDS,
+     256},
+    {"cuda/hopper.ptx", "stored", "bar.sync", 1, "// ", SIM_FAULT_RACE, 256},
     {"cuda/scalar.ptx", "axpy", "setp.ge.s32", 1, "setp.gt.s32", SIM_FAULT_BOUNDS, 256}};
 
 static void seeded(void **state) {
@@ -64,11 +71,17 @@ static void seeded(void **state) {
         char *bad = edited(text, entry, c->from, c->nth, c->to);
         const char *texts[] = {text, bad};
         for (int k = 0; k < 2; k++) {
-            simtest *s = simtest_open(texts[k], 80, 3);
+            bool hopper = strcmp(c->file, "cuda/hopper.ptx") == 0;
+            simtest *s = simtest_open(texts[k], hopper ? 90 : 80, 3);
+            s->options.cluster[0] = strcmp(c->kernel, "clustered") == 0 ? 2 : 1;
             /* With a guard: one more block than there are elements for. */
             bool guarded = strcmp(c->kernel, "axpy") == 0;
             s->options.most_issues = 1 << 18;
-            sim_status st = simtest_run(s, c->kernel, guarded ? 5 : 1, c->threads, SIMTEST_N);
+            sim_status st = simtest_run(s, c->kernel,
+                                        guarded  ? 5
+                                        : hopper ? 2
+                                                 : 1,
+                                        c->threads, SIMTEST_N);
             bool want = k == 1;
             if ((st == SIM_E_FAULT) != want || (want && !simtest_found(&s->report, c->fault))) {
                 simtest_print(&s->report);

@@ -97,6 +97,12 @@ static void launches(void **state) {
     assert_null(sim_module_kernel(s->module, "nothing"));
     simtest_close(s);
     free(text);
+    text = simtest_file("cuda/hopper.ptx"); /* a kernel that names its clusters */
+    s = simtest_open(text, 90, 1);
+    assert_int_equal(simtest_run(s, "clustered", 4, 256, 0), SIM_E_ARGUMENT);
+    assert_non_null(strstr(s->report.message, "clusters"));
+    simtest_close(s);
+    free(text);
 }
 
 int main(void) {

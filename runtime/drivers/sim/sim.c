@@ -103,7 +103,9 @@ static bool sim_describe(tgr_context *context, void *globals, int32_t index, tgr
                              .name = devices[index].name,
                              .isa = devices[index].name,
                              .max_threads = 1,
-                             .features = 2 * (uint64_t)TGR_SIMT_DIV - 1,
+                             .features = TGR_SIMT_F64 | TGR_SIMT_INT8 | TGR_SIMT_INT16 |
+                                         TGR_SIMT_INT64 | TGR_SIMT_ATOMIC64 | TGR_SIMT_FMA |
+                                         TGR_SIMT_SUBGROUPS | TGR_SIMT_SUBNORMALS | TGR_SIMT_DIV,
                              .version = "functional simulation of PTX",
                              .memory_bytes = (int64_t)4 << 30,
                              .shared_bytes = SHARED_BYTES,

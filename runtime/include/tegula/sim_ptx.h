@@ -123,13 +123,8 @@ sim_status sim_module_load(sim_machine *m, const char *text, size_t bytes, sim_m
 void sim_module_free(sim_module *module);
 /* NULL when there is no entry of that name. */
 const sim_kernel *sim_module_kernel(const sim_module *module, const char *name);
-/* Address of a variable of the module, 0 when there is none. */
-uint64_t sim_module_global(const sim_module *module, const char *name);
-/* Bytes of the parameters as they lie in .param space, and of shared memory that is declared. */
+/* Bytes of the parameters as they lie in .param space. */
 size_t sim_kernel_param_bytes(const sim_kernel *k);
-size_t sim_kernel_shared_bytes(const sim_kernel *k);
-/* Parameter i: where it lies; false past the last one. */
-bool sim_kernel_param(const sim_kernel *k, int i, size_t *out_offset, size_t *out_bytes);
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
@@ -147,7 +142,6 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
                       const void *params, sim_report *report);
 
 const char *sim_fault_name(sim_fault f);
-const char *sim_class_name(sim_class c);
 
 /* ---- as a plug-in ---------------------------------------------------------------------------- */
 

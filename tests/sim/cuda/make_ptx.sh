@@ -4,4 +4,5 @@
 # made what is there stands in the files.
 set -eu
 cd "$(dirname "$0")"
-for f in *.cu; do nvcc -ptx -arch=sm_80 -lineinfo -o - "$f" | grep -v '^// Compiler Build' | sed 's|"[^"]*/\([^/"]*\)"|"\1"|' >"${f%.cu}.ptx"; done
+arch() { [ "$1" = hopper.cu ] && echo sm_90a || echo sm_80; }
+for f in *.cu; do nvcc -ptx -arch="$(arch "$f")" -lineinfo -o - "$f" | grep -v '^// Compiler Build' | sed 's|"[^"]*/\([^/"]*\)"|"\1"|' >"${f%.cu}.ptx"; done
