@@ -105,6 +105,9 @@ bool tgc_is_simt(const tgc_lane *l);
 tg_status tgc_simt_lower(tgc_state *s, tgc_lane *l, bool first);
 tg_status tgc_simt_codegen(tgc_state *s, tgc_lane *l);
 tg_status tgc_simt_blob(tgc_state *s, tgc_lane *l);
+/* module.c: ROW+QUIRK+QUIRK, as tgc_options takes it; room for a row with all quirks. */
+enum { TGC_TARGET_BYTES = 512 };
+void tgc_target_name(const tg_machine *m, unsigned quirks, char text[TGC_TARGET_BYTES]);
 /* quirks.c: tg_simt_quirk bits of a SIMT device, measured once and kept in the cache (NULL: in the
  * one of the default place). */
 unsigned tgc_device_quirks(tgr_device *device, tgr_cache *cache);

@@ -8,9 +8,6 @@
 
 #include <string.h>
 
-/* A row with all quirks. */
-enum { TARGET_BYTES = 256 };
-
 typedef struct lookup {
     tgr_cache *cache;
     uint8_t key[16];
@@ -109,13 +106,12 @@ static tgr_status compile_and_load(tgr_device *device, tgc_state *s, lookup *l,
     return st;
 }
 
-/* ROW+QUIRK+QUIRK */
-static void target_name(const tg_machine *m, unsigned quirks, char text[TARGET_BYTES]) {
+void tgc_target_name(const tg_machine *m, unsigned quirks, char text[TGC_TARGET_BYTES]) {
     size_t n = strlen(m->name);
     memcpy(text, m->name, n + 1);
     for (size_t i = 0; tg_quirk_at(i); i++) {
         size_t k = strlen(tg_quirk_at(i)->name);
-        if ((quirks & tg_quirk_at(i)->bit) && n + k + 2 < TARGET_BYTES) {
+        if ((quirks & tg_quirk_at(i)->bit) && n + k + 2 < TGC_TARGET_BYTES) {
             text[n] = '+';
             memcpy(text + n + 1, tg_quirk_at(i)->name, k + 1);
             n += k + 1;
@@ -149,13 +145,13 @@ static const tg_machine *without_banks(const tg_machine *m, const tgr_device_inf
 
 /* Without targets: what the device says it runs, when that is a machine we know. */
 static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
-                          char text[TARGET_BYTES], const char **out_name) {
+                          char text[TGC_TARGET_BYTES], const char **out_name) {
     tgr_device_info info;
     tgr_device_get_info(device, &info);
     const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
     if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
         m = without_banks(with_subgroups(m, &info), &info);
-        target_name(m, tgc_device_quirks(device, cache), text);
+        tgc_target_name(m, tgc_device_quirks(device, cache), text);
         *out_name = text;
         s->o.targets = out_name;
         s->o.n_targets = 1;
@@ -177,7 +173,7 @@ tgr_status tgr_module_from_source(tgr_device *device, const tgc_options *options
         return TGR_E_INVALID;
     }
     lookup l = {.cache = cache};
-    char text[TARGET_BYTES];
+    char text[TGC_TARGET_BYTES];
     const char *target;
     choose_target(&s, device, cache, text, &target);
     if (cache && !s.o.dump_after && !s.o.remarks) {

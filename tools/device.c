@@ -20,7 +20,8 @@ struct tool_device {
     tgr_cache *cache;
     const char *name;
     tool_fault fault;
-    tgr_status last; /* of what failed last */
+    const tg_machine *row; /* whose code it gets; NULL: it chooses */
+    tgr_status last;       /* of what failed last */
 };
 
 struct tool_code {
@@ -66,11 +67,20 @@ static const char *split_quirks(tool *t, const char *name, unsigned *out_quirks)
     return name;
 }
 
+/* `opencl@opencl`: the device before the @, which gets the code of the machine row behind it
+ * instead of the row that it would choose. An @ that no row follows is part of a name. */
+static const char *split_row(tool *t, const char *name, const tg_machine **out) {
+    const char *at = strrchr(name, '@');
+    *out = at != NULL ? tg_machine_find(at + 1) : NULL;
+    return *out != NULL ? tg_arena_strndup(&t->arena, name, (size_t)(at - name)) : name;
+}
+
 tool_device *tool_device_open(tool *t, const char *name, int threads) {
     tool_device *d = TG_NEW(&t->arena, tool_device);
     tgr_device_options options = TGR_INIT(tgr_device_options);
     bool bad;
     unsigned quirks;
+    name = split_row(t, name, &d->row);
     d->name = split_quirks(t, name, &quirks);
     options.n_threads = threads;
     if (tool_fault_parse(name, &d->fault, &bad)) {
@@ -158,6 +168,13 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     c.instances = &instance;
     c.n_instances = 1;
     c.no_schedule = options->no_schedule;
+    char target[TGC_TARGET_BYTES];
+    const char *targets[] = {target};
+    if (d->row != NULL) {
+        tgc_target_name(d->row, tgc_device_quirks(d->device, d->cache), target);
+        c.targets = targets;
+        c.n_targets = 1;
+    }
     c.json = t->json;
     tgr_load_options load = TGR_INIT(tgr_load_options);
     load.flags = TGR_LOAD_TRUSTED;
