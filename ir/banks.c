@@ -30,15 +30,6 @@ typedef struct counter {
 
 static const lanes *of(counter *c, const tg_value *v);
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b != 0) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a < 0 ? -a : a;
-}
-
 static bool alike(const counter *c, const lanes *x) {
     for (int l = 1; x->known && l < c->group; l++) {
         if (x->at[l] != x->at[0]) {
@@ -142,7 +133,7 @@ static bool linear(counter *c, const tg_op *op, const lanes *x, const lanes *y, 
     if (op->code != TG_OP_ADD && op->code != TG_OP_SUB) {
         return false;
     }
-    r->step = gcd(x->step, y->step);
+    r->step = tg_gcd_i64(x->step, y->step);
     return lane_by_lane(c, op, x, y, r);
 }
 
@@ -222,7 +213,7 @@ static bool argument(counter *c, const tg_value *v, lanes *r) {
         return false;
     }
     *r = *from;
-    r->step = gcd(from->step, exact(step) ? step->at[0] : 1);
+    r->step = tg_gcd_i64(from->step, exact(step) ? step->at[0] : 1);
     return true;
 }
 
@@ -311,7 +302,7 @@ static void visit_access(counter *c, const tg_op *op) {
         x.at[l] += back; /* a whole number of rounds through the banks */
     }
     int64_t base = tg_attr_int(array->def, TG_ATTR_OFFSET, 0);
-    int64_t shift = x.step == 0 ? WORD : gcd(x.step * elem, WORD);
+    int64_t shift = x.step == 0 ? WORD : tg_gcd_i64(x.step * elem, WORD);
     for (int64_t s = 0; x.known && s < WORD; s += shift) {
         a.degree = (int)tg_max_i64(a.degree, degree_at(c, &x, on, base + s, elem, a.bytes));
     }

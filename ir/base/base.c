@@ -350,3 +350,14 @@ int64_t tg_cdiv_i64(int64_t a, int64_t b) {
     int64_t q = tg_div_i64(a, b);
     return b > 0 && a > 0 && tg_mod_i64(a, b) != 0 ? q + 1 : q;
 }
+
+int64_t tg_gcd_i64(int64_t a, int64_t b) {
+    a = a < 0 ? -a : a;
+    b = b < 0 ? -b : b;
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}

@@ -146,6 +146,7 @@ bool tg_mul_size(size_t a, size_t b, size_t *out);
 int64_t tg_div_i64(int64_t a, int64_t b);
 int64_t tg_mod_i64(int64_t a, int64_t b);
 int64_t tg_cdiv_i64(int64_t a, int64_t b); /* rounds up for b > 0 */
+int64_t tg_gcd_i64(int64_t a, int64_t b);  /* of the magnitudes; neither is INT64_MIN */
 
 static inline int64_t tg_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t tg_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }

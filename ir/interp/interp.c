@@ -297,17 +297,8 @@ static void run_program(tg_interp *in, const launch *l, int64_t index) {
     tg_stack_release(&in->stack, mark);
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b != 0) {
-        int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 int64_t tg_interp_walk(int64_t from, int64_t n) {
-    while (gcd(from, n) != 1) {
+    while (tg_gcd_i64(from, n) != 1) {
         from = (from + 1) % n;
     }
     return from;

@@ -175,27 +175,16 @@ static void add_order(tg_affine_ctx *c, const tg_affine *big, const tg_affine *s
     add_fact(c, &d, scope);
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    a = a < 0 ? -a : a;
-    b = b < 0 ? -b : b;
-    while (b != 0) {
-        int64_t t = a % b;
-        a = b;
-        b = t;
-    }
-    return a;
-}
-
 /* Greatest known divisor of the form; 0 for the form 0. */
 static int64_t divisor_of(const tg_affine_ctx *c, const tg_affine *a) {
-    int64_t g = a->constant == INT64_MIN ? 1 : gcd(a->constant, 0);
+    int64_t g = a->constant == INT64_MIN ? 1 : tg_gcd_i64(a->constant, 0);
     for (int i = 0; i < a->n; i++) {
         int64_t k;
         if (!tg_mul_i64(a->terms[i].coef, c->atoms.data[a->terms[i].atom].divisor, &k) ||
             k == INT64_MIN) {
             k = 1;
         }
-        g = gcd(g, k);
+        g = tg_gcd_i64(g, k);
     }
     return g;
 }
@@ -268,7 +257,7 @@ static bool prove_cases(tg_affine_ctx *c, const tg_affine *a, int at, const tg_r
  */
 static bool prove_with(tg_affine_ctx *c, const tg_affine *a, int64_t k, const fact *f, int64_t fk,
                        const tg_region *where, int depth) {
-    int64_t g = gcd(k, fk);
+    int64_t g = tg_gcd_i64(k, fk);
     int64_t up = (fk < 0 ? -fk : fk) / g, down = (k < 0 ? -k : k) / g;
     tg_affine rest;
     return combine(a, up, &f->form, -down, up - 1, &rest) && prove(c, &rest, where, depth - 1);
@@ -377,7 +366,7 @@ static void extremum_facts(tg_affine_ctx *c, int at, bool is_min, const tg_affin
     c->atoms.data[at].b = *b;
     add_order(c, is_min ? a : &m, is_min ? &m : a, 0, scope);
     add_order(c, is_min ? b : &m, is_min ? &m : b, 0, scope);
-    c->atoms.data[at].divisor = gcd(divisor_of(c, a), divisor_of(c, b));
+    c->atoms.data[at].divisor = tg_gcd_i64(divisor_of(c, a), divisor_of(c, b));
     if (c->atoms.data[at].divisor == 0) {
         c->atoms.data[at].divisor = 1;
     }
@@ -473,7 +462,7 @@ static void counter_facts(tg_affine_ctx *c, int at, const tg_op *loop) {
     if (c->atoms.data[at].hi < c->atoms.data[at].lo) {
         c->atoms.data[at].hi = c->atoms.data[at].lo; /* the body never runs */
     }
-    int64_t g = gcd(divisor_of(c, &lo), step);
+    int64_t g = tg_gcd_i64(divisor_of(c, &lo), step);
     c->atoms.data[at].divisor = g == 0 ? 1 : g;
     add_order(c, &iv, &lo, 0, body);
     add_order(c, &hi, &iv, slack, body);
@@ -703,7 +692,7 @@ static void require_fact(tg_affine_ctx *c, const tg_dim *d) {
         TG_LIST_PUSH(c->arena, &c->congruences, q);
         if (q.form.n == 1 && q.form.terms[0].coef == 1 && q.form.constant == 0) {
             atom *at = &c->atoms.data[q.form.terms[0].atom];
-            int64_t g = gcd(at->divisor, q.modulus), lcm;
+            int64_t g = tg_gcd_i64(at->divisor, q.modulus), lcm;
             at->divisor = tg_mul_i64(at->divisor / g, q.modulus, &lcm) ? lcm : at->divisor;
         }
         return;

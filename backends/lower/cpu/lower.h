@@ -28,6 +28,10 @@ typedef enum tg_vkind {
     TG_V_DEAD
 } tg_vkind;
 
+/* A tile of at most so many short rows has its vectors go through the rows themselves (nest.c);
+ * plan.c counts on it. */
+enum { NEST_FEW_ROWS = 16 };
+
 /* Which positions of an axis matter to the consumers: none, those below a span's end, all. */
 typedef struct tg_need {
     enum { TG_NEED_NONE, TG_NEED_SPAN, TG_NEED_FULL } kind;

@@ -332,7 +332,6 @@ static void row_actions(nest *n, int phase) {
  * instead of one a row.
  */
 static bool few_rows(const nest *n, int from) {
-    enum { FEW_ROWS = 16 };
     int64_t rows = 1;
     if (n->rank < 2 || from >= 0 || n->n_actions != 1 || n->actions[0].kind != ACT_MAT ||
         n->order[n->rank - 1] == n->rank - 1) {
@@ -340,7 +339,7 @@ static bool few_rows(const nest *n, int from) {
     }
     for (int k = 0; k + 1 < n->rank; k++) {
         rows *= n->extent[n->order[k]];
-        if (n->need[n->order[k]].kind != TG_NEED_FULL || rows > FEW_ROWS) {
+        if (n->need[n->order[k]].kind != TG_NEED_FULL || rows > NEST_FEW_ROWS) {
             return false;
         }
     }

@@ -109,7 +109,6 @@ static int64_t broadcast_repeat(const tg_op *op) {
 /* Does the op that reads the broadcast materialise a tile whose vectors go through its few rows
  * themselves (nest.c)? What rows share is then computed once a vector, in the shade of the rest. */
 static bool repeats_beside_rows(const plan *p, const tg_op *op) {
-    enum { FEW_ROWS = 16 };
     const tg_op *reader = p->reader[op->results[0].id];
     const tg_type *t = op->results[0].type;
     const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
@@ -129,7 +128,7 @@ static bool repeats_beside_rows(const plan *p, const tg_op *op) {
         along = along || (axes->list[a] == longest &&
                           tg_operand(op, 0)->type->shape[a] == t->shape[longest]);
     }
-    return along && t->shape[longest] >= 8 && rows / t->shape[longest] <= FEW_ROWS;
+    return along && t->shape[longest] >= 8 && rows / t->shape[longest] <= NEST_FEW_ROWS;
 }
 
 static bool always_inline(tg_opcode code) {
