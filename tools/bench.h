@@ -84,7 +84,7 @@ typedef struct bench_summary {
     int rows;            /* with a goal, measured */
     int at_goal, behind; /* behind: slower than its best peer */
     int failed;          /* of all rows */
-    double mean;         /* geometric, of the shares of rows with a goal for it */
+    double mean; /* geometric, of the shares of rows with a goal for it; above 1 counts as 1 */
 } bench_summary;
 bench_summary bench_sum_up(const bench_results *r, int threads);
 

@@ -49,7 +49,7 @@ bench_summary bench_sum_up(const bench_results *r, int threads) {
         s.at_goal += bench_at_goal(row);
         s.behind += row->n_peers > 0 && bench_ratio(row) < 1;
         if (row->goal > 0 && row->share > 0) {
-            logs += log(row->share);
+            logs += log(fmin(row->share, 1));
             shares++;
         }
     }
