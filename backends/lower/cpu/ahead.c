@@ -3,12 +3,15 @@
  * Asking for the next program's input while this one reads its own again.
  *
  * A kernel that passes over its rows several times (norms, softmax) waits for memory in the first
- * pass and leaves it idle in the others. So the last of several loads of one place also prefetches
- * what the next program reads there: the same element, moved by one step of the last grid axis.
+ * pass and leaves it idle in the others. So the last pass that reads a place also prefetches what
+ * the next program reads there: the same element, moved by one step of the last grid axis. The
+ * passes may be several loads of one place or one load that several of them evaluate.
  * Only when a program's part of the tensor is small against the second cache level, which is known
  * when the kernel runs; otherwise the hint names the element itself.
  */
 #include "backends/lower/cpu/lower.h"
+
+#include <limits.h>
 
 /* ---- the same place again
  * ------------------------------------------------------------------------------------- */
@@ -125,28 +128,59 @@ static tg_value *distance(tg_lower *L, const tg_op *load) {
     return tg_build_select(b, fits, step, tg_build_index(b, 0));
 }
 
-void tg_cpu_find_rereads(tg_lower *L) {
-    for (size_t i = 0; i < L->ops.count && L->kernel->n_grid > 0; i++) {
-        tg_op *op = L->ops.data[i];
-        bool before = false, after = false;
-        for (size_t j = 0; j < L->ops.count && op->code == TG_OP_LOAD; j++) {
-            if (j != i && same_elements(L->ops.data[j], op)) {
-                before = before || j < i;
-                after = after || j > i;
-            }
-        }
-        tg_opi(op)->rereads = before && !after;
+/* Position of the last op that evaluates op's result, directly or through inline values; INT_MAX
+ * where one does so in a loop that op stands outside of. Of later ops it is known already. */
+static int last_reader(tg_lower *L, const tg_op *op) {
+    int last = 0;
+    for (const tg_use *u = op->results[0].uses; u != NULL; u = u->next) {
+        const tg_op *user = u->user;
+        bool passes = user->n_results == 1 && tg_is_tile(&user->results[0]) &&
+                      tg_info(L, &user->results[0])->kind == TG_V_INLINE;
+        int at = user->parent != op->parent ? INT_MAX
+                 : passes                   ? tg_opi(user)->last_reader
+                                            : tg_opi(user)->pos;
+        last = at > last ? at : last;
     }
+    return last;
+}
+
+static void find_rereads(tg_lower *L, tg_op *op) {
+    bool before = false, after = false;
+    for (size_t j = 0; j < L->ops.count && op->code == TG_OP_LOAD; j++) {
+        if (L->ops.data[j] != op && same_elements(L->ops.data[j], op)) {
+            bool earlier = tg_opi(L->ops.data[j])->pos < tg_opi(op)->pos;
+            before = before || earlier;
+            after = after || !earlier;
+        }
+    }
+    tg_opi(op)->rereads = before;
+    tg_opi(op)->last_reader = after ? INT_MAX : tg_opi(op)->last_reader;
+}
+
+void tg_cpu_find_rereads(tg_lower *L) {
+    for (size_t i = L->ops.count; i-- > 0 && L->kernel->n_grid > 0;) {
+        tg_op *op = L->ops.data[i];
+        tg_opi(op)->last_reader = op->n_results == 1 ? last_reader(L, op) : 0;
+        find_rereads(L, op);
+    }
+}
+
+/* Is what is being emitted the last of several passes over what the load reads? */
+static bool last_pass(tg_lower *L, tg_opinfo *load) {
+    if (load->first_pass == 0) {
+        load->first_pass = L->pass;
+    }
+    return load->last_reader <= L->pass_end && (load->rereads || load->first_pass != L->pass);
 }
 
 void tg_prefetch_next(tg_lower *L, tg_builder *b, tg_op *load, tg_value *ptr, int64_t bytes) {
     tg_opinfo *info = tg_opi(load);
-    if (info == NULL || !info->rereads) {
+    if (info == NULL || L->kernel->n_grid == 0 || !last_pass(L, info)) {
         return;
     }
     if (info->next == NULL) {
         info->next = distance(L, load);
-        info->rereads = info->next != NULL;
+        info->last_reader = info->next != NULL ? info->last_reader : INT_MAX;
     }
     for (int64_t at = 0; at < bytes && info->next != NULL; at += 64) {
         tg_value *p =

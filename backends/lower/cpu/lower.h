@@ -73,11 +73,13 @@ typedef struct tg_vinfo {
 } tg_vinfo;
 
 typedef struct tg_opinfo {
-    int pos, end;   /* preorder number, and that of the last op nested inside */
-    bool done;      /* already emitted as part of an earlier op's code */
-    int contract;   /* loop: its products run over the whole range at once */
-    bool rereads;   /* load: the last of several of one place */
-    tg_value *next; /* rereads: bytes to the next program's element */
+    int pos, end;    /* preorder number, and that of the last op nested inside */
+    bool done;       /* already emitted as part of an earlier op's code */
+    int contract;    /* loop: its products run over the whole range at once */
+    bool rereads;    /* load: an earlier one reads the same place */
+    int last_reader; /* position of the last op that evaluates the result; INT_MAX: unknown */
+    int first_pass;  /* load: the first pass that read through it; 0: none yet */
+    tg_value *next;  /* load: bytes to the next program's element */
 } tg_opinfo;
 
 typedef struct tg_lower {
@@ -99,7 +101,9 @@ typedef struct tg_lower {
     TG_LIST(tg_value *) buffers;
     TG_LIST(tg_op *) ops; /* by position */
     int first_dim_slot;
-    int lanes; /* elements a nest handles at a time */
+    int lanes;    /* elements a nest handles at a time */
+    int pass;     /* number of the nests' phases begun */
+    int pass_end; /* position of the last op of the phase being emitted */
     tg_status status;
 } tg_lower;
 
@@ -159,9 +163,10 @@ void tg_cpu_note_readers(tg_lower *L, tg_value *v);
 void tg_cpu_lay_out(tg_lower *L, tg_value *v);
 /* The axis along which a store runs through consecutive memory. */
 int tg_store_inner(const tg_op *op);
-/* Fills rereads of every load. */
+/* Fills rereads and last_reader of every load. */
 void tg_cpu_find_rereads(tg_lower *L);
-/* Behind a load of `bytes` consecutive bytes at ptr: hints at the next program's, if it rereads. */
+/* Behind a load of `bytes` consecutive bytes at ptr: hints at the next program's in the last of
+ * several passes. */
 void tg_prefetch_next(tg_lower *L, tg_builder *b, tg_op *load, tg_value *ptr, int64_t bytes);
 bool tg_prove_nonneg(const tg_value *v);
 bool tg_prove_below(const tg_value *v, const tg_dim *dim);   /* v < dim */

@@ -245,8 +245,23 @@ static void fixed_run(nest *n, int phase, int64_t base, int64_t end, int lanes) 
     }
 }
 
+/* What the phase's loads may ask: which pass over their elements this is. */
+static void begin_pass(nest *n, int phase) {
+    tg_lower *L = n->L;
+    L->pass++;
+    L->pass_end = 0;
+    for (int i = 0; i < n->n_actions; i++) {
+        const tg_op *op = n->actions[i].op;
+        const tg_opinfo *info = op == NULL ? NULL : tg_opi(op);
+        if (n->actions[i].phase == phase && info != NULL && info->pos > L->pass_end) {
+            L->pass_end = info->pos;
+        }
+    }
+}
+
 static void element_phase(nest *n, int phase) {
     tg_ctx *x = &n->x;
+    begin_pass(n, phase);
     if (n->rank == 0) {
         for (int i = 0; i < n->n_actions; i++) {
             nest_act_element(n, &n->actions[i]);
