@@ -138,6 +138,9 @@ static LLVMValueRef emit_minmax(tg_emitter *e, tg_op *op, LLVMValueRef x, LLVMVa
     bool is_max = op->code == TG_OP_MAX;
     tg_dtype t = op->results[0].type->dtype;
     double c = 0;
+    if (e->is_x86 && is_max && tg_emit_orders_as_bits(&op->results[0])) {
+        return tg_emit_max_bits(e, x, y);
+    }
     if (e->is_x86 && tg_dtype_is_float(t)) {
         if (known_float(tg_operand(op, 0), &c)) {
             LLVMValueRef swap = x;
@@ -431,8 +434,8 @@ static LLVMValueRef half_of(tg_emitter *e, LLVMValueRef v, unsigned first, unsig
                                   LLVMConstVector(lane, count), "");
 }
 
-static LLVMValueRef combine(tg_emitter *e, tg_dtype t, tg_reduce_kind kind, LLVMValueRef x,
-                            LLVMValueRef y) {
+static LLVMValueRef combine(tg_emitter *e, tg_dtype t, tg_reduce_kind kind, bool as_bits,
+                            LLVMValueRef x, LLVMValueRef y) {
     bool f = tg_dtype_is_float(t);
     switch ((int)kind) {
     case TG_RED_SUM:
@@ -442,7 +445,7 @@ static LLVMValueRef combine(tg_emitter *e, tg_dtype t, tg_reduce_kind kind, LLVM
     case TG_RED_MIN:
         return tg_emit_minmax(e, t, false, x, y);
     case TG_RED_MAX:
-        return tg_emit_minmax(e, t, true, x, y);
+        return as_bits ? tg_emit_max_bits(e, x, y) : tg_emit_minmax(e, t, true, x, y);
     }
     return NULL;
 }
@@ -473,18 +476,19 @@ LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op) {
         return NULL;
     }
     LLVMValueRef odd = NULL;
+    bool as_bits = e->is_x86 && tg_emit_orders_as_bits(tg_operand(op, 0));
     while (lanes > 1) {
         unsigned half = lanes / 2;
         if (lanes & 1) {
             LLVMValueRef lane =
                 LLVMBuildExtractElement(e->builder, v, LLVMConstInt(i32, lanes - 1, 0), "");
-            odd = odd ? combine(e, t->dtype, kind, odd, lane) : lane;
+            odd = odd ? combine(e, t->dtype, kind, as_bits, odd, lane) : lane;
         }
-        v = combine(e, t->dtype, kind, half_of(e, v, 0, half), half_of(e, v, half, half));
+        v = combine(e, t->dtype, kind, as_bits, half_of(e, v, 0, half), half_of(e, v, half, half));
         lanes = half;
     }
     v = LLVMBuildExtractElement(e->builder, v, LLVMConstInt(i32, 0, 0), "");
-    return odd ? combine(e, t->dtype, kind, v, odd) : v;
+    return odd ? combine(e, t->dtype, kind, as_bits, v, odd) : v;
 }
 
 /* ---- machine instructions -----------------------------------------------------------------------

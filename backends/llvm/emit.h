@@ -6,6 +6,7 @@
  *   guard.c      LLVM's fatal errors end the compile, not the process
  *   control.c    functions, regions, for / while / if, trap
  *   arith.c      elementwise operations, casts, reductions of a vector
+ *   magnitude.c  maxima that integers give
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
  *   debug.c      line tables
@@ -108,6 +109,9 @@ LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op);
 /* Smaller / larger of two values of dtype t, NaN propagating, -0 below +0. */
 LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef x, LLVMValueRef y);
+/* magnitude.c: do v's lanes (f32) order as their bits do? Then the larger of two such. */
+bool tg_emit_orders_as_bits(const tg_value *v);
+LLVMValueRef tg_emit_max_bits(tg_emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op); /* NULL for ops without result */
 LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op);
 

@@ -731,7 +731,8 @@ static void write_inside(tg_ctx *x, const taccess *a, tg_ev e) {
 /*
  * Outputs that cannot stay in the caches are written past them: the lines need not be read first.
  * Known when the program runs, from the extents and the alignment of base and strides; the vector's
- * own position must be a whole vector by construction. Only for tensors the kernel does not read.
+ * own position must be a whole vector by construction (bytes: of 16 at least, and the tile's rows
+ * whole lines). Only for tensors the kernel does not read.
  */
 static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
     tg_lower *L = x->L;
@@ -740,10 +741,16 @@ static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
     tg_value *mask;
     int n = tg_indices(store, ix, &mask);
     tg_tensor *t = tg_tensor_of(L, tensor);
-    int64_t vector = L->mc->vector_bytes, bytes = t->elem_bytes * x->lanes;
-    if (tensor->def != NULL || n < 1 || x->lanes == 1 || bytes % vector != 0 || bytes == 0 ||
-        mask != NULL || !(L->kernel->params[tensor->index].flags & TG_PARAM_OUT) ||
+    enum { LEAST = 16, LINE = 64 };
+    int64_t bytes = t->elem_bytes * x->lanes, vector = tg_min_i64(bytes, L->mc->vector_bytes);
+    if (tensor->def != NULL || n < 1 || x->lanes == 1 || bytes < LEAST || bytes % vector != 0 ||
+        (bytes < L->mc->vector_bytes && bytes % LEAST != 0) || mask != NULL ||
+        !(L->kernel->params[tensor->index].flags & TG_PARAM_OUT) ||
         ix[n - 1].v->type->kind != TG_TY_SPAN) {
+        return NULL;
+    }
+    int64_t row = ix[n - 1].v->type->shape[0] * t->elem_bytes;
+    if (bytes < L->mc->vector_bytes && row % LINE != 0) {
         return NULL;
     }
     const tg_coord *last = &c[ix[n - 1].axes[0]];
@@ -765,7 +772,8 @@ static tg_value *streaming(tg_ctx *x, const tg_op *store, const tg_coord *c) {
             }
             size = tg_build_binary(b, TG_OP_MUL, size, t->dim[k]);
         }
-        tg_value *low = tg_build_binary(b, TG_OP_AND, bits, tg_build_index(b, vector - 1));
+        tg_value *low =
+            tg_build_binary(b, TG_OP_AND, bits, tg_build_index(b, L->mc->vector_bytes - 1));
         tg_value *aligned = tg_build_cmp(b, TG_CMP_EQ, low, tg_build_index(b, 0));
         tg_value *large = tg_build_cmp(b, TG_CMP_GE, size, tg_build_index(b, L->mc->l3_bytes / 4));
         t->stream = tg_build_binary(b, TG_OP_AND, aligned, large);

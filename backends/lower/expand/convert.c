@@ -3,9 +3,10 @@
  * Conversion between element types as lane-wise code, bit for bit what ir/dtype.h defines.
  *
  * Decoding shifts the code into the exponent and mantissa field of a wider float and multiplies by
- * the power of two between the biases: subnormals come out right by themselves. Encoding scales |v|
- * so that the result's last place becomes 1, rounds to an integer, and adds the binade: a carry out
- * of the mantissa is the next binade. f64 and wide integers first become f32 rounded to odd, which
+ * the power of two between the biases: subnormals come out right by themselves. Encoding to nearest
+ * adds a power of two whose last place is the result's; the other roundings scale |v| so that the
+ * result's last place becomes 1 and round to an integer. Then the binade is added: a carry out of
+ * the mantissa is the next binade. f64 and wide integers first become f32 rounded to odd, which
  * keeps the later rounding single.
  */
 #include "backends/lower/expand/xp.h"
@@ -268,7 +269,7 @@ static tg_value *int_to_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round
 static tg_value *round_magnitude(const tg_xp *x, tg_value *v, tg_value *negative, tg_round round) {
     switch (round) {
     case TG_ROUND_RNE:
-        return v; /* the addition of 2^23 that follows rounds */
+        return v;
     case TG_ROUND_RTZ:
         return xmath(x, TG_MATH_FLOOR, v);
     case TG_ROUND_UP:
@@ -285,10 +286,32 @@ static uint32_t magnitude_limit(const small_float *f, uint32_t code) {
     return (code << (23 - f->man_bits)) + ((uint32_t)(127 - f->bias) << 23);
 }
 
-static tg_value *encode_magnitude(const tg_xp *x, tg_value *magnitude, tg_value *negative,
-                                  const small_float *f, tg_round round) {
+/* The magnitude's binade as a float, at least that of the smallest normal number. */
+static tg_value *binade_of(const tg_xp *x, tg_value *magnitude, const small_float *f) {
     int64_t lowest = (int64_t)(128 - f->bias) << 23;
-    tg_value *binade = xbini(x, TG_OP_MAX, xbini(x, TG_OP_AND, magnitude, F32_INF), lowest);
+    return xbini(x, TG_OP_MAX, xbini(x, TG_OP_AND, magnitude, F32_INF), lowest);
+}
+
+/*
+ * To nearest: the sum with 2^(23 - man_bits) binades rounds at the result's last place and holds
+ * the significand in its low bits. What takes the bias off, modulo 2^(1 + exp_bits + man_bits), is
+ * put beside it beforehand; bits above those of the code are left over.
+ */
+static tg_value *encode_nearest(const tg_xp *x, tg_value *magnitude, const small_float *f) {
+    int64_t all = (INT64_C(1) << (1 + f->exp_bits + f->man_bits)) - 1;
+    int64_t lowest = (int64_t)(128 - f->bias) << f->man_bits;
+    tg_value *binade = binade_of(x, magnitude, f);
+    tg_value *top =
+        xbini(x, TG_OP_ADD, binade, ((int64_t)(23 - f->man_bits) << 23) + (-lowest & all));
+    tg_value *sum = xbin(x, TG_OP_ADD, xbits(x, magnitude, TG_DT_F32), xbits(x, top, TG_DT_F32));
+    return xbin(x, TG_OP_ADD, xbits(x, sum, TG_DT_U32),
+                xbini(x, TG_OP_SHR, binade, 23 - f->man_bits));
+}
+
+static tg_value *encode_directed(const tg_xp *x, tg_value *magnitude, tg_value *negative,
+                                 const small_float *f, tg_round round) {
+    int64_t lowest = (int64_t)(128 - f->bias) << 23;
+    tg_value *binade = binade_of(x, magnitude, f);
     tg_value *top = xi(x, binade, TG_DT_U32, (int64_t)(254 + f->man_bits) << 23);
     tg_value *scale = xbits(x, xbin(x, TG_OP_SUB, top, binade), TG_DT_F32);
     tg_value *scaled = xbin(x, TG_OP_MUL, xbits(x, magnitude, TG_DT_F32), scale);
@@ -298,8 +321,19 @@ static tg_value *encode_magnitude(const tg_xp *x, tg_value *magnitude, tg_value 
     return xbini(x, TG_OP_SUB, code, 0x4B000000 + (lowest >> (23 - f->man_bits)));
 }
 
-static tg_value *encode_small(const tg_xp *x, tg_value *v, const small_float *f, tg_round round,
-                              bool sat) {
+/* The code of a magnitude. Above its sign's place may be anything where `loose`. */
+static tg_value *encode_magnitude(const tg_xp *x, tg_value *magnitude, tg_value *negative,
+                                  const small_float *f, tg_round round, bool loose) {
+    if (round != TG_ROUND_RNE) {
+        return encode_directed(x, magnitude, negative, f, round);
+    }
+    tg_value *code = encode_nearest(x, magnitude, f);
+    int64_t all = (INT64_C(1) << (1 + f->exp_bits + f->man_bits)) - 1;
+    return loose ? code : xbini(x, TG_OP_AND, code, all);
+}
+
+static tg_value *encode_small(const tg_xp *x, tg_value *v, tg_dtype to, tg_round round, bool sat) {
+    const small_float *f = &small_floats[to];
     tg_value *bits = xbits(x, v, TG_DT_U32);
     tg_value *magnitude = xbini(x, TG_OP_AND, bits, 0x7FFFFFFF);
     tg_value *negative = xcmpi(x, TG_CMP_GE, bits, INT64_C(0x80000000));
@@ -316,15 +350,20 @@ static tg_value *encode_small(const tg_xp *x, tg_value *v, const small_float *f,
         tg_value *lower = xbini(x, TG_OP_MIN, magnitude, magnitude_limit(f, f->max_code));
         cut = xsel(x, stop, lower, cut);
     }
-    tg_value *code = encode_magnitude(x, cut, negative, f, round);
     int width = f->exp_bits + f->man_bits;
+    bool loose = f->has_minus_zero && tg_dtype_bits(tg_carrier(to)) == width + 1;
+    tg_value *code = encode_magnitude(x, cut, negative, f, round, loose);
     tg_value *sign =
         xbini(x, TG_OP_AND, xbini(x, TG_OP_SHR, bits, 31 - width), INT64_C(1) << width);
-    tg_value *nan = xcmpi(x, TG_CMP_GT, magnitude, F32_INF);
+    tg_value *nan = xcmp(x, TG_CMP_NE, v, v);
     if (!f->has_minus_zero) {
         sign = xsel(x, xcmpi(x, TG_CMP_EQ, code, 0), xi(x, sign, TG_DT_U32, 0), sign);
     }
     tg_value *nan_code = xi(x, bits, TG_DT_U32, f->nan_code);
+    if (clamp && f->nan_code == f->max_code + 1) { /* a NaN has been cut to the greatest code */
+        code = xbin(x, TG_OP_ADD, code, xcast(x, nan, TG_DT_U32));
+        return xbin(x, TG_OP_OR, code, sign);
+    }
     if (f->nan_code != 0 && f->has_minus_zero) { /* the sign stays */
         return xbin(x, TG_OP_OR, xsel(x, nan, nan_code, code), sign);
     }
@@ -387,7 +426,7 @@ static tg_value *encode_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round
     }
     tg_value *code = to == TG_DT_BF16     ? encode_bf16(x, v, round, sat)
                      : to == TG_DT_F8E8M0 ? encode_e8m0(x, v, round)
-                                          : encode_small(x, v, &small_floats[to], round, sat);
+                                          : encode_small(x, v, to, round, sat);
     return xcast(x, code, tg_carrier(to));
 }
 
