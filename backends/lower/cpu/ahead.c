@@ -93,6 +93,9 @@ static bool coefficient(const tg_value *v, const tg_value *arg, int depth, int64
     return x == 0 && y == 0 && op->n_regions == 0;
 }
 
+/* Memory answers late: programs that read less than this look further ahead than the next. */
+enum { NEAR = 8192 };
+
 /* Bytes from an element the load reads to the next program's, at the entry; NULL: none. */
 static tg_value *distance(tg_lower *L, const tg_op *load) {
     const tg_func *k = L->kernel;
@@ -125,6 +128,10 @@ static tg_value *distance(tg_lower *L, const tg_op *load) {
         return NULL;
     }
     tg_value *fits = tg_build_cmp(b, TG_CMP_LE, bytes, tg_build_index(b, L->mc->l2_bytes / 4));
+    /* A division by 0 is 0, and a step of 0 an idle hint. */
+    tg_value *programs = tg_build_binary(b, TG_OP_DIV, tg_build_index(b, NEAR), bytes);
+    programs = tg_build_binary(b, TG_OP_MAX, programs, tg_build_index(b, 1));
+    step = tg_build_binary(b, TG_OP_MUL, step, programs);
     return tg_build_select(b, fits, step, tg_build_index(b, 0));
 }
 
