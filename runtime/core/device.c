@@ -16,6 +16,9 @@ static const tgr_driver *const drivers[] = {
 #if TEGULA_HAVE_VULKAN
     &tgr_driver_vulkan,
 #endif
+#if TEGULA_HAVE_CUDA
+    &tgr_driver_cuda,
+#endif
 #if TEGULA_HAVE_SIM
     &tgr_driver_sim,
 #endif

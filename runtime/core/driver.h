@@ -59,7 +59,9 @@ typedef struct tgr_run {
     const tgr_entry *entry;
     const int64_t *slots;
     uint32_t n_slots;
-    int64_t programs; /* out: how many ran, for profiles */
+    bool timed;
+    int64_t programs;  /* out: how many ran, for profiles */
+    int64_t device_ns; /* out, if timed: by the device's own clock; 0: it has none */
 } tgr_run;
 
 typedef struct tgr_driver {
@@ -113,6 +115,7 @@ extern const tgr_driver tgr_driver_cpu;
 extern const tgr_driver tgr_driver_null;
 extern const tgr_driver tgr_driver_opencl;
 extern const tgr_driver tgr_driver_vulkan;
+extern const tgr_driver tgr_driver_cuda;
 extern const tgr_driver tgr_driver_sim;
 
 /* core/context.c, for drivers too. */

@@ -100,14 +100,16 @@ static tgr_status run_kernel(tgr_device *d, const tgr_command *c, const int64_t 
     tgr_run run = {.name = c->kernel->name,
                    .entry = &c->variant->entry,
                    .slots = slots,
-                   .n_slots = c->kernel->n_slots};
+                   .n_slots = c->kernel->n_slots,
+                   .timed = context->profile != NULL};
     st = d->driver->run(context, d->state, &run);
     if (context->profile) {
         tgr_profile_record r = {.kernel = c->kernel->name,
                                 .variant = c->variant->schedule,
                                 .begin_ns = begin,
                                 .end_ns = tgr_now_ns(),
-                                .programs = run.programs};
+                                .programs = run.programs,
+                                .device_ns = run.device_ns};
         context->profile(context->profile_user, &r);
     }
     return st;

@@ -37,7 +37,9 @@ static const struct {
     const char *name;
     int sm;
     uint32_t isa;
-} devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80}, {"sm_90a", 90, TG_ISA_PTX_SM_90A}};
+} devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80},
+               {"sm_89", 89, TG_ISA_PTX_SM_89},
+               {"sm_90a", 90, TG_ISA_PTX_SM_90A}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 

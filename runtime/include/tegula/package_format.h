@@ -117,7 +117,8 @@ typedef enum tg_pack_arg {
     X(SPIRV_VULKAN,      65, "vulkan",             "vulkan")                                       \
     X(SPIRV_OPENCL,      66, "opencl-spirv",       "opencl")                                       \
     X(PTX_SM_80,         96, "sm_80",              "cuda")                                         \
-    X(PTX_SM_90A,        97, "sm_90a",             "cuda")
+    X(PTX_SM_90A,        97, "sm_90a",             "cuda")                                         \
+    X(PTX_SM_89,         98, "sm_89",              "cuda")
 /* clang-format on */
 
 typedef enum tg_isa {

@@ -121,6 +121,7 @@ typedef struct tgr_profile_record {
     const char *variant; /* schedule text of the variant that ran, borrowed */
     int64_t begin_ns, end_ns;
     int64_t programs;
+    int64_t device_ns; /* from the first program to the last by the device's clock; 0: it has none */
 } tgr_profile_record;
 typedef void (*tgr_profile_fn)(void *user, const tgr_profile_record *record);
 
@@ -159,7 +160,7 @@ typedef enum tgr_simt_feature {
 } tgr_simt_feature;
 
 typedef struct tgr_device_info {
-    const char *driver; /* "cpu", "null", "opencl", "vulkan", "sim" */
+    const char *driver; /* "cpu", "null", "opencl", "vulkan", "cuda", "sim" */
     const char *name;   /* what the machine is called */
     const char *isa;    /* best instruction-set level, e.g. "x86-64-v3"; "" if none */
     int32_t max_threads;

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Launches: slots and an empty report go over in one small copy from pinned memory, the grid is cut
+ * into slices that the scratch memory suffices for, and the report comes back in another copy. The
+ * call returns when the device is done; launches of other queues run on streams of their own.
+ */
+#include "drivers/cuda/cu.h"
+
+enum { GROUPS_AT_ONCE = 1 << 30, PLAN_LANES = 1 };
+
+typedef struct launch {
+    cu_state *s;
+    cu_lane *lane;
+    const tgr_run *run;
+    const cu_kernel *kernel;
+    uint32_t lanes; /* threads of a block */
+    char what[128];
+} launch;
+
+static tgr_status check(launch *l, CUresult code) { return tgr_cu_check(l->s, code, l->what); }
+
+static void name_it(launch *l) {
+    tgr_text t = {.data = l->what, .size = sizeof l->what};
+    tgr_text_add(&t, "kernel `%s`", l->run->name);
+}
+
+/* ---- pieces --------------------------------------------------------------------------------- */
+
+static tgr_status prepare(launch *l) {
+    size_t bytes = l->run->n_slots * sizeof *l->run->slots;
+    memset(l->lane->host, 0, CU_SLOTS_AT);
+    memcpy(l->lane->host + CU_SLOTS_AT, l->run->slots, bytes);
+    return check(l, l->s->api->cuMemcpyHtoDAsync_v2(l->lane->launch, l->lane->host,
+                                                    CU_SLOTS_AT + bytes, l->lane->stream));
+}
+
+/* Whole clusters: the blocks past the last program end at once. */
+static uint32_t grid_of(const cu_kernel *k, int64_t programs) {
+    uint64_t wide = k->cluster[0], n = (uint64_t)programs;
+    return (uint32_t)((n + wide - 1) / wide * wide);
+}
+
+static CUresult launch_plain(const launch *l, uint32_t grid, void **parameters) {
+    return l->s->api->cuLaunchKernel(l->kernel->function, grid, 1, 1, l->lanes, 1, 1,
+                                     l->kernel->dynamic_shared, l->lane->stream, parameters, NULL);
+}
+
+static CUresult launch_cluster(const launch *l, uint32_t grid, void **parameters) {
+    const uint32_t *c = l->kernel->cluster;
+    CUlaunchAttribute shape = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+                               .value.clusterDim = {c[0], c[1], c[2]}};
+    CUlaunchConfig config = {.gridDimX = grid,
+                             .gridDimY = c[1],
+                             .gridDimZ = c[2],
+                             .blockDimX = l->lanes,
+                             .blockDimY = 1,
+                             .blockDimZ = 1,
+                             .sharedMemBytes = l->kernel->dynamic_shared,
+                             .hStream = l->lane->stream,
+                             .attrs = &shape,
+                             .numAttrs = c[0] * c[1] * c[2] > 1};
+    return l->s->api->cuLaunchKernelEx(&config, l->kernel->function, parameters, NULL);
+}
+
+/* The five words of the device's convention (core/simt.h). */
+static tgr_status enqueue(launch *l, int64_t first, int64_t end, CUdeviceptr scratch) {
+    uint64_t words[5] = {l->lane->launch + CU_SLOTS_AT, (uint64_t)first, (uint64_t)end, scratch,
+                         l->lane->launch + CU_REPORT_AT};
+    void *parameters[5] = {&words[0], &words[1], &words[2], &words[3], &words[4]};
+    uint32_t grid = grid_of(l->kernel, end - first);
+    return check(l, l->s->api->cuLaunchKernelEx ? launch_cluster(l, grid, parameters)
+                                                : launch_plain(l, grid, parameters));
+}
+
+/* Waits, and leaves report and plan in the host's block. */
+static tgr_status finish(launch *l, tgr_status st) {
+    if (!st) {
+        st = check(l, l->s->api->cuMemcpyDtoHAsync_v2(l->lane->host, l->lane->launch, CU_SLOTS_AT,
+                                                      l->lane->stream));
+    }
+    return tgr_cu_lane_finish(l->s, l->lane, st, l->what);
+}
+
+static void read_report(const launch *l, uint32_t report[TGR_SIMT_REPORT_WORDS]) {
+    memcpy(report, l->lane->host + CU_REPORT_AT, TGR_SIMT_REPORT_WORDS * sizeof *report);
+}
+
+/* ---- launches ------------------------------------------------------------------------------- */
+
+static tgr_status run_plan(launch *l, const tgr_simt_entry *e, int64_t *out_programs) {
+    uint32_t report[TGR_SIMT_REPORT_WORDS];
+    tg_cpu_plan plan;
+    l->kernel = e->driver_plan;
+    l->lanes = PLAN_LANES;
+    tgr_status st = prepare(l);
+    st = st ? st : enqueue(l, 0, 1, l->lane->launch + CU_PLAN_AT);
+    st = finish(l, st);
+    if (st) {
+        return st;
+    }
+    read_report(l, report);
+    memcpy(&plan, l->lane->host + CU_PLAN_AT, sizeof plan);
+    return tgr_simt_planned(l->s->context, l->run, &plan, report, out_programs);
+}
+
+/* Times between two events of the stream, where the host asks. */
+static tgr_status mark(launch *l, CUevent event) {
+    return l->run->timed ? check(l, l->s->api->cuEventRecord(event, l->lane->stream)) : TGR_OK;
+}
+
+static tgr_status read_time(launch *l, tgr_run *run) {
+    float milliseconds = 0;
+    tgr_status st =
+        l->run->timed
+            ? check(l, l->s->api->cuEventElapsedTime(&milliseconds, l->lane->begin, l->lane->end))
+            : TGR_OK;
+    run->device_ns = (int64_t)((double)milliseconds * 1e6);
+    return st;
+}
+
+static tgr_status run_slices(launch *l, const tgr_simt_entry *e, int64_t programs) {
+    int64_t slice = tgr_simt_slice(&l->s->device->info, e->scratch_bytes, programs, GROUPS_AT_ONCE);
+    tgr_status st = tgr_cu_lane_scratch(l->s, l->lane, (size_t)e->scratch_bytes * (size_t)slice);
+    st = st ? st : prepare(l);
+    st = st ? st : mark(l, l->lane->begin);
+    for (int64_t at = 0; at < programs && !st;) {
+        int64_t end = programs - at < slice ? programs : at + slice;
+        st = enqueue(l, at, end, l->lane->scratch);
+        at = end;
+    }
+    st = st ? st : mark(l, l->lane->end);
+    return finish(l, st);
+}
+
+static tgr_status run_programs(launch *l, const tgr_simt_entry *e, tgr_run *run) {
+    uint32_t report[TGR_SIMT_REPORT_WORDS];
+    l->kernel = e->driver;
+    l->lanes = e->lanes;
+    if (l->kernel->max_lanes < l->lanes) {
+        return tgr_fail(l->s->context, TGR_E_UNSUPPORTED,
+                        "kernel `%s` runs %u lanes a program, but its registers suffice for %u",
+                        run->name, l->lanes, l->kernel->max_lanes);
+    }
+    tgr_status st = run_slices(l, e, run->programs);
+    st = st ? st : read_time(l, run);
+    if (st) {
+        return st;
+    }
+    read_report(l, report);
+    return tgr_simt_trapped(l->s->context, run, report);
+}
+
+static tgr_status run_on(cu_state *s, cu_lane *lane, tgr_run *run) {
+    const tgr_simt_entry *e = run->entry->simt;
+    const cu_image *image = run->entry->image;
+    launch l = {.s = s, .lane = lane, .run = run};
+    int64_t programs = 0;
+    name_it(&l);
+    tgr_status st = tgr_simt_admit(s->context, &s->device->info, run, e);
+    if (!st) {
+        st =
+            e->plan ? run_plan(&l, e, &programs) : tgr_simt_programs(s->context, run, e, &programs);
+    }
+    if (st) {
+        return st;
+    }
+    run->programs = programs;
+    tgr_simt_trace(s->context, run, e, image->simt.code, image->simt.code_bytes, "");
+    return programs > 0 ? run_programs(&l, e, run) : TGR_OK;
+}
+
+tgr_status tgr_cu_run(tgr_context *context, void *state, tgr_run *run) {
+    cu_state *s = state;
+    cu_lane *lane;
+    (void)context;
+    run->programs = 0;
+    tgr_status st = tgr_cu_lane_enter(s, run->name, &lane);
+    if (!st) {
+        st = run_on(s, lane, run);
+        tgr_cu_lane_leave(s, lane);
+    }
+    return st;
+}
