@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operands and modifiers (chapters 6 and 8): what all instructions share. */
-#include "sim/ptx/decode.h"
+#include "sim/ptx/async.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -346,9 +346,9 @@ static bool one(sim_decoder *d, char letter, int index) {
     sim_operand *o = &d->in->op[index];
     size_t insn = p->module->code.n; /* where the instruction will stand */
     bool list = (letter == 'V' || letter == 'v') && sim_take_punct(p, '{');
-    bool ok = list            ? vector(p, o)
-              : letter == 'A' ? address(p, o, insn, index)
-                              : scalar(p, o, insn, index);
+    bool ok = list                             ? vector(p, o)
+              : letter == 'A' || letter == 'M' ? address(p, o, insn, index)
+                                               : scalar(p, o, insn, index);
     if (!ok) {
         return false;
     }
@@ -357,8 +357,16 @@ static bool one(sim_decoder *d, char letter, int index) {
     bad =
         bad || (writes && o->kind == OPERAND_ROW && (o->row & ROW_CONSTANT || o->row < N_SPECIAL));
     bad = bad || (!writes && o->kind == OPERAND_SINK) || (letter != 'P' && o->negate);
+    o->writes = writes;
     return !bad || sim_parse_fail(p, SIM_E_SYNTAX, "operand %d of `%.60s` cannot be that",
                                   index + 1, d->op);
+}
+
+/* , {x, y}] behind the address of a tensor map. */
+static bool coordinates(sim_decoder *d, int index) {
+    sim_parser *p = d->p;
+    return sim_expect(p, ',') && sim_expect(p, '{') && vector(p, &d->in->op[index]) &&
+           sim_expect(p, ']');
 }
 
 bool sim_operands(sim_decoder *d, const char *letters) {
@@ -371,7 +379,7 @@ bool sim_operands(sim_decoder *d, const char *letters) {
             continue;
         }
         bool first = index == 0;
-        if (index + (*c == 'T') >= MAX_OPERANDS) {
+        if (index + (*c == 'T' || *c == 'M') >= MAX_OPERANDS) {
             return sim_refuse(d, "too many operands");
         }
         if (optional && !(first ? !sim_is_punct(p, ';') : sim_is_punct(p, ','))) {
@@ -379,6 +387,9 @@ bool sim_operands(sim_decoder *d, const char *letters) {
             continue;
         }
         if ((!first && !sim_expect(p, ',')) || !one(d, *c, index++)) {
+            return false;
+        }
+        if (*c == 'M' && !coordinates(d, index++)) {
             return false;
         }
         if (*c == 'T') {
@@ -396,9 +407,10 @@ bool sim_operands(sim_decoder *d, const char *letters) {
 /* ---- instructions ---------------------------------------------------------------------------- */
 
 static sim_family family_of(const char *op) {
-    const sim_family_row *const tables[] = {sim_families_integer, sim_families_float,
-                                            sim_families_move,    sim_families_memory,
-                                            sim_families_warp,    sim_families_matrix};
+    const sim_family_row *const tables[] = {
+        sim_families_integer, sim_families_float,  sim_families_move,     sim_families_memory,
+        sim_families_warp,    sim_families_matrix, sim_families_mbarrier, sim_families_tensor,
+        sim_families_wgmma,   sim_families_fence};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
         for (const sim_family_row *r = tables[t]; r->op; r++) {
             if (strcmp(r->op, op) == 0) {

@@ -34,6 +34,7 @@ void sim_took_hints(sim_decoder *d);
  *   D  register, or _              S  register or constant     P  predicate, maybe negated
  *   V  D, or { list }              v  S, or { list }           A  [address]
  *   L  label                       T  D and, after a bar, another; else the second is _
+ *   M  [address, {list}]: two operands
  *   ?  what follows may be missing
  * A missing one is OPERAND_NONE.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads, stores, atomics (9.7.9, 9.7.13) and non-bulk asynchronous copies (9.7.9.25). */
-#include "sim/ptx/decode.h"
+#include "sim/ptx/async.h"
 
 #include <math.h>
 #include <string.h>
@@ -179,6 +179,9 @@ static uint16_t half_sum(bool bf, uint16_t a, uint16_t b) {
     return bf ? sim_f32_to_bf16(sim_bf16_to_f32(a) + sim_bf16_to_f32(b), ROUND_N)
               : sim_f32_to_f16(sim_f16_to_f32(a) + sim_f16_to_f32(b), ROUND_N);
 }
+static bool half_less(bool bf, uint16_t a, uint16_t b) {
+    return bf ? sim_bf16_to_f32(a) < sim_bf16_to_f32(b) : sim_f16_to_f32(a) < sim_f16_to_f32(b);
+}
 static uint64_t float_sum(sim_type t, uint64_t a, uint64_t b) {
     switch ((int)t) {
     case T_F64:
@@ -194,13 +197,14 @@ static uint64_t float_sum(sim_type t, uint64_t a, uint64_t b) {
         return sim_of_f32(sim_as_f32(a) + sim_as_f32(b));
     }
 }
-static uint64_t atomic_value(const sim_insn *in, uint64_t old, uint64_t b, uint64_t c) {
-    sim_type t = (sim_type)in->type;
+uint64_t sim_atomic_value(uint8_t op, sim_type t, uint64_t old, uint64_t b, uint64_t c) {
     uint32_t shift = 64 - 8 * sim_type_bytes(t);
     int64_t so = (int64_t)(old << shift) >> shift, sb = (int64_t)(b << shift) >> shift;
     uint64_t uo = old << shift >> shift, ub = b << shift >> shift;
-    bool less = sim_type_signed(t) ? so < sb : uo < ub;
-    switch (in->mode) {
+    bool less = t == T_F16 || t == T_BF16 ? half_less(t == T_BF16, (uint16_t)old, (uint16_t)b)
+                : sim_type_signed(t)      ? so < sb
+                                          : uo < ub;
+    switch (op) {
     case A_ADD:
         return t >= T_F16 ? float_sum(t, old, b) : old + b;
     case A_MIN:
@@ -239,7 +243,8 @@ static void atom(sim_warp *w, const sim_insn *in, uint32_t mask) {
             }
             uint64_t old = 0, c = in->mode == A_CAS ? sim_in(w, in, 3)[l] : 0;
             memcpy(&old, at.data, size);
-            uint64_t v = atomic_value(in, old, part(w, &in->op[2], i)[l], c);
+            uint64_t v =
+                sim_atomic_value(in->mode, (sim_type)in->type, old, part(w, &in->op[2], i)[l], c);
             memcpy(at.data, &v, size);
             uint64_t *d = in->op[0].kind == OPERAND_SINK ? NULL : part(w, &in->op[0], i);
             if (d) {
@@ -248,12 +253,14 @@ static void atom(sim_warp *w, const sim_insn *in, uint32_t mask) {
         }
     }
 }
+int sim_took_atomic(sim_decoder *d) { return sim_took_one(d, atomics); }
+
 static bool atom_family(sim_decoder *d) {
     static const char *const vectors[] = {"v2", "v4", "v8", NULL};
     sim_insn *in = d->in;
     bool red = d->op[0] == 'r';
     in->space = (uint8_t)sim_took_space(d);
-    in->mode = (uint8_t)sim_took_one(d, atomics);
+    in->mode = (uint8_t)sim_took_atomic(d);
     sim_took_hints(d);
     (void)sim_took(d, "noftz");
     in->vector = (uint8_t)(1u << sim_took_one(d, vectors));
@@ -292,7 +299,8 @@ static void copy_issue(sim_warp *w, const sim_insn *in, uint32_t mask) {
                       .take = take,
                       .group = GROUP_OPEN,
                       .insn = in,
-                      .lane = (uint8_t)l};
+                      .lane = (uint8_t)l,
+                      .order = w->copy_order++};
         /* From now on nobody may use the place; what is there stays until somebody waits. */
         bool known = w->run->no_memory || c.to % c.bytes != 0 || c.to >= w->run->shared_bytes ||
                      c.bytes > w->run->shared_bytes - c.to;
@@ -357,10 +365,31 @@ static void copy_commit(sim_warp *w, const sim_insn *in, uint32_t mask) {
     EACH_LANE(l, mask) { w->groups[l]++; }
 }
 
+void sim_copies_finish(sim_warp *w, uint32_t lane, uint32_t order) {
+    size_t kept = 0;
+    for (size_t i = 0; i < w->copies.n; i++) {
+        sim_copy c = w->copies.data[i];
+        if (c.lane == lane && c.order < order) {
+            copy_finish(w, &c);
+        } else {
+            w->copies.data[kept++] = c;
+        }
+    }
+    w->copies.n = kept;
+}
+
 static bool copy_family(sim_decoder *d) {
     sim_insn *in = d->in;
+    bool reduces = sim_took(d, "reduce");
     if (!sim_took(d, "async")) {
         return false;
+    }
+    if (reduces || sim_took(d, "bulk")) {
+        (void)sim_took(d, "bulk");
+        return sim_bulk_family(d, reduces);
+    }
+    if (sim_took(d, "mbarrier")) {
+        return sim_mbarrier_after_copies(d);
     }
     if (sim_took(d, "commit_group")) {
         return sim_operands(d, "") && sim_execs(d, copy_commit, SIM_CLASS_ASYNC);

@@ -48,6 +48,7 @@ static bool mov_family(sim_decoder *d) {
     }
     bool out = in->op[0].kind == OPERAND_VECTOR, from = in->op[1].kind == OPERAND_VECTOR;
     bool clock = in->op[1].kind == OPERAND_ROW && in->op[1].row == SR_CLOCK;
+    in->copies = !out && !from && !clock && in->op[0].kind == OPERAND_ROW;
     return !(out && from) && sim_execs(d,
                                        out     ? unpack
                                        : from  ? pack
@@ -442,12 +443,6 @@ const sim_family_row sim_families_move[] = {{"mov", mov_family},
                                             {"call", call_family},
                                             {"nanosleep", ignored_family},
                                             {"pmevent", ignored_family},
-                                            {"setmaxnreg", ignored_family},
-                                            {"griddepcontrol", ignored_family},
-                                            {"prefetch", ignored_family},
-                                            {"prefetchu", ignored_family},
-                                            {"fence", ignored_family},
-                                            {"membar", ignored_family},
                                             {"discard", ignored_family},
                                             {"applypriority", ignored_family},
                                             {NULL, NULL}};

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/ptx/sim.h"
+#include "sim/ptx/async.h"
 
-enum { SHARED_MOST = 228 * 1024 };
+enum { SHARED_MOST = 227 * 1024 };
 
 /* ---- modules --------------------------------------------------------------------------------- */
 
@@ -33,6 +33,7 @@ sim_status sim_module_load(sim_machine *m, const char *text, size_t bytes, sim_m
         return SIM_E_NOMEM;
     }
     module->machine = m;
+    module->dynamic_align = 128;
     p->module = module;
     p->message = message;
     p->lex = (sim_lexer){.p = text, .end = text + bytes, .line = 1};
@@ -87,8 +88,8 @@ size_t sim_kernel_param_bytes(const sim_kernel *k) { return k->param_bytes; }
 /* ---- findings -------------------------------------------------------------------------------- */
 
 static const char *const fault_names[SIM_N_FAULTS] = {
-    "out of bounds", "misaligned", "uninitialised", "race",
-    "divergence",    "deadlock",   "trap",          "runaway"};
+    "out of bounds", "misaligned", "uninitialised", "race",           "divergence",  "deadlock",
+    "trap",          "runaway",    "mbarrier",      "no proxy fence", "asynchronous"};
 
 const char *sim_fault_name(sim_fault f) { return f < SIM_N_FAULTS ? fault_names[f] : "?"; }
 
@@ -136,15 +137,19 @@ static void free_blocks(sim_run *run) {
             free(b->reads[c]);
         }
         free(b->reads);
+        sim_mbarriers_free(b);
+        free(b->mbarriers.data);
         for (uint32_t k = 0; b->warps && k < b->n_warps; k++) {
             free(b->warps[k].file);
             free(b->warps[k].local);
             free(b->warps[k].local_written);
             free(b->warps[k].copies.data);
+            sim_registers_free(&b->warps[k]);
         }
         free(b->warps);
     }
     free(run->blocks);
+    free(run->bulks.data);
     free(run->own_clocks);
 }
 
@@ -159,7 +164,7 @@ static bool make_warp(sim_run *run, sim_block *b, uint32_t i) {
     w->block = b;
     w->run = run;
     w->index = i;
-    return w->file && w->local && w->local_written;
+    return w->file && w->local && w->local_written && sim_registers_init(w);
 }
 
 static bool make_block(sim_run *run, sim_block *b, const sim_shape *s) {
@@ -178,13 +183,18 @@ static bool make_block(sim_run *run, sim_block *b, const sim_shape *s) {
     return ok;
 }
 
-/* Warps' clocks first, then the barriers' and the cluster's. */
+/* Warps' clocks first, then the barriers', the cluster's, and one for passing use. */
+static size_t clocks_of(const sim_run *run) {
+    return run->n_warps + (size_t)run->n_blocks * N_BARRIERS + 2;
+}
 static bool make_blocks(sim_run *run, const sim_shape *s) {
     run->n_blocks = s->blocks;
-    run->n_clocks = s->blocks * s->warps;
+    bool agents = run->module->asynchronous;
+    run->n_warps = run->n_clocks = s->blocks * s->warps;
+    run->n_clocks += agents ? 2 * run->n_warps + s->blocks * MBARRIER_AGENTS : 0;
+    run->clock_words = run->n_clocks * (agents ? 2 : 1);
     run->blocks = calloc(s->blocks, sizeof *run->blocks);
-    size_t n = run->n_clocks + (size_t)s->blocks * N_BARRIERS + 1;
-    run->own_clocks = calloc(n * run->n_clocks, sizeof *run->own_clocks);
+    run->own_clocks = calloc(clocks_of(run) * run->clock_words, sizeof *run->own_clocks);
     bool ok = run->blocks && run->own_clocks;
     for (uint32_t i = 0; ok && i < s->blocks; i++) {
         ok = make_block(run, &run->blocks[i], s);
@@ -193,7 +203,7 @@ static bool make_blocks(sim_run *run, const sim_shape *s) {
 }
 
 static void number_clocks(sim_run *run) {
-    uint32_t *next = run->own_clocks, n = run->n_clocks;
+    uint32_t *next = run->own_clocks, n = run->clock_words;
     for (uint32_t i = 0; i < run->n_blocks; i++) {
         for (uint32_t k = 0; k < run->blocks[i].n_warps; k++, next += n) {
             sim_warp *w = &run->blocks[i].warps[k];
@@ -206,6 +216,7 @@ static void number_clocks(sim_run *run) {
         }
     }
     run->cluster_clock = next;
+    run->scratch_clock = next + n;
 }
 
 static void set_all(const sim_warp *w, sim_special row, uint64_t v) {
@@ -259,7 +270,9 @@ static void reset_warp(sim_warp *w, uint32_t threads) {
     w->parked = w->turns = 0;
     w->barrier = -1;
     w->copies.n = 0;
-    w->cluster_arrived = w->cluster_open = w->cluster_waits = false;
+    w->cluster_arrived = w->cluster_open = w->cluster_waits = w->group_waits = false;
+    w->asleep = w->expired = w->copy_order = 0;
+    sim_registers_reset(w);
     w->at = NULL;
     for (int l = 0; l < LANES; l++) {
         w->pc[l] = run->kernel->first;
@@ -268,9 +281,8 @@ static void reset_warp(sim_warp *w, uint32_t threads) {
 
 /* The blocks of the cluster whose first one is `origin`, as they begin. */
 static void reset_cluster(sim_run *run, const sim_shape *s, const uint32_t origin[3]) {
-    memset(run->own_clocks, 0,
-           ((size_t)run->n_clocks + (size_t)run->n_blocks * N_BARRIERS + 1) * run->n_clocks *
-               sizeof *run->own_clocks);
+    memset(run->own_clocks, 0, clocks_of(run) * run->clock_words * sizeof *run->own_clocks);
+    run->stalls = 0;
     number_clocks(run);
     for (uint32_t r = 0; r < run->n_blocks; r++) {
         sim_block *b = &run->blocks[r];
@@ -279,6 +291,7 @@ static void reset_cluster(sim_run *run, const sim_shape *s, const uint32_t origi
         b->id[1] = origin[1] + r / s->cluster[0] % s->cluster[1];
         b->id[2] = origin[2] + r / s->cluster[0] / s->cluster[1];
         memset(b->shared_written, 0, run->shared_bytes / 8 + 8);
+        sim_mbarriers_free(b);
         memset(b->cells, 0, (run->shared_bytes / 4 + 1) * sizeof *b->cells);
         for (uint32_t i = 0; i < b->n_warps; i++) {
             reset_warp(&b->warps[i], b->threads);
@@ -311,8 +324,8 @@ static bool shape_of(const sim_kernel *k, const sim_launch_options *o, sim_shape
                   ? "the block or cluster is too large"
                   : why;
     }
-    why = !why && k->shared_bytes + o->dynamic_shared + 128 > SHARED_MOST
-              ? "more shared memory than 228 KiB"
+    why = !why && k->shared_bytes + o->dynamic_shared > SHARED_MOST
+              ? "more shared memory than 227 KiB"
               : why;
     if (why) {
         (void)snprintf(report->message, sizeof report->message, "%s", why);
@@ -344,7 +357,8 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
     if (!shape_of(k, o, &s, report)) {
         return SIM_E_ARGUMENT;
     }
-    uint32_t fixed = (k->shared_bytes + 127) / 128 * 128;
+    uint32_t align = k->module->dynamic_align;
+    uint32_t fixed = (k->shared_bytes + align - 1) / align * align;
     sim_run run = {.machine = m,
                    .kernel = k,
                    .module = k->module,
@@ -356,7 +370,7 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
                    .local_bytes = (k->local_bytes + 15) / 16 * 16,
                    .shared_bytes =
                        o->dynamic_shared ? fixed + (uint32_t)o->dynamic_shared : k->shared_bytes};
-    run.shared_bytes = (run.shared_bytes + 3) / 4 * 4;
+    run.shared_bytes = (run.shared_bytes + 7) / 8 * 8;
     if (make_blocks(&run, &s)) {
         run_grid(&run, &s);
     } else {

@@ -56,11 +56,12 @@ static uint32_t encode(double v, int mantissa, int emin, int bits) {
 }
 
 float sim_f16_to_f32(uint16_t h) {
-    uint32_t e = h >> 10 & 31, m = h & 1023;
-    double v = e == 0    ? ldexp(m, -24)
-               : e == 31 ? (m ? (double)NAN : (double)INFINITY)
-                         : ldexp(1024 + m, (int)e - 25);
-    return (float)(h >> 15 ? -v : v);
+    uint32_t e = h >> 10 & 31, m = h & 1023, sign = (uint32_t)(h & 0x8000) << 16;
+    if (e == 0) {
+        return (float)m * (sign ? -0x1p-24f : 0x1p-24f);
+    }
+    return sim_as_f32(sign |
+                      (e == 31 ? (m ? 0x7fc00000u : 0x7f800000u) : (e + 112) << 23 | m << 13));
 }
 
 uint16_t sim_f32_to_f16(float f, sim_round r) {

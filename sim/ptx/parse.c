@@ -299,6 +299,9 @@ static bool shared(sim_parser *p) {
     }
     /* [] is what the launch adds: it begins where everything else ends (see launch.c). */
     uint64_t at = v.count == 0 ? SHARED_DYNAMIC : place(top, &v);
+    if (v.count == 0 && v.align > p->module->dynamic_align) {
+        p->module->dynamic_align = v.align;
+    }
     return add_variable(p, &v, SYMBOL_SHARED, at) && sim_expect(p, ';');
 }
 
@@ -541,7 +544,8 @@ static bool settle_dynamic(sim_parser *p, const sim_kernel *k) {
                 return sim_parse_fail(p, SIM_E_UNSUPPORTED,
                                       "dynamic shared memory in the function `%.60s`", k->name);
             }
-            uint32_t begin = (k->shared_bytes + 127) / 128 * 128;
+            uint32_t align = p->module->dynamic_align,
+                     begin = (k->shared_bytes + align - 1) / align * align;
             a->offset += begin - (int64_t)SHARED_DYNAMIC;
             if (!a->is_place) {
                 *a = (sim_operand){.kind = OPERAND_ROW,

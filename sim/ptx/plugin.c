@@ -15,6 +15,7 @@ __attribute__((visibility("default"))) const sim_ptx_interface *tegula_sim_ptx(v
                                             .module_free = sim_module_free,
                                             .module_kernel = sim_module_kernel,
                                             .launch = sim_launch,
-                                            .fault_name = sim_fault_name};
+                                            .fault_name = sim_fault_name,
+                                            .tensor_map_encode = sim_tensor_map_encode};
     return &table;
 }

@@ -4,12 +4,16 @@
  * together, which lets them meet again behind branches. Lanes that reach a warp-wide instruction
  * wait there for those of its member mask. Warps take turns in an order drawn from the seed.
  */
-#include "sim/ptx/decode.h"
+#include "sim/ptx/async.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN = 256 };
+enum {
+    TURN = 256,
+    PATIENCE = 1024, /* rounds that a wait lasts while others go on */
+    STALLS = 16      /* times that waits end in vain before that is a deadlock */
+};
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
@@ -25,7 +29,7 @@ static uint32_t lowest(const sim_warp *w, uint32_t lanes, uint32_t above) {
 
 /* The lanes at the lowest counter that is not below `above`; mask 0: there are none. */
 static sim_group group_of(const sim_warp *w, uint32_t above) {
-    uint32_t can = w->live & ~w->parked;
+    uint32_t can = w->live & ~w->parked & ~w->asleep;
     sim_group g = {.pc = lowest(w, can, above)};
     if (g.pc == UINT32_MAX && above > 0) {
         return group_of(w, 0);
@@ -68,8 +72,9 @@ static void wake(sim_block *b, sim_barrier *bar, int32_t number) {
             EACH_LANE(l, w->live) { sim_in(w, in, 0)[l] = v; }
         }
     }
+    b->run->stalls = 0;
     bar->arrived = bar->expected = bar->warps = bar->trues = 0;
-    memset(bar->clock, 0, b->run->n_clocks * sizeof *bar->clock);
+    memset(bar->clock, 0, b->run->clock_words * sizeof *bar->clock);
 }
 
 static uint32_t threads_alive(const sim_block *b) {
@@ -142,6 +147,7 @@ static void settle_cluster(sim_run *run) {
     if (!cluster_complete(run)) {
         return;
     }
+    run->stalls = 0;
     for (uint32_t b = 0; b < run->n_blocks; b++) {
         for (uint32_t i = 0; i < run->blocks[b].n_warps; i++) {
             sim_warp *w = &run->blocks[b].warps[i];
@@ -177,6 +183,8 @@ static void count(sim_warp *w, const sim_insn *in, uint32_t mask) {
 
 static void leave(sim_warp *w, uint32_t mask) {
     w->live &= ~mask;
+    w->run->stalls = 0;
+    sim_bulk_leave(w, mask);
     if (w->live == 0) {
         settle_cluster(w->run);
     }
@@ -296,13 +304,27 @@ static void control(sim_warp *w, const sim_insn *in, uint32_t act, uint32_t mask
             cluster_barrier(w, in);
         }
         break;
+    case CONTROL_MBARRIER:
+        move_to(w, mask, pc);
+        move_to(w, mask & ~act, pc + 1);
+        sim_mbarrier_wait(w, in, act);
+        break;
+    case CONTROL_WARPGROUP:
+        move_to(w, mask, pc + 1);
+        if (act) {
+            sim_warpgroup_arrive(w, in);
+        }
+        break;
     case CONTROL_NONE:
     default:
         break;
     }
 }
 
-static bool blocked(const sim_warp *w) { return w->barrier >= 0 || w->cluster_waits; }
+static bool blocked(const sim_warp *w) {
+    bool dozes = w->asleep && (w->live & ~w->parked & ~w->asleep) == 0;
+    return w->barrier >= 0 || w->cluster_waits || w->group_waits || dozes;
+}
 
 /* One instruction of the group; false: choose lanes anew. */
 static bool step(sim_warp *w, sim_group *g) {
@@ -321,6 +343,9 @@ static bool step(sim_warp *w, sim_group *g) {
         g->mask = act | skip;
     }
     count(w, in, act ? act : g->mask);
+    if (w->registers && act && in->control != CONTROL_WARPGROUP) {
+        sim_registers_use(w, in, act);
+    }
     if (in->control != CONTROL_NONE) {
         control(w, in, act, g->mask, g->pc);
         bool same = in->control == CONTROL_BRANCH && (act == 0 || act == g->mask);
@@ -365,7 +390,7 @@ static void turn(sim_warp *w) {
     for (int n = 0; n < TURN && w->live && !blocked(w) && !run->stop;) {
         sim_group g = group_of(w, above);
         if (g.mask == 0) {
-            if (!unpark(w)) {
+            if (w->asleep || !unpark(w)) {
                 return;
             }
             continue;
@@ -395,12 +420,53 @@ static uint64_t draw(sim_run *run) {
     return run->random;
 }
 
+/* Why the warp does not go on. */
+static void lament(sim_warp *w) {
+    if (w->asleep) {
+        uint32_t l = (uint32_t)__builtin_ctz(w->asleep);
+        const sim_mbarrier *m = w->waits_at[l];
+        w->at = &w->run->module->code.data[w->pc[l]];
+        sim_find(w, SIM_FAULT_DEADLOCK, (int)l, m->offset,
+                 "warp %u waits for ever: mbarrier 0x%x of block %u is in phase %u and wants %u "
+                 "arrivals and %lld bytes",
+                 w->index, m->offset, m->block->rank, m->phase, m->pending, (long long)m->tx);
+    } else {
+        sim_find(w, SIM_FAULT_DEADLOCK, -1, 0, "warp %u waits for ever%s", w->index,
+                 w->barrier >= 0    ? " at a barrier"
+                 : w->cluster_waits ? " for the cluster"
+                 : w->group_waits   ? " for its warpgroup"
+                                    : "");
+    }
+}
+
+/* Waits end without success: of all lanes, or of those that sleep for long. True: there were any.
+ */
+static bool expire(sim_run *run, bool all) {
+    bool any = false;
+    for (uint32_t b = 0; b < run->n_blocks; b++) {
+        for (uint32_t i = 0; i < run->blocks[b].n_warps; i++) {
+            sim_warp *w = &run->blocks[b].warps[i];
+            if (w->asleep && (all || run->rounds - w->slept_at > PATIENCE)) {
+                w->expired |= w->asleep;
+                w->asleep = 0;
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+/* Nobody can go: a copy under way may help, or that waits end. */
+static bool stirred(sim_run *run) {
+    return sim_bulk_progress(run, true) || (run->stalls++ < STALLS && expire(run, true));
+}
+
 static void stuck(sim_run *run) {
     for (uint32_t b = 0; b < run->n_blocks; b++) {
         for (uint32_t i = 0; i < run->blocks[b].n_warps; i++) {
             sim_warp *w = &run->blocks[b].warps[i];
             if (w->live) {
-                sim_find(w, SIM_FAULT_DEADLOCK, -1, 0, "warp %u waits for ever", i);
+                lament(w);
             }
         }
     }
@@ -432,6 +498,14 @@ static void round_of(sim_run *run) {
     }
 }
 
+/* What happens beside the warps' turns. */
+static void beside(sim_run *run) {
+    run->rounds++;
+    while (sim_bulk_progress(run, false)) {
+    }
+    (void)(run->rounds % PATIENCE == 0 && expire(run, false));
+}
+
 void sim_run_cluster(sim_run *run) {
     uint64_t most = run->options->most_issues ? run->options->most_issues : 1ull << 36,
              begin = run->issues;
@@ -439,14 +513,19 @@ void sim_run_cluster(sim_run *run) {
     for (census(run, &live, &able); live && !run->stop && !run->no_memory;
          census(run, &live, &able)) {
         if (able == 0) {
-            stuck(run);
-            return;
+            if (!stirred(run)) {
+                stuck(run);
+                return;
+            }
+            continue;
         }
         round_of(run);
+        beside(run);
         if (run->issues - begin > most) {
             sim_find(&run->blocks[0].warps[0], SIM_FAULT_RUNAWAY, -1, 0,
                      "more than %llu issue slots", (unsigned long long)most);
             run->stop = true;
         }
     }
+    sim_bulk_end(run);
 }

@@ -8,6 +8,7 @@
  *   symbol.c   names                   exec_warp.c    shuffles, votes, ldmatrix, mma
  *   memory.c   addresses, shadows      run.c          lanes, warps, barriers, blocks
  *   race.c     order between warps     launch.c       grids, findings
+ *   async.h    what goes on beside the warps: mbarriers, bulk copies, tensor maps, wgmma
  *
  * A register is a row: 32 words of 64 bits, one a lane. A warp holds one file of rows; constants
  * are rows of the module. Since functions cannot recurse here, every function has rows and bytes of
@@ -137,6 +138,7 @@ typedef struct sim_operand {
     bool negate;   /* !p */
     bool narrow;   /* address: the base is of 32 bits */
     bool is_place; /* of an address: in brackets */
+    bool writes;   /* a destination */
     uint8_t space; /* of a symbol in an address, else SPACE_GENERIC */
     uint8_t width; /* bytes of the register, or of a list's first */
     uint32_t row;
@@ -158,7 +160,9 @@ typedef enum sim_control {
     CONTROL_EXIT,
     CONTROL_TRAP,
     CONTROL_BARRIER,
-    CONTROL_CLUSTER
+    CONTROL_CLUSTER,
+    CONTROL_MBARRIER, /* test_wait, try_wait */
+    CONTROL_WARPGROUP /* wgmma.mma_async: four warps together */
 } sim_control;
 
 struct sim_insn {
@@ -166,10 +170,10 @@ struct sim_insn {
     uint8_t control, class_;
     uint8_t type, type2, type3; /* .type modifiers in order of the manual */
     uint8_t space, round, cmp, logic, mode, vector;
-    bool ftz, sat, wide, high, relu, nan, whole, uniform, transposed;
+    bool ftz, sat, wide, high, relu, nan, whole, uniform, transposed, copies;
     bool guard_not;
-    uint8_t sync;     /* 1 + operand with the member mask; 0: not warp-wide. 255: all live lanes */
-    uint8_t shape[3]; /* m n k */
+    uint8_t sync;      /* 1 + operand with the member mask; 0: not warp-wide. 255: all live lanes */
+    uint16_t shape[3]; /* m n k */
     uint32_t guard;
     int32_t line, source;
     const sim_kernel *callee;
@@ -210,6 +214,9 @@ struct sim_module {
     SIM_ARRAY(char *) global_names;
     uint32_t shared_bytes; /* variables outside of functions */
     uint32_t function_rows, function_local, entry_rows, entry_local;
+    uint32_t dynamic_align; /* of dynamic shared memory */
+    bool asynchronous;      /* has mbarriers, bulk copies or wgmma: clocks are longer */
+    bool warpgroups;        /* has wgmma: registers are looked after */
 };
 
 bool sim_grow(void **data, size_t *cap, size_t n, size_t size);
@@ -258,13 +265,14 @@ bool sim_shadow_all(const uint8_t *shadow, uint64_t at, uint64_t bytes);
 
 /* ---- running (run.c) ------------------------------------------------------------------------- */
 
-/* Last accesses of four bytes of shared memory (race.c). Clocks are those of run->n_clocks warps.
- */
+/* Last accesses of four bytes of shared memory (race.c). Clocks have a component for each warp and
+ * for each agent that works beside them (async.h). */
 typedef struct sim_cell {
     uint32_t write_clock, read_clock;
     uint16_t writer, reader; /* 1 + warp; READER_MANY: see reads */
     uint8_t written, read;   /* which of the bytes */
-    bool atomic;             /* the last write was */
+    bool atomic : 1;         /* the last write was */
+    bool mbarrier : 1;       /* part of a barrier in memory */
     uint8_t pending;         /* bytes that a cp.async under way writes */
 } sim_cell;
 
@@ -282,6 +290,7 @@ typedef struct sim_copy {
     uint32_t group; /* GROUP_OPEN: not committed */
     const sim_insn *insn;
     uint8_t lane;
+    uint32_t order; /* among the warp's */
 } sim_copy;
 #define GROUP_OPEN UINT32_MAX
 
@@ -292,6 +301,7 @@ typedef struct sim_block {
     sim_cell *cells;
     uint32_t **reads; /* clocks of a cell's reads, for cells that several warps read */
     sim_barrier barriers[N_BARRIERS];
+    SIM_ARRAY(struct sim_mbarrier *) mbarriers;
     sim_warp *warps;
     uint32_t n_warps, threads;
 } sim_block;
@@ -314,6 +324,15 @@ struct sim_warp {
     uint32_t *clock;
     uint32_t turns;
     const uint8_t *storing; /* what a store is about to write, or NULL */
+    uint32_t copy_order;
+    /* Lanes that wait at an mbarrier, those whose wait is to end without success, and since when.
+     */
+    uint32_t asleep, expired;
+    uint64_t slept_at;
+    struct sim_mbarrier *waits_at[LANES];
+    struct sim_async *async;        /* of bulk copies and wgmma; NULL: the module has none */
+    bool group_waits;               /* for the other warps of its warpgroup */
+    struct sim_register *registers; /* what is known of each row, where that is asked for */
     bool cluster_arrived, cluster_open, cluster_waits;
 };
 
@@ -326,13 +345,17 @@ typedef struct sim_run {
     sim_report *report;
     sim_block *blocks; /* of the cluster that runs */
     uint32_t n_blocks;
-    uint64_t issues, random;
-    sim_range last[4]; /* of global memory: what was touched last */
+    uint64_t issues, random, rounds;
+    SIM_ARRAY(struct sim_bulk) bulks; /* under way */
+    uint32_t stalls;                  /* times that all waits expired and nothing came of it */
+    sim_range last[4];                /* of global memory: what was touched last */
     bool stop, no_memory;
     uint32_t rows, local_bytes, shared_bytes;
-    uint32_t n_clocks;
+    /* A clock has n_clocks components: warps, then agents. When the module is asynchronous a second
+     * half tells how much of each is known to the asynchronous proxy. */
+    uint32_t n_clocks, clock_words, n_warps;
     uint32_t *own_clocks; /* warps' and barriers', freed with the run */
-    uint32_t *cluster_clock;
+    uint32_t *cluster_clock, *scratch_clock;
 } sim_run;
 
 static inline uint64_t *sim_row(const sim_warp *w, uint32_t row) {
@@ -379,6 +402,12 @@ uint64_t sim_address(const sim_warp *w, const sim_insn *in, int i, int lane);
 
 void sim_race_access(sim_warp *w, int lane, sim_block *b, uint32_t offset, uint32_t bytes,
                      sim_access access);
+/* The same of an agent that works beside the warps: `clock` is what whoever sent it knows, `epoch`
+ * its own time. What warps wrote must be known to the asynchronous proxy. */
+void sim_race_agent(sim_warp *w, const uint32_t *clock, sim_block *b, uint32_t offset,
+                    uint32_t bytes, sim_access access, uint32_t agent, uint32_t epoch);
+/* Bytes become part of a barrier in memory, or no longer are. */
+void sim_race_mbarrier(sim_block *b, uint32_t offset, bool is);
 /* A cp.async is under way, or done: until then nobody may touch what it writes. */
 void sim_race_pending(sim_block *b, uint32_t offset, uint32_t bytes, bool pending);
 /* Everything the warp did so far happens before what acquires this clock later. */

@@ -43,11 +43,14 @@ typedef enum sim_fault {
     SIM_FAULT_BOUNDS,        /* outside of every buffer, or of shared or local memory */
     SIM_FAULT_ALIGNMENT,     /* address no multiple of the access */
     SIM_FAULT_UNINITIALISED, /* read of bytes that were never written */
-    SIM_FAULT_RACE,          /* conflicting accesses of shared memory, no order between them */
+    SIM_FAULT_RACE,          /* conflicting accesses, no order between them */
     SIM_FAULT_DIVERGENCE,    /* a barrier or warp-wide instruction that its lanes do not share */
     SIM_FAULT_DEADLOCK,
     SIM_FAULT_TRAP,    /* trap, or an operation without a meaning */
-    SIM_FAULT_RUNAWAY, /* more instructions than the launch allows */
+    SIM_FAULT_RUNAWAY,  /* more instructions than the launch allows */
+    SIM_FAULT_MBARRIER, /* a barrier in memory that is none, or is used as none can be */
+    SIM_FAULT_PROXY,    /* written by threads, used by copies or wgmma, no fence.proxy.async */
+    SIM_FAULT_ASYNC,    /* registers or memory of an asynchronous operation before its wait */
     SIM_N_FAULTS
 } sim_fault;
 
@@ -77,7 +80,7 @@ typedef enum sim_class {
     SIM_CLASS_LOCAL,
     SIM_CLASS_ATOMIC,
     SIM_CLASS_MATRIX,
-    SIM_CLASS_ASYNC, /* cp.async and what waits for it */
+    SIM_CLASS_ASYNC, /* cp.async, bulk copies, mbarriers and what waits for them */
     SIM_N_CLASSES
 } sim_class;
 
@@ -134,6 +137,7 @@ typedef struct sim_launch_options {
     uint64_t seed;        /* order in which warps are given turns */
     uint64_t most_issues; /* of one block; 0: 2^36 */
     bool no_races;        /* do not look for races (faster) */
+    bool registers;       /* look for reads of registers that nobody wrote (slower) */
 } sim_launch_options;
 
 /* params: sim_kernel_param_bytes. Runs to the end or to a fault that leaves nothing to go on with;
@@ -143,11 +147,51 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
 
 const char *sim_fault_name(sim_fault f);
 
+/* ---- tensor maps ----------------------------------------------------------------------------- */
+
+/* What cp.async.bulk.tensor needs to know of a tensor (5.5.3 to 5.5.6). Codes are those of
+ * tensormap.replace (9.7.9.28). */
+typedef enum sim_tensor_type {
+    SIM_TENSOR_U8,
+    SIM_TENSOR_U16,
+    SIM_TENSOR_U32,
+    SIM_TENSOR_S32,
+    SIM_TENSOR_U64,
+    SIM_TENSOR_S64,
+    SIM_TENSOR_F16,
+    SIM_TENSOR_F32,
+    SIM_TENSOR_F32_FTZ,
+    SIM_TENSOR_F64,
+    SIM_TENSOR_BF16,
+    SIM_TENSOR_TF32,
+    SIM_TENSOR_TF32_FTZ,
+    SIM_N_TENSOR_TYPES
+} sim_tensor_type;
+
+enum { SIM_TENSOR_MAP_BYTES = 128, SIM_TENSOR_MAX_RANK = 5 };
+
+typedef struct sim_tensor_map {
+    uint64_t address; /* multiple of 16 */
+    uint32_t rank;    /* 1 to 5; dimension 0 is the innermost */
+    uint64_t extent[SIM_TENSOR_MAX_RANK];
+    uint64_t stride[SIM_TENSOR_MAX_RANK]; /* bytes; that of dimension 0 is not looked at */
+    uint32_t box[SIM_TENSOR_MAX_RANK];    /* at most 256 each */
+    uint32_t step[SIM_TENSOR_MAX_RANK];   /* element strides, 1 to 8; 0 counts as 1 */
+    sim_tensor_type type;
+    uint32_t swizzle; /* bytes: 0 (none), 32, 64 or 128 */
+    bool fill_nan;    /* outside of the tensor: NaN instead of zero */
+} sim_tensor_map;
+
+/* The 128 bytes that a kernel is given (a CUtensorMap; the encoding is our own and opaque to
+ * kernels). False, with message, when no such map can be. */
+bool sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP_BYTES],
+                           char message[256]);
+
 /* ---- as a plug-in ---------------------------------------------------------------------------- */
 
 /* What the runtime's driver finds in libtegula-dev-sim-ptx.so under the name tegula_sim_ptx; all
  * functions as above. */
-enum { SIM_PTX_VERSION = 1 };
+enum { SIM_PTX_VERSION = 2 };
 typedef struct sim_ptx_interface {
     uint32_t version;
     sim_machine *(*machine_make)(int sm);
@@ -164,6 +208,8 @@ typedef struct sim_ptx_interface {
     sim_status (*launch)(sim_machine *m, const sim_kernel *k, const sim_launch_options *o,
                          const void *params, sim_report *report);
     const char *(*fault_name)(sim_fault f);
+    bool (*tensor_map_encode)(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP_BYTES],
+                              char message[256]);
 } sim_ptx_interface;
 const sim_ptx_interface *tegula_sim_ptx(void);
 

@@ -4,5 +4,5 @@
 # made what is there stands in the files.
 set -eu
 cd "$(dirname "$0")"
-arch() { [ "$1" = hopper.cu ] && echo sm_90a || echo sm_80; }
+arch() { case $1 in hopper.cu | async.cu | wgmma.cu) echo sm_90a ;; *) echo sm_80 ;; esac; }
 for f in *.cu; do nvcc -ptx -arch="$(arch "$f")" -lineinfo -o - "$f" | grep -v '^// Compiler Build' | sed 's|"[^"]*/\([^/"]*\)"|"\1"|' >"${f%.cu}.ptx"; done
