@@ -8,8 +8,9 @@
 typedef struct tool_check {
     tool_kernel before; /* the arguments as the launch found them */
     tool_kernel want;   /* the interpreter's outputs */
-    tool_kernel plain, noisy[2];
-    bool derived; /* plain and noisy are there */
+    tool_kernel plain;  /* in double arithmetic */
+    double **moved;     /* of every output's elements, the largest move of the noisy runs so far */
+    int noisy_runs;
 } tool_check;
 
 /* Interprets a copy of the arguments; call it before the launch. */
