@@ -3,7 +3,7 @@
  * One elementwise operation on loop values, scalars or vectors. Storage floats travel as the
  * unsigned integer of their width; arithmetic that the front end left on them is done widened.
  */
-#include "backends/lower/expand/expand.h"
+#include "backends/lower/expand/xp.h"
 
 static tg_value *same_int(tg_builder *b, tg_value *like, int64_t v) {
     return tg_build_int(b, like->type, v);
@@ -63,9 +63,16 @@ static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op 
     return tg_expand_convert(b, mc, r, tg_dtype_arith(t), t, TG_ROUND_RNE, false);
 }
 
-static tg_value *math_value(tg_builder *b, const tg_op *op, tg_value *v) {
-    tg_value *r = tg_build_math(b, (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0), v);
-    if (tg_attr_int(op, TG_ATTR_FAST, 0) && r->def != NULL && r->def->code == TG_OP_MATH) {
+static tg_value *math_value(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_value *v) {
+    tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0);
+    bool fast = tg_attr_int(op, TG_ATTR_FAST, 0) != 0;
+    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !fast &&
+        tg_xp_never_positive(tg_operand(op, 0))) {
+        tg_xp x = {b, mc};
+        return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2);
+    }
+    tg_value *r = tg_build_math(b, fn, v);
+    if (fast && r->def != NULL && r->def->code == TG_OP_MATH) {
         tg_op_set_int(r->def, TG_ATTR_FAST, 1);
     }
     return r;
@@ -88,7 +95,7 @@ tg_value *tg_expand_apply(tg_builder *b, const tg_machine *mc, const tg_op *op, 
     case TG_OP_SELECT:
         return tg_build_select(b, a[0], a[1], a[2]);
     case TG_OP_MATH:
-        return math_value(b, op, a[0]);
+        return math_value(b, mc, op, a[0]);
     case TG_OP_CAST:
         return tg_expand_convert(b, mc, a[0], t, to,
                                  (tg_round)tg_attr_int(op, TG_ATTR_ROUND, TG_ROUND_RNE),

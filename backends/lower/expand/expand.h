@@ -5,6 +5,7 @@
  * their bits are the same on every target.
  *
  *   apply.c      one elementwise operation
+ *   below.c      which arguments of an exponential are never positive
  *   convert.c    conversions between any two types
  *   math.c, trig.c, rem.c   functions and the float remainder
  *   legalise.c   the pass over a finished loop function

@@ -50,30 +50,36 @@ static const double exp_f64[] = {0x1p-1,
 
 #define LOG2E 0x1.71547652b82fep+0
 
-/* 2^f (from v = n + f) or e^r (from v = n ln2 + r), and z whose low bits hold n. */
-static tg_value *exp_core(const tg_xp *x, tg_value *v, bool base2, bool fast, tg_value **out_z) {
+/* 2^v or e^v as `whole` * 2^n, or as (1 + rest) * 2^n where whole is NULL; the low bits of z hold
+ * n.
+ */
+typedef struct exp_parts {
+    tg_value *whole, *rest, *z;
+} exp_parts;
+
+/* v = n + f */
+static exp_parts split_exp2(const tg_xp *x, tg_value *v, bool fast) {
     double m = magic(v);
-    tg_value *one = xf(x, v, 1.0);
-    if (base2) {
-        tg_value *z = xbinf(x, TG_OP_ADD, v, m);
-        tg_value *f = xbin(x, TG_OP_SUB, v, xbinf(x, TG_OP_SUB, z, m));
-        *out_z = z;
-        tg_value *q = wide(v) ? tg_xp_poly(x, f, exp2_f64, (int)TG_COUNT_OF(exp2_f64))
-                      : fast  ? tg_xp_poly(x, f, exp2_f32_fast, (int)TG_COUNT_OF(exp2_f32_fast))
-                              : tg_xp_poly(x, f, exp2_f32, (int)TG_COUNT_OF(exp2_f32));
-        return xfma(x, q, f, one);
-    }
+    tg_value *z = xbinf(x, TG_OP_ADD, v, m);
+    tg_value *f = xbin(x, TG_OP_SUB, v, xbinf(x, TG_OP_SUB, z, m));
+    tg_value *q = wide(v) ? tg_xp_poly(x, f, exp2_f64, (int)TG_COUNT_OF(exp2_f64))
+                  : fast  ? tg_xp_poly(x, f, exp2_f32_fast, (int)TG_COUNT_OF(exp2_f32_fast))
+                          : tg_xp_poly(x, f, exp2_f32, (int)TG_COUNT_OF(exp2_f32));
+    return (exp_parts){.whole = xfma(x, q, f, xf(x, v, 1.0)), .z = z};
+}
+
+/* v = n ln2 + r */
+static exp_parts split_exp(const tg_xp *x, tg_value *v) {
+    double m = magic(v);
     tg_value *z = xfma(x, v, xf(x, v, LOG2E), xf(x, v, m));
     tg_value *n = xbinf(x, TG_OP_SUB, z, m);
     double high = wide(v) ? 0x1.62e42fefa39efp-1 : 0x1.62e43p-1;
     double low = wide(v) ? 0x1.abc9e3b39803fp-56 : -0x1.05c61p-29;
     tg_value *r = xfma(x, n, xf(x, v, -high), v);
     r = xfma(x, n, xf(x, v, -low), r);
-    *out_z = z;
     tg_value *q = wide(v) ? tg_xp_poly(x, r, exp_f64, (int)TG_COUNT_OF(exp_f64))
                           : tg_xp_poly(x, r, exp_f32, (int)TG_COUNT_OF(exp_f32));
-    tg_value *tail = xfma(x, xbin(x, TG_OP_MUL, r, r), q, r);
-    return xbin(x, TG_OP_ADD, tail, one);
+    return (exp_parts){.rest = xfma(x, xbin(x, TG_OP_MUL, r, r), q, r), .z = z};
 }
 
 /* n, from z's low bits, in the exponent field. */
@@ -81,67 +87,60 @@ static tg_value *exponent_field(const tg_xp *x, tg_value *z) {
     return xbini(x, TG_OP_SHL, xbits(x, z, bits_of(z)), mantissa_bits(z));
 }
 
-/* p * 2^n for results in the normal range; a factor of 0 at n = -127 (f64: -1023). */
-static tg_value *scale_normal(const tg_xp *x, tg_value *p, tg_value *z) {
-    int64_t one = wide(p) ? INT64_C(1023) << 52 : INT64_C(127) << 23;
-    tg_value *factor = xbini(x, TG_OP_ADD, exponent_field(x, z), one);
+/* For results in the normal range; a factor of 0 at n = -127 (f64: -1023). */
+static tg_value *scale_normal(const tg_xp *x, exp_parts e) {
+    int64_t one = wide(e.z) ? INT64_C(1023) << 52 : INT64_C(127) << 23;
+    tg_value *factor = xbini(x, TG_OP_ADD, exponent_field(x, e.z), one);
+    tg_value *p = e.whole != NULL ? e.whole : xbinf(x, TG_OP_ADD, e.rest, 1.0);
     return xbin(x, TG_OP_MUL, p, xbits(x, factor, p->type->dtype));
 }
 
 /*
- * p * 2^n for any n the clamps let through: first 2^(n + 64) for negative v, 2^(n - 64) for
- * positive, exact and normal, then 2^-64 or 2^64, which rounds once (f64: 512). v NULL: none is
- * positive.
+ * For any n the clamps let through: first 2^(n + 64) for negative v, 2^(n - 64) for positive, exact
+ * and normal, then 2^-64 or 2^64, which rounds once (f64: 512). (1 + rest) times a power of two
+ * rounds in one fma as the sum alone would. v NULL: none is positive.
  */
-static tg_value *scale_any(const tg_xp *x, tg_value *p, tg_value *z, tg_value *v) {
-    bool w = wide(p);
+static tg_value *scale_any(const tg_xp *x, exp_parts e, tg_value *v) {
+    bool w = wide(e.z);
     double two = w ? 0x1p512 : 0x1p64;
     int64_t sum =
         w ? INT64_C(2046) << 52 : INT64_C(254) << 23; /* fields of a power and its inverse */
-    tg_value *second = xf(x, p, 1 / two);
+    tg_value *second = xf(x, e.z, 1 / two);
     if (v != NULL) {
-        second = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), second, xf(x, p, two));
+        second = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), second, xf(x, e.z, two));
     }
-    tg_value *bias = xbin(x, TG_OP_SUB, xi(x, p, bits_of(p), sum), xbits(x, second, bits_of(p)));
-    tg_value *first = xbits(x, xbin(x, TG_OP_ADD, exponent_field(x, z), bias), p->type->dtype);
-    return xbin(x, TG_OP_MUL, xbin(x, TG_OP_MUL, p, first), second);
+    tg_value *bias =
+        xbin(x, TG_OP_SUB, xi(x, e.z, bits_of(e.z), sum), xbits(x, second, bits_of(e.z)));
+    tg_value *first = xbits(x, xbin(x, TG_OP_ADD, exponent_field(x, e.z), bias), e.z->type->dtype);
+    tg_value *p =
+        e.whole != NULL ? xbin(x, TG_OP_MUL, e.whole, first) : xfma(x, e.rest, first, first);
+    return xbin(x, TG_OP_MUL, p, second);
 }
 
 tg_value *tg_xp_exp2(const tg_xp *x, tg_value *v, bool fast) {
-    tg_value *z;
     if (fast && !wide(v)) { /* results below 2^-126 become 0, above 2^127.5 infinity */
-        v = clamp(x, v, -127, 128);
-        tg_value *p = exp_core(x, v, true, true, &z);
-        return scale_normal(x, p, z);
+        return scale_normal(x, split_exp2(x, clamp(x, v, -127, 128), true));
     }
     v = wide(v) ? clamp(x, v, -1080, 1030) : clamp(x, v, -152, 130);
-    tg_value *p = exp_core(x, v, true, false, &z);
-    return scale_any(x, p, z, v);
+    return scale_any(x, split_exp2(x, v, false), v);
 }
 
 tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast) {
-    tg_value *z;
     if (fast && !wide(v)) {
-        v = clamp(x, v, -88.0, 88.7228);
-        tg_value *p = exp_core(x, v, false, true, &z);
-        return scale_normal(x, p, z);
+        return scale_normal(x, split_exp(x, clamp(x, v, -88.0, 88.7228)));
     }
     v = wide(v) ? clamp(x, v, -750, 715) : clamp(x, v, -106, 90);
-    tg_value *p = exp_core(x, v, false, false, &z);
-    return scale_any(x, p, z, v);
+    return scale_any(x, split_exp(x, v), v);
 }
 
-/* e^v for v <= 0. */
-static tg_value *exp_below(const tg_xp *x, tg_value *v) {
-    v = xbinf(x, TG_OP_MAX, v, wide(v) ? -750 : -106);
-    tg_value *z, *p = exp_core(x, v, false, false, &z);
-    return scale_any(x, p, z, NULL);
+tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2) {
+    v = xbinf(x, TG_OP_MAX, v, base2 ? (wide(v) ? -1080 : -152) : (wide(v) ? -750 : -106));
+    return scale_any(x, base2 ? split_exp2(x, v, false) : split_exp(x, v), NULL);
 }
 
 /* e^v for v in [-80, 80]. */
 static tg_value *exp_moderate(const tg_xp *x, tg_value *v) {
-    tg_value *z, *p = exp_core(x, v, false, false, &z);
-    return scale_normal(x, p, z);
+    return scale_normal(x, split_exp(x, v));
 }
 
 /* ---- logarithms
@@ -257,7 +256,7 @@ tg_value *tg_xp_tanh(const tg_xp *x, tg_value *v) {
 
 /* e = exp(-|v|): e/(1+e) left of 0, 1/(1+e) right of it. */
 tg_value *tg_xp_sigmoid(const tg_xp *x, tg_value *v) {
-    tg_value *e = exp_below(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)));
+    tg_value *e = tg_xp_exp_below(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)), false);
     tg_value *top = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), e, xf(x, v, 1.0));
     return xbin(x, TG_OP_DIV, top, xbinf(x, TG_OP_ADD, e, 1.0));
 }

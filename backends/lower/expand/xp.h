@@ -66,6 +66,8 @@ tg_value *tg_xp_copysign(const tg_xp *x, tg_value *v, tg_value *s);
 /* math.c, trig.c, rem.c: one family each; v is f32 or f64. */
 tg_value *tg_xp_exp2(const tg_xp *x, tg_value *v, bool fast);
 tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast);
+/* 2^v or e^v for v <= 0 (or NaN), bits as of the general form. */
+tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2);
 tg_value *tg_xp_log(const tg_xp *x, tg_value *v, bool base2);
 tg_value *tg_xp_rsqrt(const tg_xp *x, tg_value *v);
 tg_value *tg_xp_sincos(const tg_xp *x, tg_value *v, bool cosine);
@@ -74,5 +76,8 @@ tg_value *tg_xp_sigmoid(const tg_xp *x, tg_value *v);
 tg_value *tg_xp_erf(const tg_xp *x, tg_value *v);
 tg_value *tg_xp_fmod(const tg_xp *x, tg_value *p, tg_value *q);
 tg_value *tg_xp_math(const tg_xp *x, tg_math_fn fn, tg_value *v, bool fast);
+
+/* below.c: is the tile value never positive where it is present? */
+bool tg_xp_never_positive(const tg_value *v);
 
 #endif
