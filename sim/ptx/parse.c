@@ -160,6 +160,9 @@ static bool attributes(sim_parser *p, variable *v) {
                    is_word(p, ".local") || is_word(p, ".generic")) {
                 sim_lex_next(&p->lex);
             }
+            if (take_word(p, ".align") && !take_number(p, &n)) { /* of what it points to */
+                return false;
+            }
         } else if (take_word(p, ".attribute")) {
             skip_past(p, ')');
         } else if (is_word(p, ".v2") || is_word(p, ".v4")) {

@@ -165,8 +165,7 @@ static void position(const product_case *c, int q, int thread, int half, int *ro
     *row = thread / 32 * 16 + lane / 4 + i / 2 % 2 * 8;
     *col = i / 4 * 8 + lane % 4 * 2 + i % 2;
 }
-static uint32_t accumulator(const product_case *c, int q, int thread,
-                            const int64_t d[ROWS][MOST_N]) {
+static uint32_t accumulator(const product_case *c, int q, int thread, int64_t d[ROWS][MOST_N]) {
     int row, col;
     uint32_t out = 0;
     for (int half = 0; half <= (int)c->half; half++) {
