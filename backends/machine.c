@@ -4,6 +4,7 @@
  * CPU level is one row there and, if the level is to be chosen at run time, one test in host_isa.
  */
 #include "backends/backend.h"
+#include "ir/matrix.h"
 
 #include <string.h>
 
@@ -56,7 +57,7 @@ static const tg_machine machines[] = {
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE
-#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_)                                           \
+#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_, matrix_)                                  \
     {.name = name_,                                                                                \
      .vendor = "cuda",                                                                             \
      .label = label_,                                                                              \
@@ -77,6 +78,7 @@ static const tg_machine machines[] = {
      .vector_bytes = 16,                                                                           \
      .register_bytes = 1020,                                                                       \
      .stages = 1,                                                                                  \
+     .matrix = matrix_,                                                                            \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_PTX_MACHINE

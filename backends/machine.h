@@ -89,6 +89,7 @@ typedef struct tg_machine {
     int64_t scratch_bytes;  /* device memory that one program may take besides; 0: none */
     int64_t register_bytes; /* of one lane: beyond it the placer splits or spills */
     unsigned units;         /* tg_unit */
+    uint64_t matrix;        /* matrix units: bits by number in ir/matrix.def */
     int copy_lanes;         /* lanes of a role that only drives the copy unit */
     int replicas;           /* roles that share a program's tile unless a schedule says otherwise */
     int stages; /* copies of a block that a loop fetches unless a schedule says otherwise;

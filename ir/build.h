@@ -9,6 +9,7 @@
 #define TG_BUILD_H
 
 #include "ir/ir.h"
+#include "ir/matrix.h"
 
 typedef struct tg_builder {
     tg_func *func;
@@ -112,6 +113,14 @@ tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, 
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes);
 tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which);
 tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask); /* mask: u32 or u64 */
+/* Fragments of a matrix unit's parts; strides of rows and columns in elements. */
+tg_value *tg_build_fragload(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
+                            tg_value *array, tg_value *index, const int64_t strides[2],
+                            int64_t align);
+tg_op *tg_build_fragstore(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
+                          tg_value *array, tg_value *index, tg_value *v, const int64_t strides[2]);
+tg_value *tg_build_mma(tg_builder *b, const tg_matrix_unit *u, tg_value *x, tg_value *y,
+                       tg_value *acc);
 /* What a SIMT function starts from: a tg_func of role "simt" with its five body arguments in the
  * order of docs/placed.md. */
 typedef struct tg_simt_args {

@@ -157,6 +157,37 @@ tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask) {
     return tg_build1(b, TG_OP_BALLOT, tg_type_scalar(b->module, mask), 1, x);
 }
 
+static void set_block(tg_op *op, const tg_matrix_unit *u, tg_matrix_part part,
+                      const int64_t strides[2]) {
+    tg_op_set_str(op, TG_ATTR_UNIT, u->name);
+    tg_op_set_int(op, TG_ATTR_PART, part);
+    tg_op_set_list(op, TG_ATTR_STRIDES, strides, 2);
+}
+
+tg_value *tg_build_fragload(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
+                            tg_value *array, tg_value *index, const int64_t strides[2],
+                            int64_t align) {
+    tg_value *r = tg_build1(b, TG_OP_FRAGLOAD, tg_matrix_type(b->module, u, part), 2, array, index);
+    set_block(r->def, u, part, strides);
+    set_align(r->def, align > 1 ? align : 0);
+    return r;
+}
+
+tg_op *tg_build_fragstore(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
+                          tg_value *array, tg_value *index, tg_value *v, const int64_t strides[2]) {
+    tg_value *operands[3] = {array, index, v};
+    tg_op *op = tg_build_op(b, TG_OP_FRAGSTORE, 3, operands, 0, NULL, 0);
+    set_block(op, u, part, strides);
+    return op;
+}
+
+tg_value *tg_build_mma(tg_builder *b, const tg_matrix_unit *u, tg_value *x, tg_value *y,
+                       tg_value *acc) {
+    tg_value *r = tg_build1(b, TG_OP_MMA, acc->type, 3, x, y, acc);
+    tg_op_set_str(r->def, TG_ATTR_UNIT, u->name);
+    return r;
+}
+
 tg_func *tg_build_simt_func(tg_module *m, const char *name, int64_t lanes, tg_simt_args *out) {
     tg_func *f = tg_func_make(m, name, TG_LEVEL_LOOP);
     const tg_type *ptr = tg_type_ptr(m);

@@ -68,6 +68,9 @@ int tg_verify_exchanges(const tg_verifier *v, const tg_op *op);
 bool tg_verify_op_layouts(tg_verifier *v, const tg_op *op);
 
 /* The rule functions; several operations may share one. */
+/* verify_matrix.c: the matrix unit that a placed product names. */
+bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op);
+
 #define TG_OP(ident, ...) tg_verify_fn tg_verify_##ident;
 #include "ir/ops.def"
 #undef TG_OP

@@ -9,6 +9,7 @@
  *   magnitude.c  maxima that integers give
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
+ *   matrix.c     fragments and products of matrix units
  *   debug.c      line tables
  *
  * One LLVM context per compile; nothing is shared between threads but LLVM's target registry.
@@ -127,6 +128,10 @@ LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word);
 void tg_emit_simt_record(tg_emitter *e, int line, int64_t code);
 /* False when op is none of SIMT functions alone. */
 bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out);
+
+/* matrix.c */
+LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op);
+LLVMValueRef tg_emit_mma(tg_emitter *e, tg_op *op);
 
 void tg_emit_debug_begin(tg_emitter *e, tg_module *m);
 void tg_emit_debug_function(tg_emitter *e, tg_func *f);

@@ -292,6 +292,12 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
     case TG_OP_BALLOT:
         *out = emit_ballot(e, op);
         return true;
+    case TG_OP_FRAGLOAD:
+        *out = tg_emit_fragload(e, op);
+        return true;
+    case TG_OP_MMA:
+        *out = tg_emit_mma(e, op);
+        return true;
     case TG_OP_BARRIER:
         emit_barrier(e, op);
         return true;

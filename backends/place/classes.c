@@ -345,6 +345,16 @@ static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
     return tg_layout_grid(p->m, t->rank, t->shape, inner, lanes, p->lanes);
 }
 
+static const tg_layout *accumulator_layout(tg_layout_pass *s, const tg_op *dot) {
+    const tg_type *t = dot->results[0].type;
+    if (tg_attr_get(dot, TG_ATTR_UNIT) == NULL) {
+        return dot_layout(s, t);
+    }
+    int64_t rows = t->shape[t->rank - 2], like = s->rows == rows ? s->rows_lanes : 0;
+    s->rows = rows;
+    return tg_place_fragments(s->p, dot, like, &s->rows_lanes);
+}
+
 /* ---- flow ----------------------------------------------------------------------------------- */
 
 static const tg_layout *along(tg_layout_pass *s, const tg_layout_edge *e, const tg_layout *l) {
@@ -396,7 +406,7 @@ static void assign(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
 static void anchor_region(tg_layout_pass *s, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
         if (op->code == TG_OP_DOT) {
-            assign(s, &op->results[0], dot_layout(s, op->results[0].type));
+            assign(s, &op->results[0], accumulator_layout(s, op));
         }
         for (int i = 0; i < op->n_regions && op->code != TG_OP_TEAM; i++) {
             anchor_region(s, op->regions[i]);

@@ -11,12 +11,13 @@
 #include <string.h>
 
 const tg_place_pass tg_place_pipeline[] = {
-    {"chunk", tg_place_chunk},       {"split", tg_place_split}, {"stage", tg_place_stage},
-    {"layout", tg_place_layout},     {"roles", tg_place_roles}, {"prefetch", tg_place_prefetch},
-    {"capacity", tg_place_capacity}, {"banks", tg_place_banks}, {"sync", tg_place_sync},
+    {"chunk", tg_place_chunk},       {"split", tg_place_split},       {"units", tg_place_units},
+    {"stage", tg_place_stage},       {"layout", tg_place_layout},     {"roles", tg_place_roles},
+    {"prefetch", tg_place_prefetch}, {"capacity", tg_place_capacity}, {"banks", tg_place_banks},
+    {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
-enum { UP_TO_LAYOUT = 4 };
+enum { UP_TO_LAYOUT = 5 };
 
 /* ---- schedules ------------------------------------------------------------------------------ */
 
@@ -78,6 +79,9 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who
         if (st) {
             return st;
         }
+    }
+    if (n == tg_place_pipeline_count) {
+        tg_place_tell_units(&p);
     }
     return TG_OK;
 }

@@ -5,6 +5,7 @@
  *   tile func ─ clone ─▶ placed func without layouts
  *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
  *             ─ split ─▶ the program of one of several replicas, where roles are split
+ *             ─ units ─▶ products that the machine's matrix units do
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
@@ -61,6 +62,7 @@ bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
 
 tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_split(tg_placer *p);
+tg_status tg_place_units(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
@@ -76,6 +78,15 @@ tg_status tg_place_sync(tg_placer *p);
  * (copies of a block that a loop fetches), `roles` and `replicas` (roles that split the tile). */
 const char *tg_place_schedule(const tg_func *f, const char *key);
 int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwise);
+
+/* ---- matrix units (matrix.c) ----------------------------------------------------------------- */
+
+/* A remark for each product: its unit, or why it has none. */
+void tg_place_tell_units(const tg_placer *p);
+/* Layout of the accumulator of a product with a unit; *out_warps: its groups of lanes along M.
+ * `like`: those of another accumulator with the same rows, 0: there is none. */
+const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like,
+                                    int64_t *out_warps);
 
 /* ---- buffers (buffer.c) --------------------------------------------------------------------- */
 

@@ -103,9 +103,12 @@ static void fold_permute(tg_op *dot, int i) {
     tg_op_erase(permute);
 }
 
+/* Matrix units read rows and columns alike; bytes only along the contracted axis, which is where
+ * a permuted operand has them. */
 static void stage_dot(tg_stager *s, tg_op *op) {
-    fold_permute(op, 0);
-    fold_permute(op, 1);
+    for (int i = 0; i < 2 && tg_attr_get(op, TG_ATTR_UNIT) == NULL; i++) {
+        fold_permute(op, i);
+    }
     tg_set_operand(op, 0, tg_stage_value(s, tg_operand(op, 0)));
     tg_set_operand(op, 1, tg_stage_value(s, tg_operand(op, 1)));
     if (op->n_operands == 4) {

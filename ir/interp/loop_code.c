@@ -202,6 +202,7 @@ static const tg_type *worked_on(const tg_op *op) {
         return tg_operand(op, 1)->type;
     case TG_OP_ASTORE:
     case TG_OP_SCATTERM:
+    case TG_OP_FRAGSTORE:
         return tg_operand(op, 2)->type;
     case TG_OP_REDUCEV:
     case TG_OP_EXTRACT:

@@ -4,7 +4,7 @@
 
 #include "ir/interp/loop_internal.h"
 
-static bool is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what) {
+bool tg_li_is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what) {
     if (r->lanes[lane].undefined[reg] == 0) {
         return true;
     }
@@ -55,7 +55,7 @@ static void store_cells(tg_li_run *r, const tg_li_ins *i, int lane, uint64_t add
         unsigned char raw[8];
         bool undefined = l->undefined[from + k] != 0;
         if (undefined && !s->per_program) {
-            (void)is_defined(r, i, lane, from + k, "the value stored");
+            (void)tg_li_is_defined(r, i, lane, from + k, "the value stored");
         }
         tg_li_write_bits(raw, t, l->cells[from + k]);
         (void)tg_li_touch(r, s, i, lane, at, bytes, LI_WRITE, raw, undefined);
@@ -71,7 +71,7 @@ static void masked_walk(tg_li_run *r, const tg_li_ins *i, int lane, int32_t mask
     tg_li_lane *l = &r->lanes[lane];
     int64_t bytes = tg_li_elem_bytes((tg_dtype)i->type);
     for (int32_t k = 0; k < i->n; k++) {
-        if (!is_defined(r, i, lane, mask + k, "the mask")) {
+        if (!tg_li_is_defined(r, i, lane, mask + k, "the mask")) {
             return;
         }
         if (l->cells[mask + k] != 0) {
@@ -84,7 +84,7 @@ static void exec_loadm(tg_li_run *r, const tg_li_ins *i, int lane) {
     tg_li_lane *l = &r->lanes[lane];
     uint64_t addr = l->cells[i->arg[0]];
     int64_t align = i->imm > 0 ? i->imm : tg_li_elem_bytes((tg_dtype)i->type);
-    if (!is_defined(r, i, lane, i->arg[0], "the address")) {
+    if (!tg_li_is_defined(r, i, lane, i->arg[0], "the address")) {
         return;
     }
     if (!i->masked) {
@@ -101,7 +101,7 @@ static void exec_storem(tg_li_run *r, const tg_li_ins *i, int lane) {
     tg_li_lane *l = &r->lanes[lane];
     uint64_t addr = l->cells[i->arg[0]];
     int64_t align = i->imm > 0 ? i->imm : tg_li_elem_bytes((tg_dtype)i->type);
-    if (!is_defined(r, i, lane, i->arg[0], "the address")) {
+    if (!tg_li_is_defined(r, i, lane, i->arg[0], "the address")) {
         return;
     }
     if (!i->masked) {
@@ -115,19 +115,19 @@ static void exec_storem(tg_li_run *r, const tg_li_ins *i, int lane) {
 static void exec_indexed(tg_li_run *r, const tg_li_ins *i, int lane) {
     tg_li_lane *l = &r->lanes[lane];
     bool load = i->code == TG_OP_GATHERM;
-    if (!is_defined(r, i, lane, i->arg[0], "the address")) {
+    if (!tg_li_is_defined(r, i, lane, i->arg[0], "the address")) {
         return;
     }
     for (int32_t k = 0; k < i->n; k++) {
-        if (i->masked &&
-            (!is_defined(r, i, lane, i->arg[3] + k, "the mask") || l->cells[i->arg[3] + k] == 0)) {
+        if (i->masked && (!tg_li_is_defined(r, i, lane, i->arg[3] + k, "the mask") ||
+                          l->cells[i->arg[3] + k] == 0)) {
             if (load) {
                 l->cells[i->result + k] = l->cells[i->arg[2] + k];
                 l->undefined[i->result + k] = l->undefined[i->arg[2] + k];
             }
             continue;
         }
-        if (!is_defined(r, i, lane, i->arg[1] + k, "the index")) {
+        if (!tg_li_is_defined(r, i, lane, i->arg[1] + k, "the index")) {
             return;
         }
         uint64_t addr = l->cells[i->arg[0]] + l->cells[i->arg[1] + k] * (uint64_t)i->imm;
@@ -146,8 +146,8 @@ static void exec_block(tg_li_run *r, const tg_li_ins *i, int lane) {
     int64_t n = (int64_t)l->cells[i->arg[2]];
     uint64_t to = l->cells[i->arg[0]], value = l->cells[i->arg[1]];
     bool copy = i->code == TG_OP_MEMCPY;
-    if (n <= 0 || !is_defined(r, i, lane, i->arg[0], "the address") ||
-        !is_defined(r, i, lane, i->arg[2], "the length")) {
+    if (n <= 0 || !tg_li_is_defined(r, i, lane, i->arg[0], "the address") ||
+        !tg_li_is_defined(r, i, lane, i->arg[2], "the length")) {
         return;
     }
     tg_li_space *s = tg_li_find(r, i, lane, to, n, true);
@@ -190,7 +190,7 @@ static void atomic_at(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_space *s
     int32_t v = i->arg[first_value], want = cas ? i->arg[first_value + 1] : v;
     bool undefined = l->undefined[v] || l->undefined[want];
     if (undefined && s->device && !s->per_program) {
-        (void)is_defined(r, i, lane, l->undefined[v] ? v : want, "the value of the atomic");
+        (void)tg_li_is_defined(r, i, lane, l->undefined[v] ? v : want, "the value of the atomic");
     }
     bool old_undefined =
         tg_li_touch(r, s, i, lane, at, tg_li_elem_bytes(t), LI_ATOMIC, NULL, undefined);
@@ -207,7 +207,7 @@ static void exec_atomicm(tg_li_run *r, const tg_li_ins *i, int lane) {
     int bytes = tg_li_elem_bytes((tg_dtype)i->type);
     l->cells[i->result] = 0;
     l->undefined[i->result] = 0;
-    if (!is_defined(r, i, lane, i->arg[0], "the address") ||
+    if (!tg_li_is_defined(r, i, lane, i->arg[0], "the address") ||
         !check_align(r, i, lane, addr, bytes)) {
         return;
     }
@@ -224,7 +224,7 @@ static void exec_atomicm(tg_li_run *r, const tg_li_ins *i, int lane) {
 static int64_t array_index(tg_li_run *r, const tg_li_ins *i, int lane, const tg_li_array *a,
                            int64_t n, int64_t align) {
     int64_t index = (int64_t)r->lanes[lane].cells[i->arg[1]];
-    if (!is_defined(r, i, lane, i->arg[1], "the index")) {
+    if (!tg_li_is_defined(r, i, lane, i->arg[1], "the index")) {
         return -1;
     }
     if (index < 0 || index > a->count - n) {
@@ -400,7 +400,7 @@ static void trap(tg_li_run *r, const tg_li_ins *i, int lane, int code) {
 }
 
 static void exec_trap(tg_li_run *r, const tg_li_ins *i, int lane) {
-    if (!is_defined(r, i, lane, i->arg[0], "the condition of a trap")) {
+    if (!tg_li_is_defined(r, i, lane, i->arg[0], "the condition of a trap")) {
         return;
     }
     bool v = r->lanes[lane].cells[i->arg[0]] != 0;
@@ -417,14 +417,14 @@ static bool exec_control(tg_li_run *r, const tg_li_ins *i, int lane) {
         l->pc = i->target;
         return true;
     case LI_UNLESS:
-        (void)is_defined(r, i, lane, i->arg[0], "a branch");
+        (void)tg_li_is_defined(r, i, lane, i->arg[0], "a branch");
         l->pc = l->cells[i->arg[0]] == 0 ? i->target : l->pc;
         return true;
     case LI_MOVES:
         exec_moves(r, i, lane);
         return true;
     case LI_FOR_TEST:
-        (void)is_defined(r, i, lane, i->arg[1], "a loop bound");
+        (void)tg_li_is_defined(r, i, lane, i->arg[1], "a loop bound");
         l->pc = (int64_t)l->cells[i->arg[0]] < (int64_t)l->cells[i->arg[1]] ? l->pc : i->target;
         return true;
     case LI_FOR_NEXT: {
@@ -458,6 +458,9 @@ static bool exec_control(tg_li_run *r, const tg_li_ins *i, int lane) {
         return true;
     case TG_OP_SHFL:
     case TG_OP_BALLOT:
+    case TG_OP_FRAGLOAD:
+    case TG_OP_FRAGSTORE:
+    case TG_OP_MMA:
         l->state = LI_AT_SHUFFLE;
         return true;
     }
@@ -499,6 +502,10 @@ static int source_lane(tg_shuffle_mode mode, int lane, int64_t which) {
 
 void tg_li_shuffle(tg_li_run *r, int first, int n) {
     const tg_li_ins *i = &r->code->ins.data[r->lanes[first].pc - 1];
+    if (i->code != TG_OP_SHFL && i->code != TG_OP_BALLOT) {
+        tg_li_matrix(r, i, first, n);
+        return;
+    }
     uint64_t values[1024] = {0}, mask = 0;
     uint8_t undefined[1024] = {0}, any = 0;
     for (int k = 0; k < n && k < 1024; k++) {
@@ -512,7 +519,7 @@ void tg_li_shuffle(tg_li_run *r, int first, int n) {
         int from = k;
         if (i->code == TG_OP_SHFL) {
             from = source_lane((tg_shuffle_mode)i->imm, k, (int64_t)l->cells[i->arg[1]]);
-            (void)is_defined(r, i, first + k, i->arg[1], "the lane of a shuffle");
+            (void)tg_li_is_defined(r, i, first + k, i->arg[1], "the lane of a shuffle");
             from = from < 0 || from >= n ? k : from;
         }
         l->cells[i->result] =

@@ -5,6 +5,7 @@
  *   loop_code.c    structured regions to a flat list of instructions over numbered registers
  *   loop_exec.c    one lane: runs instructions until a barrier, a sub-group operation or the end
  *   loop_arith.c   elementwise operations on register cells
+ *   loop_matrix.c  fragments and products of matrix units
  *   loop_memory.c  spaces of bytes with a shadow: bounds, alignment, order, definedness
  *   loop.c         launches, lanes, barriers, the report
  *
@@ -180,6 +181,10 @@ uint64_t tg_li_canonical(tg_dtype t, uint64_t bits);
 
 /* Runs a lane until it waits or ends. */
 void tg_li_run_lane(tg_li_run *r, int lane);
+/* A register's first cell; reports what depends on memory that nobody wrote. */
+bool tg_li_is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what);
+/* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
+void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);
 /* Executes the sub-group operation that these lanes wait at. */
 void tg_li_shuffle(tg_li_run *r, int first, int n);
 

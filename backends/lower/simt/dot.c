@@ -156,16 +156,22 @@ static const tg_value *prefix_span(const tg_op *dot) {
     return mask != NULL && mask->code == TG_OP_SPAN_MASK ? tg_operand(mask, 0) : NULL;
 }
 
-static tg_value *k_end(product *p) {
-    tg_builder *b = &p->S->b;
-    tg_value *k = tg_build_index(b, p->k);
-    const tg_value *span = p->kmask != NULL ? prefix_span(p->op) : NULL;
+tg_value *ts_dot_end(tg_simt *S, const tg_op *dot) {
+    tg_builder *b = &S->b;
+    const tg_value *span = dot->n_operands == 4 ? prefix_span(dot) : NULL;
     if (span == NULL) {
-        return k;
+        return NULL;
     }
-    p->kmask = NULL;
-    const ts_info *s = ts_of(p->S, span);
-    return tg_build_binary(b, TG_OP_MIN, tg_build_binary(b, TG_OP_SUB, s->hi, s->lo), k);
+    const tg_type *t = dot->operands[0].value->type;
+    const ts_info *s = ts_of(S, span);
+    return tg_build_binary(b, TG_OP_MIN, tg_build_binary(b, TG_OP_SUB, s->hi, s->lo),
+                           tg_build_index(b, t->shape[t->rank - 1]));
+}
+
+static tg_value *k_end(product *p) {
+    tg_value *end = ts_dot_end(p->S, p->op);
+    p->kmask = end != NULL ? NULL : p->kmask;
+    return end != NULL ? end : tg_build_index(&p->S->b, p->k);
 }
 
 static tg_value *or_zero(tg_builder *b, tg_value *ok, tg_value *v) {
@@ -310,8 +316,7 @@ static void batches(product *p, tg_value *end, int axis, int mode, tg_value *coo
 
 static bool single_use(const tg_value *v) { return v->uses != NULL && v->uses->next == NULL; }
 
-/* The array the product works in: acc's own if nobody else wants it, else a copy. */
-static tg_value *accumulator(tg_simt *S, tg_op *op) {
+tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op) {
     tg_value *acc = tg_operand(op, 2), *r = &op->results[0];
     ts_info *i = ts_of(S, r), *from = ts_of(S, acc);
     bool lazy = ts_is_lazy(acc);
@@ -343,6 +348,10 @@ void ts_emit_dot(tg_simt *S, tg_op *op) {
         ts_unsupported(S, op, "a product of tiles that are not in buffers");
         return;
     }
+    if (tg_attr_get(op, TG_ATTR_UNIT) != NULL) {
+        ts_emit_dot_unit(S, op);
+        return;
+    }
     bool masked = tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;
     product *p = TG_NEW(S->arena, product);
     p->S = S;
@@ -359,7 +368,7 @@ void ts_emit_dot(tg_simt *S, tg_op *op) {
     p->from_a = p->a->dtype;
     p->from_b = p->b->dtype;
     p->to = t->dtype;
-    p->array = accumulator(S, op);
+    p->array = ts_dot_accumulator(S, op);
     if (S->status != TG_OK) {
         return;
     }

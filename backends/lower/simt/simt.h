@@ -10,6 +10,7 @@
  *   buffer.c   buffers of the program, windows, put and get
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
  *   shuffle.c  or through shuffles of a sub-group
+ *   matrix.c   products on matrix units
  *   dot.c      products: blocks of the accumulator in registers
  *   team*.c    algorithms of the whole program over buffers
  *
@@ -324,6 +325,12 @@ tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t
 tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value *best,
                     tg_value *at);
 void ts_emit_dot(tg_simt *S, tg_op *op);
+/* The array a product works in: acc's own if nobody else wants it, else a copy. */
+tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op);
+/* i64 end of a product's k where its mask is known to be a prefix; NULL: it has none, or is not. */
+tg_value *ts_dot_end(tg_simt *S, const tg_op *dot);
+/* matrix.c: on the matrix unit that the product names. */
+void ts_emit_dot_unit(tg_simt *S, tg_op *op);
 void ts_emit_team(tg_simt *S, tg_op *op);
 
 #endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * units: which products run on the machine's matrix units.
+ *
+ * Takes a function before staging. Gives every `dot` that one of the machine's units can do the
+ * attribute `unit`; from it the layout of the accumulator, the rows of the operands' buffers and
+ * the lowering follow. What no unit can do stays with the lanes.
+ *
+ * Before:
+ *   %5 = dot %2, %3, %4 : f32[64, 64]
+ * After:
+ *   %5 = dot %2, %3, %4 {unit = "mma.m16n8k16.f16"} : f32[64, 64]
+ *
+ * A unit can do a product when both operands' types are its own or widen exactly to them, it adds
+ * up in the accumulator's type and as exactly as asked for, and its block divides all three
+ * extents. f32 operands are rounded to TF32 only where the source says so (`@ tf32`). Among those
+ * that can, one with the operands' own types comes first, then the table's order.
+ */
+#include "backends/place/place.h"
+#include "ir/matrix.h"
+
+enum { F32_BITS = 24 };
+
+/* Every value of `from` is one of `to`. */
+static bool widens(tg_dtype from, tg_dtype to) {
+    if (from == to) {
+        return true;
+    }
+    bool small_float = from == TG_DT_F8E4M3 || from == TG_DT_F8E5M2 || from == TG_DT_F4E2M1;
+    switch ((int)to) {
+    case TG_DT_F16:
+    case TG_DT_BF16:
+        return small_float;
+    case TG_DT_I8:
+        return from == TG_DT_I4 || from == TG_DT_U4;
+    case TG_DT_U8:
+        return from == TG_DT_U4;
+    default:
+        return false;
+    }
+}
+
+static bool types_fit(const tg_matrix_unit *u, const tg_op *dot, bool own) {
+    for (int i = 0; i < 2; i++) {
+        tg_dtype t = dot->operands[i].value->type->dtype;
+        if (own ? t != u->type[i] : !widens(t, u->type[i])) {
+            return false;
+        }
+    }
+    return dot->results[0].type->dtype == u->type[TG_PART_C];
+}
+
+static bool exact_enough(const tg_matrix_unit *u, const tg_op *dot) {
+    tg_dot_numeric numeric = (tg_dot_numeric)tg_attr_int(dot, TG_ATTR_NUMERIC, TG_DOT_EXACT);
+    if (u->id == TG_MATRIX_MMA_TF32) {
+        return numeric == TG_DOT_TF32;
+    }
+    return u->type[TG_PART_C] != TG_DT_F32 || u->acc_bits >= F32_BITS || numeric == TG_DOT_FAST;
+}
+
+static bool extents_fit(const tg_matrix_unit *u, const tg_op *dot) {
+    const tg_type *a = dot->operands[0].value->type, *c = dot->results[0].type;
+    return c->shape[c->rank - 2] % u->m == 0 && c->shape[c->rank - 1] % u->n == 0 &&
+           a->shape[a->rank - 1] % u->k == 0;
+}
+
+/* The unit, or NULL and why there is none. */
+static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const tg_op *dot,
+                                      const char **out_why) {
+    const tg_matrix_unit *u;
+    *out_why = "no unit has these types";
+    for (int own = 1; own >= 0; own--) {
+        for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
+            if ((mc->matrix >> i & 1) == 0 || !types_fit(u, dot, own) || !exact_enough(u, dot)) {
+                continue;
+            }
+            if (lanes % u->lanes != 0) {
+                *out_why = "the program has too few lanes";
+            } else if (!extents_fit(u, dot)) {
+                *out_why = "the extents are no multiples of a unit's block";
+            } else {
+                return u;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void visit_region(tg_placer *p, tg_region *r) {
+    const char *why;
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            visit_region(p, op->regions[i]);
+        }
+        const tg_matrix_unit *u =
+            op->code == TG_OP_DOT ? unit_for(p->machine, p->lanes, op, &why) : NULL;
+        if (u != NULL) {
+            tg_op_set_str(op, TG_ATTR_UNIT, u->name);
+        }
+    }
+}
+
+tg_status tg_place_units(tg_placer *p) {
+    if (p->machine->matrix != 0 && p->replicas <= 1) {
+        visit_region(p, p->f->body);
+    }
+    return TG_OK;
+}
+
+/* ---- remarks --------------------------------------------------------------------------------- */
+
+static void tell_region(const tg_placer *p, const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            tell_region(p, op->regions[i]);
+        }
+        if (op->code != TG_OP_DOT) {
+            continue;
+        }
+        const char *name = tg_attr_str(op, TG_ATTR_UNIT), *why = "";
+        const tg_type *a = op->operands[0].value->type, *c = op->results[0].type;
+        if (name == NULL) {
+            (void)unit_for(p->machine, p->lanes, op, &why);
+        }
+        tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, op->span,
+                  name != NULL ? "product of %s, %lld x %lld x %lld: matrix unit %s"
+                               : "product of %s, %lld x %lld x %lld: FMA of the lanes, as %s",
+                  tg_dtype_name(a->dtype), (long long)c->shape[c->rank - 2],
+                  (long long)c->shape[c->rank - 1], (long long)a->shape[a->rank - 1],
+                  name != NULL ? name : why);
+    }
+}
+
+void tg_place_tell_units(const tg_placer *p) {
+    if (p->machine->matrix != 0) {
+        tell_region(p, p->f->body);
+    }
+}
+
+/* ---- layouts --------------------------------------------------------------------------------- */
+
+/* v, or what elementwise operations make of it, is reduced along its last axis: lanes that hold a
+ * row's elements should then be in one sub-group. */
+static bool reduced_along_rows(const tg_value *v, int depth) {
+    int last = v->type->rank - 1;
+    for (const tg_use *u = v->uses; u != NULL && depth > 0; u = u->next) {
+        const tg_op *op = u->user;
+        if (op->code == TG_OP_REDUCE) {
+            if (tg_attr_int(op, TG_ATTR_AXIS, -1) == last) {
+                return true;
+            }
+        } else if ((tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
+                   reduced_along_rows(&op->results[0], depth - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a choice of warps costs: registers first, then elements read for one step along K. */
+static bool better(int64_t regs, int64_t reads, int64_t best_regs, int64_t best_reads) {
+    return regs < best_regs || (regs == best_regs && reads < best_reads);
+}
+
+const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like,
+                                    int64_t *out_warps) {
+    const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(dot, TG_ATTR_UNIT));
+    const tg_type *t = dot->results[0].type;
+    int m = t->rank - 2, n = t->rank - 1;
+    int64_t all = p->lanes / u->lanes, best_regs = INT64_MAX, best_reads = INT64_MAX;
+    int64_t blocks_m = t->shape[m] / u->m, blocks_n = t->shape[n] / u->n;
+    int64_t batches = t->rank > 2 ? t->shape[m - 1] : 1, best[TG_MAX_RANK];
+    bool rows = reduced_along_rows(&dot->results[0], 8);
+    for (int a = 0; a < t->rank; a++) {
+        best[a] = 1;
+    }
+    for (int64_t wb = 1; wb <= all; wb *= 2) {
+        for (int64_t wm = 1; wm * wb <= all; wm *= 2) {
+            for (int64_t wn = 1; wn * wm * wb <= all; wn *= 2) {
+                if (batches % wb != 0 || blocks_m % wm != 0 || blocks_n % wn != 0) {
+                    continue;
+                }
+                int64_t bm = blocks_m / wm, bn = blocks_n / wn, regs = batches / wb * bm * bn;
+                int64_t reads = batches / wb * (bm * u->m + bn * u->n);
+                reads += (rows && wn > 1 ? reads : 0) + (like > 0 && like != wm ? reads / 2 : 0);
+                if (better(regs, reads, best_regs, best_reads)) {
+                    best_regs = regs;
+                    best_reads = reads;
+                    if (t->rank > 2) {
+                        best[m - 1] = wb;
+                    }
+                    best[m] = wm;
+                    best[n] = wn;
+                }
+            }
+        }
+    }
+    *out_warps = best[m];
+    return tg_matrix_accumulator(p->m, u, t->rank, t->shape, best, p->lanes);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of matrix units and the layouts made of their fragments; see matrix.h. */
+#include "ir/matrix.h"
+
+#include <string.h>
+
+static const tg_matrix_unit units[] = {
+#define TG_MATRIX_UNIT(id_, name_, a_, b_, c_, m_, n_, k_, lanes_, bits_, la_, lb_, lc_)           \
+    {.id = TG_MATRIX_##id_,                                                                        \
+     .name = name_,                                                                                \
+     .type = {TG_DT_##a_, TG_DT_##b_, TG_DT_##c_},                                                 \
+     .m = m_,                                                                                      \
+     .n = n_,                                                                                      \
+     .k = k_,                                                                                      \
+     .lanes = lanes_,                                                                              \
+     .acc_bits = bits_,                                                                            \
+     .layout = {la_, lb_, lc_}},
+#include "ir/matrix.def"
+#undef TG_MATRIX_UNIT
+};
+
+const tg_matrix_unit *tg_matrix_at(size_t id) {
+    return id < TG_COUNT_OF(units) ? &units[id] : NULL;
+}
+
+const tg_matrix_unit *tg_matrix_find(const char *name) {
+    for (size_t i = 0; name != NULL && i < TG_COUNT_OF(units); i++) {
+        if (strcmp(units[i].name, name) == 0) {
+            return &units[i];
+        }
+    }
+    return NULL;
+}
+
+void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]) {
+    shape[0] = p == TG_PART_B ? u->k : u->m;
+    shape[1] = p == TG_PART_A ? u->k : u->n;
+}
+
+int64_t tg_matrix_elems(const tg_matrix_unit *u, tg_matrix_part p) {
+    int64_t shape[2];
+    tg_matrix_shape(u, p, shape);
+    return shape[0] * shape[1] / u->lanes;
+}
+
+const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {
+    return u->layout[p][0] == '\0' ? NULL : tg_layout_parse(m, u->layout[p]);
+}
+
+static tg_dtype carried(tg_dtype t) {
+    if (!tg_dtype_is_storage(t)) {
+        return t;
+    }
+    return tg_dtype_bits(t) == 16 ? TG_DT_U16 : TG_DT_U8;
+}
+
+const tg_type *tg_matrix_type(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {
+    return tg_type_vec(m, carried(u->type[p]), tg_matrix_elems(u, p));
+}
+
+/* ---- accumulators ---------------------------------------------------------------------------- */
+
+static void add_mode(tg_layout *l, int axis, tg_resource r, int64_t extent, int64_t stride,
+                     int64_t *place) {
+    if (extent > 1 && l->n_modes < TG_LAYOUT_MAX_MODES) {
+        l->modes[l->n_modes++] = (tg_layout_mode){.axis = (int8_t)axis,
+                                                  .resource = (uint8_t)r,
+                                                  .extent = extent,
+                                                  .stride = axis < 0 ? 0 : stride,
+                                                  .place = *place};
+        *place *= extent;
+    }
+}
+
+const tg_layout *tg_matrix_accumulator(tg_module *m, const tg_matrix_unit *u, int rank,
+                                       const int64_t *shape, const int64_t *warps, int64_t lanes) {
+    const tg_layout *block = tg_matrix_layout(m, u, TG_PART_C);
+    int64_t size[2] = {u->m, u->n}, reg = tg_matrix_elems(u, TG_PART_C), lane = u->lanes;
+    if (block == NULL || rank < 2) {
+        return NULL;
+    }
+    tg_layout l = *block;
+    l.rank = (uint8_t)rank;
+    for (int i = 0; i < l.n_modes; i++) {
+        l.modes[i].axis = (int8_t)(l.modes[i].axis + rank - 2);
+    }
+    for (int a = rank - 1; a >= 0; a--) {
+        int64_t step = a < rank - 2 ? 1 : size[a - (rank - 2)];
+        if (shape[a] % (step * warps[a]) != 0) {
+            return NULL;
+        }
+        int64_t blocks = shape[a] / step / warps[a];
+        add_mode(&l, a, TG_RES_REG, blocks, step, &reg);
+        add_mode(&l, a, TG_RES_LANE, warps[a], step * blocks, &lane);
+    }
+    add_mode(&l, -1, TG_RES_LANE, lanes / lane, 0, &lane);
+    return lane == lanes ? tg_layout_intern(m, &l) : NULL;
+}
+
+/* Corner of a block: what its first lane and register hold. */
+static bool block_holds(const tg_matrix_unit *u, const tg_layout *l, const tg_layout *block,
+                        int rank, int64_t lane0, int64_t reg0) {
+    int64_t corner[TG_MAX_RANK], at[TG_MAX_RANK], in[TG_MAX_RANK];
+    int64_t n = tg_matrix_elems(u, TG_PART_C);
+    tg_layout_coords(l, lane0, reg0, corner);
+    if (corner[rank - 2] % u->m != 0 || corner[rank - 1] % u->n != 0) {
+        return false;
+    }
+    for (int64_t i = 0; i < u->lanes * n; i++) {
+        tg_layout_coords(l, lane0 + i / n, reg0 + i % n, at);
+        tg_layout_coords(block, i / n, i % n, in);
+        for (int a = 0; a < rank; a++) {
+            if (at[a] != corner[a] + (a < rank - 2 ? 0 : in[a - (rank - 2)])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, const tg_layout *l, int rank) {
+    const tg_layout *block = tg_matrix_layout(m, u, TG_PART_C);
+    int64_t lanes = tg_layout_size(l, TG_RES_LANE), regs = tg_layout_size(l, TG_RES_REG);
+    int64_t n = tg_matrix_elems(u, TG_PART_C);
+    if (block == NULL || lanes % u->lanes != 0 || regs % n != 0) {
+        return false;
+    }
+    for (int64_t lane = 0; lane < lanes; lane += u->lanes) {
+        for (int64_t reg = 0; reg < regs; reg += n) {
+            if (!block_holds(u, l, block, rank, lane, reg)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}

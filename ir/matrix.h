@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix units: blocks that the lanes of a sub-group multiply together, acc += a b, each lane
+ * holding some elements of every block (its fragment). The table is matrix.def; machines name the
+ * units that they have. Used by placement (the layout of accumulators), by the loop operations
+ * fragload, fragstore and mma, by their verifier, interpreter and emitters.
+ */
+#ifndef TG_MATRIX_H
+#define TG_MATRIX_H
+
+#include "ir/layout.h"
+
+typedef enum tg_matrix_id {
+#define TG_MATRIX_UNIT(id, name, a, b, c, m, n, k, lanes, bits, la, lb, lc) TG_MATRIX_##id,
+#include "ir/matrix.def"
+#undef TG_MATRIX_UNIT
+    TG_MATRIX_COUNT
+} tg_matrix_id;
+
+/* Whose fragment: number in the lists below. */
+typedef enum tg_matrix_part { TG_PART_A, TG_PART_B, TG_PART_C, TG_PART_COUNT } tg_matrix_part;
+
+typedef struct tg_matrix_unit {
+    tg_matrix_id id;
+    const char *name;
+    tg_dtype type[TG_PART_COUNT];
+    int m, n, k, lanes;
+    int acc_bits; /* of the accumulator's fraction, its leading one counted (integers: its width) */
+    const char *layout[TG_PART_COUNT];
+} tg_matrix_unit;
+
+const tg_matrix_unit *tg_matrix_at(size_t id); /* NULL past the last */
+const tg_matrix_unit *tg_matrix_find(const char *name);
+/* Rows and columns of a part's block. */
+void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]);
+/* Elements of a part that one lane holds. */
+int64_t tg_matrix_elems(const tg_matrix_unit *u, tg_matrix_part p);
+/* Layout of a part's fragment; NULL: the device does not say. Interned in m. */
+const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p);
+/* Type of a fragment in loop code: a vector of elements as registers carry them. */
+const tg_type *tg_matrix_type(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p);
+
+/*
+ * Lanes of an accumulator [batch.., M, N] of fragments: warps[a] groups of lanes along axis a, each
+ * with a row of neighbouring blocks; groups beyond their product hold the same again, up to `lanes`
+ * lanes. Registers: those of a block together, blocks along N, then along M, then batches. NULL
+ * where blocks and warps do not divide the shape or the unit keeps its fragments to itself.
+ */
+const tg_layout *tg_matrix_accumulator(tg_module *m, const tg_matrix_unit *u, int rank,
+                                       const int64_t *shape, const int64_t *warps, int64_t lanes);
+/* l holds fragments: elems(C) consecutive registers of a sub-group's lanes are one block's, whose
+ * corner lies at multiples of M and N. */
+bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, const tg_layout *l, int rank);
+
+#endif
