@@ -14,6 +14,22 @@ char *simtest_file(const char *name) {
     return text;
 }
 
+char *simtest_edited(const char *text, const char *after, const char *from, int n, const char *to) {
+    const char *p = strstr(text, after);
+    assert_non_null(p);
+    for (int i = 0; i < n; i++) {
+        p = strstr(p + 1, from);
+        assert_non_null(p);
+    }
+    size_t head = (size_t)(p - text);
+    char *out = calloc(1, strlen(text) + strlen(to) + 1);
+    assert_non_null(out);
+    memcpy(out, text, head);
+    (void)strcpy(out + head, to);
+    (void)strcat(out, p + strlen(from));
+    return out;
+}
+
 uint32_t simtest_draw(uint64_t *state) {
     *state = *state * 6364136223846793005ull + 1442695040888963407ull;
     return (uint32_t)(*state >> 29);

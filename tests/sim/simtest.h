@@ -29,6 +29,8 @@ typedef struct simtest {
 
 /* Text of a file of tests/sim; free it. */
 char *simtest_file(const char *name);
+/* The text with the n-th occurrence of `from` behind `after` replaced; free it. */
+char *simtest_edited(const char *text, const char *after, const char *from, int n, const char *to);
 /* A machine, the module, a and b drawn by seed and written, out zero. Fails the test when the text
  * is refused. */
 simtest *simtest_open(const char *text, int sm, uint64_t seed);

@@ -5,23 +5,6 @@
  */
 #include "simtest.h"
 
-/* The text with the n-th occurrence of `from` behind `after` replaced; free it. */
-static char *edited(const char *text, const char *after, const char *from, int n, const char *to) {
-    const char *p = strstr(text, after);
-    assert_non_null(p);
-    for (int i = 0; i < n; i++) {
-        p = strstr(p + 1, from);
-        assert_non_null(p);
-    }
-    size_t head = (size_t)(p - text);
-    char *out = calloc(1, strlen(text) + strlen(to) + 1);
-    assert_non_null(out);
-    memcpy(out, text, head);
-    (void)strcpy(out + head, to);
-    (void)strcat(out, p + strlen(from));
-    return out;
-}
-
 typedef struct fault_case {
     const char *file, *kernel, *from;
     int nth;
@@ -68,7 +51,7 @@ static void seeded(void **state) {
         const fault_case *c = &list[i];
         char *text = simtest_file(c->file), entry[64];
         (void)snprintf(entry, sizeof entry, ".entry %s(", c->kernel);
-        char *bad = edited(text, entry, c->from, c->nth, c->to);
+        char *bad = simtest_edited(text, entry, c->from, c->nth, c->to);
         const char *texts[] = {text, bad};
         for (int k = 0; k < 2; k++) {
             bool hopper = strcmp(c->file, "cuda/hopper.ptx") == 0;
