@@ -19,10 +19,11 @@
  * it for padding, and rings keep their depth. Machines without banks get none.
  */
 #include "backends/place/place.h"
+#include "ir/matrix.h"
 
 #include <string.h>
 
-enum { GROUP = 32, WORD = 4, MAX_BANKS = 64 };
+enum { GROUP = 32, WORD = 4, MAX_BANKS = 64, UNIT_ROWS = 8, UNIT_BYTES = 16 };
 
 /* Lanes that touch a buffer together. */
 typedef struct access {
@@ -42,6 +43,7 @@ typedef struct chooser {
     tg_placer *p;
     const tg_type *type; /* of the buffer in hand */
     bool fixed;          /* something takes its rows to be dense */
+    bool rows16;         /* a matrix unit reads its rows in 16 bytes: they stay aligned */
     TG_LIST(access) accesses;
     uint32_t *stamp, now; /* by word: when it was last counted */
     int64_t words;
@@ -162,11 +164,37 @@ static void visit_copy(chooser *s, const tg_op *op, const int64_t *map) {
     add_access(s, op, l, t->rank, t->shape, map, 1);
 }
 
+/* A matrix unit reads 8 rows of 16 bytes at a time, whichever of the block's two axes they run
+ * along. */
+static void visit_unit(chooser *s, const tg_op *op, int operand, const int64_t *map) {
+    const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT));
+    const tg_type *t = op->results[0].type, *x = op->operands[operand].value->type;
+    int last = t->rank - 1, row = map[last - 1] == s->type->rank - 1 ? last : last - 1;
+    int64_t width = tg_place_elem_bytes(s->type->dtype);
+    access a;
+    memset(&a, 0, sizeof a);
+    if (t->layout == NULL) {
+        return;
+    }
+    a.lanes = UNIT_ROWS;
+    a.width = tg_max_i64(1, UNIT_BYTES / width);
+    a.weight = weight_of(op) * (x->shape[last] / tg_max_i64(1, u->k));
+    for (int lane = 0; lane < a.lanes; lane++) {
+        a.coord[lane][map[row]] = lane;
+    }
+    s->rows16 = true;
+    TG_LIST_PUSH(s->p->arena, &s->accesses, a);
+}
+
 /* a[batch.., m, k] and b[batch.., k, n]: all lanes are at one k. */
 static void visit_dot(chooser *s, const tg_op *op, int operand, const int64_t *map) {
     const tg_type *t = op->results[0].type;
     int64_t to[TG_MAX_RANK];
     if (t->layout == NULL || operand > 1) {
+        return;
+    }
+    if (tg_attr_get(op, TG_ATTR_UNIT) != NULL) {
+        visit_unit(s, op, operand, map);
         return;
     }
     for (int a = 0; a < t->rank; a++) {
@@ -290,7 +318,7 @@ static int64_t best_pad(chooser *s, int64_t *gain) {
     bool best_aligned = true;
     for (int64_t p = 1; p * width <= s->p->machine->banks * WORD && least > 0; p++) {
         bool aligned = (row + p) * width % 16 == 0;
-        if (p * width % WORD != 0) {
+        if (p * width % WORD != 0 || (s->rows16 && !aligned)) {
             continue;
         }
         int64_t extra = extra_with(s, row + p);
@@ -312,7 +340,7 @@ static void consider(chooser *s, tg_op *op, padding *out) {
     if (row == 0 || count <= row || t->layout != NULL || t->space != TG_SPACE_SHARED) {
         return;
     }
-    s->fixed = false;
+    s->fixed = s->rows16 = false;
     s->accesses.count = 0;
     visit_uses(s, &op->results[0]);
     int64_t width = tg_place_elem_bytes(t->dtype);

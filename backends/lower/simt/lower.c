@@ -686,6 +686,21 @@ static void emit_phase(tg_simt *S) {
     }
 }
 
+/* A product on a matrix unit stands in the region or below it. */
+static bool uses_units(const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_DOT && tg_attr_get(op, TG_ATTR_UNIT) != NULL) {
+            return true;
+        }
+        for (int i = 0; i < op->n_regions; i++) {
+            if (uses_units(op->regions[i])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* ---- door -------------------------------------------------------------------------------------
  */
 
@@ -706,6 +721,7 @@ tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *o
     }
     S->info = TG_NEW_ARRAY(S->arena, ts_info, placed->next_value_id);
     S->syms = TG_NEW_ARRAY(S->arena, tg_value *, placed->n_syms + 1);
+    S->fixed = uses_units(placed->body);
     number_ops(S, placed->grid);
     number_ops(S, placed->body);
     emit_phase(S);

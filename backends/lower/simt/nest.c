@@ -229,6 +229,25 @@ static bool worth_unrolling(const ts_nest *n, int lanes) {
     return n->regs / lanes * (int64_t)n->items.count <= 64;
 }
 
+tg_op *ts_each_register(const tg_simt *S, tg_builder *b, int64_t n, tg_value **i) {
+    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, n), tg_build_index(b, 1),
+                               0, NULL, i);
+    if (S->fixed && n > 1) {
+        tg_op_set_int(loop, TG_ATTR_UNROLL, n);
+    }
+    return loop;
+}
+
+/* Copies from memory to memory leave registers alone. */
+static bool holds_registers(const ts_nest *n) {
+    for (size_t i = 0; i < n->items.count; i++) {
+        if (n->items.data[i].kind != TS_COPY) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A place after which the nest's own loops come; code before it is `out`. */
 static void open_nest(ts_ctx *x, tg_op **loops) {
     tg_simt *S = x->S;
@@ -238,6 +257,7 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
     x->b = S->b;
     /* Implementations that run lanes in loops keep arrays whole only where indices vary. */
     bool unroll = S->mc->emitter != TG_EMIT_OPENCL_C && worth_unrolling(x->nest, x->lanes);
+    bool whole = S->fixed && holds_registers(x->nest);
     tg_value *zero = x->inside ? S->zero : tg_build_index(&x->b, 0);
     for (int k = x->nest->n - 1; k >= 0; k--) {
         int64_t trips = x->nest->extent[k] / (k == 0 ? x->lanes : 1);
@@ -246,7 +266,7 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
         if (trips > 1) {
             loops[k] = tg_build_for(&x->b, zero, tg_build_index(&x->b, trips),
                                     tg_build_index(&x->b, 1), 0, NULL, &x->iv[k]);
-            if (unroll && trips <= 8) {
+            if ((unroll && trips <= 8) || whole) {
                 tg_op_set_int(loops[k], TG_ATTR_UNROLL, trips);
             }
         }
@@ -440,8 +460,7 @@ void ts_array_copy(tg_simt *S, tg_value *dst, tg_value *src) {
     }
     tg_builder *b = &S->b;
     tg_value *i;
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, n / lanes),
-                               tg_build_index(b, 1), 0, NULL, &i);
+    tg_op *loop = ts_each_register(S, b, n / lanes, &i);
     tg_value *at = ts_bin(b, TG_OP_MUL, ts_i32(b, i), lanes);
     tg_value *v = tg_build_aload(b, ts_type(S, src->type->dtype, lanes), src, at, 1);
     (void)tg_build_astore(b, dst, at, v, 1);

@@ -127,8 +127,7 @@ static void fill_array(tg_simt *S, tg_value *array, int64_t n, tg_value *v) {
         return;
     }
     tg_value *i;
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, n), tg_build_index(b, 1),
-                               0, NULL, &i);
+    tg_op *loop = ts_each_register(S, b, n, &i);
     (void)tg_build_astore(b, array, ts_i32(b, i), v, 1);
     tg_build_end_for(b, loop, 0, NULL);
 }
@@ -350,8 +349,7 @@ static void each_result(exchange *e, each_fn fn, tg_value *extra_ok) {
     x.nest = &n;
     tg_op *loops[TS_MAX_DIGITS];
     for (int k = n.n - 1; k >= 0; k--) {
-        loops[k] = tg_build_for(&x.b, tg_build_index(&x.b, 0), tg_build_index(&x.b, n.extent[k]),
-                                tg_build_index(&x.b, 1), 0, NULL, &x.iv[k]);
+        loops[k] = ts_each_register(S, &x.b, n.extent[k], &x.iv[k]);
     }
     const ts_pos *pos = t->rank > 0 ? ts_root_pos(&x, t->layout, t->rank) : &x.none;
     ts_guard g = {0};
@@ -447,8 +445,7 @@ static tg_value *narrowed(tg_simt *S, const tg_op *op, tg_value *from) {
     tg_builder *b = &S->b;
     int64_t n = result_regs(op);
     tg_value *to = ts_array(S, value_dtype(op), n, NULL), *i;
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, n), tg_build_index(b, 1),
-                               0, NULL, &i);
+    tg_op *loop = ts_each_register(S, b, n, &i);
     tg_value *k = ts_i32(b, i);
     tg_value *v = tg_build_aload(b, ts_type(S, acc_dtype(op), 1), from, k, 1);
     (void)tg_build_astore(b, to, k, as_stored(S, b, op, v), 1);

@@ -130,8 +130,7 @@ void ts_reduce_shuffle(tg_simt *S, const tg_op *op, const ts_item *item, int64_t
     (void)digits_of(S, item->layout, (int)tg_attr_int(op, TG_ATTR_AXIS, 0), &d);
     bool ordered = tg_dtype_is_float(s.wide) && (s.kind == TG_RED_SUM || s.kind == TG_RED_PROD);
     tg_value *i;
-    tg_op *loop = tg_build_for(b, tg_build_index(b, 0), tg_build_index(b, regs),
-                               tg_build_index(b, 1), 0, NULL, &i);
+    tg_op *loop = ts_each_register(S, b, regs, &i);
     tg_value *r = ts_i32(b, i);
     part own = {tg_build_aload(b, ts_type(S, s.wide, 1), item->array, r, 1), NULL};
     /* through the stored type, as the exchange buffer has it */

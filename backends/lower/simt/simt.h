@@ -109,6 +109,7 @@ typedef struct tg_simt {
     tg_func *fn;
     tg_builder b, entry; /* main stream; before everything */
     tg_simt_args args;
+    bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
     ts_info *info;  /* by value id */
     tg_value **syms;
@@ -259,6 +260,8 @@ tg_value *ts_vec(ts_ctx *x, ts_ev e);
  */
 
 bool ts_is_nestable(const tg_op *op);
+/* for (i = 0; i < n; i++) over a lane's registers, built at b; *i is i64. */
+tg_op *ts_each_register(const tg_simt *S, tg_builder *b, int64_t n, tg_value **i);
 void ts_run_add(tg_simt *S, ts_item item);
 void ts_run_flush(tg_simt *S);
 /* dst[...] = src[...], n elements. */
