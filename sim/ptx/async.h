@@ -76,6 +76,7 @@ bool sim_tensor_element(const sim_tensor_map *map, const int32_t at[SIM_TENSOR_M
 typedef enum sim_bulk_kind {
     BULK_TO_SHARED, /* global or shared of the cluster to shared */
     BULK_TO_GLOBAL, /* shared to global; with an operation: reduces there */
+    BULK_WORDS,     /* st.async, red.async: registers to shared memory */
     BULK_ARRIVE     /* cp.async.mbarrier.arrive */
 } sim_bulk_kind;
 
@@ -92,7 +93,8 @@ typedef struct sim_bulk {
     uint32_t offset, source_offset, bytes; /* shared memory */
     sim_mbarrier *mbarrier;
     uint32_t agent, epoch, order;
-    uint64_t due; /* round */
+    uint64_t due;      /* round */
+    uint8_t words[16]; /* of st.async */
 } sim_bulk;
 
 /* What a warp knows of its bulk groups and its wgmma. */
@@ -113,7 +115,8 @@ bool sim_bulk_progress(sim_run *run, bool all);
 void sim_bulk_leave(sim_warp *w, uint32_t mask);
 /* The cluster is at its end. */
 void sim_bulk_end(sim_run *run);
-bool sim_bulk_family(sim_decoder *d, bool reduces); /* cp.async.bulk, cp.reduce.async.bulk */
+bool sim_words_family(sim_decoder *d, bool reduces); /* st.async, red.async */
+bool sim_bulk_family(sim_decoder *d, bool reduces);  /* cp.async.bulk, cp.reduce.async.bulk */
 void sim_bulk_push(sim_run *run, sim_bulk *b);
 /* The operation of red and atom on values of a type (exec_memory.c). */
 uint64_t sim_atomic_value(uint8_t op, sim_type t, uint64_t old, uint64_t b, uint64_t c);

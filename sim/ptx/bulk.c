@@ -95,6 +95,7 @@ static void load(const sim_bulk *b) {
     }
 }
 
+/* The operation of a reduction on one element. */
 static void combine(const sim_bulk *b, uint8_t *to, const uint8_t *from, uint32_t bytes) {
     static const uint8_t types[SIM_N_TENSOR_TYPES] = {
         T_U8, T_U16, T_U32, T_S32, T_U64, T_S64, T_F16, T_F32, T_F32, T_F64, T_BF16, T_F32, T_F32};
@@ -147,6 +148,24 @@ static void reduce_shared(const sim_bulk *b) {
     }
 }
 
+/* Registers to shared memory: the elements one by one. */
+static void words(const sim_bulk *b) {
+    uint32_t size = sim_type_bytes((sim_type)b->insn->type);
+    for (uint32_t i = 0; i < b->bytes; i += size) {
+        if (b->insn->logic) {
+            combine(b, b->block->shared + b->offset + i, b->words + i, size);
+        } else {
+            memcpy(b->block->shared + b->offset + i, b->words + i, size);
+        }
+    }
+    if (!b->insn->logic) {
+        sim_shadow_set(b->block->shared_written, b->offset, b->bytes);
+    }
+    if (!b->warp->run->options->no_races) {
+        sim_race_pending(b->block, b->offset, b->bytes, false);
+    }
+}
+
 /* ---- the queue ------------------------------------------------------------------------------- */
 
 void sim_bulk_push(sim_run *run, sim_bulk *b) {
@@ -166,6 +185,10 @@ static void finish(sim_run *run, size_t i) {
     run->bulks.n--;
     const sim_insn *at = b.warp->at;
     b.warp->at = b.insn;
+    if (b.block && b.kind != BULK_TO_GLOBAL && !sim_block_lives(b.block)) {
+        sim_find(b.warp, SIM_FAULT_ASYNC, b.lane, b.offset,
+                 "a copy to shared memory of a block that has ended");
+    }
     if (b.kind == BULK_ARRIVE) {
         sim_copies_finish(b.warp, b.lane, b.order);
         sim_clock_release(b.warp, b.mbarrier->clock);
@@ -173,7 +196,9 @@ static void finish(sim_run *run, size_t i) {
     } else if (b.kind == BULK_TO_GLOBAL) {
         store(&b);
     } else {
-        if (b.insn->logic) {
+        if (b.kind == BULK_WORDS) {
+            words(&b);
+        } else if (b.insn->logic) {
             reduce_shared(&b);
         } else {
             load(&b);
@@ -199,7 +224,7 @@ void sim_bulk_end(sim_run *run) {
     for (size_t i = 0; i < run->bulks.n && !run->stop; i++) {
         const sim_bulk *b = &run->bulks.data[i];
         b->warp->at = b->insn;
-        if (b->kind == BULK_TO_SHARED) {
+        if (b->kind == BULK_TO_SHARED || b->kind == BULK_WORDS) {
             sim_find(b->warp, SIM_FAULT_ASYNC, b->lane, b->offset,
                      "the block ends while a copy to its shared memory is under way");
         }
@@ -285,9 +310,12 @@ static void send(sim_warp *w, const sim_insn *in, uint32_t lane, sim_bulk *b) {
     b->insn = in;
     b->lane = (uint8_t)lane;
     if (!run->options->no_races) {
-        bool in_shared = b->kind == BULK_TO_SHARED;
+        bool in_shared = b->kind != BULK_TO_GLOBAL;
         sim_race_agent(w, w->clock, b->block, b->offset, b->bytes,
-                       in_shared ? ACCESS_WRITE : ACCESS_READ, b->agent, b->epoch);
+                       !in_shared       ? ACCESS_READ
+                       : b->insn->logic ? ACCESS_ATOMIC
+                                        : ACCESS_WRITE,
+                       b->agent, b->epoch);
         if (in_shared) {
             sim_race_pending(b->block, b->offset, b->bytes, true);
         }
@@ -375,6 +403,26 @@ static void issue(sim_warp *w, const sim_insn *in, uint32_t mask) {
     }
 }
 
+/* 0 address, 1 values, 2 mbarrier */
+static void issue_words(sim_warp *w, const sim_insn *in, uint32_t mask) {
+    uint32_t size = sim_type_bytes((sim_type)in->type);
+    EACH_LANE(l, mask) {
+        sim_bulk b = {.kind = BULK_WORDS, .bytes = size * in->vector};
+        for (uint32_t i = 0; i < in->vector; i++) {
+            uint32_t row =
+                in->op[1].kind == OPERAND_VECTOR ? w->parts[in->op[1].row + i] : in->op[1].row;
+            memcpy(b.words + (size_t)i * size, &sim_row(w, row)[l], size);
+        }
+        b.block = shared_at(w, (int)l, sim_address(w, in, 0, (int)l), b.bytes, b.bytes, &b.offset);
+        b.mbarrier = b.block
+                         ? sim_mbarrier_at(w, (int)l, SPACE_SHARED, sim_address(w, in, 2, (int)l))
+                         : NULL;
+        if (b.mbarrier) {
+            send(w, in, l, &b);
+        }
+    }
+}
+
 /* ---- groups ---------------------------------------------------------------------------------- */
 
 static void commit(sim_warp *w, const sim_insn *in, uint32_t mask) {
@@ -427,6 +475,22 @@ static void nothing(sim_warp *w, const sim_insn *in, uint32_t mask) {
     (void)w;
     (void)in;
     (void)mask;
+}
+
+bool sim_words_family(sim_decoder *d, bool reduces) {
+    static const char *const vectors[] = {"v2", "v4", NULL};
+    sim_insn *in = d->in;
+    d->p->module->asynchronous = true;
+    sim_took_hints(d);
+    in->logic = reduces;
+    in->cmp = (uint8_t)sim_took_atomic(d);
+    in->vector = (uint8_t)(1u << sim_took_one(d, vectors));
+    in->type = (uint8_t)sim_took_type(d);
+    bool ok = sim_took(d, "shared::cluster") && sim_took(d, "mbarrier::complete_tx::bytes") &&
+              in->type && reduces == (in->cmp != 0) && sim_operands(d, "AvA");
+    uint32_t n = in->op[1].kind == OPERAND_VECTOR ? in->op[1].n : 1;
+    return ok && n == in->vector && n * sim_type_bytes((sim_type)in->type) <= 16 &&
+           sim_execs(d, issue_words, SIM_CLASS_ASYNC);
 }
 
 /* Operands in the order of the text, to the places of OP_. */

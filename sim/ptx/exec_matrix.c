@@ -78,6 +78,26 @@ static bool matrix_move(sim_decoder *d) {
     return ok && sim_execs(d, load ? ldmatrix : stmatrix, SIM_CLASS_SHARED);
 }
 
+/* movmatrix (9.7.15.5.18): an 8 x 8 matrix of halves, turned over among the lanes. */
+static void movmatrix(sim_warp *w, const sim_insn *in, uint32_t mask) {
+    uint16_t m[8][8];
+    const uint64_t *a = sim_in(w, in, 1);
+    (void)mask;
+    for (uint32_t l = 0; l < LANES; l++) {
+        m[l / 4][l % 4 * 2] = (uint16_t)a[l];
+        m[l / 4][l % 4 * 2 + 1] = (uint16_t)(a[l] >> 16);
+    }
+    for (uint32_t l = 0; l < LANES; l++) {
+        sim_in(w, in, 0)[l] = m[l % 4 * 2][l / 4] | (uint32_t)m[l % 4 * 2 + 1][l / 4] << 16;
+    }
+}
+static bool movmatrix_family(sim_decoder *d) {
+    d->in->sync = 255;
+    return sim_took(d, "sync") && sim_took(d, "aligned") && sim_took(d, "m8n8") &&
+           sim_took(d, "trans") && sim_took(d, "b16") && sim_operands(d, "DS") &&
+           sim_execs(d, movmatrix, SIM_CLASS_WARP);
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 static double value_of(uint64_t bits, sim_type t) {
@@ -369,8 +389,6 @@ static bool wmma_family(sim_decoder *d) {
            sim_execs(d, wmma_move, in->space == SPACE_SHARED ? SIM_CLASS_SHARED : SIM_CLASS_GLOBAL);
 }
 
-const sim_family_row sim_families_matrix[] = {{"ldmatrix", matrix_move},
-                                              {"stmatrix", matrix_move},
-                                              {"mma", mma_family},
-                                              {"wmma", wmma_family},
-                                              {NULL, NULL}};
+const sim_family_row sim_families_matrix[] = {
+    {"ldmatrix", matrix_move}, {"stmatrix", matrix_move}, {"movmatrix", movmatrix_family},
+    {"mma", mma_family},       {"wmma", wmma_family},     {NULL, NULL}};

@@ -156,7 +156,9 @@ static bool moves(sim_decoder *d, bool load) {
     return n == in->vector && sim_execs(d, load ? ld : st, class_of((sim_space)in->space));
 }
 static bool ld_family(sim_decoder *d) { return moves(d, true); }
-static bool st_family(sim_decoder *d) { return moves(d, false); }
+static bool st_family(sim_decoder *d) {
+    return sim_took(d, "async") ? sim_words_family(d, false) : moves(d, false);
+}
 
 /* ---- atomics --------------------------------------------------------------------------------- */
 
@@ -259,6 +261,9 @@ static bool atom_family(sim_decoder *d) {
     static const char *const vectors[] = {"v2", "v4", "v8", NULL};
     sim_insn *in = d->in;
     bool red = d->op[0] == 'r';
+    if (red && sim_took(d, "async")) {
+        return sim_words_family(d, true);
+    }
     in->space = (uint8_t)sim_took_space(d);
     in->mode = (uint8_t)sim_took_atomic(d);
     sim_took_hints(d);

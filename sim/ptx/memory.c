@@ -198,6 +198,27 @@ static sim_place global_place(sim_warp *w, int lane, uint64_t address, uint32_t 
     return (sim_place){.data = r->data + at, .written = r->written, .at = at};
 }
 
+bool sim_block_lives(const sim_block *b) {
+    for (uint32_t i = 0; i < b->n_warps; i++) {
+        if (b->warps[i].live) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Another block's memory: it must be known to have begun, and must not have ended. */
+static void check_neighbour(sim_warp *w, int lane, const sim_block *b, uint64_t address) {
+    bool begun = false;
+    for (uint32_t i = 0; i < b->n_warps; i++) {
+        begun = begun || w->clock[b->warps[i].number] > 0;
+    }
+    if (!begun || !sim_block_lives(b)) {
+        sim_find(w, SIM_FAULT_RACE, lane, address, "shared memory of block %u, which %s", b->rank,
+                 begun ? "has ended" : "may not have begun");
+    }
+}
+
 static sim_place shared_place(sim_warp *w, int lane, uint64_t address, uint32_t bytes,
                               sim_access access) {
     sim_run *run = w->run;
@@ -207,6 +228,9 @@ static sim_place shared_place(sim_warp *w, int lane, uint64_t address, uint32_t 
         return outside(w, lane, SPACE_SHARED, address, bytes, access);
     }
     sim_block *b = rank == 0 ? w->block : &run->blocks[rank - 1];
+    if (b != w->block) {
+        check_neighbour(w, lane, b, address);
+    }
     if (!run->options->no_races) {
         bool same = access == ACCESS_WRITE && w->storing &&
                     sim_shadow_all(b->shared_written, at, bytes) &&

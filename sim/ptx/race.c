@@ -124,8 +124,8 @@ static void agent_cell(sim_warp *w, const uint32_t *clock, sim_block *b, size_t 
                        sim_access access, uint32_t agent, uint32_t epoch) {
     sim_cell *c = &b->cells[i];
     uint32_t offset = (uint32_t)i * 4, writer = c->writer - 1u;
-    bool writes = access == ACCESS_WRITE;
-    if (c->writer && c->written & mask && !(writer == agent && c->write_clock == epoch)) {
+    bool writes = access != ACCESS_READ, both = c->atomic && access == ACCESS_ATOMIC;
+    if (c->writer && c->written & mask && !both && !(writer == agent && c->write_clock == epoch)) {
         if (clock[writer] < c->write_clock) {
             found(w, -1, offset, writes ? "write after the write" : "read after the write", writer);
         } else if (writer < w->run->n_warps && clock[w->run->n_clocks + writer] < c->write_clock) {
@@ -144,7 +144,7 @@ static void agent_cell(sim_warp *w, const uint32_t *clock, sim_block *b, size_t 
     c->written = c->writer == agent + 1 && c->write_clock == epoch ? c->written | mask : mask;
     c->writer = (uint16_t)(agent + 1);
     c->write_clock = epoch;
-    c->atomic = false;
+    c->atomic = access == ACCESS_ATOMIC;
     c->reader = 0;
     c->read = 0;
 }

@@ -392,6 +392,8 @@ typedef struct sim_place {
 /* ACCESS_SAME: a store of what is there already. */
 typedef enum sim_access { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_SAME } sim_access;
 
+/* Has it threads that have not ended? */
+bool sim_block_lives(const sim_block *b);
 /* Checks bounds and alignment, and that what is read was written; notes the order of accesses. */
 sim_place sim_resolve(sim_warp *w, int lane, sim_space space, uint64_t address, uint32_t bytes,
                       sim_access access);

@@ -59,6 +59,15 @@ static uint32_t bulk_reduce(const hopper *h, int i) {
 static uint32_t bulk_across(const hopper *h, int i) { return h->host_a[i ^ 256]; }
 static uint32_t bulk_many(const hopper *h, int i) { return h->host_a[T] + h->host_b[i]; }
 
+static uint32_t words_across(const hopper *h, int i) {
+    int other = (i / 256 ^ 1) * 256;
+    uint32_t sum = 5;
+    for (int t = 0; t < 256; t++) {
+        sum += h->host_a[other + t] & 255;
+    }
+    return h->host_a[other + 255 - T] + 3 * h->host_b[other + 255 - T] + sum;
+}
+
 static const struct {
     const char *name;
     told value;
@@ -68,7 +77,7 @@ static const struct {
                {"mb_cluster", mb_cluster, true},    {"mb_copies", mb_copies, false},
                {"bulk_load", bulk_load, false},     {"bulk_store", bulk_store, false},
                {"bulk_reduce", bulk_reduce, false}, {"bulk_across", bulk_across, true},
-               {"bulk_many", bulk_many, true}};
+               {"bulk_many", bulk_many, true},      {"words_across", words_across, true}};
 
 static void run_ok(hopper *h, const char *name, uint32_t blocks, int n) {
     if (hopper_run(h, name, blocks, 256, n) != SIM_OK) {

@@ -723,11 +723,40 @@ static uint32_t clustered(const simtest *s, int i) {
     int block = i / 256, other = block ^ 1;
     return s->host_a[other * 256 + (255 - T)] + (uint32_t)(block % 2) * 1000 + 2;
 }
-static const cuda_case hopper_cases[] = {{"eighths", eighths, 0, NULL},
-                                         {"widened", widened, 0, NULL},
-                                         {"elected", elected, 0, NULL},
-                                         {"stored", stored, 0, NULL},
-                                         {"clustered", clustered, 0, NULL}};
+static uint32_t turned(const simtest *s, int i) {
+    const uint32_t *from = &s->host_a[i - i % 32];
+    int r = i % 32 / 4, c = i % 4 * 2;
+    uint32_t low = from[c * 4 + r / 2] >> (16 * (r % 2)) & 0xffff;
+    return low | from[(c + 1) * 4 + r / 2] >> (16 * (r % 2)) << 16;
+}
+/* Byte e of register k of a lane: 1, or 2 for odd bytes where a bit says so. */
+static int one_or_two(const simtest *s, int warp, int lane, int k, int e) {
+    return e % 2 && s->host_b[warp * 32 + (lane + k) % 32] & 1 ? 2 : 1;
+}
+static uint32_t eight_mma(const simtest *s, int i) {
+    static const int weight[] = {1, 3, 5, 7};
+    int warp = i / 32, lane = i % 32, out = 0;
+    for (int q = 0; q < 4; q++) {
+        int g = lane / 4, col = lane % 4 * 2 + q % 2;
+        int sum = q == 0 ? (int)(s->host_a[i] & 7) : q;
+        for (int k = 0; k < 32; k++) {
+            int t = k / 4 % 4, half = k / 16;
+            sum += one_or_two(s, warp, 4 * g + t, 2 * half + q / 2, k % 4) *
+                   one_or_two(s, warp, 4 * col + t, half, k % 4);
+        }
+        out += weight[q] * sum;
+    }
+    return (uint32_t)out;
+}
+static uint32_t narrowed(const simtest *s, int i) {
+    double x = ((int)(s->host_a[i] & 255) - 128) / 4.0, y = ((int)(s->host_b[i] & 255) - 128) / 4.0;
+    return (uint32_t)(nearest_code(x > 0 ? x : 0, 3, 7) << 8 | nearest_code(y > 0 ? y : 0, 3, 7));
+}
+static const cuda_case hopper_cases[] = {
+    {"eighths", eighths, 0, NULL},     {"turned", turned, 0, NULL},
+    {"eight_mma", eight_mma, 0, NULL}, {"narrowed", narrowed, 0, NULL},
+    {"widened", widened, 0, NULL},     {"elected", elected, 0, NULL},
+    {"stored", stored, 0, NULL},       {"clustered", clustered, 0, NULL}};
 
 static void hopper(void **state) {
     (void)state;
