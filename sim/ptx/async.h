@@ -39,6 +39,7 @@ typedef struct sim_mbarrier {
     bool valid;
     uint32_t phase, expected, pending;
     int64_t tx;            /* bytes that are still to come */
+    double time, done_at;  /* cycles: of the last that came, of the phase before */
     uint32_t agent, epoch; /* of copies that complete here: one more each */
     /* What arrivals of this phase knew, and what whoever waits for a complete one learns. */
     uint32_t *clock, *done;
@@ -94,6 +95,7 @@ typedef struct sim_bulk {
     sim_mbarrier *mbarrier;
     uint32_t agent, epoch, order;
     uint64_t due;      /* round */
+    double done_at;    /* cycles */
     uint8_t words[16]; /* of st.async */
 } sim_bulk;
 
@@ -104,13 +106,16 @@ typedef struct sim_async {
     uint32_t waited[LANES];                           /* groups */
     uint32_t epochs[LANES][GROUPS_KEPT], last[LANES]; /* of groups; of the newest copy */
     uint32_t matrix_groups, matrix_open, matrix_waited;
-    bool fenced; /* a wgmma.fence was seen */
+    double group_times[GROUPS_KEPT]; /* cycles: when the newest wgmma groups are done */
+    double copies_time;              /* and the bulk copies */
+    bool fenced;                     /* a wgmma.fence was seen */
     uint64_t fence_at;
     SIM_ARRAY(uint32_t) busy; /* rows that wgmma holds */
 } sim_async;
 
 /* Does what is due, or with all, the next of all; true when anything was done. */
 bool sim_bulk_progress(sim_run *run, bool all);
+bool sim_bulk_until(sim_run *run, double time);
 /* Lanes leave: of groups they must have waited. */
 void sim_bulk_leave(sim_warp *w, uint32_t mask);
 /* The cluster is at its end. */

@@ -4,8 +4,9 @@
  * touch in shared memory is noted when they are issued, under the name of an agent: the mbarrier
  * where they complete, or the warp's groups. Data moves when they are done, some rounds later.
  */
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,10 +170,10 @@ static void words(const sim_bulk *b) {
 /* ---- the queue ------------------------------------------------------------------------------- */
 
 void sim_bulk_push(sim_run *run, sim_bulk *b) {
-    run->random ^= run->random << 13;
-    run->random ^= run->random >> 7;
-    run->random ^= run->random << 17;
-    b->due = run->rounds + 1 + run->random % LATENCY;
+    b->due = run->rounds + 1 + sim_draw(run) % LATENCY;
+    if (run->model) {
+        b->done_at = sim_model_copy(b->warp, b->bytes, !b->from_shared && b->kind != BULK_WORDS);
+    }
     if (!SIM_PUSH(&run->bulks, *b)) {
         run->no_memory = true;
     }
@@ -204,13 +205,30 @@ static void finish(sim_run *run, size_t i) {
             load(&b);
         }
         if (b.mbarrier) {
+            b.mbarrier->time = b.done_at > b.mbarrier->time ? b.done_at : b.mbarrier->time;
             sim_mbarrier_complete(b.warp, b.mbarrier, b.bytes, b.epoch);
         }
     }
     b.warp->at = at;
 }
 
+/* With a model: the copy that is done first, when all warps that can go are later. */
+bool sim_bulk_until(sim_run *run, double time) {
+    size_t first = 0;
+    for (size_t i = 1; i < run->bulks.n; i++) {
+        first = run->bulks.data[i].done_at < run->bulks.data[first].done_at ? i : first;
+    }
+    bool any = run->bulks.n > 0 && run->bulks.data[first].done_at <= time;
+    if (any) {
+        finish(run, first);
+    }
+    return any;
+}
+
 bool sim_bulk_progress(sim_run *run, bool all) {
+    if (run->model) {
+        return all && sim_bulk_until(run, INFINITY);
+    }
     for (size_t i = 0; i < run->bulks.n; i++) {
         if (all || run->bulks.data[i].due <= run->rounds) {
             finish(run, i);
@@ -449,10 +467,14 @@ static void wait(sim_warp *w, const sim_insn *in, uint32_t mask) {
             const sim_bulk *b = &w->run->bulks.data[i];
             bool own = b->kind == BULK_TO_GLOBAL && b->warp == w && b->lane == l;
             if (own && b->epoch <= epoch) {
+                a->copies_time = b->done_at > a->copies_time ? b->done_at : a->copies_time;
                 finish(w->run, i);
             } else {
                 i++;
             }
+        }
+        if (w->run->model) {
+            sim_model_wait(w, a->copies_time, "waits for copies");
         }
         uint32_t *known = &w->clock[sim_agent_of_bulk(w)];
         *known = *known > epoch ? *known : epoch;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads, stores, atomics (9.7.9, 9.7.13) and non-bulk asynchronous copies (9.7.9.25). */
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
 #include <math.h>
 #include <string.h>
@@ -305,7 +305,8 @@ static void copy_issue(sim_warp *w, const sim_insn *in, uint32_t mask) {
                       .group = GROUP_OPEN,
                       .insn = in,
                       .lane = (uint8_t)l,
-                      .order = w->copy_order++};
+                      .order = w->copy_order++,
+                      .done_at = w->run->model ? sim_model_arrival(w) : 0};
         /* From now on nobody may use the place; what is there stays until somebody waits. */
         bool known = w->run->no_memory || c.to % c.bytes != 0 || c.to >= w->run->shared_bytes ||
                      c.bytes > w->run->shared_bytes - c.to;
@@ -347,17 +348,22 @@ static void copy_finish(sim_warp *w, const sim_copy *c) {
  * all, committed or not. */
 static void copy_wait(sim_warp *w, const sim_insn *in, uint32_t mask) {
     size_t kept = 0;
+    double latest = 0;
     uint32_t newest = in->mode ? 0 : (uint32_t)sim_in(w, in, 0)[0];
     for (size_t i = 0; i < w->copies.n; i++) {
         sim_copy c = w->copies.data[i];
         bool old = in->mode || (c.group != GROUP_OPEN && c.group + newest < w->groups[c.lane]);
         if (mask >> c.lane & 1 && old) {
+            latest = c.done_at > latest ? c.done_at : latest;
             copy_finish(w, &c);
         } else {
             w->copies.data[kept++] = c;
         }
     }
     w->copies.n = kept;
+    if (w->run->model) {
+        sim_model_wait(w, latest, "waits for copies");
+    }
 }
 static void copy_commit(sim_warp *w, const sim_insn *in, uint32_t mask) {
     (void)in;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
 enum { SHARED_MOST = 227 * 1024 };
 
@@ -283,6 +283,7 @@ static void reset_warp(sim_warp *w, uint32_t threads) {
 static void reset_cluster(sim_run *run, const sim_shape *s, const uint32_t origin[3]) {
     memset(run->own_clocks, 0, clocks_of(run) * run->clock_words * sizeof *run->own_clocks);
     run->stalls = 0;
+    run->cluster_time = 0;
     number_clocks(run);
     for (uint32_t r = 0; r < run->n_blocks; r++) {
         sim_block *b = &run->blocks[r];
@@ -344,7 +345,9 @@ static void run_grid(sim_run *run, const sim_shape *s) {
             for (at[0] = 0; at[0] < s->grid[0] && !run->stop && !run->no_memory;
                  at[0] += s->cluster[0]) {
                 reset_cluster(run, s, at);
+                sim_model_begin(run);
                 sim_run_cluster(run);
+                sim_model_end(run);
             }
         }
     }
@@ -371,11 +374,13 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
                    .shared_bytes =
                        o->dynamic_shared ? fixed + (uint32_t)o->dynamic_shared : k->shared_bytes};
     run.shared_bytes = (run.shared_bytes + 7) / 8 * 8;
-    if (make_blocks(&run, &s)) {
+    if (make_blocks(&run, &s) && sim_model_init(&run)) {
         run_grid(&run, &s);
+        sim_model_report(&run, (uint64_t)s.grid[0] * s.grid[1] * s.grid[2]);
     } else {
         run.no_memory = true;
     }
+    sim_model_free(&run);
     free_blocks(&run);
     if (run.no_memory) {
         (void)snprintf(report->message, sizeof report->message, "out of memory");

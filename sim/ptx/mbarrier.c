@@ -5,7 +5,7 @@
  * in vain sleep until a phase of their barrier ends; when nobody else can go, their waits end
  * without success, as those of the hardware do after a time.
  */
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +94,7 @@ static void settle(sim_run *run, sim_mbarrier *m) {
         m->done[i] = m->done[i] > m->clock[i] ? m->done[i] : m->clock[i];
     }
     m->phase++;
+    m->done_at = m->time;
     m->pending = m->expected;
     wake(run, m);
 }
@@ -108,6 +109,7 @@ void sim_mbarrier_arrive(sim_warp *w, int lane, sim_mbarrier *m, uint32_t count)
         return;
     }
     m->pending -= count;
+    m->time = w->time > m->time ? w->time : m->time;
     settle(w->run, m);
 }
 
@@ -237,6 +239,9 @@ void sim_mbarrier_wait(sim_warp *w, const sim_insn *in, uint32_t act) {
             continue;
         }
         w->expired &= ~(1u << l);
+        if (done && m && w->run->model) {
+            sim_model_wait(w, m->done_at, "waits at an mbarrier");
+        }
         if (done && m && in->mode) {
             sim_clock_acquire(w, m->done);
         }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/ptx/sim.h"
+#include "sim/ptx/model.h"
 
 enum { ROOM = 4096, ALIGNMENT = 256 };
 
@@ -67,6 +67,7 @@ void sim_machine_free(sim_machine *m) {
     for (size_t i = 0; m && i < m->ranges.n; i++) {
         free(m->ranges.data[i].data);
         free(m->ranges.data[i].written);
+        free(m->ranges.data[i].touched);
     }
     if (m) {
         free(m->ranges.data);
@@ -102,9 +103,12 @@ uint64_t sim_memory_alloc(sim_machine *m, size_t bytes) {
     }
     r.data = calloc(1, bytes + 1);
     r.written = calloc(1, bytes / 8 + 2);
-    if (!r.data || !r.written || !SIM_PUSH(&m->ranges, r)) { /* addresses rise: it is the last */
+    r.touched = calloc(1, bytes / 256 + 2);
+    if (!r.data || !r.written || !r.touched ||
+        !SIM_PUSH(&m->ranges, r)) { /* addresses rise: it is the last */
         free(r.data);
         free(r.written);
+        free(r.touched);
         return 0;
     }
     m->next += (bytes + ROOM + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -118,6 +122,7 @@ void sim_memory_free(sim_machine *m, uint64_t address) {
     }
     free(m->ranges.data[i].data);
     free(m->ranges.data[i].written);
+    free(m->ranges.data[i].touched);
     memmove(&m->ranges.data[i], &m->ranges.data[i + 1],
             (m->ranges.n - i - 1) * sizeof *m->ranges.data);
     m->ranges.n--;
@@ -195,6 +200,9 @@ static sim_place global_place(sim_warp *w, int lane, uint64_t address, uint32_t 
         run->last[0] = keep;
     }
     uint64_t at = address - r->begin;
+    if (run->model) {
+        sim_model_touch(run, r, at, bytes);
+    }
     return (sim_place){.data = r->data + at, .written = r->written, .at = at};
 }
 

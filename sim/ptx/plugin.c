@@ -16,6 +16,8 @@ __attribute__((visibility("default"))) const sim_ptx_interface *tegula_sim_ptx(v
                                             .module_kernel = sim_module_kernel,
                                             .launch = sim_launch,
                                             .fault_name = sim_fault_name,
-                                            .tensor_map_encode = sim_tensor_map_encode};
+                                            .tensor_map_encode = sim_tensor_map_encode,
+                                            .timeline_json = sim_timeline_json,
+                                            .timeline_free = sim_timeline_free};
     return &table;
 }

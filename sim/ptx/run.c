@@ -4,7 +4,7 @@
  * together, which lets them meet again behind branches. Lanes that reach a warp-wide instruction
  * wait there for those of its member mask. Warps take turns in an order drawn from the seed.
  */
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,8 +64,9 @@ static void wake(sim_block *b, sim_barrier *bar, int32_t number) {
         }
         const sim_insn *in = w->at;
         w->barrier = -1;
-        if (bar->clock) {
-            sim_clock_acquire(w, bar->clock);
+        sim_clock_acquire(w, bar->clock);
+        if (b->run->model) {
+            sim_model_wait(w, bar->time, "waits at a barrier");
         }
         if (in->mode == 3 && in->op[0].kind == OPERAND_ROW) {
             uint64_t v = in->logic == 1 ? trues : in->logic == 2 ? trues == threads : trues != 0;
@@ -114,6 +115,7 @@ void sim_barrier_arrive(sim_warp *w, const sim_insn *in, uint32_t mask) {
     bar->expected = expected;
     bar->arrived += expected ? LANES : (uint32_t)__builtin_popcount(mask);
     sim_clock_release(w, bar->clock);
+    bar->time = w->time > bar->time ? w->time : bar->time;
     if (in->mode == 3) {
         EACH_LANE(l, mask) { bar->trues += (sim_in(w, in, 3)[l] & 1) != in->op[3].negate; }
     }
@@ -129,6 +131,7 @@ void sim_barrier_arrive(sim_warp *w, const sim_insn *in, uint32_t mask) {
 static void cluster_arrive(sim_warp *w) {
     sim_run *run = w->run;
     w->cluster_arrived = true;
+    run->cluster_time = w->time > run->cluster_time ? w->time : run->cluster_time;
     sim_clock_release(w, run->cluster_clock);
 }
 static bool cluster_complete(const sim_run *run) {
@@ -156,6 +159,9 @@ static void settle_cluster(sim_run *run) {
                 w->cluster_open = !w->cluster_waits;
                 w->cluster_waits = false;
                 sim_clock_acquire(w, run->cluster_clock);
+                if (run->model && !w->cluster_open) {
+                    sim_model_wait(w, run->cluster_time, "waits for the cluster");
+                }
             }
         }
     }
@@ -346,13 +352,20 @@ static bool step(sim_warp *w, sim_group *g) {
     if (w->registers && act && in->control != CONTROL_WARPGROUP) {
         sim_registers_use(w, in, act);
     }
+    if (w->run->model && act) {
+        sim_model_issue(w, in);
+    }
     if (in->control != CONTROL_NONE) {
         control(w, in, act, g->mask, g->pc);
         bool same = in->control == CONTROL_BRANCH && (act == 0 || act == g->mask);
         g->pc = same ? (act ? (uint32_t)in->op[0].offset : g->pc + 1) : g->pc;
         return same && g->pc < g->others_at;
     }
-    if (act) {
+    if (act && run->model) {
+        sim_counters before = run->report->counters;
+        in->exec(w, in, act);
+        sim_model_result(w, in, &before);
+    } else if (act) {
         in->exec(w, in, act);
     }
     g->pc++;
@@ -387,7 +400,8 @@ static bool unpark(sim_warp *w) {
 static void turn(sim_warp *w) {
     sim_run *run = w->run;
     uint32_t above = 0;
-    for (int n = 0; n < TURN && w->live && !blocked(w) && !run->stop;) {
+    int most = run->model ? 1 : TURN;
+    for (int n = 0; n < most && w->live && !blocked(w) && !run->stop;) {
         sim_group g = group_of(w, above);
         if (g.mask == 0) {
             if (w->asleep || !unpark(w)) {
@@ -397,7 +411,7 @@ static void turn(sim_warp *w) {
         }
         int steps = 0;
         bool same = true;
-        while (same && n < TURN && !run->stop) {
+        while (same && n < most && !run->stop) {
             same = step(w, &g);
             n++;
             steps++;
@@ -413,7 +427,7 @@ static void turn(sim_warp *w) {
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static uint64_t draw(sim_run *run) {
+uint64_t sim_draw(sim_run *run) {
     run->random ^= run->random << 13;
     run->random ^= run->random >> 7;
     run->random ^= run->random << 17;
@@ -488,13 +502,28 @@ static void census(const sim_run *run, uint32_t *out_live, uint32_t *out_able) {
 /* A turn for each warp, from one that is drawn. */
 static void round_of(sim_run *run) {
     uint32_t per = run->blocks[0].n_warps, n = run->n_blocks * per;
-    uint32_t first = (uint32_t)(draw(run) % n);
+    uint32_t first = (uint32_t)(sim_draw(run) % n);
     for (uint32_t i = 0; i < n && !run->stop; i++) {
         uint32_t at = (first + i) % n;
         sim_warp *w = &run->blocks[at / per].warps[at % per];
         if (w->live && !blocked(w)) {
             turn(w);
         }
+    }
+}
+
+/* With a model: the warp that is furthest behind, or a copy that is done before it. */
+static void next_in_time(sim_run *run) {
+    sim_warp *first = NULL;
+    for (uint32_t b = 0; b < run->n_blocks; b++) {
+        for (uint32_t i = 0; i < run->blocks[b].n_warps; i++) {
+            sim_warp *w = &run->blocks[b].warps[i];
+            bool able = w->live && !blocked(w);
+            first = able && (!first || w->time < first->time) ? w : first;
+        }
+    }
+    if (!sim_bulk_until(run, first->time)) {
+        turn(first);
     }
 }
 
@@ -519,8 +548,12 @@ void sim_run_cluster(sim_run *run) {
             }
             continue;
         }
-        round_of(run);
-        beside(run);
+        if (run->model) {
+            next_in_time(run);
+        } else {
+            round_of(run);
+            beside(run);
+        }
         if (run->issues - begin > most) {
             sim_find(&run->blocks[0].warps[0], SIM_FAULT_RUNAWAY, -1, 0,
                      "more than %llu issue slots", (unsigned long long)most);

@@ -8,6 +8,7 @@
  *   symbol.c   names                   exec_warp.c    shuffles, votes, ldmatrix, mma
  *   memory.c   addresses, shadows      run.c          lanes, warps, barriers, blocks
  *   race.c     order between warps     launch.c       grids, findings
+ *   model.h    cycles, where a launch asks for them
  *   async.h    what goes on beside the warps: mbarriers, bulk copies, tensor maps, wgmma
  *
  * A register is a row: 32 words of 64 bits, one a lane. A warp holds one file of rows; constants
@@ -250,6 +251,7 @@ typedef struct sim_range {
     uint64_t begin, bytes;
     uint8_t *data;
     uint8_t *written; /* a bit a byte */
+    uint8_t *touched; /* a bit for 32 bytes: by the launch, where times are modelled */
 } sim_range;
 
 struct sim_machine {
@@ -280,6 +282,7 @@ typedef struct sim_barrier {
     uint32_t arrived, expected; /* threads */
     uint32_t warps;             /* that wait */
     uint32_t trues;             /* of bar.red: lanes with true */
+    double time;                /* cycles, of the last that came */
     uint32_t *clock;
 } sim_barrier;
 
@@ -291,6 +294,7 @@ typedef struct sim_copy {
     const sim_insn *insn;
     uint8_t lane;
     uint32_t order; /* among the warp's */
+    double done_at; /* cycles */
 } sim_copy;
 #define GROUP_OPEN UINT32_MAX
 
@@ -330,8 +334,11 @@ struct sim_warp {
     uint32_t asleep, expired;
     uint64_t slept_at;
     struct sim_mbarrier *waits_at[LANES];
-    struct sim_async *async;        /* of bulk copies and wgmma; NULL: the module has none */
-    bool group_waits;               /* for the other warps of its warpgroup */
+    struct sim_async *async; /* of bulk copies and wgmma; NULL: the module has none */
+    bool group_waits;        /* for the other warps of its warpgroup */
+    double time, span_begin; /* cycles (model.h) */
+    const char *span;
+    int32_t span_line;
     struct sim_register *registers; /* what is known of each row, where that is asked for */
     bool cluster_arrived, cluster_open, cluster_waits;
 };
@@ -356,6 +363,8 @@ typedef struct sim_run {
     uint32_t n_clocks, clock_words, n_warps;
     uint32_t *own_clocks; /* warps' and barriers', freed with the run */
     uint32_t *cluster_clock, *scratch_clock;
+    struct sim_model *model; /* NULL: nobody asks for times */
+    double cluster_time;
 } sim_run;
 
 static inline uint64_t *sim_row(const sim_warp *w, uint32_t row) {
@@ -371,6 +380,8 @@ static inline uint64_t *sim_in(const sim_warp *w, const sim_insn *in, int i) {
 void sim_find(sim_warp *w, sim_fault fault, int lane, uint64_t address, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The next of the run's own numbers. */
+uint64_t sim_draw(sim_run *run);
 /* Runs the blocks of a cluster to their ends, or to what leaves nothing to go on with. */
 void sim_run_cluster(sim_run *run);
 /* bar.sync and the like, for all lanes of the warp; false: the warp waits. */

@@ -6,7 +6,7 @@
  * as those of mma.m16n8 (9.7.16.5.1). Matrices in shared memory are cut into chunks of 16 bytes
  * whose places the descriptor tells (9.7.16.5.1.2); swizzling exchanges chunks by address bits.
  */
-#include "sim/ptx/async.h"
+#include "sim/ptx/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -277,6 +277,13 @@ static void compute(sim_warp *first, const sim_insn *in) {
     for (uint32_t i = 0; i < WARPGROUP; i++) {
         accumulators(&x, i, true);
     }
+    if (first->run->model) {
+        double flops = 2.0 * ROWS * x.n * x.depth;
+        double done = sim_model_product(x.warps, flops, (sim_type)in->type2);
+        for (uint32_t i = 0; i < WARPGROUP; i++) {
+            x.warps[i]->async->group_times[x.epoch % GROUPS_KEPT] = done;
+        }
+    }
 }
 
 void sim_warpgroup_arrive(sim_warp *w, const sim_insn *in) {
@@ -318,6 +325,9 @@ static void wait(sim_warp *w, const sim_insn *in, uint32_t mask) {
     uint32_t done = w->async->matrix_groups > n ? w->async->matrix_groups - n : 0;
     uint32_t *known = &w->clock[sim_agent_of_group(w)];
     *known = *known > done ? *known : done;
+    if (w->run->model && n < GROUPS_KEPT) {
+        sim_model_wait(w, w->async->group_times[done % GROUPS_KEPT], "waits for wgmma");
+    }
     sim_registers_release(w, done);
 }
 

@@ -119,6 +119,7 @@ static void run(launch *k, uint32_t x, uint32_t y, const char *entry) {
                             .dynamic_shared = k->shared,
                             .seed = 7,
                             .registers = true,
+                            .model = k->sm == 90,
                             .most_issues = 1 << 24};
     assert_non_null(f);
     assert_int_equal(k->n_params, sim_kernel_param_bytes(f));
@@ -130,6 +131,7 @@ static void run(launch *k, uint32_t x, uint32_t y, const char *entry) {
         simtest_print(&k->report);
         fail_msg("%s, sm_%d: %s", k->name, k->sm, k->report.message);
     }
+    assert_true((k->report.grid_cycles > 0) == o.model);
     for (int i = 0; i < k->n_buffers; i++) {
         assert_true(sim_memory_read(k->machine, k->buffer[i].host, k->buffer[i].address,
                                     k->buffer[i].bytes));

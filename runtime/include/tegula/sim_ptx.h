@@ -46,7 +46,7 @@ typedef enum sim_fault {
     SIM_FAULT_RACE,          /* conflicting accesses, no order between them */
     SIM_FAULT_DIVERGENCE,    /* a barrier or warp-wide instruction that its lanes do not share */
     SIM_FAULT_DEADLOCK,
-    SIM_FAULT_TRAP,    /* trap, or an operation without a meaning */
+    SIM_FAULT_TRAP,     /* trap, or an operation without a meaning */
     SIM_FAULT_RUNAWAY,  /* more instructions than the launch allows */
     SIM_FAULT_MBARRIER, /* a barrier in memory that is none, or is used as none can be */
     SIM_FAULT_PROXY,    /* written by threads, used by copies or wgmma, no fence.proxy.async */
@@ -92,13 +92,32 @@ typedef struct sim_counters {
     uint64_t matrix_flops;
 } sim_counters;
 
-enum { SIM_MAX_FINDINGS = 32 };
+/* What a warp, or a unit beside the warps, did from one cycle to another: modelled. */
+typedef struct sim_span {
+    uint32_t block[3], track; /* a warp of the block, or SIM_TRACK_ */
+    const char *name;         /* of the library's own */
+    double begin, end;        /* cycles */
+    int32_t ptx_line;
+} sim_span;
+enum {
+    SIM_TRACK_MATRIX = 64,       /* + warpgroup: wgmma */
+    SIM_TRACK_COPIES = 80,       /* bulk copies */
+    SIM_TIMELINE_MOST = 1 << 22, /* spans; what comes later is left out */
+    SIM_MAX_FINDINGS = 32
+};
+/* Begin with zeros; sim_timeline_free when done. */
+typedef struct sim_timeline {
+    sim_span *spans;
+    size_t n, cap;
+} sim_timeline;
 
 typedef struct sim_report {
     sim_finding findings[SIM_MAX_FINDINGS];
     uint32_t n_findings;
     uint64_t more; /* findings that had no room */
     sim_counters counters;
+    /* Modelled, where the launch asks for it: of a block alone, of the grid. */
+    double block_cycles, grid_cycles, grid_seconds;
     char message[256]; /* of a status other than SIM_OK */
 } sim_report;
 
@@ -134,10 +153,12 @@ size_t sim_kernel_param_bytes(const sim_kernel *k);
 typedef struct sim_launch_options {
     uint32_t grid[3], block[3], cluster[3]; /* cluster: 0 counts as 1 */
     size_t dynamic_shared;
-    uint64_t seed;        /* order in which warps are given turns */
-    uint64_t most_issues; /* of one block; 0: 2^36 */
-    bool no_races;        /* do not look for races (faster) */
-    bool registers;       /* look for reads of registers that nobody wrote (slower) */
+    uint64_t seed;          /* order in which warps are given turns */
+    uint64_t most_issues;   /* of one block; 0: 2^36 */
+    bool no_races;          /* do not look for races (faster) */
+    bool model;             /* reckon with time (slower) */
+    sim_timeline *timeline; /* or NULL; spans are added, and model is on */
+    bool registers;         /* look for reads of registers that nobody wrote (slower) */
 } sim_launch_options;
 
 /* params: sim_kernel_param_bytes. Runs to the end or to a fault that leaves nothing to go on with;
@@ -146,6 +167,10 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
                       const void *params, sim_report *report);
 
 const char *sim_fault_name(sim_fault f);
+
+/* For chrome://tracing and Perfetto, a cycle as a microsecond; free() it. NULL: no memory. */
+char *sim_timeline_json(const sim_timeline *t);
+void sim_timeline_free(sim_timeline *t);
 
 /* ---- tensor maps ----------------------------------------------------------------------------- */
 
@@ -191,7 +216,7 @@ bool sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
 
 /* What the runtime's driver finds in libtegula-dev-sim-ptx.so under the name tegula_sim_ptx; all
  * functions as above. */
-enum { SIM_PTX_VERSION = 2 };
+enum { SIM_PTX_VERSION = 3 };
 typedef struct sim_ptx_interface {
     uint32_t version;
     sim_machine *(*machine_make)(int sm);
@@ -210,6 +235,8 @@ typedef struct sim_ptx_interface {
     const char *(*fault_name)(sim_fault f);
     bool (*tensor_map_encode)(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP_BYTES],
                               char message[256]);
+    char *(*timeline_json)(const sim_timeline *t);
+    void (*timeline_free)(sim_timeline *t);
 } sim_ptx_interface;
 const sim_ptx_interface *tegula_sim_ptx(void);
 
