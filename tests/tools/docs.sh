@@ -35,6 +35,12 @@ grep -q "^| rmsnorm | bf16 | $cases, " support.md || fail "bf16: $(cat support.m
 "$tegula" conform --filter rmsnorm --journal cpu.jsonl > /dev/null
 "$tegula" docs support cpu.jsonl interp.json -o journal.md
 cmp support.md journal.md || fail "a journal tells something else than its report"
+# A case done again counts once, as it was last; T=7 is an extent, no type; simulators have their own label.
+row() { echo "{\"key\": \"$1 on sim:sm_80 seed 1\", \"name\": \"$1\", \"status\": \"$2\", \"max_ulp\": 0}"; }
+{ row "expand T=bf16 N=5" TIMEOUT; row "gather T=7 N=5" PASS; row "expand T=bf16 N=5" PASS; } > again.jsonl
+"$tegula" docs support again.jsonl -o again.md
+grep -qF '| sim:sm_80 (emulated) |' again.md && grep -qF '| expand | bf16 | 1, exact |' again.md && grep -qF '| gather |  | 1, exact |' again.md ||
+    fail "$(cat again.md)"
 echo broken > bad.json
 "$tegula" docs support bad.json -o bad.md 2> /dev/null && fail "a broken report is taken"
 echo "$pages pages, all fine"
