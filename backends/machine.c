@@ -77,7 +77,7 @@ static const tg_machine machines[] = {
      .scratch_bytes = (int64_t)1 << 30,                                                            \
      .vector_bytes = 16,                                                                           \
      .register_bytes = 1020,                                                                       \
-     .stages = 1,                                                                                  \
+     .stages = 3,                                                                                  \
      .matrix = matrix_,                                                                            \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
@@ -198,11 +198,31 @@ static unsigned quirk_named(const char *name, size_t n) {
     return 0;
 }
 
+/* The table has the rows of an architecture in order of capability: the first is the weakest. */
+static const tg_machine *with_definitions(tg_arena *a, const tg_machine *m) {
+    const tg_machine *base = machines;
+    while (base != m && (base->class_ != TG_MACHINE_CPU || strcmp(base->triple, m->triple) != 0)) {
+        base++;
+    }
+    tg_machine *out = TG_NEW(a, tg_machine);
+    *out = *m;
+    out->name = tg_arena_printf(a, "%s+defined", m->name);
+    out->label = "emulated";
+    out->llvm_cpu = base->llvm_cpu;
+    out->llvm_features = base->llvm_features;
+    out->isa_id = base->isa_id;
+    out->defined = true;
+    return out;
+}
+
 const tg_machine *tg_machine_named(tg_arena *a, const char *name) {
     const char *plus = strchr(name, '+');
     const tg_machine *m =
         tg_machine_find(plus ? tg_arena_strndup(a, name, (size_t)(plus - name)) : name);
     unsigned quirks = 0;
+    if (m && m->class_ == TG_MACHINE_CPU && plus) {
+        return strcmp(plus, "+defined") == 0 ? with_definitions(a, m) : NULL;
+    }
     while (m && plus) {
         size_t n = strcspn(plus + 1, "+");
         unsigned bit = quirk_named(plus + 1, n);

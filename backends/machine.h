@@ -75,7 +75,8 @@ typedef struct tg_machine {
     int vector_bytes; /* widest useful vector (SIMT: of one lane) */
     int vector_regs;
     int fma_pipes;
-    unsigned features;                    /* tg_cpu_feature */
+    unsigned features; /* tg_cpu_feature */
+    bool defined;      /* ROW+defined: machine instructions are emitted as their definitions */
     int64_t l1_bytes, l2_bytes, l3_bytes; /* per core, per core, shared: planning figures */
     /* SIMT machines */
     tg_emitter_kind emitter;
@@ -112,7 +113,9 @@ const tg_quirk_row *tg_quirk_at(size_t i);
 /* The SIMT row with these quirks besides its own: what it may rely on is less by what they spoil.
  * In the arena unless there is nothing to change. */
 const tg_machine *tg_machine_with_quirks(tg_arena *a, const tg_machine *m, unsigned quirks);
-/* As tg_machine_find, and ROW+QUIRK+QUIRK. */
+/* As tg_machine_find, and ROW+QUIRK+QUIRK of SIMT rows, and ROW+defined of CPU rows: code lowered
+ * for the row as it is, for processors of the weakest row of its architecture: vectors are cut to
+ * that row's and each machine instruction is replaced by what it is defined to compute. */
 const tg_machine *tg_machine_named(tg_arena *a, const char *name);
 /* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows.
  */

@@ -149,9 +149,10 @@ static void choose_target(tgc_state *s, tgr_device *device, tgr_cache *cache,
     tgr_device_info info;
     tgr_device_get_info(device, &info);
     const tg_machine *m = info.isa ? tg_machine_find(info.isa) : NULL;
-    if (s->o.n_targets == 0 && m && m->class_ == TG_MACHINE_SIMT) {
-        m = without_banks(with_subgroups(m, &info), &info);
-        tgc_target_name(m, tgc_device_quirks(device, cache), text);
+    if (s->o.n_targets == 0 && m) {
+        bool simt = m->class_ == TG_MACHINE_SIMT;
+        m = simt ? without_banks(with_subgroups(m, &info), &info) : m;
+        tgc_target_name(m, simt ? tgc_device_quirks(device, cache) : 0, text);
         *out_name = text;
         s->o.targets = out_name;
         s->o.n_targets = 1;

@@ -305,8 +305,9 @@ tg_status tgc_specialise(tgc_state *s) {
     tg_status st = TG_OK;
     for (int lane = 0; lane < s->n_lanes; lane++) {
         const tg_machine *m = s->lanes[lane].machine;
+        const char *row = tg_arena_strndup(&s->arena, m->name, strcspn(m->name, "+"));
         tg_target_query q = {.vendor = s->o.no_schedule ? NULL : m->vendor,
-                             .arch = s->o.arch ? s->o.arch : m->name};
+                             .arch = s->o.arch ? s->o.arch : row};
         for (size_t i = 0; i < s->jobs.count && !s->o.from_ir; i++) {
             tg_func *last = s->lanes[lane].tile->last_func;
             tg_status one = s->jobs.data[i].is_op ? specialise_op(s, (int)i, lane, &q, last)

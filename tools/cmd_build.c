@@ -240,15 +240,11 @@ int cmd_build(tool *t, int argc, char **argv) {
         return TOOL_USAGE;
     }
     for (size_t i = 0; i < b.targets.count; i++) {
-        tgc_target_info info;
-        bool known =
-            strcmp(b.targets.data[i], "host") == 0 || tg_machine_model(b.targets.data[i]) != NULL;
-        for (int32_t k = 0; !known && tgc_target(k, &info) == TGR_OK; k++) {
-            known = strcmp(info.name, b.targets.data[i]) == 0;
-        }
+        const char *name = b.targets.data[i];
+        bool known = strcmp(name, "host") == 0 || tg_machine_model(name) != NULL ||
+                     tg_machine_named(&t->arena, name) != NULL;
         if (!known) {
-            tool_error(t, TG_D_TOOL, "there is no target '%s'; `tegula targets` lists them",
-                       b.targets.data[i]);
+            tool_error(t, TG_D_TOOL, "there is no target '%s'; `tegula targets` lists them", name);
             return TOOL_NO_DEVICE;
         }
     }

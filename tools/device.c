@@ -71,7 +71,7 @@ static const char *split_quirks(tool *t, const char *name, unsigned *out_quirks)
  * instead of the row that it would choose. An @ that no row follows is part of a name. */
 static const char *split_row(tool *t, const char *name, const tg_machine **out) {
     const char *at = strrchr(name, '@');
-    *out = at != NULL ? tg_machine_find(at + 1) : NULL;
+    *out = at != NULL ? tg_machine_named(&t->arena, at + 1) : NULL;
     return *out != NULL ? tg_arena_strndup(&t->arena, name, (size_t)(at - name)) : name;
 }
 

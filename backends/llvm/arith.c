@@ -4,8 +4,6 @@
  * integers, x/0 = 0, counts modulo the width, NaN-propagating min and max with -0 below +0. No
  * fast-math flag is ever set, so LLVM neither contracts nor reassociates.
  */
-#include <string.h>
-
 #include "backends/llvm/emit.h"
 #include "ir/build.h"
 
@@ -489,44 +487,4 @@ LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op) {
     }
     v = LLVMBuildExtractElement(e->builder, v, LLVMConstInt(i32, 0, 0), "");
     return odd ? combine(e, t->dtype, kind, as_bits, v, odd) : v;
-}
-
-/* ---- machine instructions -----------------------------------------------------------------------
- */
-
-typedef struct machine_row {
-    const char *name, *llvm_name;
-    unsigned needs; /* tg_cpu_feature */
-} machine_row;
-
-static const machine_row rows[] = {
-#define TG_INTRINSIC(name, llvm_name, needs) {name, llvm_name, needs},
-#include "backends/llvm/intrinsics.def"
-#undef TG_INTRINSIC
-};
-
-LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op) {
-    const tg_attr *name = tg_attr_get(op, TG_ATTR_NAME);
-    LLVMValueRef *args = TG_NEW_ARRAY(e->arena, LLVMValueRef, op->n_operands + 1);
-    for (int i = 0; i < op->n_operands; i++) {
-        args[i] = tg_emit_operand(e, op, i);
-    }
-    for (size_t i = 0; name && i < TG_COUNT_OF(rows); i++) {
-        if (strcmp(rows[i].name, name->s) != 0) {
-            continue;
-        }
-        bool here = (e->machine->features & rows[i].needs) == rows[i].needs;
-        bool x86_row = strncmp(rows[i].name, "x86.", 4) == 0;
-        if (!here || x86_row != e->is_x86) {
-            tg_emit_refuse(e, op, "the machine lacks the instruction");
-            return NULL;
-        }
-        LLVMTypeRef result = tg_emit_type(e, op->results[0].type);
-        unsigned id = LLVMLookupIntrinsicID(rows[i].llvm_name, strlen(rows[i].llvm_name));
-        bool overloaded = LLVMIntrinsicIsOverloaded(id);
-        return tg_emit_intrinsic(e, rows[i].llvm_name, overloaded ? 1 : 0, &result,
-                                 (unsigned)op->n_operands, args);
-    }
-    tg_emit_refuse(e, op, "no such machine instruction");
-    return NULL;
 }

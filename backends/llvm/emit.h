@@ -7,6 +7,7 @@
  *   control.c    functions, regions, for / while / if, trap
  *   arith.c      elementwise operations, casts, reductions of a vector
  *   magnitude.c  maxima that integers give
+ *   instructions.c  machine instructions by name, or their definitions
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
  *   matrix.c     fragments and products of matrix units
@@ -114,7 +115,7 @@ LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef
 bool tg_emit_orders_as_bits(const tg_value *v);
 LLVMValueRef tg_emit_max_bits(tg_emitter *e, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op); /* NULL for ops without result */
-LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op);
+LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op); /* instructions.c */
 
 /* ---- simt.c -----------------------------------------------------------------------------------
  */

@@ -7,6 +7,19 @@
 
 /* isa.c: bit i set when this processor runs tg_isa i (i < 64). */
 uint64_t tgr_cpu_isas(void);
+
+/* selftest.c: `isas` without the levels whose instructions do not compute what they are defined to.
+ */
+uint64_t tgr_cpu_proven(uint64_t isas);
+/* An instruction on registers of so many bytes; out holds what the instruction adds to. The last of
+ * a list has no machine. */
+typedef struct tgr_cpu_trial {
+    uint64_t runs_on, spoils; /* levels that have it; levels that fall with it */
+    size_t bytes;
+    void (*machine)(void *out, const void *x, const void *y);
+    void (*means)(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes);
+} tgr_cpu_trial;
+uint64_t tgr_cpu_try(const tgr_cpu_trial *all, uint64_t isas);
 int32_t tgr_cpu_isa_rank(uint64_t isas, uint32_t isa);
 const char *tgr_cpu_isa_name(uint32_t isa);
 uint32_t tgr_cpu_best_isa(uint64_t isas);

@@ -2,7 +2,8 @@
 /*
  * Which instruction-set levels this processor runs, from CPUID (with the operating system's consent
  * in XCR0) or the auxiliary vector. Levels as of package_format.h; their feature sets are those of
- * the x86-64 psABI (v2, v3, v4) and of backends/machines.def.
+ * the x86-64 psABI (v2, v3, v4) and of backends/machines.def. Of these, the ones whose instructions
+ * pass the self-test.
  */
 #include "cpu.h"
 
@@ -62,7 +63,7 @@ uint64_t tgr_cpu_isas(void) {
         set |= BIT(TG_ISA_X86_64_AVX512_VNNI);
         set |= a71 & 1u << 5 ? BIT(TG_ISA_X86_64_AVX512_BF16) : 0;
     }
-    return set;
+    return tgr_cpu_proven(set);
 }
 
 #elif defined(__aarch64__)
