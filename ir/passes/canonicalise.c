@@ -77,9 +77,35 @@ static tg_value *rule_unary(rewriter *w, tg_op *op) {
     return tg_simplify_unary(&w->b, op->code, x);
 }
 
+/* 0, 1, 2, ... of n elements in the type of v, as it stands or widened. */
+static bool counts_up(const tg_value *v) {
+    const tg_op *cast = defined_by(v, TG_OP_CAST);
+    const tg_value *from = cast != NULL ? tg_operand(cast, 0) : v;
+    return defined_by(from, TG_OP_IOTA) != NULL &&
+           (from->type->dtype == TG_DT_I32 || from->type->dtype == TG_DT_I64);
+}
+
+/* iota < n, n one number: the mask of a span, which loops need not go beyond. */
+static tg_value *prefix_mask(rewriter *w, tg_cmp_pred pred, tg_value *x, tg_value *y) {
+    if (pred == TG_CMP_GT) {
+        return prefix_mask(w, TG_CMP_LT, y, x);
+    }
+    const tg_op *n = defined_by(y, TG_OP_BROADCAST);
+    tg_dtype t = x->type->dtype;
+    if (pred != TG_CMP_LT || n == NULL || !tg_type_is_scalar(tg_operand(n, 0)->type) ||
+        !counts_up(x) || (t != TG_DT_I32 && t != TG_DT_I64)) {
+        return NULL;
+    }
+    tg_value *end = tg_build_cast(&w->b, tg_operand(n, 0), TG_DT_I64);
+    tg_value *span = tg_build_span(&w->b, tg_build_index(&w->b, 0), end, x->type->shape[0]);
+    return tg_build_span_mask(&w->b, span);
+}
+
 static tg_value *rule_cmp(rewriter *w, tg_op *op) {
-    tg_cmp_pred p = (tg_cmp_pred)tg_attr_int(op, TG_ATTR_PRED, 0);
-    return tg_simplify_cmp(&w->b, p, tg_operand(op, 0), tg_operand(op, 1));
+    tg_cmp_pred pred = (tg_cmp_pred)tg_attr_int(op, TG_ATTR_PRED, 0);
+    tg_value *x = tg_operand(op, 0), *y = tg_operand(op, 1);
+    tg_value *mask = prefix_mask(w, pred, x, y);
+    return mask != NULL ? mask : tg_simplify_cmp(&w->b, pred, x, y);
 }
 
 static tg_value *rule_select(rewriter *w, tg_op *op) {

@@ -221,6 +221,11 @@ int64_t tg_known_multiple(const tg_value *v) {
         return 1;
     }
     const tg_op *op = v->def;
+    if (op->code == TG_OP_FOR) { /* what is carried starts and goes on as a multiple */
+        int i = (int)(v - op->results);
+        return tg_min_i64(tg_known_multiple(tg_operand(op, 3 + i)),
+                          tg_known_multiple(tg_operand(terminator(op->regions[0]), i)));
+    }
     if (op->code == TG_OP_ADD || op->code == TG_OP_SUB) {
         return tg_min_i64(tg_known_multiple(tg_operand(op, 0)),
                           tg_known_multiple(tg_operand(op, 1)));
@@ -571,9 +576,8 @@ static bool through_scan(tg_lower *L, tg_op *op, const tg_need *need) {
 
 /* sort, topk, histogram, ...: all of the operands, or the present prefix. */
 static bool through_other(tg_lower *L, tg_op *op) {
-    tg_value *mask = mask_of(op);
+    tg_value *mask = op->code == TG_OP_COMPRESS ? tg_operand(op, 1) : mask_of(op);
     int axis = (int)tg_attr_int(op, TG_ATTR_AXIS, 0);
-    bool prefix = mask != NULL && op->code != TG_OP_COMPRESS;
     bool changed = false;
     for (int k = 0; k < op->n_operands; k++) {
         tg_value *x = tg_operand(op, k);
@@ -583,7 +587,7 @@ static bool through_other(tg_lower *L, tg_op *op) {
         bool table = op->code == TG_OP_SCATTER_ADD && k == 0;
         for (int a = 0; a < x->type->rank; a++) {
             tg_need n = full;
-            if (prefix && !table && (a == axis || x->type->rank == 1)) {
+            if (mask != NULL && !table && (a == axis || x->type->rank == 1)) {
                 n = mask_need(L, mask, mask->type->rank == 1 ? 0 : axis);
             }
             changed = need_join(L, x, a, n) || changed;

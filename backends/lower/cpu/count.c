@@ -56,6 +56,13 @@ void sel_emit_rank(tg_lower *L, tg_op *op) {
  */
 enum { GROUP = 64, MANY = 20 };
 
+/*
+ * How many bits are set is no better known: so many are gone through without asking. Where fewer
+ * are, the rest writes the group's first element over places that later elements (or the zeros
+ * behind the last) write again.
+ */
+enum { AT_ONCE = 4 };
+
 /* A mask that is more than the end of a span, over an axis with room for groups. */
 static bool picks(const tg_value *mask, int64_t extent) {
     return mask != NULL && extent >= 2 * GROUP && mask->def != NULL &&
@@ -96,19 +103,16 @@ static tg_value *bits_set(tg_ctx *x, tg_value *bits) {
     return tg_build_cast(sel_at(x), tg_build_unary(sel_at(x), TG_OP_POPCOUNT, bits), TG_DT_I64);
 }
 
-/* Opens a loop over the set bits of a group; *c is the element's place, *at how many came before.
- */
-static tg_op *open_bits(tg_ctx *x, tg_value *bits, tg_value *first, tg_value *span, tg_coord *c,
-                        tg_value **at, tg_value **left) {
-    *left = bits;
-    tg_op *loop = tg_ctx_open(x, sel_ix(x, 0), bits_set(x, bits), 1, 1, left, at);
+/* The place of the lowest set bit, which is taken off; that of the first element where none is. */
+static tg_coord next_bit(tg_ctx *x, tg_value **bits, tg_value *first, tg_value *span) {
     tg_builder *b = sel_at(x);
-    tg_value *less = tg_build_binary(b, TG_OP_SUB, *left, tg_build_int(b, bits->type, 1));
-    tg_value *below = tg_build_binary(b, TG_OP_AND, tg_build_unary(b, TG_OP_NOT, *left), less);
-    *c = sel_coord(x, sel_add(x, first, bits_set(x, below)));
-    c->bound = span;
-    *left = tg_build_binary(b, TG_OP_AND, *left, less);
-    return loop;
+    tg_value *less = tg_build_binary(b, TG_OP_SUB, *bits, tg_build_int(b, (*bits)->type, 1));
+    tg_value *below = tg_build_binary(b, TG_OP_AND, tg_build_unary(b, TG_OP_NOT, *bits), less);
+    tg_value *at = tg_build_binary(b, TG_OP_AND, bits_set(x, below), sel_ix(x, GROUP - 1));
+    tg_coord c = sel_coord(x, sel_add(x, first, at));
+    c.bound = span;
+    *bits = tg_build_binary(b, TG_OP_AND, *bits, less);
+    return c;
 }
 
 /* Elements of a row below `trip` that whole groups cover. */
@@ -158,10 +162,17 @@ static tg_value *pack_wanted(tg_ctx *x, const void *what, const tg_coord *c) {
     return tg_ev_vec(x, tg_elem(x, ((const packing *)what)->mask, c));
 }
 
+static void pack_bit(tg_ctx *x, const packing *p, tg_value **bits, tg_value *first, tg_value *span,
+                     tg_value *to) {
+    tg_coord c = next_bit(x, bits, first, span);
+    sel_store_at(x, tg_buffer_ptr(x->L, sel_at(x), p->to), to, p->to->type->dtype,
+                 tg_elem(x, p->from, &c).v);
+}
+
 /* Groups from 0 to hi. */
 static tg_value *pack_groups(tg_ctx *x, const packing *p, tg_value *hi, tg_value *span,
                              tg_value *count) {
-    tg_value *first, *at, *left;
+    tg_value *first, *at;
     tg_op *loop = tg_ctx_open(x, sel_ix(x, 0), hi, GROUP, 1, &count, &first);
     tg_value *bits = group_bits(x, pack_wanted, p, first, span), *n = bits_set(x, bits);
     if (p->to != NULL) {
@@ -171,11 +182,12 @@ static tg_value *pack_groups(tg_ctx *x, const packing *p, tg_value *hi, tg_value
         pack_vectors(x, p, first, sel_add(x, first, sel_ix(x, GROUP)), span, count);
         tg_build_else(b, branch, 0, NULL);
         x->memo.count = known;
-        tg_coord c;
-        tg_op *each = open_bits(x, bits, first, span, &c, &at, &left);
-        sel_store_at(x, tg_buffer_ptr(x->L, sel_at(x), p->to), sel_add(x, count, at),
-                     p->to->type->dtype, tg_elem(x, p->from, &c).v);
-        tg_ctx_close(x, each, 1, &left);
+        for (int k = 0; k < AT_ONCE; k++) {
+            pack_bit(x, p, &bits, first, span, sel_add(x, count, sel_ix(x, k)));
+        }
+        tg_op *each = tg_ctx_open(x, sel_ix(x, AT_ONCE), n, 1, 1, &bits, &at);
+        pack_bit(x, p, &bits, first, span, sel_add(x, count, at));
+        tg_ctx_close(x, each, 1, &bits);
         tg_build_end_if(b, branch, 0, NULL);
         x->memo.count = known;
     }
