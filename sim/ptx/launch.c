@@ -85,6 +85,8 @@ const sim_kernel *sim_module_kernel(const sim_module *module, const char *name) 
 }
 
 size_t sim_kernel_param_bytes(const sim_kernel *k) { return k->param_bytes; }
+size_t sim_kernel_shared_bytes(const sim_kernel *k) { return k->shared_bytes; }
+
 /* ---- findings -------------------------------------------------------------------------------- */
 
 static const char *const fault_names[SIM_N_FAULTS] = {
@@ -310,7 +312,9 @@ static bool shape_of(const sim_kernel *k, const sim_launch_options *o, sim_shape
     for (int i = 0; i < 3; i++) {
         s->grid[i] = o->grid[i];
         s->block[i] = o->block[i];
-        s->cluster[i] = o->cluster[i] ? o->cluster[i] : 1;
+        s->cluster[i] = o->cluster[i]         ? o->cluster[i]
+                        : k->needs_cluster[i] ? k->needs_cluster[i]
+                                              : 1;
         why = o->grid[i] == 0 || o->block[i] == 0 ? "an extent of the launch is zero" : why;
         why = !why && o->grid[i] % s->cluster[i] ? "the grid is no multiple of the cluster" : why;
         why = !why && k->needs_block[i] && k->needs_block[i] != o->block[i]

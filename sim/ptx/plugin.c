@@ -14,6 +14,7 @@ __attribute__((visibility("default"))) const sim_ptx_interface *tegula_sim_ptx(v
                                             .module_load = sim_module_load,
                                             .module_free = sim_module_free,
                                             .module_kernel = sim_module_kernel,
+                                            .kernel_shared_bytes = sim_kernel_shared_bytes,
                                             .launch = sim_launch,
                                             .fault_name = sim_fault_name,
                                             .tensor_map_encode = sim_tensor_map_encode,

@@ -36,6 +36,11 @@ kernel shift(x: f32[N], out y: f32[N])
 }
 K
 "$tegula" run "$work/k.tg" --kernel shift --device sim:sm_80 --set N=1000 --check || fail "run"
+TEGULA_SIM_TIMELINE=$work/t.json "$tegula" run "$work/k.tg" --kernel shift --device sim:sm_90a --set N=1000 >/dev/null ||
+    fail "run with a timeline"
+if command -v python3 >/dev/null; then
+    python3 -c 'import json, sys; t = json.load(open(sys.argv[1]))["traceEvents"]; sys.exit(not any(e["name"] == "global memory" for e in t))' "$work/t.json" || fail "timeline"
+fi
 "$tegula" build "$work/k.tg" --target sm_80 --emit ptx -o "$work/k.ptx" || fail "build"
 grep -q '^.target sm_80' "$work/k.ptx" || fail "no PTX"
 grep -q 'fma.rn.f32' "$work/k.ptx" && fail "a product and a sum became one rounding"

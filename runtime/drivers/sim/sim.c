@@ -13,7 +13,7 @@
 #include "core/simt.h"
 #include <tegula/sim_ptx.h>
 
-enum { PLAN_THREADS = 1, GROUPS_ALONG_X = 1 << 16, GROUPS_AT_ONCE = 1 << 16, SHARED_BYTES = 49152 };
+enum { PLAN_THREADS = 1, GROUPS_ALONG_X = 1 << 16, GROUPS_AT_ONCE = 1 << 16 };
 
 typedef struct sim_globals {
     void *library;
@@ -37,9 +37,10 @@ static const struct {
     const char *name;
     int sm;
     uint32_t isa;
-} devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80},
-               {"sm_89", 89, TG_ISA_PTX_SM_89},
-               {"sm_90a", 90, TG_ISA_PTX_SM_90A}};
+    int64_t shared_bytes; /* of a block that opts in */
+} devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80, 163 << 10},
+               {"sm_89", 89, TG_ISA_PTX_SM_89, 99 << 10},
+               {"sm_90a", 90, TG_ISA_PTX_SM_90A, 227 << 10}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 
@@ -110,7 +111,7 @@ static bool sim_describe(tgr_context *context, void *globals, int32_t index, tgr
                                          TGR_SIMT_SUBGROUPS | TGR_SIMT_SUBNORMALS | TGR_SIMT_DIV,
                              .version = "functional simulation of PTX",
                              .memory_bytes = (int64_t)4 << 30,
-                             .shared_bytes = SHARED_BYTES,
+                             .shared_bytes = devices[index].shared_bytes,
                              .max_lanes = 1024,
                              .subgroup = 32};
     return true;
@@ -322,18 +323,37 @@ static tgr_status tell(launch *l, sim_status st, const sim_report *r) {
                     (int)f->ptx_line, f->block[0], f->thread, f->address, f->text, r->n_findings);
 }
 
-static tgr_status enqueue(launch *l, const sim_kernel *k, int64_t first, int64_t end,
-                          uint32_t lanes) {
+/* TEGULA_SIM_TIMELINE names a file: the last launch's timeline, for chrome://tracing. */
+static tgr_status keep_timeline(launch *l, sim_timeline *t, const char *path) {
+    char *json = l->s->api->timeline_json(t);
+    FILE *f = json ? fopen(path, "w") : NULL;
+    bool ok = f && fputs(json, f) >= 0;
+    ok = f && fclose(f) == 0 && ok;
+    free(json);
+    l->s->api->timeline_free(t);
+    return ok ? TGR_OK : tgr_fail(l->s->context, TGR_E_IO, "cannot write `%s`", path);
+}
+
+/* Shared memory that the record wants beyond what the text declares is dynamic. */
+static tgr_status enqueue(launch *l, const sim_kernel *k, uint64_t shared_bytes, int64_t first,
+                          int64_t end, uint32_t lanes) {
     uint64_t words[5] = {l->slots, (uint64_t)first, (uint64_t)end, l->scratch, l->report};
     uint64_t n = (uint64_t)(end - first), x = n < GROUPS_ALONG_X ? n : GROUPS_ALONG_X;
-    sim_launch_options o = {
-        .grid = {(uint32_t)x, (uint32_t)((n + x - 1) / x), 1}, .block = {lanes, 1, 1}, .seed = 1};
+    size_t declared = l->s->api->kernel_shared_bytes(k);
+    const char *path = getenv("TEGULA_SIM_TIMELINE");
+    sim_timeline timeline = {0};
+    sim_launch_options o = {.grid = {(uint32_t)x, (uint32_t)((n + x - 1) / x), 1},
+                            .block = {lanes, 1, 1},
+                            .dynamic_shared = shared_bytes > declared ? shared_bytes - declared : 0,
+                            .timeline = path ? &timeline : NULL,
+                            .seed = 1};
     sim_report *r = tgr_alloc(l->s->context, sizeof *r);
     if (!r) {
         return tgr_fail(l->s->context, TGR_E_NOMEM, "out of memory launching `%s`", l->run->name);
     }
     sim_status done = l->s->api->launch(l->s->machine, k, &o, words, r);
-    tgr_status st = done == SIM_OK ? TGR_OK : tell(l, done, r);
+    tgr_status st = path ? keep_timeline(l, &timeline, path) : TGR_OK;
+    st = done == SIM_OK ? st : tell(l, done, r);
     tgr_free(l->s->context, r, sizeof *r);
     return st;
 }
@@ -349,7 +369,7 @@ static tgr_status run_plan(sim_state *s, const tgr_run *run, const tgr_simt_entr
     tg_cpu_plan plan = {0};
     uint32_t report[TGR_SIMT_REPORT_WORDS] = {0};
     tgr_status st = prepare(&l, sizeof plan);
-    st = st ? st : enqueue(&l, e->driver_plan, 0, 1, PLAN_THREADS);
+    st = st ? st : enqueue(&l, e->driver_plan, 0, 0, 1, PLAN_THREADS);
     bool read = !st && read_report(&l, report) &&
                 s->api->memory_read(s->machine, &plan, l.scratch, sizeof plan);
     drop(&l);
@@ -367,7 +387,7 @@ static tgr_status run_programs(sim_state *s, const tgr_run *run, const tgr_simt_
     tgr_status st = prepare(&l, (size_t)e->scratch_bytes * (size_t)slice);
     for (int64_t at = 0; at < programs && !st;) {
         int64_t end = programs - at < slice ? programs : at + slice;
-        st = enqueue(&l, e->driver, at, end, e->lanes);
+        st = enqueue(&l, e->driver, e->shared_bytes, at, end, e->lanes);
         at = end;
     }
     bool read = read_report(&l, report);

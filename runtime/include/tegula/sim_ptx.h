@@ -147,11 +147,13 @@ void sim_module_free(sim_module *module);
 const sim_kernel *sim_module_kernel(const sim_module *module, const char *name);
 /* Bytes of the parameters as they lie in .param space. */
 size_t sim_kernel_param_bytes(const sim_kernel *k);
+/* Bytes of shared memory that the text declares; dynamic memory comes behind them. */
+size_t sim_kernel_shared_bytes(const sim_kernel *k);
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
 typedef struct sim_launch_options {
-    uint32_t grid[3], block[3], cluster[3]; /* cluster: 0 counts as 1 */
+    uint32_t grid[3], block[3], cluster[3]; /* cluster: 0 is what the kernel wants */
     size_t dynamic_shared;
     uint64_t seed;          /* order in which warps are given turns */
     uint64_t most_issues;   /* of one block; 0: 2^36 */
@@ -216,7 +218,7 @@ bool sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
 
 /* What the runtime's driver finds in libtegula-dev-sim-ptx.so under the name tegula_sim_ptx; all
  * functions as above. */
-enum { SIM_PTX_VERSION = 3 };
+enum { SIM_PTX_VERSION = 4 };
 typedef struct sim_ptx_interface {
     uint32_t version;
     sim_machine *(*machine_make)(int sm);
@@ -230,6 +232,7 @@ typedef struct sim_ptx_interface {
                               char message[256]);
     void (*module_free)(sim_module *module);
     const sim_kernel *(*module_kernel)(const sim_module *module, const char *name);
+    size_t (*kernel_shared_bytes)(const sim_kernel *k);
     sim_status (*launch)(sim_machine *m, const sim_kernel *k, const sim_launch_options *o,
                          const void *params, sim_report *report);
     const char *(*fault_name)(sim_fault f);
