@@ -16,9 +16,11 @@ from bench_common import THREADS, copies, rotate
 TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "q4_K": 12, "bf16": 30, "mxfp4": 39}
 # kernels whose weights ggml has in the same format, or in its nearest one
 WEIGHTS = {"linear_q8_0": "q8_0", "linear_q4_0": "q4_0", "linear_q4_K": "q4_K", "linear_ggml_mxfp4": "mxfp4",
+           "linear_q8_0_q8_0": "q8_0", "linear_q4_0_q8_0": "q4_0", "linear_mxfp4_q8_0": "mxfp4",
            "linear_mxfp4": "mxfp4", "linear_w8": "q8_0", "linear_i4": "q4_0", "linear_u4": "q4_0"}
 MOE = {"moe": "bf16", "moe_fp8": "q8_0", "moe_fp8_fp4": "mxfp4"}
-BLOCKS = {"linear_q8_0": 32, "linear_q4_0": 32, "linear_ggml_mxfp4": 32, "linear_q4_K": 256}
+BLOCKS = {"linear_q8_0": 32, "linear_q4_0": 32, "linear_ggml_mxfp4": 32, "linear_q4_K": 256,
+          "linear_q8_0_q8_0": 32, "linear_q4_0_q8_0": 32, "linear_mxfp4_q8_0": 32}
 
 
 class InitParams(c.Structure):

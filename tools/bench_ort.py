@@ -63,7 +63,7 @@ def peers(kernel, s):
         a = np.random.randint(0, 255, (s["M"], s["K"]), dtype=np.uint8)
         b = np.random.randint(-127, 127, (s["K"], s["N"]), dtype=np.int8)
         return {"ort": session("MatMulInteger", [a], [(np.int32, (s["M"], s["N"]))], [b])}
-    if kernel == "linear_q4_0":
+    if kernel in ("linear_q4_0", "linear_q4_0_q8_0"):
         return {"ort": linear4(s)}
     if kernel == "softmax" and f32_only:
         x = noise(s["M"], s["N"])

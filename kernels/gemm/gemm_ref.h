@@ -58,6 +58,8 @@ void tgk_masked_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_terms_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_slots_inputs(tgk_arg *args, int n, tgk_random *r);
 
+bool tgk_ref_quantise_q8_0(tgk_arg *args, int n); /* judged by steps of a code */
+
 #define TGK_ROW(kernel, inputs, out, bound) bool tgk_ref_##kernel(tgk_arg *args, int n);
 #include "kernels/gemm/gemm_rows.def"
 #undef TGK_ROW

@@ -5,6 +5,7 @@
  * u8 q[16]} with the low nibbles first, q4_K {f16 d, f16 dmin, u8 scales[12], u8 q[128]}.
  */
 #include "kernels/gemm/gemm_ref.h"
+#include "kernels/rounding.h"
 
 #include <math.h>
 #include <string.h>
@@ -62,10 +63,20 @@ static const unsigned char *block_at(const tgk_arg *w, int64_t row, int64_t k, i
 /* Element i of 16 bytes with the low nibbles first. */
 static int nibble(const unsigned char *q, int64_t i) { return i < 16 ? q[i] & 15 : q[i - 16] >> 4; }
 
+static tgk_term q8_0_of(const tgk_arg *arg, int64_t row, int64_t k) {
+    const unsigned char *p = block_at(arg, row, k, 32);
+    return tgk_exact(half(p) * (double)(signed char)p[2 + k % 32]);
+}
+
 static tgk_term q8_0(const tgk_arg *args, int64_t group, int64_t row, int64_t k) {
     (void)group;
-    const unsigned char *p = block_at(&args[1], row, k, 32);
-    return tgk_exact(half(p) * (double)(signed char)p[2 + k % 32]);
+    return q8_0_of(&args[1], row, k);
+}
+
+/* Activations in blocks of 8 bits. */
+static tgk_term q8_0_a(const tgk_arg *args, int64_t group, int64_t row, int64_t k) {
+    (void)group;
+    return q8_0_of(&args[0], row, k);
 }
 
 static tgk_term q4_0(const tgk_arg *args, int64_t group, int64_t row, int64_t k) {
@@ -124,6 +135,16 @@ bool tgk_ref_linear_q4_0(tgk_arg *args, int n) { return product(args, n, 3, q4_0
 bool tgk_ref_linear_q4_K(tgk_arg *args, int n) { return product(args, n, 3, q4_K); }
 bool tgk_ref_linear_ggml_mxfp4(tgk_arg *args, int n) { return product(args, n, 3, ggml_mxfp4); }
 
+static bool by_bytes(tgk_arg *args, int n, tgk_element *w) {
+    tgk_product p = {
+        .a = q8_0_a, .b = w, .last = args[0].extent[1] * 32, .cols = args[1].extent[0]};
+    return n == 3 && tgk_product_all(args, n, args[0].extent[0], &p);
+}
+
+bool tgk_ref_linear_q8_0_q8_0(tgk_arg *args, int n) { return by_bytes(args, n, q8_0); }
+bool tgk_ref_linear_q4_0_q8_0(tgk_arg *args, int n) { return by_bytes(args, n, q4_0); }
+bool tgk_ref_linear_mxfp4_q8_0(tgk_arg *args, int n) { return by_bytes(args, n, ggml_mxfp4); }
+
 /* A power of two near 1 as f16, with other bits below it outside the exact mode. */
 static void put_half(unsigned char *p, tgk_random *r) {
     int64_t e = r->exact ? 15 + tgk_random_below(r, 2) : 9 + tgk_random_below(r, 13);
@@ -133,9 +154,7 @@ static void put_half(unsigned char *p, tgk_random *r) {
 }
 
 /* Blocks of any bits but their scales'. */
-void tgk_ggml_inputs(tgk_arg *args, int n, tgk_random *r) {
-    tgk_gemm_inputs(args, n, r);
-    tgk_arg *w = &args[1];
+static void put_blocks(tgk_arg *w, tgk_random *r) {
     for (int64_t i = 0; i < w->count; i++) {
         unsigned char *p = w->bytes + i * w->elem_bytes;
         for (int64_t b = 0; b < w->elem_bytes; b++) {
@@ -151,4 +170,44 @@ void tgk_ggml_inputs(tgk_arg *args, int n, tgk_random *r) {
             put_half(p + 2, r);
         }
     }
+}
+
+void tgk_ggml_inputs(tgk_arg *args, int n, tgk_random *r) {
+    tgk_gemm_inputs(args, n, r);
+    for (int a = 0; a < 2; a++) {
+        if (args[a].bytes != NULL) {
+            put_blocks(&args[a], r);
+        }
+    }
+}
+
+/* ---- quantising -------------------------------------------------------------------------------
+ */
+
+/* A number that f16 holds, not negative. */
+static void put_f16(unsigned char *p, double v) {
+    int e;
+    (void)frexp(v, &e);
+    int bits = e < -13 ? (int)ldexp(v, 24) : (e + 14) << 10 | ((int)ldexp(v, 11 - e) - 1024);
+    p[0] = (unsigned char)bits;
+    p[1] = (unsigned char)(bits >> 8);
+}
+
+/* quantize_row_q8_0: d is the largest magnitude by 127, in f16; codes by d before it was rounded.
+ */
+bool tgk_ref_quantise_q8_0(tgk_arg *args, int n) {
+    for (int64_t i = 0; n == 2 && i < args[1].count; i++) {
+        const double *x = args[0].f + i * 32;
+        unsigned char *p = args[1].bytes + i * args[1].elem_bytes;
+        double most = 0;
+        for (int e = 0; e < 32; e++) {
+            most = fmax(most, fabs(x[e]));
+        }
+        double d = most / 127;
+        put_f16(p, tgk_round_to(d, &(tgk_format){10, -14, INFINITY}));
+        for (int e = 0; e < 32; e++) {
+            p[2 + e] = (unsigned char)(signed char)(d > 0 ? rint(x[e] / d) : 0);
+        }
+    }
+    return n == 2;
 }

@@ -101,6 +101,7 @@ static tg_dot_operand operand(const dot_case *c, tg_builder *b, matrix *x, bool 
                             .user = x,
                             .unit_cols = x->unit_cols,
                             .dtype = x->dtype,
+                            .range = is_a ? c->a_range : c->b_range,
                             .base = base ? x->base : NULL,
                             .row_bytes = base ? x->row_bytes : NULL,
                             .col_bytes = base ? x->col_bytes : NULL};

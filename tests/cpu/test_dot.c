@@ -104,6 +104,14 @@ static double *fill(const dot_case *c, guarded *g, bool is_a, const dot_layout *
         for (int64_t k = 0; k < k_len; k++) {
             uint64_t bits;
             double x = random_value(t, state, &bits);
+            tg_range range = is_a ? c->a_range : c->b_range;
+            if (range.hi > range.lo) { /* often an end of it */
+                uint32_t draw = random_next(state);
+                int64_t inner = range.lo + (int64_t)(draw / 4) % (range.hi - range.lo + 1);
+                int64_t i = draw % 4 == 0 ? range.lo : draw % 4 == 1 ? range.hi : inner;
+                bits = (uint64_t)i;
+                x = (double)i;
+            }
             if (skip && !skip[k]) {
                 bits = UINT64_MAX; /* NaN in every float type used here */
                 x = 0;
@@ -398,6 +406,36 @@ static void element_types(void **state) {
     }
 }
 
+/* Bytes of which more is known than their type: sums of 16 bits reach their ends and not beyond. */
+static void known_ranges(void **state) {
+    (void)state;
+    static const struct {
+        tg_dtype b;
+        tg_range a_range, b_range;
+    } of[] = {{TG_DT_I8, {-128, 127}, {-8, 7}},    {TG_DT_U8, {-128, 127}, {0, 15}},
+              {TG_DT_I8, {-127, 127}, {-12, 12}},  {TG_DT_I8, {-128, 127}, {0, 127}},
+              {TG_DT_U8, {-128, 127}, {100, 227}}, {TG_DT_I8, {-128, 127}, {-128, 0}},
+              {TG_DT_I8, {-5, 3}, {-128, 127}},    {TG_DT_I8, {0, 127}, {-1, 0}},
+              {TG_DT_U8, {-128, 127}, {0, 31}},    {TG_DT_I8, {-128, 127}, {3, 4}}};
+    static const int64_t ks[] = {32, 70, 3};
+    for (size_t t = 0; t < TG_COUNT_OF(of); t++) {
+        for (int way = 0; way < 8; way++) {
+            for (size_t k = 0; k < TG_COUNT_OF(ks); k++) {
+                dot_case c = f32_case(way & 4 ? 1 : 13, 40, ks[k]);
+                c.fixed = way & 1;
+                c.a_type = TG_DT_I8;
+                c.b_type = of[t].b;
+                c.compute = TG_DT_I32;
+                c.b_by_k = true;
+                c.acc_zero = way & 2;
+                c.a_range = of[t].a_range;
+                c.b_range = of[t].b_range;
+                check(c);
+            }
+        }
+    }
+}
+
 static void masked_k(void **state) {
     (void)state;
     for (int way = 0; way < 8; way++) {
@@ -409,6 +447,9 @@ static void masked_k(void **state) {
         if (way & 4) {
             c.a_type = c.b_type = TG_DT_I8;
             c.compute = TG_DT_I32;
+            check_lens(c, lens_of_20_40_30);
+            c.a_range = (tg_range){-128, 127};
+            c.b_range = (tg_range){-8, 7};
         }
         check_lens(c, lens_of_20_40_30);
     }
@@ -461,8 +502,9 @@ int main(void) {
         cmocka_unit_test(fixed_shapes),    cmocka_unit_test(through_callbacks_only),
         cmocka_unit_test(dynamic_lengths), cmocka_unit_test(long_and_unbounded_k),
         cmocka_unit_test(wide_columns),    cmocka_unit_test(element_types),
-        cmocka_unit_test(masked_k),        cmocka_unit_test(acc_pitch),
-        cmocka_unit_test(masked_short_k),  cmocka_unit_test(few_columns),
+        cmocka_unit_test(known_ranges),    cmocka_unit_test(masked_k),
+        cmocka_unit_test(acc_pitch),       cmocka_unit_test(masked_short_k),
+        cmocka_unit_test(few_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
  */
 #include "backends/lower/cpu/lower.h"
 
+enum { MAX_PACED = 16 }; /* lanes that are read one by one */
+
 static tg_value *add_i(tg_builder *b, tg_value *x, tg_value *y) {
     return tg_build_binary(b, TG_OP_ADD, x, y);
 }
@@ -29,6 +31,18 @@ static tg_value *strided_load(tg_lower *L, tg_builder *b, tg_value *ptr, tg_dtyp
         map[l] = l * step + phase;
     }
     return tg_build_shuffle(b, wide, wide, lanes, map);
+}
+
+/* Lanes at equal distances of any size: one by one, which costs less than the machine's gather and
+ * needs no vector of offsets. */
+static tg_value *paced_load(tg_builder *b, const tg_type *t, tg_value *ptr, tg_value *pitch) {
+    tg_value *v = tg_dtype_is_float(t->dtype) ? tg_build_float(b, t, 0.0) : tg_build_int(b, t, 0);
+    for (int64_t l = 0; l < t->shape[0]; l++) {
+        ptr = l == 0 ? ptr : tg_build_gep(b, ptr, pitch, 1);
+        v = tg_build_insert(b, v, tg_build_loadm(b, tg_type_scalar(b->module, t->dtype), ptr, 0),
+                            l);
+    }
+    return v;
 }
 
 /* Do the lanes take every 2nd or 4th element from a whole group on? */
@@ -212,6 +226,8 @@ typedef struct taccess {
     tg_value *ptr;
     int level;
     tg_value *index; /* byte offsets per lane (gather) or NULL */
+    tg_value
+        *pitch; /* with index: bytes from each lane to the next where they are equal; or NULL */
     bool vec;
     tg_ev ok;       /* same for all lanes; v NULL: proven */
     tg_value *mask; /* lanes inside, NULL: all */
@@ -379,6 +395,8 @@ static void lane_part(tg_ctx *x, taccess *a, const tg_tensor *t, int k, const tg
         }
     }
     v = mul_stride(x, level, t, k, v);
+    bool paced = a->index == NULL && rel->vec == NULL;
+    a->pitch = paced ? mul_stride(x, level, t, k, tg_build_index(b, rel->lane)) : NULL;
     a->index = a->index == NULL ? v : add_i(b, a->index, v);
     a->level = level;
 }
@@ -504,6 +522,13 @@ static tg_value *pick_nibble(tg_builder *b, tg_value *bytes, tg_value *position)
 
 static tg_value *interleave_nibbles(tg_lower *L, tg_builder *b, tg_value *ptr, int lanes) {
     tg_value *bytes = tg_build_loadm(b, tg_loop_type(L, TG_DT_U8, lanes / 2), ptr, 0);
+    if (lanes >= L->mc->vector_bytes) { /* whole registers: in 16 bits beside one another */
+        tg_value *w = tg_build_cast(b, bytes, TG_DT_U16);
+        tg_value *up = tg_build_binary(b, TG_OP_SHL, w, tg_build_int(b, w->type, 4));
+        w = tg_build_binary(b, TG_OP_OR, w, up);
+        w = tg_build_binary(b, TG_OP_AND, w, tg_build_int(b, w->type, 0x0F0F));
+        return tg_build1(b, TG_OP_BITCAST, tg_loop_type(L, TG_DT_U8, lanes), 1, w);
+    }
     tg_value *lo = tg_build_binary(b, TG_OP_AND, bytes, tg_build_int(b, bytes->type, 15));
     tg_value *hi = tg_build_binary(b, TG_OP_SHR, bytes, tg_build_int(b, bytes->type, 4));
     int64_t map[256];
@@ -545,6 +570,12 @@ static tg_ev read_packed(tg_ctx *x, const taccess *a, tg_value *ptr) {
         tg_value *p = tg_build_gep(b, ptr, half, 1);
         if (a->ok.v != NULL) {
             p = tg_build_select(b, a->ok.v, p, L->zeros);
+        }
+        if (x->ahead > 0) {
+            tg_value *far = tg_build_gep(b, p, tg_build_index(b, x->ahead), 1);
+            tg_op *hint = tg_build_op(b, TG_OP_PREFETCH, 1, &far, 0, NULL, 0);
+            tg_op_set_int(hint, TG_ATTR_LOCALITY, 3);
+            tg_op_set_int(hint, TG_ATTR_WRITE, 0);
         }
         return (tg_ev){.v = interleave_nibbles(L, b, p, x->lanes), .level = a->level, .vec = true};
     }
@@ -594,6 +625,14 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
             a.ptr = tg_build_select(b, a.ok.v, a.ptr, block);
         }
         r.v = strided_load(x->L, b, a.ptr, dt, x->lanes, a.step, a.phase);
+        return r;
+    }
+    if (a.index != NULL && a.pitch != NULL && a.mask == NULL && x->lanes <= MAX_PACED) {
+        if (a.ok.v != NULL) {
+            a.ptr = tg_build_select(b, a.ok.v, a.ptr, x->L->zeros);
+            a.pitch = tg_build_select(b, a.ok.v, a.pitch, tg_build_index(b, 0));
+        }
+        r.v = paced_load(b, t, a.ptr, a.pitch);
         return r;
     }
     if (a.index != NULL) {

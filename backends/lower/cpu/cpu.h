@@ -23,6 +23,11 @@
 /* ---- dot.c: matrix products -------------------------------------------------------------------
  */
 
+/* Integers from lo to hi. */
+typedef struct tg_range {
+    int64_t lo, hi;
+} tg_range;
+
 /*
  * One matrix operand as the generated code sees it: element (i, j) of a [rows, cols] matrix.
  * `vec` emits code giving `lanes` consecutive elements along j (along_cols) or along i starting at
@@ -46,8 +51,9 @@ typedef struct tg_dot_operand {
     tg_dtype dtype;                  /* language dtype in memory / before conversion */
     tg_value *base;                  /* ptr or NULL */
     tg_value *row_bytes, *col_bytes; /* i64 values, with base */
-    bool narrow; /* made from elements of at most 8 bits: vectors are taken several at a time */
-    bool cheap;  /* vec costs little more than a load: no need to pack for reuse <= 4 */
+    bool narrow;    /* made from elements of at most 8 bits: vectors are taken several at a time */
+    tg_range range; /* of integer elements; {0, 0}: nothing is known */
+    bool cheap;     /* vec costs little more than a load: no need to pack for reuse <= 4 */
 } tg_dot_operand;
 
 /* acc[m,n] (row pitch in elements, innermost contiguous) += a[m,k] * b[k,n]. Elements beyond m_len,

@@ -95,8 +95,9 @@ static int64_t skinny_rows(const dot_gen *g) {
     if (!g->y.k_unit) {
         return FEW_ROWS;
     }
-    int64_t k = g->d->k > 0 ? g->d->k : INT64_MAX;
-    return tg_max_i64(tg_min_i64(ROWS_ALONG_K, k / 3), FEW_ROWS);
+    /* Four bytes a word leave little to do along a short k: there adding up lanes is most of it. */
+    int64_t k = g->d->k > 0 ? g->d->k / (g->per_word == 4 ? 16 : 1) : INT64_MAX;
+    return tg_max_i64(tg_min_i64(ROWS_ALONG_K, k / 3), g->per_word == 4 ? 1 : FEW_ROWS);
 }
 
 static void emit_skinny(dot_gen *g, int64_t max_rows) {
@@ -165,8 +166,14 @@ tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
         return TG_OK;
     }
     dot_gen g = make_gen(b, mc, scratch, d);
-    if (d->n <= FEW_COLUMNS && d->n < d->m && d->a.unit_cols == 1) {
+    bool few_columns = d->n <= FEW_COLUMNS && d->n < d->m && d->a.unit_cols == 1;
+    if (few_columns) {
         exchange_operands(&g);
+    }
+    if (g.per_word == 2) {
+        dot_choose_quads(&g);
+    }
+    if (few_columns) {
         dot_emit_along_k(&g, d->n);
     } else if (g.x.len_const >= 0) {
         emit_known_rows(&g);

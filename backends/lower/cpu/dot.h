@@ -6,10 +6,12 @@
  *   dot_parts.c   operand access in words, transposes, horizontal sums
  *   dot_packed.c  register blocks over packed panels (many rows and columns)
  *   dot_skinny.c  few rows or columns: products along k, and row updates along n
+ *   dot_quads.c   products of four bytes a word
  *
  * Words. The kernels multiply vectors of words. A word is one element of the compute type; or, for
  * products of 8-bit and smaller integers on a machine with a pair product, an i32 that holds two
- * 16-bit elements of consecutive k (per_word = 2). k positions count elements, word positions count
+ * 16-bit elements of consecutive k (per_word = 2) or, where the values allow it, four bytes
+ * (per_word = 4). k positions count elements, word positions count
  * words; a block of k always starts at a whole word.
  *
  * Ragged edges. A block that sticks out beyond m_len or n_len repeats its last row or column
@@ -32,6 +34,7 @@ typedef struct dot_side {
     int64_t len_const;             /* len when constant, else -1 */
     bool k_unit;                   /* memory runs along k */
     tg_value *row_bytes, *k_bytes; /* with base */
+    bool inside;                   /* what is being emitted names no row beyond the last */
 } dot_side;
 
 typedef struct dot_gen {
@@ -46,6 +49,8 @@ typedef struct dot_gen {
     int64_t word_bytes;
     int vl;                   /* words of one vector register */
     const char *pair_product; /* intrinsic when per_word is 2 */
+    int64_t least;            /* per_word 4: y's elements come less this, unsigned */
+    int group;                /* per_word 4: so many products fit a sum of 16 bits; 1, 2, 4, 8 */
     const tg_type *word_type, *vec_type;
     int64_t k_divisor; /* known divisor of every k length */
 } dot_gen;
@@ -53,7 +58,8 @@ typedef struct dot_gen {
 /* Where a register block reads its x words: row r, word w at row[r] + w * step. */
 typedef struct dot_rows {
     tg_value *row[DOT_MAX_ROWS];
-    tg_value *step_bytes; /* i64 */
+    tg_value *start[DOT_MAX_ROWS]; /* words from which the rows' sums start; NULL: from zero */
+    tg_value *step_bytes;          /* i64 */
 } dot_rows;
 
 /* ---- arithmetic on i64 values ---- */
@@ -139,6 +145,18 @@ void dot_end_for(dot_gen *g, dot_loop l);
 /* Emits the then-side only; skipped altogether when cond is constant false. Returns false then. */
 bool dot_if(dot_gen *g, tg_value *cond, tg_op **op);
 void dot_end_if(dot_gen *g, tg_op *op);
+
+/* ---- four bytes a word ---- */
+/* Takes them when no sum of 16 bits can overflow. */
+void dot_choose_quads(dot_gen *g);
+/* Sums of 16 bits of two products each; those of at most g->group of them fit. */
+tg_value *dot_quad_halves(dot_gen *g, tg_value *x, tg_value *y);
+/* Pairs of them added to words. */
+tg_value *dot_quad_words(dot_gen *g, tg_value *halves);
+/* What the sums of `count` staged rows of x start from, a word a row into `to`; nothing where
+ * least is 0. */
+void dot_quad_starts(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_value *count,
+                     tg_value *words, tg_value *to);
 
 /* ---- forms ---- */
 void dot_emit_packed(dot_gen *g);

@@ -18,6 +18,9 @@
 
 #include <string.h>
 
+/* Rows of packed weights are many slow streams, which the hardware does not follow. */
+enum { STREAM_AHEAD = 512 };
+
 typedef struct source {
     tg_lower *L;
     tg_value *value;
@@ -29,22 +32,39 @@ typedef struct source {
 /* ---- element sources
  * ------------------------------------------------------------------------------------- */
 
+/* A position that is the same for all lanes; a constant part of it stays apart, so that rows beside
+ * one another share the rest of their address. */
+static tg_coord uniform_position(tg_value *i) {
+    int64_t c;
+    const tg_op *op = i->def;
+    if (op != NULL && op->code == TG_OP_ADD && tg_value_const_int(tg_operand(op, 1), &c)) {
+        return (tg_coord){.v = tg_operand(op, 0),
+                          .add = c,
+                          .align = tg_known_multiple(i),
+                          .v_align = tg_known_multiple(tg_operand(op, 0))};
+    }
+    int64_t multiple = tg_known_multiple(i);
+    return (tg_coord){.v = i, .align = multiple, .v_align = multiple};
+}
+
 static tg_value *source_vec(void *user, tg_builder *b, tg_value *i, tg_value *j, bool along_cols,
                             int lanes, tg_value *valid) {
     source *s = (source *)user;
-    tg_ctx x = {.L = s->L, .lanes = lanes, .valid = lanes > 1 ? valid : NULL};
+    tg_ctx x = {
+        .L = s->L, .lanes = lanes, .valid = lanes > 1 ? valid : NULL, .ahead = STREAM_AHEAD};
     x.bl[0] = *b;
     tg_coord c[TG_MAX_RANK];
     for (int k = 0; k < s->batch; k++) {
         c[k] = s->at[k];
     }
     for (int k = 0; k < 2; k++) {
-        int64_t multiple = tg_known_multiple(k == 0 ? i : j);
-        c[s->batch + k] = (tg_coord){.v = k == 0 ? i : j,
-                                     .lane = lanes > 1 && (k == 1) == along_cols,
-                                     .align = multiple,
-                                     .v_align = multiple,
-                                     .bound = s->at[s->batch + k].bound};
+        tg_coord *p = &c[s->batch + k];
+        *p = uniform_position(k == 0 ? i : j);
+        if (lanes > 1 && (k == 1) == along_cols) {
+            int64_t multiple = tg_known_multiple(k == 0 ? i : j);
+            *p = (tg_coord){.v = k == 0 ? i : j, .lane = 1, .align = multiple, .v_align = multiple};
+        }
+        p->bound = s->at[s->batch + k].bound;
     }
     tg_ev e = tg_elem(&x, s->value, c);
     tg_value *v = tg_ev_vec(&x, e);
@@ -540,7 +560,9 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
         v = tg_operand(v->def, 0);
     }
     s->value = v;
-    *o = (tg_dot_operand){.vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype};
+    tg_range range = tg_int_range(v);
+    *o = (tg_dot_operand){
+        .vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype, .range = range};
     o->narrow = tg_dtype_is_float(s->compute) && from_bytes(L, v, 6);
     plain p = {.ok = NULL};
     int unit = unit_axis(L, v, 0);

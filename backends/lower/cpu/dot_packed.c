@@ -26,21 +26,31 @@ typedef struct packed {
     bool clamp_cols; /* the last panel sticks out of acc */
     tg_value *panels, *stage;
     tg_value *ends;      /* a square of words */
+    tg_value *starts;    /* a word for every staged row, or NULL */
     int64_t stage_pitch; /* words between staged rows (k-contiguous x) or between k (else) */
 } packed;
 
 /* ---- shape ------------------------------------------------------------------------------------
  */
 
+/* Registers a sum takes: those of 16 bits and of words at once, unless there is one group alone. */
+static int sums_at_once(const dot_gen *g) {
+    bool groups = g->d->k <= 0 || g->d->k > (int64_t)g->group * g->per_word;
+    return g->per_word == 4 && g->group > 1 && groups ? 2 : 1;
+}
+
 static void choose_block(const dot_gen *g, packed *p) {
     int64_t best = INT64_MAX;
-    int regs = g->mc->vector_regs;
+    /* A product of integers takes a register before it is added. */
+    int regs = g->mc->vector_regs - (g->per_word == 4 ? 2 : 0), sums = sums_at_once(g);
+    /* Fewer than 11 accumulators cannot hide the latency of two multipliers; integers are added in
+     * a step of their own. */
+    int least = g->per_word == 4 ? 6 : 11;
     for (int nv = 1; nv <= DOT_MAX_VECS; nv++) {
-        for (int mr = 1; mr <= DOT_MAX_ROWS && mr * nv + nv + 1 <= regs; mr++) {
+        for (int mr = 1; mr <= DOT_MAX_ROWS && mr * nv * sums + nv + 1 <= regs; mr++) {
             int64_t nr = (int64_t)nv * g->vl;
             int64_t blocks = tg_cdiv_i64(g->x.extent, mr) * tg_cdiv_i64(g->y.extent, nr);
-            /* Fewer than 11 accumulators cannot hide the latency of two multipliers. */
-            int64_t cost = blocks * (tg_max_i64(mr * nv, 11) * 16 + 4 * (mr + nv));
+            int64_t cost = blocks * (tg_max_i64(mr * nv, least) * 16 + 4 * (mr + nv));
             if (cost < best) {
                 best = cost;
                 p->mr = mr;
@@ -78,6 +88,9 @@ static packed plan_packed(dot_gen *g) {
         p.stage_pitch = g->x.k_unit ? p.kcw + 64 / wb : rows;
         int64_t lines = g->x.k_unit ? p.mr : p.kcw;
         p.stage = tg_scratch_take(g->scratch, g->b, lines * p.stage_pitch * wb);
+        if (g->per_word == 4 && g->least != 0) {
+            p.starts = tg_scratch_take(g->scratch, g->b, p.mr * wb);
+        }
     }
     return p;
 }
@@ -172,24 +185,23 @@ static void pack_square(dot_gen *g, const packed *p, tg_value **v, tg_value *to)
     }
 }
 
-/* y contiguous along k: squares are transposed in registers. */
-static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk) {
+/* vl columns of a panel from column `part` of it on: squares are transposed in registers. */
+static void pack_part(dot_gen *g, const packed *p, const packed_block *blk, tg_value *panel,
+                      tg_value *part) {
     int64_t wb = g->word_bytes, step = (int64_t)g->vl * g->per_word;
     int64_t unit = p->nr * wb / g->per_word; /* panel bytes per element of k */
     bool whole_k = g->k_divisor % step == 0;
-    dot_loop panel = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
-    dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
-    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel.iv, part.iv)), *cols[DOT_MAX_LANES],
+    tg_value *col = dot_add(g, blk->n0, dot_add(g, panel, part)), *cols[DOT_MAX_LANES],
              *v[DOT_MAX_LANES];
-    if (p->clamp_cols) {
+    if (p->clamp_cols && !g->y.inside) {
         col = panel_vec(g, p, col);
     }
     tg_value *last = dot_addc(g, g->y.len, -1);
     for (int c = 0; c < g->vl; c++) {
         tg_value *i = dot_addc(g, col, c);
-        cols[c] = dot_whole(&g->y, p->nr) ? i : dot_min(g, i, last);
+        cols[c] = g->y.inside ? i : dot_min(g, i, last);
     }
-    tg_value *to = dot_atc(g, panel_at(g, p, panel.iv), part.iv, wb);
+    tg_value *to = dot_atc(g, panel_at(g, p, panel), part, wb);
     tg_value *k, *carried[1] = {dot_ix(g, 0)};
     tg_value *hi = whole_k ? blk->kl : dot_addc(g, blk->kl, 1 - step);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, step), 1, carried, &k);
@@ -211,8 +223,42 @@ static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk
         pack_square(g, p, v, dot_atc(g, to, carried[0], unit));
         dot_end_if(g, tail);
     }
+}
+
+/* Panels of columns that all exist. Returns where they end; NULL: nothing is left. */
+static tg_value *pack_inside(dot_gen *g, const packed *p, const packed_block *blk) {
+    tg_value *panel, *carried[1] = {dot_ix(g, 0)};
+    bool whole = dot_whole(&g->y, p->nr);
+    tg_value *hi = whole ? blk->nl : dot_addc(g, blk->nl, 1 - p->nr);
+    g->y.inside = true;
+    tg_op *loop = tg_build_for(g->b, carried[0], hi, dot_ix(g, p->nr), 1, carried, &panel);
+    dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
+    pack_part(g, p, blk, panel, part.iv);
     dot_end_for(g, part);
-    dot_end_for(g, panel);
+    carried[0] = dot_addc(g, panel, p->nr);
+    tg_build_end_for(g->b, loop, 1, carried);
+    g->y.inside = false;
+    return whole ? NULL : carried[0];
+}
+
+/* y contiguous along k. The panel that sticks out has code of its own where finding columns is much
+ * of the work; in a plain matrix they are a step apart. */
+static void pack_by_columns(dot_gen *g, const packed *p, const packed_block *blk) {
+    tg_value *from = dot_ix(g, 0);
+    tg_op *edge = NULL;
+    if (g->y.op->base == NULL || dot_whole(&g->y, p->nr)) {
+        from = pack_inside(g, p, blk);
+        if (from == NULL || !dot_if(g, dot_lt(g, from, blk->nl), &edge)) {
+            return;
+        }
+    }
+    tg_value *panel;
+    tg_op *loop = tg_build_for(g->b, from, blk->nl, dot_ix(g, p->nr), 0, NULL, &panel);
+    dot_loop part = dot_for(g, dot_ix(g, 0), dot_ix(g, p->nr), g->vl);
+    pack_part(g, p, blk, panel, part.iv);
+    dot_end_for(g, part);
+    tg_build_end_for(g->b, loop, 0, NULL);
+    dot_end_if(g, edge);
 }
 
 /* ---- x rows ------------------------------------------------------------------------------------
@@ -264,6 +310,9 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
         tg_value *count =
             dot_whole(&g->x, p->mr) ? dot_ix(g, p->mr) : dot_min(g, left, dot_ix(g, p->mr));
         dot_stage_rows(g, &g->x, row, count, blk->k0, blk->kl, p->stage, pitch, p->mr);
+        if (p->starts) {
+            dot_quad_starts(g, p->stage, pitch, count, dot_words(g, blk->kl), p->starts);
+        }
     } else {
         /* Vectors across the rows read up to stage_pitch rows: masked where x ends before. */
         tg_op *op = tg_build_if(g->b, dot_lt(g, left, dot_ix(g, pitch)), 0, NULL);
@@ -279,6 +328,7 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
             i = dot_min(g, i, dot_addc(g, left, -1));
         }
         out.row[r] = dot_atc(g, p->stage, i, g->x.k_unit ? pitch * wb : wb);
+        out.start[r] = p->starts ? dot_atc(g, p->starts, i, wb) : NULL;
     }
     return out;
 }
@@ -286,13 +336,57 @@ static dot_rows block_rows(dot_gen *g, const packed *p, const packed_block *blk,
 /* ---- the register block -------------------------------------------------------------------------
  */
 
+/* One group of words of four bytes from word w on: products are added in 16 bits as far as they
+ * fit. */
+static void add_quads(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+                      tg_value *w, tg_value **acc) {
+    tg_value *halves[DOT_MAX_ROWS * DOT_MAX_VECS], *y[DOT_MAX_VECS];
+    int64_t vec_bytes = g->vl * g->word_bytes;
+    for (int u = 0; u < g->group; u++) {
+        tg_value *at = dot_addc(g, w, u), *from = dot_atc(g, panel, at, p->nr * g->word_bytes);
+        for (int v = 0; v < p->nv; v++) {
+            y[v] = dot_load(g, dot_atc(g, from, dot_ix(g, v), vec_bytes), g->vl, vec_bytes);
+        }
+        for (int r = 0; r < p->mr; r++) {
+            tg_value *x = dot_load_splat(g, dot_at(g, rows->row[r], at, rows->step_bytes));
+            for (int v = 0; v < p->nv; v++) {
+                tg_value **h = &halves[r * p->nv + v], *s = dot_quad_halves(g, x, y[v]);
+                *h = u == 0 ? s : tg_build_binary(g->b, TG_OP_ADD, *h, s);
+            }
+        }
+    }
+    for (int i = 0; i < p->mr * p->nv; i++) {
+        acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], dot_quad_words(g, halves[i]));
+    }
+}
+
+/* The panel and the staged rows are filled with zeros up to whole groups. */
+static void sum_quads(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+                      tg_value *words, tg_value **acc) {
+    int n = p->mr * p->nv;
+    int64_t c;
+    tg_value *w;
+    if (tg_value_const_int(words, &c) && c > 0 && c <= g->group) {
+        add_quads(g, p, rows, panel, dot_ix(g, 0), acc);
+        return;
+    }
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), words, dot_ix(g, g->group), n, acc, &w);
+    add_quads(g, p, rows, panel, w, acc);
+    tg_build_end_for(g->b, loop, n, acc);
+}
+
 /* acc[r][v] of the block, summed over the words of the panel. */
 static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
                       tg_value *words, tg_value **acc) {
     int n = p->mr * p->nv;
     tg_value *w;
     for (int i = 0; i < n; i++) {
-        acc[i] = dot_zero(g);
+        tg_value *start = rows->start[i / p->nv];
+        acc[i] = start ? dot_load_splat(g, start) : dot_zero(g);
+    }
+    if (g->per_word == 4) {
+        sum_quads(g, p, rows, panel, words, acc);
+        return;
     }
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), words, dot_ix(g, 1), n, acc, &w);
     tg_value *at = dot_atc(g, panel, w, p->nr * g->word_bytes), *y[DOT_MAX_VECS];

@@ -64,14 +64,14 @@ tg_value *dot_at(dot_gen *g, tg_value *base, tg_value *i, tg_value *unit) {
 }
 
 tg_value *dot_words(dot_gen *g, tg_value *k) {
-    int64_t c;
-    if (g->per_word == 1) {
+    int64_t c, n = g->per_word;
+    if (n == 1) {
         return k;
     }
     if (tg_value_const_int(k, &c)) {
-        return dot_ix(g, (c + 1) / 2);
+        return dot_ix(g, tg_cdiv_i64(c, n));
     }
-    return tg_build_binary(g->b, TG_OP_SHR, dot_addc(g, k, 1), dot_ix(g, 1));
+    return tg_build_binary(g->b, TG_OP_SHR, dot_addc(g, k, n - 1), dot_ix(g, n / 2));
 }
 
 dot_loop dot_for(dot_gen *g, tg_value *lo, tg_value *hi, int64_t step) {
@@ -129,6 +129,10 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
             return tg_build_binary(g->b, TG_OP_ADD, acc, tg_build_binary(g->b, TG_OP_MUL, x, y));
         }
         return tg_build_fma(g->b, x, y, acc);
+    }
+    if (g->per_word == 4) {
+        tg_value *sums = dot_quad_words(g, dot_quad_halves(g, x, y));
+        return tg_build_binary(g->b, TG_OP_ADD, acc, sums);
     }
     const tg_type *halves = tg_type_vec(g->b->module, TG_DT_I16, 2 * g->vl);
     tg_value *hx = tg_build1(g->b, TG_OP_BITCAST, halves, 1, x);
@@ -224,7 +228,10 @@ tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k,
     if (g->per_word == 1) {
         return x;
     }
-    x = tg_build_cast(g->b, x, TG_DT_I16);
+    x = tg_build_cast(g->b, x, g->per_word == 4 ? TG_DT_I8 : TG_DT_I16);
+    if (g->per_word == 4 && s == &g->y && g->least != 0) {
+        x = tg_build_binary(g->b, TG_OP_SUB, x, tg_build_int(g->b, x->type, g->least));
+    }
     return tg_build1(g->b, TG_OP_BITCAST, words_type(g, words), 1, x);
 }
 
@@ -346,6 +353,9 @@ void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *coun
     tg_value *carried[1] = {dot_ix(g, 0)}, *e;
     for (int pass = 0; pass < 2; pass++) {
         bool whole = g->k_divisor % strides[pass] == 0;
+        if (g->d->k > 0 && g->d->k < strides[pass]) {
+            continue;
+        }
         tg_value *hi = whole ? len : dot_addc(g, len, 1 - strides[pass]);
         tg_op *loop = tg_build_for(g->b, carried[0], hi, dot_ix(g, strides[pass]), 1, carried, &e);
         stage_vectors(g, &r, e, pass == 0 ? 4 : 1, NULL);
@@ -379,7 +389,7 @@ tg_value *dot_block_row(dot_gen *g, const dot_side *s, tg_value *row, int r, int
         return row;
     }
     tg_value *i = dot_addc(g, row, r);
-    return dot_whole(s, rows) ? i : dot_min(g, i, dot_addc(g, s->len, -1));
+    return s->inside || dot_whole(s, rows) ? i : dot_min(g, i, dot_addc(g, s->len, -1));
 }
 
 dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k) {

@@ -26,6 +26,7 @@ typedef struct along_k {
     int64_t ks, pitch; /* block of k in elements; words between staged rows */
     int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
+    tg_value *starts; /* a word for every staged row of x, or NULL */
 } along_k;
 
 /* Words along k can be read where they lie. */
@@ -52,7 +53,8 @@ static void choose_sums(const dot_gen *g, along_k *p, int64_t rows) {
             }
         }
     }
-    p->unroll = p->mr * p->nr <= 4 ? 2 : 1;
+    bool once = g->d->k > 0 && g->d->k < 2 * p->step;
+    p->unroll = p->mr * p->nr <= 4 && !once ? 2 : 1;
 }
 
 static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
@@ -80,6 +82,9 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     }
     if (p.stage_x) {
         p.x_at = tg_scratch_take(g->scratch, g->b, rows * p.pitch * wb);
+        if (g->per_word == 4 && g->least != 0) {
+            p.starts = tg_scratch_take(g->scratch, g->b, rows * wb);
+        }
     }
     if (p.stage_y) {
         p.y_at = tg_scratch_take(g->scratch, g->b, p.nr * p.pitch * wb);
@@ -219,7 +224,13 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
     bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
+        int row = i / p->nr;
         carried[i] = dot_zero(g);
+        if (p->starts && row < p->mr) {
+            tg_value *first =
+                dot_load(g, dot_atc(g, p->starts, x->number[row], g->word_bytes), 1, g->word_bytes);
+            carried[i] = tg_build_insert(g->b, carried[i], first, 0);
+        }
     }
     carried[n] = dot_ix(g, 0);
     tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
@@ -327,27 +338,21 @@ static void prefetch_heads(dot_gen *g, const along_k *p, const sum_rows *y, tg_v
     }
 }
 
-static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+/* The sums of all x rows with p->nr rows of y from j on. */
+static void sum_rows_at(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl, tg_value *j) {
     tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
-    if (p->stage_x) {
-        dot_stage_rows(g, &g->x, zero, g->x.len, k0, kl, p->x_at, p->pitch, 0);
-        if (p->spread) {
-            dot_spread_rows(g, p->x_at, p->pitch, g->x.len, kl, p->wide);
-        }
-    }
-    dot_loop j = dot_for(g, zero, g->y.len, p->nr);
     sum_rows y;
     if (p->stage_y) {
-        tg_value *count = dot_min(g, dot_sub(g, g->y.len, j.iv), dot_ix(g, p->nr));
-        dot_stage_rows(g, &g->y, j.iv, count, k0, kl, p->y_at, p->pitch, 0);
-        y = staged_rows(g, &g->y, p->y_at, p->pitch, j.iv, j.iv, p->nr);
+        tg_value *count = dot_min(g, dot_sub(g, g->y.len, j), dot_ix(g, p->nr));
+        dot_stage_rows(g, &g->y, j, count, k0, kl, p->y_at, p->pitch, 0);
+        y = staged_rows(g, &g->y, p->y_at, p->pitch, j, j, p->nr);
     } else {
-        y = memory_rows(g, &g->y, k0, j.iv, p->nr);
+        y = memory_rows(g, &g->y, k0, j, p->nr);
         prefetch_heads(g, p, &y, k0);
     }
     /* Every block of x rows asks for one row of the next y block, spread over its own work. */
     bool several = p->most_rows > p->mr;
-    tg_value *i, *ahead[1] = {dot_addc(g, j.iv, p->nr)};
+    tg_value *i, *ahead[1] = {dot_addc(g, j, p->nr)};
     tg_op *loop = tg_build_for(g->b, zero, g->x.len, dot_ix(g, p->mr), 1, ahead, &i);
     sum_rows x = p->stage_x ? staged_rows(g, &g->x, p->x_at, p->pitch, zero, i, p->mr)
                             : memory_rows(g, &g->x, k0, i, p->mr);
@@ -355,7 +360,37 @@ static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) 
     add_block(g, p, &x, &y, acc, g->d->acc_zero && !p->blocked_k);
     ahead[0] = dot_addc(g, ahead[0], 1);
     tg_build_end_for(g->b, loop, 1, ahead);
-    dot_end_for(g, j);
+}
+
+static void stage_x_rows(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+    dot_stage_rows(g, &g->x, dot_ix(g, 0), g->x.len, k0, kl, p->x_at, p->pitch, 0);
+    if (p->spread) {
+        dot_spread_rows(g, p->x_at, p->pitch, g->x.len, kl, p->wide);
+    }
+    if (p->starts) {
+        dot_quad_starts(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl), p->starts);
+    }
+}
+
+static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+    if (p->stage_x) {
+        stage_x_rows(g, p, k0, kl);
+    }
+    /* Along a short k finding the rows is much of the work: those that all exist are a step apart.
+     */
+    tg_value *j, *from[1] = {dot_ix(g, 0)};
+    if (g->per_word == 4 && g->d->k > 0 && g->d->k <= 2 * p->step && !dot_whole(&g->y, p->nr)) {
+        g->y.inside = true;
+        tg_value *hi = dot_addc(g, g->y.len, 1 - p->nr);
+        tg_op *loop = tg_build_for(g->b, from[0], hi, dot_ix(g, p->nr), 1, from, &j);
+        sum_rows_at(g, p, k0, kl, j);
+        from[0] = dot_addc(g, j, p->nr);
+        tg_build_end_for(g->b, loop, 1, from);
+        g->y.inside = false;
+    }
+    tg_op *loop = tg_build_for(g->b, from[0], g->y.len, dot_ix(g, p->nr), 0, NULL, &j);
+    sum_rows_at(g, p, k0, kl, j);
+    tg_build_end_for(g->b, loop, 0, NULL);
 }
 
 void dot_emit_along_k(dot_gen *g, int64_t max_rows) {

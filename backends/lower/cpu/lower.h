@@ -142,6 +142,7 @@ typedef struct tg_ctx {
     int lanes;
     TG_LIST(tg_memo) memo;
     tg_value *valid; /* i64: leading lanes that exist (ragged ends of products), or NULL */
+    int64_t ahead; /* packed elements: asks for memory so many bytes behind each vector; 0: none */
 } tg_ctx;
 
 static inline tg_vinfo *tg_info(const tg_lower *L, const tg_value *v) { return &L->info[v->id]; }
@@ -249,6 +250,8 @@ tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner);
 /* The axis of v along which evaluating it reads consecutive memory, or -1. `own`: v is about to be
  * written to its buffer, so look at its definition. */
 int tg_unit_axis(tg_lower *L, const tg_value *v, bool own);
+/* int_range.c: between which values a tile's integers are. */
+tg_range tg_int_range(const tg_value *v);
 bool tg_contractible(tg_lower *L, tg_op *loop);
 void tg_emit_contracted(tg_lower *L, tg_op *loop);
 void tg_emit_select_op(tg_lower *L, tg_op *op);

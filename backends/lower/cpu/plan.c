@@ -54,7 +54,8 @@ static int op_cost(const tg_op *op) {
         tg_value *mask;
         int n = tg_indices(op, ix, &mask), cost = mask != NULL ? 3 : 1;
         for (int k = 0; k < n; k++) {
-            cost += tg_is_tile(ix[k].v) ? 4 : 0;
+            bool apart = op->results[0].type->rank == 1 && ix[k].n_axes == 1 && k + 1 < n;
+            cost += tg_is_tile(ix[k].v) || apart ? 4 : 0; /* lane by lane */
         }
         return cost;
     }
