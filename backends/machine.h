@@ -42,7 +42,8 @@ typedef enum tg_simt_feature {
     TG_SIMT_FMA = 32,         /* fma rounds once */
     TG_SIMT_SUBGROUPS = 64,   /* shfl and ballot over `subgroup` lanes */
     TG_SIMT_SUBNORMALS = 128, /* f32 subnormals kept */
-    TG_SIMT_DIV = 256         /* f32 division and square root correctly rounded */
+    TG_SIMT_ASYNC = 512, /* copies to shared memory that land later; 16 bytes of a lane at once */
+    TG_SIMT_DIV = 256    /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 
 /* What a driver of a kind of device does against the rules (backends/quirks.def); a bit set. */

@@ -113,6 +113,11 @@ tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, 
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes);
 tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which);
 tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask); /* mask: u32 or u64 */
+/* Asynchronous copies: `bytes` from ptr to array[index]; the end of a group; all but n landed. */
+tg_op *tg_build_acopy(tg_builder *b, tg_value *array, tg_value *index, tg_value *ptr,
+                      int64_t bytes);
+tg_op *tg_build_agroup(tg_builder *b);
+tg_op *tg_build_aland(tg_builder *b, int64_t n);
 /* Fragments of a matrix unit's parts; strides of rows and columns in elements. */
 tg_value *tg_build_fragload(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
                             tg_value *array, tg_value *index, const int64_t strides[2],

@@ -157,6 +157,22 @@ tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask) {
     return tg_build1(b, TG_OP_BALLOT, tg_type_scalar(b->module, mask), 1, x);
 }
 
+tg_op *tg_build_acopy(tg_builder *b, tg_value *array, tg_value *index, tg_value *ptr,
+                      int64_t bytes) {
+    tg_value *operands[3] = {array, index, ptr};
+    tg_op *op = tg_build_op(b, TG_OP_ACOPY, 3, operands, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_BYTES, bytes);
+    return op;
+}
+
+tg_op *tg_build_agroup(tg_builder *b) { return tg_build_op(b, TG_OP_AGROUP, 0, NULL, 0, NULL, 0); }
+
+tg_op *tg_build_aland(tg_builder *b, int64_t n) {
+    tg_op *op = tg_build_op(b, TG_OP_ALAND, 0, NULL, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_N, n);
+    return op;
+}
+
 static void set_block(tg_op *op, const tg_matrix_unit *u, tg_matrix_part part,
                       const int64_t strides[2]) {
     tg_op_set_str(op, TG_ATTR_UNIT, u->name);

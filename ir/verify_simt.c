@@ -82,6 +82,29 @@ bool tg_verify_AATOMIC(tg_verifier *v, const tg_op *op) {
     return true;
 }
 
+bool tg_verify_ACOPY(tg_verifier *v, const tg_op *op) {
+    const tg_type *a = tg_operand_type(op, 0);
+    int64_t bytes = tg_attr_int(op, TG_ATTR_BYTES, 0);
+    TG_CHECK(is_array(a) && a->space == TG_SPACE_SHARED, "fills a shared array, not %s",
+             tg_verify_type(v, a));
+    TG_CHECK(is_i32(tg_operand_type(op, 1)) && tg_operand_type(op, 2)->kind == TG_TY_PTR,
+             "takes an i32 index and a ptr");
+    TG_CHECK((bytes == 4 || bytes == 8 || bytes == 16) && bytes * 8 % tg_dtype_bits(a->dtype) == 0,
+             "%lld bytes of %s at a time", (long long)bytes, tg_verify_type(v, a));
+    return true;
+}
+
+bool tg_verify_AGROUP(tg_verifier *v, const tg_op *op) {
+    (void)v;
+    (void)op;
+    return true;
+}
+
+bool tg_verify_ALAND(tg_verifier *v, const tg_op *op) {
+    TG_CHECK(tg_attr_int(op, TG_ATTR_N, 0) >= 0, "the number of groups is not negative");
+    return true;
+}
+
 bool tg_verify_BARRIER(tg_verifier *v, const tg_op *op) {
     int64_t n = tg_attr_int(op, TG_ATTR_N, 0);
     TG_CHECK(n >= 0 && (v->f->lanes == 0 || n <= v->f->lanes), "%lld of %lld lanes arrive",

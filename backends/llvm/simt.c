@@ -272,6 +272,22 @@ static void emit_barrier(tg_emitter *e, tg_op *op) {
     tg_emit_intrinsic(e, "llvm.nvvm.barrier0", 0, NULL, 0, NULL);
 }
 
+/* cp.async (PTX ISA 8.5, 9.7.8.24.3): of 16 bytes past the first cache. */
+static void emit_acopy(tg_emitter *e, tg_op *op) {
+    int64_t bytes = tg_attr_int(op, TG_ATTR_BYTES, 0);
+    LLVMTypeRef global = LLVMPointerTypeInContext(e->context, GLOBAL);
+    LLVMValueRef args[2] = {
+        place(e, op), LLVMBuildAddrSpaceCast(e->builder, tg_emit_operand(e, op, 2), global, "")};
+    const char *name = tg_arena_printf(e->arena, "llvm.nvvm.cp.async.%s.shared.global.%d",
+                                       bytes == 16 ? "cg" : "ca", (int)bytes);
+    tg_emit_intrinsic(e, name, 0, NULL, 2, args);
+}
+
+static void emit_aland(tg_emitter *e, tg_op *op) {
+    LLVMValueRef n = const32(e, tg_attr_int(op, TG_ATTR_N, 0));
+    tg_emit_intrinsic(e, "llvm.nvvm.cp.async.wait.group", 0, NULL, 1, &n);
+}
+
 bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
     switch ((int)op->code) {
     case TG_OP_ARRAY:
@@ -291,6 +307,15 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
         return true;
     case TG_OP_BALLOT:
         *out = emit_ballot(e, op);
+        return true;
+    case TG_OP_ACOPY:
+        emit_acopy(e, op);
+        return true;
+    case TG_OP_AGROUP:
+        tg_emit_intrinsic(e, "llvm.nvvm.cp.async.commit.group", 0, NULL, 0, NULL);
+        return true;
+    case TG_OP_ALAND:
+        emit_aland(e, op);
         return true;
     case TG_OP_FRAGLOAD:
         *out = tg_emit_fragload(e, op);

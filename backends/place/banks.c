@@ -153,7 +153,8 @@ static void visit_tile(chooser *s, const tg_op *op, const tg_type *t, const int6
 /* As the lowering deals a copy's elements to the lanes. */
 static void visit_copy(chooser *s, const tg_op *op, const int64_t *map) {
     const tg_type *t = op->operands[0].value->type;
-    int64_t vec = most_vector(s);
+    bool async = (s->p->machine->simt & TG_SIMT_ASYNC) != 0;
+    int64_t vec = async ? UNIT_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
     if (t->rank == 0) {
         return;
     }

@@ -6,7 +6,8 @@
  * those of a later trip: the buffers become rings, the first copies stand in front of the loop, and
  * one barrier a trip orders both what was copied and what was read. A copy that starts before the
  * work of a trip and is waited for behind it passes through registers, where the lanes have room
- * for it; otherwise it is waited for at once. Refuses nothing; the depth is the schedule's `stages`
+ * for it; otherwise it is waited for at once. On machines whose copies land by themselves the wait
+ * leaves those of later trips on their way. Refuses nothing; the depth is the schedule's `stages`
  * or the machine's, 1 changes nothing, and it shrinks to what shared memory holds.
  *
  * Before:
@@ -169,10 +170,14 @@ static tg_value *copy_at(fetcher *s, tg_op *before, tg_op *copy, tg_value *slot,
     return &made->results[0];
 }
 
-static void wait_at(tg_op *before, tg_value *token) {
+/* Until the copy, or all but the last `keep` copies, are done. */
+static void wait_at(tg_op *before, tg_value *token, int64_t keep) {
     tg_builder b = tg_builder_before(before);
     b.span = token->def->span;
-    (void)tg_build_op(&b, TG_OP_WAIT, 1, &token, 0, NULL, 0);
+    tg_op *wait = tg_build_op(&b, TG_OP_WAIT, 1, &token, 0, NULL, 0);
+    if (keep > 0) {
+        tg_op_set_int(wait, TG_ATTR_N, keep);
+    }
 }
 
 /* The blocks of the first trips. */
@@ -187,7 +192,7 @@ static void fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t 
         tg_value *slot = tg_build_index(&b, k);
         tg_value_map_put(map, loop->regions[0]->args[0], iv);
         for (size_t i = 0; i < copies->count; i++) {
-            wait_at(loop, copy_at(s, loop, copies->data[i], slot, loop, map));
+            wait_at(loop, copy_at(s, loop, copies->data[i], slot, loop, map), 0);
         }
     }
 }
@@ -271,13 +276,16 @@ static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t dept
     tg_value *iv = tg_build_binary(&b, TG_OP_ADD, body->args[0], step);
     tg_value_map *map = tg_value_map_make(s->p->arena);
     tg_value_map_put(map, body->args[0], iv);
+    bool async = (s->p->machine->simt & TG_SIMT_ASYNC) != 0;
     for (size_t i = 0; i < copies->count; i++) {
         tg_op *copy = copies->data[i];
         int64_t bytes = lane_bytes(s, copy);
-        bool registers = bytes <= s->room;
+        bool registers = !async && bytes <= s->room;
         s->room -= registers ? bytes : 0;
         read_slot(first, copy, counter);
-        wait_at(registers ? body->last : first, copy_at(s, first, copy, slot, loop, map));
+        tg_value *token = copy_at(s, first, copy, slot, loop, map);
+        wait_at(registers || async ? body->last : first, token,
+                async ? (depth - 2) * (int64_t)copies->count : 0);
         remark(s, copy, depth, registers);
     }
     for (size_t i = 0; i < copies->count; i++) {

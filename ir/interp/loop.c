@@ -175,6 +175,7 @@ static void start_lanes(tg_li_run *r) {
     for (int k = 0; k < r->n_lanes; k++) {
         r->lanes[k].pc = 0;
         r->lanes[k].state = LI_RUN;
+        r->lanes[k].flights.count = 0;
         forget_private(r, &r->lanes[k]);
     }
 }

@@ -350,6 +350,11 @@ static bool exec_memory(tg_li_run *r, const tg_li_ins *i, int lane) {
     case TG_OP_AATOMIC:
         exec_aatomic(r, i, lane);
         return true;
+    case TG_OP_ACOPY:
+    case TG_OP_AGROUP:
+    case TG_OP_ALAND:
+        tg_li_async(r, i, lane);
+        return true;
     case TG_OP_ALLOCA:
         l->cells[i->result] = (uint64_t)(uintptr_t)l->stack->base + (uint64_t)i->n;
         l->undefined[i->result] = 0;

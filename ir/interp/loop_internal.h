@@ -5,6 +5,7 @@
  *   loop_code.c    structured regions to a flat list of instructions over numbered registers
  *   loop_exec.c    one lane: runs instructions until a barrier, a sub-group operation or the end
  *   loop_arith.c   elementwise operations on register cells
+ *   loop_async.c   copies that land later
  *   loop_matrix.c  fragments and products of matrix units
  *   loop_memory.c  spaces of bytes with a shadow: bounds, alignment, order, definedness
  *   loop.c         launches, lanes, barriers, the report
@@ -104,6 +105,13 @@ typedef enum tg_li_access { LI_READ, LI_WRITE, LI_ATOMIC } tg_li_access;
 
 typedef enum tg_li_state { LI_RUN, LI_AT_BARRIER, LI_AT_SHUFFLE, LI_DONE } tg_li_state;
 
+/* A copy that has not landed. */
+typedef struct tg_li_flight {
+    int64_t at, bytes, group; /* byte of shared memory */
+    unsigned char data[16];
+    bool undefined;
+} tg_li_flight;
+
 typedef struct tg_li_lane {
     int32_t pc;
     tg_li_state state;
@@ -111,6 +119,8 @@ typedef struct tg_li_lane {
     uint8_t *undefined;
     uint32_t *instances; /* executions per instruction, for the counters; NULL: not counted */
     tg_li_space *stack;
+    TG_LIST(tg_li_flight) flights;
+    int64_t groups; /* that have been closed */
 } tg_li_lane;
 
 typedef struct tg_li_trace {
@@ -183,6 +193,8 @@ uint64_t tg_li_canonical(tg_dtype t, uint64_t bits);
 void tg_li_run_lane(tg_li_run *r, int lane);
 /* A register's first cell; reports what depends on memory that nobody wrote. */
 bool tg_li_is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what);
+/* loop_async.c */
+void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
 /* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);
 /* Executes the sub-group operation that these lanes wait at. */

@@ -2,7 +2,8 @@
 /*
  * The SIMT lowering, one family of operations after the other: small kernels placed, lowered and
  * run lane by lane give what the reference interpreter gives, without races, undefined values or
- * accesses out of bounds; on the machine as it is, with four lanes, and with vectors of four. Sums
+ * accesses out of bounds; on the machine as it is, with four lanes, with vectors of four, and with
+ * matrix units. Sums
  * of floats are of small integers, so that every order is exact.
  */
 #include <setjmp.h>
@@ -94,6 +95,56 @@ static const row rows[] = {
      "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
      "  c[0:16, 0:16] = (t * 0.5) @ b[0:16, 0:16] + t }",
      {0}},
+    {"blocks of f16",
+     "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 32, j: N by 24\n"
+     "{ var acc = zeros f32[32, 24]\n  for k: K by 32 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc * 2.0 }",
+     {37, 70, 43}},
+    {"blocks of bf16, transposed, more lanes than blocks",
+     "kernel k(a: bf16[M, K], b: bf16[N, K], out c: bf16[M, N]) grid i: M by 16, j: N by 8\n"
+     "{ var acc = zeros f32[16, 8]\n  for k: K by 16 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = (acc + 1.0) as bf16 }",
+     {30, 40, 21}},
+    {"blocks of bytes",
+     "kernel k(a: u8[M, K], b: i8[N, K], out c: i32[M, N]) grid i: M by 32, j: N by 16\n"
+     "{ var acc = zeros i32[32, 16]\n  for k: K by 64 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = acc }",
+     {40, 100, 33}},
+    {"blocks of bytes, rows the other way",
+     "kernel k(a: i8[M, K], b: i8[K, N], out c: i32[M, N]) grid i: M by 16, j: N by 16\n"
+     "{ var acc = zeros i32[16, 16]\n  for k: K by 32 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {20, 70, 33}},
+    {"small floats widened",
+     "kernel k(a: f8e4m3[M, K], b: f8e5m2[N, K], out c: f32[M, N]) grid i: M by 16, j: N by 16\n"
+     "{ var acc = zeros f32[16, 16]\n  for k: K by 16 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = acc }",
+     {20, 40, 33}},
+    {"doubles",
+     "kernel k(a: f64[M, K], b: f64[K, N], out c: f64[M, N]) grid i: M by 16, j: N by 16\n"
+     "{ var acc = zeros f64[16, 16]\n  for k: K by 8 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {20, 20, 33}},
+    {"f32 rounded to TF32",
+     "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N]) grid i: M by 16, j: N by 16\n"
+     "{ var acc = zeros f32[16, 16]\n  for k: K by 16 { acc = acc + (a[i, k] @ tf32 b[k, j]) }\n"
+     "  c[i, j] = acc }",
+     {20, 20, 33}},
+    {"batches and a mask along k",
+     "kernel k(a: f16[3, M, K], b: f16[3, K, N], out c: f32[3, M, N]) grid i: M by 16, j: N by 8\n"
+     "{ var acc = zeros f32[3, 16, 8]\n  for k: K by 48 { acc += a[:, i, k] @ b[:, k, j] }\n"
+     "  c[:, i, j] = acc }",
+     {20, 75, 12}},
+    {"rows of a product reduced",
+     "kernel k(a: f16[M, K], b: f16[N, K], v: f16[N, 16], out c: f32[M, 16], out m: f32[M])\n"
+     "  grid i: M by 16\n"
+     "{ var acc = zeros f32[16, 16], best = full f32[16] = -1000.0\n"
+     "  for j: N by 32 {\n"
+     "    let s = a[i, 0:16] @ b[j, 0:16].T\n"
+     "    best = max(best, max(s, axis 1) else -1000.0)\n"
+     "    acc += ((min(s, 3.0) else 0.0) as f16) @ v[j, :] }\n"
+     "  c[i, :] = acc\n  m[i] = best }",
+     {20, 16, 75}},
     {"scan", INTS "{ y[i] = scan(x[i]) }", {101}},
     {"exclusive scan", INTS "{ y[i] = exscan(x[i]) }", {37}},
     {"sort", ALONG "{ y[i] = sort(x[i]) else 9.0 }", {75}},
@@ -328,6 +379,9 @@ static bool check_row(const row *r) {
     }
     if (wrong == NULL) {
         wrong = run_on(&t, r, f, tg_machine_find("vulkan-subgroup8"), want);
+    }
+    if (wrong == NULL) { /* matrix units, copies that land later */
+        wrong = run_on(&t, r, f, tg_machine_find("sm_80"), want);
     }
     if (wrong == NULL) { /* all lanes in one */
         machine = *tg_machine_find("vulkan-subgroup8");

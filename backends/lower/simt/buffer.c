@@ -231,6 +231,24 @@ static void write_if(ts_ctx *x, const ts_buf *u, tg_value *ok, tg_value *index, 
     tg_build_end_if(&x->b, branch, 0, NULL);
 }
 
+/* Rows, copies of a ring and the buffer itself begin at multiples of `align`. */
+static bool rows_aligned(const ts_buf *u, int64_t align) {
+    int64_t g = tg_gcd_i64(align, u->offset);
+    g = u->copies > 1 || u->slot != NULL ? tg_gcd_i64(g, u->count) : g;
+    for (int a = 0; a < u->rank; a++) {
+        g = u->stride[a] == 1 || u->shape[a] == 1 ? g : tg_gcd_i64(g, u->stride[a]);
+    }
+    return g == align;
+}
+
+tg_value *ts_put_row(ts_ctx *x, const ts_buf *u, tg_value *slot, const ts_pos *pos, int64_t align) {
+    if (u->space != TG_SPACE_SHARED || !rows_aligned(u, align)) {
+        return NULL;
+    }
+    place p = place_of(x, u, slot, NULL, pos->c);
+    return p.vec == NULL && p.step == 1 ? p.index : NULL;
+}
+
 void ts_put_at(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,
                const ts_pos *pos, const ts_guard *g, ts_ev e) {
     place p = place_of(x, u, slot, offsets, pos->c);

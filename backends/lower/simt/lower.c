@@ -364,7 +364,9 @@ static bool has_time(const tg_op *copy) {
 /* A copy with time until its wait is fetched into registers and lands there. */
 static void emit_copy(tg_simt *S, tg_op *op) {
     const tg_type *t = tg_operand(op, 0)->type;
-    int64_t vec = S->mc->emitter == TG_EMIT_OPENCL_C ? 8 : 4;
+    int64_t vec = S->mc->emitter == TG_EMIT_OPENCL_C ? 8
+                  : ts_is_async(S) ? TS_ACOPY_BYTES / tg_scratch_elem_bytes(t->dtype)
+                                   : 4;
     ts_item item = {.kind = TS_COPY, .op = op, .rank = t->rank, .shape = t->shape};
     ts_info *token = ts_of(S, &op->results[0]);
     if (t->rank == 0) {
@@ -375,6 +377,14 @@ static void emit_copy(tg_simt *S, tg_op *op) {
         vec /= 2;
     }
     item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->kernel->lanes, vec);
+    if (ts_is_async(S)) { /* a group of its own, empty where it was done at once */
+        ts_run_flush(S);
+        ts_run_add(S, item);
+        ts_run_flush(S);
+        (void)tg_build_agroup(&S->b);
+        token->scalar = tg_build_index(&S->entry, 0);
+        return;
+    }
     if (has_time(op)) {
         item.kind = TS_FETCH;
         item.array = ts_array(S, t->dtype, ts_regs(item.layout), NULL);
@@ -385,7 +395,26 @@ static void emit_copy(tg_simt *S, tg_op *op) {
     token->scalar = tg_build_index(&S->entry, 0);
 }
 
+/* Copies that were waited for land before anything may look at them; until then others join. */
+static void land(tg_simt *S, const tg_op *op) {
+    bool looks = op->n_regions > 0 || op->code == TG_OP_BARRIER || op->code == TG_OP_YIELD;
+    for (int i = 0; i < op->n_operands && op->code != TG_OP_COPY && op->code != TG_OP_WINDOW; i++) {
+        looks |= op->operands[i].value->type->kind == TG_TY_BUFFER;
+    }
+    if (S->landing && looks) {
+        ts_run_flush(S);
+        (void)tg_build_aland(&S->b, S->aloft);
+        S->landing = false;
+    }
+}
+
 static void emit_wait(tg_simt *S, tg_op *op) {
+    int64_t keep = tg_attr_int(op, TG_ATTR_N, 0);
+    if (ts_is_async(S)) {
+        S->aloft = S->landing && S->aloft < keep ? S->aloft : keep;
+        S->landing = true;
+        return;
+    }
     ts_info *token = ts_of(S, tg_operand(op, 0));
     if (token->flight != NULL) {
         ts_item item = *token->flight;
@@ -532,6 +561,7 @@ static void emit_op(tg_simt *S, tg_op *op) {
 void ts_emit_region(tg_simt *S, tg_region *r) {
     for (tg_op *op = r->first; op != NULL && S->status == TG_OK; op = op->next) {
         S->b.span = op->span;
+        land(S, op);
         emit_op(S, op);
     }
     ts_run_flush(S);

@@ -206,8 +206,8 @@ static tg_value *array_for(tg_simt *S, tg_value *v, int nest) {
 /* ---- emission ---------------------------------------------------------------------------------
  */
 
-static int vector_lanes(const tg_simt *S, const ts_nest *n) {
-    int most = S->mc->emitter == TG_EMIT_OPENCL_C ? 8 : 4, v = 1;
+static int vector_lanes(const tg_simt *S, const ts_nest *n, bool aligned) {
+    int most = aligned ? TS_ACOPY_BYTES : S->mc->emitter == TG_EMIT_OPENCL_C ? 8 : 4, v = 1;
     if (n->n == 0 || n->place[0] != 1) {
         return 1;
     }
@@ -366,8 +366,9 @@ static const ts_ev *computed(const ts_ctx *x, const tg_value *v) {
     return NULL;
 }
 
-static void emit_loops(tg_simt *S, const ts_nest *n, bool inside) {
-    ts_ctx x = {.S = S, .nest = n, .lanes = vector_lanes(S, n), .inside = inside};
+static void emit_loops(tg_simt *S, const ts_nest *n, bool inside, bool aligned) {
+    ts_ctx x = {.S = S, .nest = n, .inside = inside, .aligned = aligned};
+    x.lanes = vector_lanes(S, n, aligned);
     tg_op *loops[TS_MAX_DIGITS];
     open_nest(&x, loops);
     for (size_t i = 0; i < n->items.count && S->status == TG_OK; i++) {
@@ -384,23 +385,28 @@ static void emit_loops(tg_simt *S, const ts_nest *n, bool inside) {
     close_nest(&x, loops);
 }
 
-/* Copies are asked once, for all their elements, whether they are inside. */
+/* Copies are asked once, for all their elements, whether they are inside and, where they may land
+ * later, aligned. */
 static void emit_nest(tg_simt *S, const ts_nest *n) {
     tg_value *all = NULL;
+    bool aligned = ts_is_async(S);
     for (size_t i = 0; i < n->items.count; i++) {
         const ts_item *item = &n->items.data[i];
         bool asks = item->kind == TS_COPY || item->kind == TS_FETCH;
         tg_value *c = asks ? ts_copy_inside(S, item) : NULL;
         if (c == NULL) {
-            emit_loops(S, n, false);
+            emit_loops(S, n, false, false);
             return;
         }
         all = all == NULL ? c : tg_build_binary(&S->b, TG_OP_AND, all, c);
+        c = aligned ? ts_copy_aligned(S, item) : NULL;
+        aligned = c != NULL;
+        all = aligned ? tg_build_binary(&S->b, TG_OP_AND, all, c) : all;
     }
     tg_op *branch = tg_build_if(&S->b, all, 0, NULL);
-    emit_loops(S, n, true);
+    emit_loops(S, n, true, aligned);
     tg_build_else(&S->b, branch, 0, NULL);
-    emit_loops(S, n, false);
+    emit_loops(S, n, false, false);
     tg_build_end_if(&S->b, branch, 0, NULL);
 }
 

@@ -36,6 +36,8 @@ typedef struct ts_tensor {
     int64_t elem_bytes;                /* 0 for sub-byte */
     int64_t const_stride[TG_MAX_RANK]; /* bytes, or -1: in `stride` */
     tg_value *stride[TG_MAX_RANK], *dim[TG_MAX_RANK];
+    int slot;           /* launch slot of the address */
+    int64_t from_bytes; /* of a view, behind it */
 } ts_tensor;
 
 /* A buffer or a window of one: element (c...) is element slot + offset + sum of c * stride. */
@@ -109,6 +111,8 @@ typedef struct tg_simt {
     tg_func *fn;
     tg_builder b, entry; /* main stream; before everything */
     tg_simt_args args;
+    bool landing;   /* copies were waited for: they land before what looks at them */
+    int64_t aloft;  /* but for that many groups */
     bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
     ts_info *info;  /* by value id */
@@ -162,6 +166,7 @@ typedef struct ts_ctx {
     tg_builder out, b; /* before the nest; its innermost body */
     int lanes;         /* vector lanes */
     bool inside;       /* everything the nest touches is known to be present */
+    bool aligned;      /* and every vector of it a multiple of its size */
     tg_value *iv[TS_MAX_DIGITS];
     TG_LIST(ts_memo) memo;
     TG_LIST(ts_root) roots;
@@ -289,6 +294,11 @@ void ts_emit_fetch(ts_ctx *x, tg_op *op, tg_value *array, const ts_pos *pos);
 void ts_emit_land(ts_ctx *x, tg_op *op, tg_value *array, const tg_layout *l, const ts_pos *pos);
 /* Is everything that a copy reads there? Emitted at S->b; NULL: do not ask. */
 tg_value *ts_copy_inside(tg_simt *S, const ts_item *item);
+/* Do a copy's rows begin at multiples of 16 bytes? Emitted at S->b; NULL: nobody can say. */
+tg_value *ts_copy_aligned(tg_simt *S, const ts_item *item);
+/* Bytes that a lane copies at a time where all is aligned: the machine's copies land later. */
+enum { TS_ACOPY_BYTES = 16 };
+bool ts_is_async(const tg_simt *S);
 bool ts_store_is_packed(const tg_op *op);
 
 /* ---- buffer.c ---------------------------------------------------------------------------------
@@ -305,6 +315,9 @@ void ts_buf_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, t
 tg_value *ts_buf_start(tg_builder *b, const ts_buf *u);
 /* i32 index of coordinates (i32 scalars). */
 tg_value *ts_buf_index(tg_builder *b, const ts_buf *u, tg_value *const *c);
+/* i32 index of the vector lanes at a position, where they follow each other from a multiple of
+ * `align` elements on; NULL: they do not. */
+tg_value *ts_put_row(ts_ctx *x, const ts_buf *u, tg_value *slot, const ts_pos *pos, int64_t align);
 void ts_put_at(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,
                const ts_pos *pos, const ts_guard *g, ts_ev e);
 void ts_put(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos);

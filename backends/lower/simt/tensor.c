@@ -34,6 +34,7 @@ static ts_tensor *param_tensor(tg_simt *S, const tg_value *v) {
     t->dtype = v->type->dtype;
     t->rank = v->type->rank;
     t->elem_bytes = elem_bytes(v->type);
+    t->slot = s;
     t->base = ts_slot(S, s, tg_type_ptr(S->out));
     t->base->name = ts_name(S, v->name);
     for (int k = 0; k < t->rank; k++) {
@@ -57,8 +58,9 @@ static ts_tensor *view_tensor(tg_simt *S, const tg_value *v) {
     t->dtype = v->type->dtype;
     t->rank = v->type->rank;
     t->elem_bytes = elem_bytes(v->type);
-    t->base = tg_build_gep(&S->entry, from->base,
-                           tg_build_index(&S->entry, tg_attr_int(op, TG_ATTR_BYTES, 0)), 1);
+    int64_t bytes = tg_attr_int(op, TG_ATTR_BYTES, 0);
+    t->base = tg_build_gep(&S->entry, from->base, tg_build_index(&S->entry, bytes), 1);
+    t->from_bytes = from->from_bytes + bytes;
     for (int k = from->rank; k < t->rank; k++) {
         t->dim[k] = tg_build_index(&S->entry, v->type->dims[k]->value);
         t->stride[k] = NULL;
@@ -313,15 +315,47 @@ ts_ev ts_load(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     return load_of(x, &a, op->results[0].type->dtype);
 }
 
+static tg_op *open_if(tg_builder *b, tg_value *ok) {
+    return ok == NULL ? NULL : tg_build_if(b, ok, 0, NULL);
+}
+
+static void close_if(tg_builder *b, tg_op *branch) {
+    if (branch != NULL) {
+        tg_build_else(b, branch, 0, NULL);
+        tg_build_end_if(b, branch, 0, NULL);
+    }
+}
+
+/* All vector lanes in one asynchronous copy; false where that cannot be. */
+static bool copy_row(ts_ctx *x, const access *a, const ts_buf *u, tg_value *slot, const ts_guard *g,
+                     const ts_pos *pos) {
+    int64_t bytes = x->lanes * tg_scratch_elem_bytes(u->dtype);
+    if (!x->aligned || !a->vec || a->offsets != NULL || a->packed || g->mask != NULL ||
+        (bytes != 4 && bytes != 8 && bytes != TS_ACOPY_BYTES)) {
+        return false;
+    }
+    tg_value *index = ts_put_row(x, u, slot, pos, x->lanes);
+    if (index == NULL) {
+        return false;
+    }
+    tg_op *branch = open_if(&x->b, g->ok);
+    (void)tg_build_acopy(&x->b, u->memory, index, a->ptr, bytes);
+    close_if(&x->b, branch);
+    return true;
+}
+
 void ts_emit_copy(ts_ctx *x, tg_op *op, const tg_layout *l, const ts_pos *pos) {
     tg_simt *S = x->S;
     const ts_buf *u = ts_buf_of(S, tg_operand(op, 0));
     bool ring = tg_attr_int(op, TG_ATTR_RING, 0) != 0;
     tg_value *slot = ring ? ts_buf_slot(S, &x->out, u, tg_operand(op, 1)) : NULL;
     access a = access_of(x, op, pos);
-    ts_ev e = load_of(x, &a, u->dtype);
     ts_guard g = {0};
     ts_holders(x, l, u->rank, u->shape, pos, true, &g);
+    if (copy_row(x, &a, u, slot, &g, pos)) {
+        return;
+    }
+    ts_ev e = load_of(x, &a, u->dtype);
     ts_put_at(x, u, slot, NULL, pos, &g, e);
 }
 
@@ -377,22 +411,36 @@ tg_value *ts_copy_inside(tg_simt *S, const ts_item *item) {
     return all;
 }
 
+bool ts_is_async(const tg_simt *S) { return (S->mc->simt & TG_SIMT_ASYNC) != 0; }
+
+tg_value *ts_copy_aligned(tg_simt *S, const ts_item *item) {
+    tg_builder *b = &S->b;
+    tg_op *op = item->op;
+    int tensor = tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2 : 1;
+    const ts_tensor *t = ts_tensor_of(S, tg_operand(op, tensor));
+    int last = t->rank - 1;
+    tg_value *v = tg_operand(op, tensor + 1 + last);
+    if (t->elem_bytes == 0 || t->const_stride[last] != t->elem_bytes ||
+        v->type->kind != TG_TY_SPAN) {
+        return NULL;
+    }
+    const tg_type *i64 = tg_type_scalar(S->out, TG_DT_I64);
+    tg_value *all = ts_bin(b, TG_OP_ADD, ts_slot(S, t->slot, i64), t->from_bytes);
+    for (int k = 0; k < last; k++) {
+        tg_value *s =
+            t->const_stride[k] >= 0 ? tg_build_index(b, t->const_stride[k]) : t->stride[k];
+        all = tg_build_binary(b, TG_OP_OR, all, s);
+    }
+    all = tg_build_binary(b, TG_OP_OR, all, ts_bin(b, TG_OP_MUL, ts_of(S, v)->lo, t->elem_bytes));
+    tg_value *rest = ts_bin(b, TG_OP_AND, all, TS_ACOPY_BYTES - 1);
+    return tg_build_cmp(b, TG_CMP_EQ, rest, tg_build_index(b, 0));
+}
+
 /* ---- writes -----------------------------------------------------------------------------------
  */
 
 bool ts_store_is_packed(const tg_op *op) {
     return tg_dtype_bits(tg_operand(op, 0)->type->dtype) < 8;
-}
-
-static tg_op *open_if(tg_builder *b, tg_value *ok) {
-    return ok == NULL ? NULL : tg_build_if(b, ok, 0, NULL);
-}
-
-static void close_if(tg_builder *b, tg_op *branch) {
-    if (branch != NULL) {
-        tg_build_else(b, branch, 0, NULL);
-        tg_build_end_if(b, branch, 0, NULL);
-    }
 }
 
 static void masked_store(tg_builder *b, tg_value *ptr, tg_value *v, tg_value *mask) {
