@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix units: every row of the table is sound, accumulators made of its fragments are what the
+ * checker takes for such, and what is not is told: swapped operands, fragments of another place,
+ * indices that the lanes do not share, copies that nobody waited for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "ir/build.h"
+#include "ir/interp_loop.h"
+#include "tests/place/support.h"
+
+enum { LANES = 32, SHARED = 4096 };
+
+/* Every element of a block in exactly one lane's register. */
+static void covers_once(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {
+    unsigned char seen[1024] = {0};
+    int64_t shape[2], n = tg_matrix_elems(u, p), at[2];
+    const tg_layout *l = tg_matrix_layout(m, u, p);
+    tg_matrix_shape(u, p, shape);
+    assert_non_null(l);
+    assert_int_equal(tg_layout_size(l, TG_RES_LANE), u->lanes);
+    assert_int_equal(tg_layout_size(l, TG_RES_REG), n);
+    for (int64_t i = 0; i < u->lanes * n; i++) {
+        tg_layout_coords(l, i / n, i % n, at);
+        assert_true(at[0] >= 0 && at[0] < shape[0] && at[1] >= 0 && at[1] < shape[1]);
+        assert_int_equal(seen[at[0] * shape[1] + at[1]]++, 0);
+    }
+}
+
+static void test_table(void **state) {
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    tg_module *m = tg_module_make(&t.arena);
+    const tg_matrix_unit *u;
+    for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
+        assert_ptr_equal(tg_matrix_find(u->name), u);
+        for (int p = 0; p < TG_PART_COUNT && u->layout[p][0] != '\0'; p++) {
+            covers_once(m, u, (tg_matrix_part)p);
+        }
+    }
+    assert_null(tg_matrix_find("mma.m1n1k1.f32"));
+    place_test_fini(&t);
+}
+
+/* The layout with the places of two of its digits exchanged. */
+static const tg_layout *exchanged(tg_module *m, const tg_layout *l, int x, int y) {
+    tg_layout c = *l;
+    int64_t keep = c.modes[x].place;
+    c.modes[x].place = c.modes[y].place;
+    c.modes[y].place = keep;
+    return tg_layout_intern(m, &c);
+}
+
+static void test_accumulators(void **state) {
+    static const struct {
+        int rank;
+        int64_t shape[3], warps[3], lanes;
+    } rows[] = {{2, {16, 8}, {1, 1}, 32},
+                {2, {64, 64}, {2, 2}, 128},
+                {2, {48, 24}, {1, 3}, 96},
+                {2, {16, 8}, {1, 1}, 128},
+                {3, {4, 32, 16}, {2, 1, 2}, 128}};
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    tg_module *m = tg_module_make(&t.arena);
+    const tg_matrix_unit *u = tg_matrix_find("mma.m16n8k16.f16");
+    for (size_t i = 0; i < TG_COUNT_OF(rows); i++) {
+        const tg_layout *l =
+            tg_matrix_accumulator(m, u, rows[i].rank, rows[i].shape, rows[i].warps, rows[i].lanes);
+        assert_non_null(l);
+        assert_true(tg_layout_is_sound(l));
+        assert_true(tg_layout_covers(l, rows[i].shape));
+        assert_int_equal(tg_layout_size(l, TG_RES_LANE), rows[i].lanes);
+        assert_true(tg_matrix_holds(m, u, l, rows[i].rank));
+        assert_true(tg_matrix_holds(m, u, tg_layout_tidy(m, l, rows[i].shape), rows[i].rank));
+        /* the two register digits of a fragment the wrong way round */
+        assert_false(tg_matrix_holds(m, u, exchanged(m, l, 0, 1), rows[i].rank));
+    }
+    int64_t odd[2] = {24, 8}, one[2] = {1, 1};
+    assert_null(tg_matrix_accumulator(m, u, 2, odd, one, 32));
+    const tg_layout *blocked = tg_layout_tile2d(m, 2, rows[1].shape, 8, 16, 8, 4);
+    assert_false(tg_matrix_holds(m, u, blocked, 2));
+    place_test_fini(&t);
+}
+
+/* ---- code ------------------------------------------------------------------------------------
+ */
+
+/* What is wrong with one step of f16; nothing, unless asked for. */
+typedef struct defect {
+    bool swap;        /* b where a belongs */
+    bool other_part;  /* loaded as b, though of a's place */
+    bool own_index;   /* every lane means another block */
+    bool outside;     /* the last rows lie behind the array */
+    const char *says; /* of the verifier, or of the run */
+} defect;
+
+static tg_func *build(place_test *t, const defect *d) {
+    tg_simt_args args;
+    tg_module *m = tg_module_make(&t->arena);
+    tg_func *f = tg_build_simt_func(m, "k.phase0", LANES, &args);
+    tg_builder b = tg_builder_at_end(f->body);
+    const tg_matrix_unit *u = tg_matrix_find("mma.m16n8k16.f16");
+    const tg_type *i32 = tg_type_scalar(m, TG_DT_I32);
+    const int64_t rows[2] = {16, 1}, far[2] = {64, 1};
+    f->shared_bytes = SHARED;
+    tg_value *mem = tg_build_array(&b, TG_SPACE_SHARED, TG_DT_U16, 512, 0, NULL);
+    tg_value *out = tg_build_array(&b, TG_SPACE_SHARED, TG_DT_F32, 128, 1024, NULL);
+    for (int i = 0; i < 16; i++) {
+        tg_value *at = tg_build_binary(&b, TG_OP_ADD, args.lane, tg_build_int(&b, i32, LANES * i));
+        (void)tg_build_astore(&b, mem, at, tg_build_int(&b, tg_type_scalar(m, TG_DT_U16), 0x3C00),
+                              1);
+    }
+    (void)tg_build_barrier(&b, TG_FENCE_SHARED, 0);
+    tg_value *at = d->own_index ? args.lane : tg_build_int(&b, i32, 0);
+    tg_value *x = tg_build_fragload(&b, u, d->other_part ? TG_PART_B : TG_PART_A, mem, at,
+                                    d->outside ? far : rows, 1);
+    tg_value *y = tg_build_fragload(&b, u, TG_PART_B, mem, tg_build_int(&b, i32, 256), rows, 1);
+    tg_value *zero = tg_build_splat(&b, tg_build_float(&b, tg_type_scalar(m, TG_DT_F32), 0.0), 4);
+    tg_value *r = tg_build_mma(&b, u, d->swap ? y : x, y, zero);
+    (void)tg_build_fragstore(&b, u, TG_PART_C, out, tg_build_int(&b, i32, 0), r,
+                             (const int64_t[2]){8, 1});
+    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+    return f;
+}
+
+static void run_code(place_test *t, tg_module *m, tg_loop_report *report) {
+    tg_loop_options o = {.seed = 3, .programs = 1, .subgroup = LANES};
+    int64_t slots[1] = {0};
+    assert_int_equal(tg_loop_run(m, "k", slots, 1, NULL, 0, &o, &t->arena, report), TG_OK);
+}
+
+static void test_defects(void **state) {
+    static const defect rows[] = {{.says = NULL},
+                                  {.swap = true, .says = "a fragment of a of"},
+                                  {.other_part = true, .says = "a fragment of a of"},
+                                  {.own_index = true, .says = "different blocks"},
+                                  {.outside = true, .says = "of an array of"}};
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT_OF(rows); i++) {
+        place_test t;
+        tg_loop_report report = {0};
+        const char *said = NULL;
+        place_test_init(&t);
+        tg_func *f = build(&t, &rows[i]);
+        if (tg_module_verify(f->module, &t.sink) != TG_OK) {
+            said = place_test_messages(&t);
+        } else {
+            run_code(&t, f->module, &report);
+            said = report.n_findings > 0 ? report.findings[0].text : NULL;
+        }
+        if (rows[i].says == NULL) {
+            assert_null(said);
+        } else if (said == NULL || strstr(said, rows[i].says) == NULL) {
+            fail_msg("%zu: %s", i, said != NULL ? said : "nothing was said");
+        }
+        place_test_fini(&t);
+    }
+}
+
+/* One lane copies 16 bytes and stores what is there: with and without having waited. */
+static void copy_and_look(bool waits, tg_loop_report *report, place_test *t, int32_t *in,
+                          int32_t *out) {
+    tg_simt_args args;
+    tg_module *m = tg_module_make(&t->arena);
+    tg_func *f = tg_build_simt_func(m, "k.phase0", 1, &args);
+    tg_builder b = tg_builder_at_end(f->body);
+    const tg_type *i32 = tg_type_scalar(m, TG_DT_I32), *ptr = tg_type_ptr(m);
+    f->shared_bytes = 16;
+    tg_value *mem = tg_build_array(&b, TG_SPACE_SHARED, TG_DT_I32, 4, 0, NULL);
+    tg_value *from = tg_build1(&b, TG_OP_SLOT, ptr, 1, args.slots);
+    tg_value *to = tg_build1(&b, TG_OP_SLOT, ptr, 1, args.slots);
+    tg_op_set_int(from->def, TG_ATTR_VALUE_I, 0);
+    tg_op_set_int(to->def, TG_ATTR_VALUE_I, 1);
+    (void)tg_build_acopy(&b, mem, tg_build_int(&b, i32, 0), from, 16);
+    (void)tg_build_agroup(&b);
+    (void)tg_build_agroup(&b);
+    (void)tg_build_aland(&b, waits ? 1 : 2);
+    (void)tg_build_storem(&b, to, tg_build_aload(&b, i32, mem, tg_build_int(&b, i32, 2), 1), 0);
+    tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
+    assert_int_equal(tg_module_verify(m, &t->sink), TG_OK);
+    int64_t slots[2] = {(int64_t)(intptr_t)in, (int64_t)(intptr_t)out};
+    tg_loop_range ranges[2] = {{.base = in, .bytes = 16, .name = "in"},
+                               {.base = out, .bytes = 4, .writable = true, .name = "out"}};
+    tg_loop_options o = {.programs = 1};
+    assert_int_equal(tg_loop_run(m, "k", slots, 2, ranges, 2, &o, &t->arena, report), TG_OK);
+}
+
+static void test_landing(void **state) {
+    _Alignas(16) int32_t in[4] = {1, 2, 3, 4};
+    (void)state;
+    for (int waits = 0; waits < 2; waits++) {
+        place_test t;
+        tg_loop_report report = {0};
+        int32_t out = -1;
+        place_test_init(&t);
+        copy_and_look(waits != 0, &report, &t, in, &out);
+        assert_int_equal(report.n_findings, 1 - waits);
+        if (waits != 0) {
+            assert_int_equal(out, 3);
+        } else {
+            assert_int_equal(report.findings[0].fault, TG_LOOP_UNDEFINED);
+        }
+        place_test_fini(&t);
+    }
+}
+
+/* ---- which unit ------------------------------------------------------------------------------
+ */
+
+static void says(const char *source, const char *words) {
+    place_test t;
+    place_test_init(&t);
+    tg_source src = {.name = "text", .text = source, .len = strlen(source)};
+    tg_program *p = place_test_program(&t, &src);
+    tg_module *m = tg_module_make(&t.arena), *placed = tg_module_make(&t.arena);
+    tg_func *f = NULL;
+    assert_non_null(p);
+    assert_int_equal(tg_program_specialise(p, "k", NULL, 0, NULL, m, &f), TG_OK);
+    place_test_optimise(&t, f);
+    assert_int_equal(tg_place(f, tg_machine_find("sm_80"), placed, &t.sink), TG_OK);
+    assert_int_equal(tg_module_verify(placed, &t.sink), TG_OK);
+    if (strstr(place_test_messages(&t), words) == NULL) {
+        fail_msg("%s", place_test_messages(&t));
+    }
+    place_test_fini(&t);
+}
+
+#define PRODUCT(type, acc, bm, at)                                                                 \
+    "kernel k(a: " type "[M, K], b: " type "[K, N], out c: " acc "[M, N]) grid i: M by " bm        \
+    ", j: N by 16\n{ var s = zeros " acc "[" bm ", 16]\n"                                          \
+    "  for k: K by 32 { s += a[i, k] " at " b[k, j] }\n  c[i, j] = s }"
+
+static void test_choice(void **state) {
+    (void)state;
+    says(PRODUCT("f16", "f32", "32", "@"), "matrix unit mma.m16n8k16.f16");
+    says(PRODUCT("bf16", "f32", "32", "@"), "matrix unit mma.m16n8k16.bf16");
+    says(PRODUCT("f8e4m3", "f32", "32", "@"), "matrix unit mma.m16n8k16.f16");
+    says(PRODUCT("i8", "i32", "32", "@"), "matrix unit mma.m16n8k32.s8");
+    says(PRODUCT("f64", "f64", "32", "@"), "matrix unit mma.m8n8k4.f64");
+    says(PRODUCT("f32", "f32", "32", "@ tf32"), "matrix unit mma.m16n8k8.tf32");
+    says(PRODUCT("f32", "f32", "32", "@"), "FMA of the lanes, as no unit has these types");
+    says(PRODUCT("f16", "f32", "8", "@"), "FMA of the lanes, as the extents are no multiples");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),   cmocka_unit_test(test_accumulators),
+        cmocka_unit_test(test_defects), cmocka_unit_test(test_landing),
+        cmocka_unit_test(test_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
