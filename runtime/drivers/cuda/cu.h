@@ -82,7 +82,7 @@ typedef struct cu_state {
     CUcontext cu;
     pthread_mutex_t lock; /* lanes */
     cu_lane *lanes;       /* those not in use */
-    atomic_bool lost;
+    atomic_uint lost;     /* the failure that ended it; CUDA_SUCCESS: it lives */
 } cu_state;
 
 typedef struct cu_kernel {
@@ -105,6 +105,8 @@ void tgr_cu_detach(tgr_context *context, void *globals);
 /* What the driver says of the failure, as a status of ours. From a failure on that leaves the
  * context useless, the device counts as lost. */
 tgr_status tgr_cu_fail(cu_state *s, CUresult code, const char *what);
+/* The device is lost from now on: TGR_E_LOST, with the failure that it began with. */
+tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what);
 /* TGR_OK for CUDA_SUCCESS. */
 static inline tgr_status tgr_cu_check(cu_state *s, CUresult code, const char *what) {
     return code == CUDA_SUCCESS ? TGR_OK : tgr_cu_fail(s, code, what);
@@ -130,7 +132,7 @@ void tgr_cu_lanes_free(cu_state *s);
 
 /* Device memory in the order of the lane's stream where the device has pools. */
 tgr_status tgr_cu_get(cu_state *s, cu_lane *lane, size_t bytes, CUdeviceptr *out);
-void tgr_cu_put(cu_state *s, cu_lane *lane, CUdeviceptr address);
+void tgr_cu_put(cu_state *s, CUstream stream, CUdeviceptr address);
 tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
 void tgr_cu_memory_free(tgr_context *context, void *state, tgr_memory *memory);

@@ -5,10 +5,11 @@
  */
 #include "drivers/cuda/cu.h"
 
+/* A context that cannot become current is gone. */
 tgr_status tgr_cu_enter(cu_state *s, const char *what) {
-    return atomic_load(&s->lost)
-               ? tgr_cu_fail(s, CUDA_ERROR_DEVICE_UNAVAILABLE, what)
-               : tgr_cu_check(s, s->api->cuCtxPushCurrent_v2(s->cu), "entering the context");
+    CUresult code = atomic_load(&s->lost);
+    code = code ? code : s->api->cuCtxPushCurrent_v2(s->cu);
+    return code ? tgr_cu_lose(s, code, what) : TGR_OK;
 }
 
 void tgr_cu_leave(cu_state *s) {
@@ -21,10 +22,10 @@ void tgr_cu_leave(cu_state *s) {
 static void lane_free(cu_state *s, cu_lane *l) {
     CUevent events[] = {l->begin, l->end, l->copied[0], l->copied[1]};
     if (l->scratch) {
-        tgr_cu_put(s, l, l->scratch);
+        tgr_cu_put(s, l->stream, l->scratch);
     }
     if (l->launch) {
-        tgr_cu_put(s, l, l->launch);
+        tgr_cu_put(s, l->stream, l->launch);
     }
     if (l->host) {
         (void)s->api->cuMemFreeHost(l->host);
@@ -105,9 +106,10 @@ void tgr_cu_lane_leave(cu_state *s, cu_lane *lane) {
     tgr_cu_leave(s);
 }
 
+/* What cannot be waited for may go on using memory and code: then the device is given up. */
 tgr_status tgr_cu_lane_finish(cu_state *s, cu_lane *lane, tgr_status st, const char *what) {
     CUresult code = s->api->cuStreamSynchronize(lane->stream);
-    return st ? st : tgr_cu_check(s, code, what);
+    return code ? tgr_cu_lose(s, code, what) : st;
 }
 
 /* The lane's work is done, so nothing uses what there was. */
@@ -116,7 +118,7 @@ tgr_status tgr_cu_lane_scratch(cu_state *s, cu_lane *lane, size_t bytes) {
         return TGR_OK;
     }
     if (lane->scratch) {
-        tgr_cu_put(s, lane, lane->scratch);
+        tgr_cu_put(s, lane->stream, lane->scratch);
     }
     lane->scratch = 0;
     lane->scratch_bytes = 0;

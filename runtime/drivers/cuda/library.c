@@ -63,7 +63,7 @@ static tgr_status status_of(CUresult code) {
     case CUDA_ERROR_NOT_SUPPORTED:
         return TGR_E_UNSUPPORTED;
     default:
-        return is_lost(code) ? TGR_E_LOST : TGR_E_INTERNAL;
+        return TGR_E_INTERNAL;
     }
 }
 
@@ -77,11 +77,17 @@ static tgr_status tell(tgr_context *context, const cu_api *api, CUresult code, c
                     text ? text : "error", name ? name : "unknown", code);
 }
 
-tgr_status tgr_cu_fail(cu_state *s, CUresult code, const char *what) {
-    if (is_lost(code)) {
-        atomic_store(&s->lost, true);
+tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what) {
+    unsigned int first = CUDA_SUCCESS;
+    if (atomic_compare_exchange_strong(&s->lost, &first, code)) {
+        first = code;
     }
-    return tell(s->context, s->api, code, s->device->name, what, status_of(code));
+    return tell(s->context, s->api, first, s->device->name, what, TGR_E_LOST);
+}
+
+tgr_status tgr_cu_fail(cu_state *s, CUresult code, const char *what) {
+    return is_lost(code) ? tgr_cu_lose(s, code, what)
+                         : tell(s->context, s->api, code, s->device->name, what, status_of(code));
 }
 
 /* ---- the library ---------------------------------------------------------------------------- */

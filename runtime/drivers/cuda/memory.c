@@ -21,8 +21,8 @@ tgr_status tgr_cu_get(cu_state *s, cu_lane *lane, size_t bytes, CUdeviceptr *out
                         what);
 }
 
-void tgr_cu_put(cu_state *s, cu_lane *lane, CUdeviceptr address) {
-    (void)(s->device->pools ? s->api->cuMemFreeAsync(address, lane->stream)
+void tgr_cu_put(cu_state *s, CUstream stream, CUdeviceptr address) {
+    (void)(s->device->pools ? s->api->cuMemFreeAsync(address, stream)
                             : s->api->cuMemFree_v2(address));
 }
 
@@ -94,7 +94,7 @@ tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, 
     }
     st = tgr_cu_lane_finish(s, l, st, "making a buffer");
     if (st && at) {
-        tgr_cu_put(s, l, at);
+        tgr_cu_put(s, l->stream, at);
     }
     tgr_cu_lane_leave(s, l);
     if (!st) {
@@ -103,19 +103,19 @@ tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, 
     return st;
 }
 
-/* A device that is lost has lost its memory, too. */
+/* A device that is lost has lost its memory, too. No work uses the buffer any more: any stream will
+ * do. */
 void tgr_cu_memory_free(tgr_context *context, void *state, tgr_memory *memory) {
     cu_state *s = state;
-    cu_lane *l;
     (void)context;
-    if (!atomic_load(&s->lost) && tgr_cu_lane_enter(s, "freeing a buffer", &l) == TGR_OK) {
-        tgr_cu_put(s, l, address_of(memory->pointer));
-        tgr_cu_lane_leave(s, l);
+    if (!atomic_load(&s->lost) && tgr_cu_enter(s, "freeing a buffer") == TGR_OK) {
+        tgr_cu_put(s, NULL, address_of(memory->pointer));
+        tgr_cu_leave(s);
     }
 }
 
 /* The answer of the library: where the allocation begins, how large it is, and whose it is. */
-static bool holds(const cu_state *s, CUdeviceptr address, size_t bytes) {
+static bool holds(cu_state *s, CUdeviceptr address, size_t bytes) {
     CUdeviceptr begin = 0;
     size_t size = 0;
     unsigned int type = 0;
@@ -124,21 +124,21 @@ static bool holds(const cu_state *s, CUdeviceptr address, size_t bytes) {
                                   CU_POINTER_ATTRIBUTE_RANGE_SIZE, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
                                   CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
     void *values[] = {&begin, &size, &type, &ordinal};
-    if (s->api->cuPointerGetAttributes(TGR_COUNT_OF(what), what, values, address)) {
-        return false;
-    }
-    return type == CU_MEMORYTYPE_DEVICE && ordinal == s->device->ordinal && address >= begin &&
+    CUresult code = s->api->cuPointerGetAttributes(TGR_COUNT_OF(what), what, values, address);
+    return tgr_cu_check(s, code, "looking for a buffer") == TGR_OK &&
+           type == CU_MEMORYTYPE_DEVICE && ordinal == s->device->ordinal && address >= begin &&
            address - begin <= size && bytes <= size - (address - begin);
 }
 
+/* On a lost device everything is let through: what comes next tells that it is lost. */
 bool tgr_cu_holds(void *state, const void *pointer, size_t bytes) {
     cu_state *s = state;
-    if (tgr_cu_enter(s, "looking for a buffer") != TGR_OK) {
-        return false;
+    bool held = false;
+    if (tgr_cu_enter(s, "looking for a buffer") == TGR_OK) {
+        held = holds(s, address_of(pointer), bytes);
+        tgr_cu_leave(s);
     }
-    bool held = holds(s, address_of(pointer), bytes);
-    tgr_cu_leave(s);
-    return held;
+    return held || atomic_load(&s->lost) != CUDA_SUCCESS;
 }
 
 /* ---- copies --------------------------------------------------------------------------------- */
@@ -201,8 +201,10 @@ tgr_status tgr_cu_copy(tgr_context *context, void *state, tgr_copy_kind kind, vo
         return st;
     }
     if (!holds(s, address_of(read ? from : to), bytes)) {
-        st = tgr_fail(s->context, TGR_E_INVALID, "%zu bytes that are in no buffer of %s", bytes,
-                      s->device->name);
+        st = atomic_load(&s->lost)
+                 ? TGR_E_LOST
+                 : tgr_fail(s->context, TGR_E_INVALID, "%zu bytes that are in no buffer of %s",
+                            bytes, s->device->name);
     } else {
         st = tgr_cu_check(s,
                           read ? from_device(s->api, l, to, address_of(from), bytes)
