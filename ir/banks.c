@@ -360,8 +360,8 @@ static void tell_array(const tg_op *array, const tg_bank_access *all, size_t n, 
         }
     }
     tg_report(sink, TG_SEV_REMARK, TG_D_CAPACITY, array->span,
-              "shared memory %s, %lld bytes: bank conflicts of %s", name != NULL ? name : "",
-              (long long)bytes, sb.len > 0 ? sb.data : "no access");
+              "shared memory%s%s, %lld bytes: bank conflicts of %s", name != NULL ? " " : "",
+              name != NULL ? name : "", (long long)bytes, sb.len > 0 ? sb.data : "no access");
 }
 
 void tg_bank_remarks(const tg_func *f, const tg_bank_options *options, tg_arena *a, tg_sink *sink) {
