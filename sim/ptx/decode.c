@@ -96,6 +96,24 @@ void sim_took_round(sim_decoder *d) {
     d->in->round = (uint8_t)rounds[sim_took_one(d, words)];
 }
 
+static uint8_t order_of(const char *word) {
+    static const char *const words[] = {"relaxed", "volatile", "mmio", "acquire",
+                                        "release", "acq_rel",  "sc"};
+    static const uint8_t orders[] = {ORDER_STRONG,
+                                     ORDER_STRONG,
+                                     ORDER_STRONG,
+                                     ORDER_ACQUIRE,
+                                     ORDER_RELEASE,
+                                     ORDER_ACQUIRE | ORDER_RELEASE,
+                                     ORDER_ACQUIRE | ORDER_RELEASE};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i], word) == 0) {
+            return orders[i];
+        }
+    }
+    return 0;
+}
+
 void sim_took_hints(sim_decoder *d) {
     static const char *const exact[] = {"ca",      "cg",      "cs",      "lu",   "cv",
                                         "wb",      "wt",      "nc",      "weak", "relaxed",
@@ -106,6 +124,9 @@ void sim_took_hints(sim_decoder *d) {
             strncmp(d->modifier[i], "L1::", 4) == 0 || strncmp(d->modifier[i], "L2::", 4) == 0;
         for (size_t e = 0; e < sizeof exact / sizeof *exact; e++) {
             hint = hint || strcmp(d->modifier[i], exact[e]) == 0;
+        }
+        if (!d->used[i]) {
+            d->in->order |= order_of(d->modifier[i]);
         }
         d->used[i] = d->used[i] || hint;
     }

@@ -37,15 +37,24 @@ static bool proxy(sim_decoder *d) {
     return sim_took(d, "alias") && sim_operands(d, "") && sim_execs(d, nothing, SIM_CLASS_BARRIER);
 }
 
+/* Of the block alone when mode is set. */
+static void memory_fence(sim_warp *w, const sim_insn *in, uint32_t mask) {
+    (void)mask;
+    if (!in->mode) {
+        sim_global_fence(w);
+    }
+}
+
 static bool fence_family(sim_decoder *d) {
     static const char *const scopes[] = {"gl", "mbarrier_init", "sync_restrict::shared::cta",
                                          "sync_restrict::shared::cluster", NULL};
     if (sim_took(d, "proxy")) {
         return proxy(d);
     }
+    d->in->mode = sim_took(d, "cta");
     sim_took_hints(d);
     (void)sim_took_one(d, scopes);
-    return sim_operands(d, "") && sim_execs(d, nothing, SIM_CLASS_BARRIER);
+    return sim_operands(d, "") && sim_execs(d, memory_fence, SIM_CLASS_BARRIER);
 }
 
 /* 9.7.19.5: a multiple of 8 from 24 to 256, by all warps of a warpgroup. */

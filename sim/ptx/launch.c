@@ -349,6 +349,7 @@ static void run_grid(sim_run *run, const sim_shape *s) {
             for (at[0] = 0; at[0] < s->grid[0] && !run->stop && !run->no_memory;
                  at[0] += s->cluster[0]) {
                 reset_cluster(run, s, at);
+                sim_global_begin(run);
                 sim_model_begin(run);
                 sim_run_cluster(run);
                 sim_model_end(run);
@@ -378,13 +379,14 @@ sim_status sim_launch(sim_machine *m, const sim_kernel *k, const sim_launch_opti
                    .shared_bytes =
                        o->dynamic_shared ? fixed + (uint32_t)o->dynamic_shared : k->shared_bytes};
     run.shared_bytes = (run.shared_bytes + 7) / 8 * 8;
-    if (make_blocks(&run, &s) && sim_model_init(&run)) {
+    if (make_blocks(&run, &s) && sim_model_init(&run) && sim_global_init(&run)) {
         run_grid(&run, &s);
         sim_model_report(&run, (uint64_t)s.grid[0] * s.grid[1] * s.grid[2]);
     } else {
         run.no_memory = true;
     }
     sim_model_free(&run);
+    sim_global_free(&run);
     free_blocks(&run);
     if (run.no_memory) {
         (void)snprintf(report->message, sizeof report->message, "out of memory");

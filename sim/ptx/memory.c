@@ -200,6 +200,11 @@ static sim_place global_place(sim_warp *w, int lane, uint64_t address, uint32_t 
         run->last[0] = keep;
     }
     uint64_t at = address - r->begin;
+    if (run->global) {
+        bool same = access == ACCESS_WRITE && w->storing && sim_shadow_all(r->written, at, bytes) &&
+                    memcmp(r->data + at, w->storing, bytes) == 0;
+        sim_global_access(w, lane, address, bytes, same ? ACCESS_SAME : access);
+    }
     if (run->model) {
         sim_model_touch(run, r, at, bytes);
     }

@@ -8,6 +8,7 @@
  *   symbol.c   names                   exec_warp.c    shuffles, votes, ldmatrix, mma
  *   memory.c   addresses, shadows      run.c          lanes, warps, barriers, blocks
  *   race.c     order between warps     launch.c       grids, findings
+ *   global.c   races in global memory
  *   model.h    cycles, where a launch asks for them
  *   async.h    what goes on beside the warps: mbarriers, bulk copies, tensor maps, wgmma
  *
@@ -151,6 +152,9 @@ typedef struct sim_insn sim_insn;
 /* Executes for the lanes of the mask (never empty). */
 typedef void (*sim_exec)(sim_warp *w, const sim_insn *in, uint32_t mask);
 
+/* .relaxed and .volatile; .acquire; .release; the last two together .acq_rel. */
+enum { ORDER_STRONG = 1, ORDER_ACQUIRE = 2, ORDER_RELEASE = 4 };
+
 /* What the scheduler itself does. */
 typedef enum sim_control {
     CONTROL_NONE,
@@ -171,6 +175,7 @@ struct sim_insn {
     uint8_t control, class_;
     uint8_t type, type2, type3; /* .type modifiers in order of the manual */
     uint8_t space, round, cmp, logic, mode, vector;
+    uint8_t order; /* ORDER_ of a memory access */
     bool ftz, sat, wide, high, relu, nan, whole, uniform, transposed, copies;
     bool guard_not;
     uint8_t sync;      /* 1 + operand with the member mask; 0: not warp-wide. 255: all live lanes */
@@ -343,6 +348,8 @@ struct sim_warp {
     bool cluster_arrived, cluster_open, cluster_waits;
 };
 
+typedef struct sim_global sim_global;
+
 typedef struct sim_run {
     sim_machine *machine;
     const sim_kernel *kernel;
@@ -365,6 +372,7 @@ typedef struct sim_run {
     uint32_t *cluster_clock, *scratch_clock;
     struct sim_model *model; /* NULL: nobody asks for times */
     double cluster_time;
+    sim_global *global; /* NULL: nobody looks for races there */
 } sim_run;
 
 static inline uint64_t *sim_row(const sim_warp *w, uint32_t row) {
@@ -426,6 +434,14 @@ void sim_race_pending(sim_block *b, uint32_t offset, uint32_t bytes, bool pendin
 /* Everything the warp did so far happens before what acquires this clock later. */
 void sim_clock_release(sim_warp *w, uint32_t *clock);
 void sim_clock_acquire(sim_warp *w, const uint32_t *clock);
+
+/* ---- races in global memory (global.c) ------------------------------------------------------- */
+
+bool sim_global_init(sim_run *run);
+void sim_global_free(sim_run *run);
+void sim_global_begin(sim_run *run); /* a cluster */
+void sim_global_fence(sim_warp *w);  /* of more than the block */
+void sim_global_access(sim_warp *w, int lane, uint64_t address, uint32_t bytes, sim_access access);
 
 /* ---- numbers (numbers.c) --------------------------------------------------------------------- */
 

@@ -99,6 +99,8 @@ static void launches(void **state) {
     free(text);
     text = simtest_file("cuda/hopper.ptx"); /* a kernel that names its clusters */
     s = simtest_open(text, 90, 1);
+    assert_int_equal(simtest_run(s, "clustered", 4, 256, 0), SIM_OK); /* and has them */
+    s->options.cluster[0] = 4;
     assert_int_equal(simtest_run(s, "clustered", 4, 256, 0), SIM_E_ARGUMENT);
     assert_non_null(strstr(s->report.message, "clusters"));
     simtest_close(s);

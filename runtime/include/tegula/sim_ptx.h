@@ -158,6 +158,7 @@ typedef struct sim_launch_options {
     uint64_t seed;          /* order in which warps are given turns */
     uint64_t most_issues;   /* of one block; 0: 2^36 */
     bool no_races;          /* do not look for races (faster) */
+    bool global_races;      /* look for races in global memory, too (slower) */
     bool model;             /* reckon with time (slower) */
     sim_timeline *timeline; /* or NULL; spans are added, and model is on */
     bool registers;         /* look for reads of registers that nobody wrote (slower) */
