@@ -8,6 +8,7 @@
  *   nest*.c   loop nests over elementwise chains, reductions, stores; vectors along the inner axis
  *   elem.c    the value of an element: views, elementwise ops, branches instead of choices
  *   addr.c    tensor addresses, gathers, masked and low-bit loads
+ *   code_table.c, int_range.c  what is known of integers: the values of a code's expression, ranges
  *   ahead.c   hints at the next program's input in the last of several passes
  *   dot*.c    matrix products: packed micro-kernels, skinny forms
  *   select.c  scan, atomics, reductions with a state

@@ -211,7 +211,7 @@ static tg_ev select_by_branch(tg_ctx *x, const tg_op *op, const tg_coord *c) {
     return (tg_ev){.v = &branch->results[0], .level = x->depth, .vec = x->lanes > 1};
 }
 
-static tg_ev elementwise(tg_ctx *x, const tg_op *op, const tg_coord *c) {
+static tg_ev elementwise(tg_ctx *x, tg_op *op, const tg_coord *c) {
     if (op->code == TG_OP_SELECT) {
         tg_ev chosen = select_by_branch(x, op, c);
         if (chosen.v != NULL) {
@@ -219,6 +219,9 @@ static tg_ev elementwise(tg_ctx *x, const tg_op *op, const tg_coord *c) {
         }
     }
     tg_ev e[3];
+    if (tg_code_lookup(x, op, c, &e[0])) {
+        return e[0];
+    }
     tg_value *a[3] = {NULL, NULL, NULL};
     bool vec = false;
     int level = 0;

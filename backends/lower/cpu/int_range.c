@@ -55,9 +55,18 @@ static tg_range of_binary(tg_opcode code, tg_range x, tg_range y, tg_range all) 
     }
 }
 
-static tg_range range_at(const tg_value *v, int depth) {
+static tg_range of_codes(const tg_code_values *codes) {
+    tg_range r = {codes->value[0], codes->value[0]};
+    for (int c = 1; c < 16; c++) {
+        r = hull(r, (tg_range){codes->value[c], codes->value[c]});
+    }
+    return r;
+}
+
+static tg_range range_at(tg_value *v, int depth) {
     tg_range all = of_dtype(v->type->dtype), r = all;
-    const tg_op *op = v->def;
+    tg_code_values codes;
+    tg_op *op = v->def;
     int64_t c;
     if (tg_value_const_int(v, &c)) {
         return (tg_range){c, c};
@@ -65,6 +74,9 @@ static tg_range range_at(const tg_value *v, int depth) {
     if (op == NULL || depth == 0 || !tg_dtype_is_int(v->type->dtype) ||
         tg_dtype_bits(v->type->dtype) > 32) {
         return all;
+    }
+    if (tg_code_table(v, &codes)) {
+        return of_codes(&codes);
     }
     switch ((int)op->code) {
     case TG_OP_CAST:
@@ -97,4 +109,4 @@ static tg_range range_at(const tg_value *v, int depth) {
     return inside(r, all) ? r : all;
 }
 
-tg_range tg_int_range(const tg_value *v) { return range_at(v, MAX_DEPTH); }
+tg_range tg_int_range(tg_value *v) { return range_at(v, MAX_DEPTH); }

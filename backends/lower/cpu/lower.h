@@ -250,8 +250,18 @@ tg_value *tg_temp_buffer(tg_lower *L, tg_value *v, int inner);
 /* The axis of v along which evaluating it reads consecutive memory, or -1. `own`: v is about to be
  * written to its buffer, so look at its definition. */
 int tg_unit_axis(tg_lower *L, const tg_value *v, bool own);
+/* code_table.c: an integer expression of one packed element of four bits, by its codes. */
+typedef struct tg_code_values {
+    tg_value *load;
+    int64_t value[16];
+    bool floats; /* floats are computed on the way */
+} tg_code_values;
+bool tg_code_table(tg_value *v, tg_code_values *out);
+/* Bytes that an expression through floats makes of codes, looked up in a table; false: it is none.
+ */
+bool tg_code_lookup(tg_ctx *x, tg_op *op, const tg_coord *c, tg_ev *out);
 /* int_range.c: between which values a tile's integers are. */
-tg_range tg_int_range(const tg_value *v);
+tg_range tg_int_range(tg_value *v);
 bool tg_contractible(tg_lower *L, tg_op *loop);
 void tg_emit_contracted(tg_lower *L, tg_op *loop);
 void tg_emit_select_op(tg_lower *L, tg_op *op);
