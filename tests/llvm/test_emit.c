@@ -258,6 +258,58 @@ static void test_unroll(void **state) {
     end(x);
 }
 
+/* ---- maxima of magnitudes
+ * ---------------------------------------------------------------------------------------- */
+
+/* out[0] = max |a[l]|, or max a[l], from -inf on, over 32 elements in vectors. */
+static void greatest(struct fixture *x, bool magnitudes) {
+    function(x, "greatest");
+    tg_value *carried[1] = {tg_build_float(x->b, x->v8, -INFINITY)}, *iv;
+    tg_op *loop = tg_build_for(x->b, tg_build_index(x->b, 0), tg_build_index(x->b, 32),
+                               tg_build_index(x->b, 8), 1, carried, &iv);
+    tg_value *v = tg_build_loadm(x->b, x->v8, tg_build_gep(x->b, x->arg[0], iv, 4), 0);
+    v = magnitudes ? tg_build_unary(x->b, TG_OP_ABS, v) : v;
+    carried[0] = tg_build_binary(x->b, TG_OP_MAX, carried[0], v);
+    tg_build_end_for(x->b, loop, 1, carried);
+    tg_build_storem(x->b, x->arg[2], tg_build_reducev(x->b, TG_RED_MAX, carried[0]), 0);
+}
+
+static void test_greatest_magnitude(void **state) {
+    (void)state;
+    struct fixture *x = begin();
+    greatest(x, true);
+    fn3 f = load(x, "greatest");
+    for (int at = 0; at < 32; at++) {
+        float in[32], out;
+        for (int i = 0; i < 32; i++) {
+            in[i] = i % 2 ? -(float)i : (float)i;
+        }
+        in[at] = -NAN;
+        f(in, NULL, &out);
+        assert_true(isnan(out));
+        in[at] = -INFINITY;
+        f(in, NULL, &out);
+        assert_true(out == INFINITY);
+        in[at] = -64.0f;
+        f(in, NULL, &out);
+        assert_true(out == 64.0f);
+        memset(in, 0x80, sizeof in); /* subnormals below zero */
+        f(in, NULL, &out);
+        assert_true(out == -in[0]);
+    }
+    end(x);
+    for (int magnitudes = 0; magnitudes < 2; magnitudes++) { /* only these order as integers */
+        x = begin();
+        greatest(x, magnitudes != 0);
+        const char *text = tg_test_asm(x->t.module, NULL);
+        assert_non_null(text);
+        if (strstr(text, "ymm") != NULL) {
+            assert_int_equal(strstr(text, "vpmaxsd") != NULL, magnitudes);
+        }
+        end(x);
+    }
+}
+
 /* ---- memory
  * ---------------------------------------------------------------------------------------- */
 
@@ -743,13 +795,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masked_sum),     cmocka_unit_test(test_for_bounds),
         cmocka_unit_test(test_while_if),       cmocka_unit_test(test_trap_report),
-        cmocka_unit_test(test_unroll),         cmocka_unit_test(test_bool_memory),
-        cmocka_unit_test(test_gather_scatter), cmocka_unit_test(test_masked_widths),
-        cmocka_unit_test(test_block_moves),    cmocka_unit_test(test_atomics),
-        cmocka_unit_test(test_integers),       cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_fmod_f64),       cmocka_unit_test(test_reduce_lanes),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_fatal_recovery),
-        cmocka_unit_test(test_text_outputs),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_unroll),         cmocka_unit_test(test_greatest_magnitude),
+        cmocka_unit_test(test_bool_memory),    cmocka_unit_test(test_gather_scatter),
+        cmocka_unit_test(test_masked_widths),  cmocka_unit_test(test_block_moves),
+        cmocka_unit_test(test_atomics),        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_floats),         cmocka_unit_test(test_fmod_f64),
+        cmocka_unit_test(test_reduce_lanes),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fatal_recovery), cmocka_unit_test(test_text_outputs),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
