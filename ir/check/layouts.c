@@ -67,8 +67,25 @@ static void missing(tg_checker *c, const tg_op *op, int64_t lane, int64_t e) {
                     (long long)lane, op_name(op), (long long)e);
 }
 
+/* A scalar is the same in every lane: each must hold the element that becomes it. */
+static void check_scalar(tg_checker *c, const tg_op *op) {
+    const tg_type *x = tg_operand(op, 0)->type;
+    const tg_holders *h = is_held(x) && x->layout ? tg_holders_get(&c->holders, x) : NULL;
+    int64_t lanes = c->role_lanes > 0 ? c->role_lanes : c->func->lanes;
+    for (int64_t lane = 0; h != NULL && lane < lanes; lane++) {
+        if (!has(h, lane, 0)) {
+            missing(c, op, lane, 0);
+            return;
+        }
+    }
+}
+
 static void check_renamed(tg_checker *c, const tg_op *op) {
     const tg_type *x = tg_operand(op, 0)->type, *r = op->results[0].type;
+    if (r->kind == TG_TY_TILE && r->rank == 0) {
+        check_scalar(c, op);
+        return;
+    }
     if (x->kind != TG_TY_TILE || !is_held(r) || (is_held(x) && !x->layout) || !r->layout) {
         return;
     }

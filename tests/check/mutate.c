@@ -427,8 +427,17 @@ static bool wrong_stride(tg_func *f, uint64_t pick) {
     return true;
 }
 
-static bool lost_replica(tg_func *f, uint64_t pick) {
-    tg_op *op = pick_op(f, has_replica, pick);
+/* A tile of one element that becomes a scalar, which every lane must know. */
+static bool makes_scalar(const tg_op *op) {
+    return op->n_results == 1 && is_held(op) &&
+           lane_digit(op->results[0].type->layout, true) >= 0 &&
+           tg_type_count(op->results[0].type) == 1 && op->results[0].uses != NULL &&
+           op->results[0].uses->user->code == TG_OP_RESHAPE &&
+           op->results[0].uses->user->results[0].type->rank == 0;
+}
+
+/* The lanes of a replica hold it no longer. */
+static bool narrow(tg_func *f, tg_op *op) {
     if (op == NULL) {
         return false;
     }
@@ -436,6 +445,14 @@ static bool lost_replica(tg_func *f, uint64_t pick) {
     l.modes[lane_digit(&l, true)].extent = 1;
     retype(op, tg_layout_intern(f->module, &l));
     return true;
+}
+
+static bool lost_replica(tg_func *f, uint64_t pick) {
+    return narrow(f, pick_op(f, has_replica, pick));
+}
+
+static bool scalar_of_one_lane(tg_func *f, uint64_t pick) {
+    return narrow(f, pick_op(f, makes_scalar, pick));
 }
 
 /* ---- meaning -------------------------------------------------------------------------------- */
@@ -606,6 +623,7 @@ const mutation placed_mutations[] = {
     {"wrong layout", other_layout},
     {"wrong layout stride", wrong_stride},
     {"lost replica", lost_replica},
+    {"scalar of one lane", scalar_of_one_lane},
     {"swapped operands", swap_operands},
     {"swapped select", swap_select},
     {"dropped mask", dropped_mask},

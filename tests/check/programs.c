@@ -524,6 +524,15 @@ static const check_program programs[] = {
              "}\n",
      .roles = true,
      .syms = {20, 40}},
+    {.name = "shifted", /* the rows' numbers are a tile of one element that becomes a scalar */
+     .text = "kernel f(x: f32[T, 64], out y: f32[T, 64])\n"
+             "  grid t: T by 1\n"
+             "{\n"
+             "  var acc = zeros f32[1, 64]\n"
+             "  for j in 0 .. 3 { acc += x[t - j, :] else 0.0 }\n"
+             "  y[t, :] = acc\n"
+             "}\n",
+     .syms = {5}},
     {.name = "renumbered", .text = renumbered, .by_hand = true, .syms = {70}},
     {.name = "pair", .text = pair, .by_hand = true, .syms = {150}},
 };
