@@ -338,7 +338,8 @@ static bool scalar(sim_parser *p, sim_operand *o, size_t insn, int index) {
     return true;
 }
 
-static bool vector(sim_parser *p, sim_operand *o) {
+/* sinks: `_` may stand in the list. */
+static bool vector(sim_parser *p, sim_operand *o, bool sinks) {
     sim_operand part;
     *o = (sim_operand){.kind = OPERAND_VECTOR, .row = (uint32_t)p->module->parts.n};
     uint32_t rows[256];
@@ -347,7 +348,7 @@ static bool vector(sim_parser *p, sim_operand *o) {
         if (n == 256 || !scalar(p, &part, 0, 0)) {
             return sim_parse_fail(p, SIM_E_SYNTAX, "no vector");
         }
-        if (part.kind != OPERAND_ROW && part.kind != OPERAND_SINK) {
+        if (part.kind != OPERAND_ROW && !(part.kind == OPERAND_SINK && sinks)) {
             return sim_parse_fail(p, SIM_E_SYNTAX, "no register in a vector");
         }
         rows[n++] = part.kind == OPERAND_SINK ? ROW_NONE : part.row;
@@ -366,14 +367,14 @@ static bool one(sim_decoder *d, char letter, int index) {
     sim_parser *p = d->p;
     sim_operand *o = &d->in->op[index];
     size_t insn = p->module->code.n; /* where the instruction will stand */
-    bool list = (letter == 'V' || letter == 'v') && sim_take_punct(p, '{');
-    bool ok = list                             ? vector(p, o)
+    bool list = (letter == 'V' || letter == 'W' || letter == 'v') && sim_take_punct(p, '{');
+    bool ok = list                             ? vector(p, o, letter == 'V')
               : letter == 'A' || letter == 'M' ? address(p, o, insn, index)
                                                : scalar(p, o, insn, index);
     if (!ok) {
         return false;
     }
-    bool writes = letter == 'D' || letter == 'T' || letter == 'V';
+    bool writes = letter == 'D' || letter == 'T' || letter == 'V' || letter == 'W';
     bool bad = (letter == 'L') != (o->kind == OPERAND_LABEL);
     bad =
         bad || (writes && o->kind == OPERAND_ROW && (o->row & ROW_CONSTANT || o->row < N_SPECIAL));
@@ -386,7 +387,7 @@ static bool one(sim_decoder *d, char letter, int index) {
 /* , {x, y}] behind the address of a tensor map. */
 static bool coordinates(sim_decoder *d, int index) {
     sim_parser *p = d->p;
-    return sim_expect(p, ',') && sim_expect(p, '{') && vector(p, &d->in->op[index]) &&
+    return sim_expect(p, ',') && sim_expect(p, '{') && vector(p, &d->in->op[index], false) &&
            sim_expect(p, ']');
 }
 

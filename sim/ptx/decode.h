@@ -33,6 +33,7 @@ void sim_took_hints(sim_decoder *d);
  * Operands by a letter each:
  *   D  register, or _              S  register or constant     P  predicate, maybe negated
  *   V  D, or { list }              v  S, or { list }           A  [address]
+ *   W  V with no _ in the list
  *   L  label                       T  D and, after a bar, another; else the second is _
  *   M  [address, {list}]: two operands
  *   ?  what follows may be missing

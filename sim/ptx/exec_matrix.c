@@ -70,11 +70,11 @@ static bool matrix_move(sim_decoder *d) {
     bool load = d->op[0] == 'l';
     in->sync = 255;
     int count = sim_took_one(d, counts);
-    in->vector = (uint8_t)(1u << (count - 1));
+    in->vector = count ? (uint8_t)(1u << (count - 1)) : 0;
     in->transposed = sim_took(d, "trans");
     in->space = (uint8_t)sim_took_space(d);
     bool ok = sim_took(d, "sync") && sim_took(d, "aligned") && sim_took(d, "m8n8") && count &&
-              sim_took_type(d) == T_B16 && sim_operands(d, load ? "VA" : "Av");
+              sim_took_type(d) == T_B16 && sim_operands(d, load ? "WA" : "Av");
     return ok && sim_execs(d, load ? ldmatrix : stmatrix, SIM_CLASS_SHARED);
 }
 
@@ -251,7 +251,7 @@ static bool mma_family(sim_decoder *d) {
     known = known && (in->shape[0] == 16 || f64) && in->shape[1] == 8 && in->type2 && in->type3;
     known = known && bits_per((sim_type)in->type2) == bits_per((sim_type)in->type3) &&
             in->type2 != T_F32;
-    if (!known || !sim_operands(d, "Vvvv")) {
+    if (!known || !sim_operands(d, "Wvvv")) {
         return false;
     }
     uint32_t e = (f64 ? 64 : 32) / bits_per((sim_type)in->type2), pairs = in->shape[2] / (4 * e);
@@ -373,7 +373,7 @@ static bool wmma_family(sim_decoder *d) {
         in->type = (uint8_t)list[0];
         in->type2 = (uint8_t)(n == 4 ? list[1] : T_F16); /* f16: only D and C are named */
         in->type3 = (uint8_t)list[n == 4 ? 3 : 1];
-        return (n == 4 || n == 2) && sim_operands(d, "Vvvv") &&
+        return (n == 4 || n == 2) && sim_operands(d, "Wvvv") &&
                holds(in, 0, 4, (sim_type)in->type) && holds(in, 1, 1, (sim_type)in->type2) &&
                holds(in, 2, 2, (sim_type)in->type2) && holds(in, 3, 3, (sim_type)in->type3) &&
                sim_execs(d, wmma_mma, SIM_CLASS_MATRIX);
@@ -384,7 +384,7 @@ static bool wmma_family(sim_decoder *d) {
     in->space = (uint8_t)sim_took_space(d);
     in->type = (uint8_t)sim_took_type(d);
     return (load || store) && in->mode && in->type && (store == (in->mode == 4)) &&
-           sim_operands(d, load ? "VA?S" : "Av?S") &&
+           sim_operands(d, load ? "WA?S" : "Av?S") &&
            holds(in, store ? 1 : 0, in->mode, (sim_type)in->type) &&
            sim_execs(d, wmma_move, in->space == SPACE_SHARED ? SIM_CLASS_SHARED : SIM_CLASS_GLOBAL);
 }

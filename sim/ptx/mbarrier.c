@@ -155,6 +155,10 @@ static void init(sim_warp *w, const sim_insn *in, uint32_t mask) {
 static sim_mbarrier *operand(sim_warp *w, const sim_insn *in, int i, uint32_t lane) {
     sim_mbarrier *m =
         sim_mbarrier_at(w, (int)lane, (sim_space)in->space, sim_address(w, in, i, (int)lane));
+    if (m && !sim_block_lives(m->block)) {
+        sim_find(w, SIM_FAULT_MBARRIER, (int)lane, m->offset,
+                 "an mbarrier of a block that has ended");
+    }
     if (m && !w->run->options->no_races) { /* what init wrote must be known */
         sim_race_access(w, (int)lane, m->block, m->offset, 8, ACCESS_ATOMIC);
     }

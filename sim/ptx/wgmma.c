@@ -379,7 +379,7 @@ static bool known_types(const sim_insn *in) {
 static bool product_operands(sim_decoder *d) {
     sim_insn *in = d->in;
     bool halves = in->type2 == T_F16 || in->type2 == T_BF16;
-    if (!sim_operands(d, in->type == T_S32 ? "VvSP" : halves ? "VvSPSSS?S" : "VvSPSS")) {
+    if (!sim_operands(d, in->type == T_S32 ? "WvSP" : halves ? "WvSPSSS?S" : "WvSPSS")) {
         return false;
     }
     bool rows = in->op[OP_A].kind == OPERAND_VECTOR;

@@ -43,6 +43,8 @@ static const fault_case list[] = {
      "// ", SIM_FAULT_MBARRIER, PAIR},
     {"a block that may not have begun", ASYNC, "mb_cluster", "barrier.cluster.wait", 1, "// ",
      SIM_FAULT_RACE, PAIR},
+    {"the other block may have ended", ASYNC, "mb_cluster", "L: mbarrier.try_wait", 1,
+     "L: exit; // ", SIM_FAULT_MBARRIER, PAIR},
     {"words that nobody expects", ASYNC, "words_across", "3072", 1, "3056", SIM_FAULT_RACE, PAIR},
     {"copies that nobody tells of", ASYNC, "mb_copies", "cp.async.mbarrier.arrive.noinc", 1,
      "mbarrier.arrive.shared::cta.b64 _, [%r5]; // ", SIM_FAULT_RACE, PLAIN},
