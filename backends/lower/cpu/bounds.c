@@ -301,15 +301,20 @@ static bool available(const tg_value *w, const tg_value *v) {
            (at == NULL || tg_opi(w->def)->pos < tg_opi(at)->pos);
 }
 
+/* Can v's loops along this axis end where the span does? */
+static bool ends_at(const tg_value *v, int axis, const tg_value *span) {
+    const tg_op *s = span->def;
+    return !tg_span_is_full(span) && span->type->shape[0] <= v->type->shape[axis] &&
+           available(tg_operand(s, 0), v) && available(tg_operand(s, 1), v);
+}
+
 static bool need_join(tg_lower *L, tg_value *v, int axis, tg_need n) {
     tg_need *have = &tg_info(L, v)->need[axis];
     if (n.kind == TG_NEED_NONE || have->kind == TG_NEED_FULL) {
         return false;
     }
     if (n.kind == TG_NEED_SPAN) {
-        const tg_op *s = n.span->def;
-        if (tg_span_is_full(n.span) || n.span->type->shape[0] > v->type->shape[axis] ||
-            !available(tg_operand(s, 0), v) || !available(tg_operand(s, 1), v)) {
+        if (!ends_at(v, axis, n.span)) {
             n = full;
         } else if (have->kind == TG_NEED_SPAN && have->span != n.span) {
             n = full;
@@ -616,6 +621,16 @@ static bool unneeded(const tg_lower *L, const tg_op *op) {
     return true;
 }
 
+/* What is needed of a choice's first side: what its mask hides behind a span's end is not. A span
+ * of the mask's own, inside the one that is needed of the result, is the shorter. */
+static tg_need shown_need(tg_lower *L, tg_op *op, int axis, tg_need need) {
+    tg_need shown = mask_need(L, tg_operand(op, 0), axis);
+    bool shorter =
+        need.kind == TG_NEED_FULL || (need.kind == TG_NEED_SPAN && shown.kind == TG_NEED_SPAN &&
+                                      ends_at(tg_operand(op, 1), axis, shown.span));
+    return shorter ? shown : need;
+}
+
 static bool visit(tg_lower *L, tg_op *op) {
     const tg_op_info *oi = tg_op_info_get(op->code);
     if (unneeded(L, op)) {
@@ -628,9 +643,8 @@ static bool visit(tg_lower *L, tg_op *op) {
             tg_need own[TG_MAX_RANK];
             for (int a = 0; need != NULL && a < op->results[0].type->rank; a++) {
                 own[a] = need[a];
-                /* What a mask hides behind a span's end is not needed. */
-                if (op->code == TG_OP_SELECT && i == 1 && own[a].kind == TG_NEED_FULL) {
-                    own[a] = mask_need(L, tg_operand(op, 0), a);
+                if (op->code == TG_OP_SELECT && i == 1) {
+                    own[a] = shown_need(L, op, a, own[a]);
                 }
             }
             changed = all_axes(L, tg_operand(op, i), own) || changed;
