@@ -96,7 +96,7 @@ static int count_ops(const tg_region *r, int limit) {
  * compile, but it leaves alone what it cannot analyse, so in large bodies the index passes through
  * an empty asm.
  */
-enum { LARGE_BODY = 32 };
+enum { LARGE_BODY = 8 };
 
 static LLVMValueRef opaque(tg_emitter *e, LLVMValueRef iv) {
     LLVMTypeRef i64 = LLVMTypeOf(iv), type = LLVMFunctionType(i64, &i64, 1, 0);
