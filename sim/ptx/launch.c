@@ -135,10 +135,15 @@ static void free_blocks(sim_run *run) {
         free(b->shared);
         free(b->shared_written);
         free(b->cells);
-        for (size_t c = 0; b->reads && c < run->shared_bytes / 4; c++) {
+        for (size_t c = 0; b->reads && b->bytes && c < run->shared_bytes / 4 + 1; c++) {
+            for (int k = 0; b->bytes[c] && k < 4; k++) {
+                free(b->bytes[c]->reads[k]);
+            }
+            free(b->bytes[c]);
             free(b->reads[c]);
         }
         free(b->reads);
+        free(b->bytes);
         sim_mbarriers_free(b);
         free(b->mbarriers.data);
         for (uint32_t k = 0; b->warps && k < b->n_warps; k++) {
@@ -177,8 +182,9 @@ static bool make_block(sim_run *run, sim_block *b, const sim_shape *s) {
     b->shared_written = calloc(1, run->shared_bytes / 8 + 8);
     b->cells = calloc(run->shared_bytes / 4 + 1, sizeof *b->cells);
     b->reads = calloc(run->shared_bytes / 4 + 1, sizeof *b->reads);
+    b->bytes = calloc(run->shared_bytes / 4 + 1, sizeof *b->bytes);
     b->warps = calloc(s->warps, sizeof *b->warps);
-    bool ok = b->shared && b->shared_written && b->cells && b->reads && b->warps;
+    bool ok = b->shared && b->shared_written && b->cells && b->reads && b->bytes && b->warps;
     for (uint32_t i = 0; ok && i < s->warps; i++) {
         ok = make_warp(run, b, i);
     }

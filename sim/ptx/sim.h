@@ -272,16 +272,22 @@ bool sim_shadow_all(const uint8_t *shadow, uint64_t at, uint64_t bytes);
 
 /* ---- running (run.c) ------------------------------------------------------------------------- */
 
-/* Last accesses of four bytes of shared memory (race.c). Clocks have a component for each warp and
- * for each agent that works beside them (async.h). */
+/* Last accesses of four bytes of shared memory, or of one (race.c). Clocks have a component for
+ * each warp and for each agent that works beside them (async.h). */
 typedef struct sim_cell {
     uint32_t write_clock, read_clock;
     uint16_t writer, reader; /* 1 + warp; READER_MANY: see reads */
-    uint8_t written, read;   /* which of the bytes */
     bool atomic : 1;         /* the last write was */
     bool mbarrier : 1;       /* part of a barrier in memory */
+    bool split : 1;          /* each of its bytes has a cell of its own */
     uint8_t pending;         /* bytes that a cp.async under way writes */
 } sim_cell;
+
+/* The bytes of a word that lanes accessed in part. */
+typedef struct sim_bytes {
+    sim_cell cells[4];
+    uint32_t *reads[4];
+} sim_bytes;
 
 typedef struct sim_barrier {
     uint32_t arrived, expected; /* threads */
@@ -308,7 +314,8 @@ typedef struct sim_block {
     uint32_t id[3], rank;
     uint8_t *shared, *shared_written;
     sim_cell *cells;
-    uint32_t **reads; /* clocks of a cell's reads, for cells that several warps read */
+    uint32_t **reads;  /* clocks of a cell's reads, for cells that several warps read */
+    sim_bytes **bytes; /* of cells that are or were split */
     sim_barrier barriers[N_BARRIERS];
     SIM_ARRAY(struct sim_mbarrier *) mbarriers;
     sim_warp *warps;

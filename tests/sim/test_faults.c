@@ -127,6 +127,16 @@ static const hand_case hand[] = {
      ".shared .align 4 .b8 s[4]; shr.u32 %r2, %r1, 5; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; "
      "st.shared.u8 [%r3], %r1; ret;",
      SIM_N_FAULTS, 64},
+    {"a warp reads half of a word while another reads and writes the other half",
+     ".shared .b32 s; mov.u32 %r4, 0; setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r4; "
+     "bar.sync 0; setp.lt.u32 %p2, %r1, 32; @%p2 ld.shared.u16 %r2, [s+2]; "
+     "@!%p2 ld.shared.u16 %r2, [s]; @!%p2 st.shared.u16 [s], %r4; ret;",
+     SIM_N_FAULTS, 64},
+    {"a read of half of a word after writes of both halves, ordered behind the other one alone",
+     ".shared .b32 s; setp.ge.u32 %p1, %r1, 32; @%p1 bra A; st.shared.u16 [s], %r1; ret;"
+     "A: setp.ge.u32 %p1, %r1, 64; @%p1 bra B; st.shared.u16 [s+2], %r1; bar.sync 1, 64; ret;"
+     "B: bar.sync 1, 64; ld.shared.u16 %r2, [s]; ret;",
+     SIM_FAULT_RACE, 96},
     {"atomics of two warps on one word",
      ".shared .b32 s; mov.u32 %r4, 0; setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [s], %r4; "
      "bar.sync 0;"
