@@ -33,7 +33,7 @@ static const tg_machine machines[] = {
 #include "backends/machines.def"
 #undef TG_CPU_MACHINE
 #define TG_SIMT_MACHINE(name_, vendor_, label_, emitter_, isa_, features_, lanes_, max_, sub_,     \
-                        banks_, shared_, regs_, vector_, stages_, quirks_)                         \
+                        banks_, shared_, regs_, vector_, stages_, quirks_, matrix_)                \
     {.name = name_,                                                                                \
      .vendor = vendor_,                                                                            \
      .label = label_,                                                                              \
@@ -53,6 +53,7 @@ static const tg_machine machines[] = {
      .vector_bytes = vector_,                                                                      \
      .register_bytes = regs_,                                                                      \
      .stages = stages_,                                                                            \
+     .matrix = matrix_,                                                                            \
      .quirks = quirks_,                                                                            \
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"

@@ -124,7 +124,7 @@ static const tg_machine *with_subgroups(const tg_machine *m, const tgr_device_in
     for (size_t i = 0; info->features & TGR_SIMT_SUBGROUPS && i < tg_machine_count(); i++) {
         const tg_machine *row = tg_machine_at(i);
         if (row->class_ == TG_MACHINE_SIMT && row->isa_id == m->isa_id &&
-            row->subgroup == info->subgroup && info->subgroup > 0) {
+            row->matrix == m->matrix && row->subgroup == info->subgroup && info->subgroup > 0) {
             return row;
         }
     }

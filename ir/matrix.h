@@ -35,6 +35,10 @@ const tg_matrix_unit *tg_matrix_find(const char *name);
 void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]);
 /* Elements of a part that one lane holds. */
 int64_t tg_matrix_elems(const tg_matrix_unit *u, tg_matrix_part p);
+/* Which lane holds what is known: else accumulators meet elements in memory alone. */
+static inline bool tg_matrix_is_open(const tg_matrix_unit *u) {
+    return u->layout[TG_PART_C][0] != '\0';
+}
 /* Layout of a part's fragment; NULL: the device does not say. Interned in m. */
 const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p);
 /* Type of a fragment in loop code: a vector of elements as registers carry them. */

@@ -91,7 +91,7 @@ bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
              tg_dtype_name(u->type[TG_PART_C]), tg_dtype_name(t->dtype));
     TG_CHECK(a->shape[a->rank - 1] % u->k == 0, "%lld products are no multiple of %d",
              (long long)a->shape[a->rank - 1], u->k);
-    if (t->layout == NULL || u->layout[TG_PART_C][0] == '\0') {
+    if (t->layout == NULL || !tg_matrix_is_open(u)) {
         return true;
     }
     TG_CHECK(tg_matrix_holds(v->f->module, u, t->layout, t->rank),

@@ -85,8 +85,11 @@ static uint64_t op_needs(const tg_op *op, const tg_machine *m) {
     if (atomic && tg_dtype_bits(op->results[0].type->dtype) == 64) {
         needs |= TGR_SIMT_ATOMIC64;
     }
-    if (op->code == TG_OP_SHFL || op->code == TG_OP_BALLOT) {
+    if (op->code == TG_OP_SHFL || op->code == TG_OP_BALLOT || op->code == TG_OP_MMA) {
         needs |= TGR_SIMT_SUBGROUPS;
+    }
+    if (op->code == TG_OP_MMA && m->emitter == TG_EMIT_SPIRV_VULKAN) {
+        needs |= TGR_SIMT_MATRIX;
     }
     return needs;
 }

@@ -8,6 +8,7 @@
  * tiles) to classes that have none, so that as few conversions as possible remain.
  */
 #include "backends/place/layout.h"
+#include "ir/matrix.h"
 #include "ir/passes/util.h"
 
 #include <string.h>
@@ -347,7 +348,8 @@ static const tg_layout *dot_layout(tg_layout_pass *s, const tg_type *t) {
 
 static const tg_layout *accumulator_layout(tg_layout_pass *s, const tg_op *dot) {
     const tg_type *t = dot->results[0].type;
-    if (tg_attr_get(dot, TG_ATTR_UNIT) == NULL) {
+    const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(dot, TG_ATTR_UNIT));
+    if (u == NULL || !tg_matrix_is_open(u)) {
         return dot_layout(s, t);
     }
     int64_t rows = t->shape[t->rank - 2], like = s->rows == rows ? s->rows_lanes : 0;

@@ -64,6 +64,11 @@ static bool extents_fit(const tg_matrix_unit *u, const tg_op *dot) {
            a->shape[a->rank - 1] % u->k == 0;
 }
 
+/* A unit that keeps its fragments to itself takes the product through shared memory: plain ones. */
+static bool form_fits(const tg_matrix_unit *u, const tg_op *dot) {
+    return tg_matrix_is_open(u) || (dot->results[0].type->rank == 2 && dot->n_operands == 3);
+}
+
 /* The unit, or NULL and why there is none. */
 static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const tg_op *dot,
                                       const char **out_why) {
@@ -71,7 +76,8 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
     *out_why = "no unit has these types";
     for (int own = 1; own >= 0; own--) {
         for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
-            if ((mc->matrix >> i & 1) == 0 || !types_fit(u, dot, own) || !exact_enough(u, dot)) {
+            if ((mc->matrix >> i & 1) == 0 || !types_fit(u, dot, own || !tg_matrix_is_open(u)) ||
+                !exact_enough(u, dot) || !form_fits(u, dot)) {
                 continue;
             }
             if (lanes % u->lanes != 0) {
@@ -86,23 +92,32 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
     return NULL;
 }
 
-static void visit_region(tg_placer *p, tg_region *r) {
+static int64_t acc_bytes(const tg_op *dot) {
+    const tg_type *t = dot->results[0].type;
+    return tg_round_up_i64(tg_type_count(t) * tg_place_elem_bytes(t->dtype), 16);
+}
+
+/* *memory: the most bytes of shared memory that an accumulator passes through. */
+static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
     const char *why;
     for (tg_op *op = r->first; op != NULL; op = op->next) {
         for (int i = 0; i < op->n_regions; i++) {
-            visit_region(p, op->regions[i]);
+            visit_region(p, op->regions[i], memory);
         }
         const tg_matrix_unit *u =
             op->code == TG_OP_DOT ? unit_for(p->machine, p->lanes, op, &why) : NULL;
         if (u != NULL) {
             tg_op_set_str(op, TG_ATTR_UNIT, u->name);
+            *memory = tg_max_i64(*memory, tg_matrix_is_open(u) ? 0 : acc_bytes(op));
         }
     }
 }
 
 tg_status tg_place_units(tg_placer *p) {
     if (p->machine->matrix != 0 && p->replicas <= 1) {
-        visit_region(p, p->f->body);
+        int64_t memory = 0;
+        visit_region(p, p->f->body, &memory);
+        p->shared_bytes -= memory;
     }
     return TG_OK;
 }

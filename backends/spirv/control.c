@@ -392,6 +392,11 @@ static tg_spv_value emit_value(tg_spv *s, tg_op *op) {
     case TG_OP_ASTORE:
         return tg_spv_array_op(s, op);
 
+    case TG_OP_FRAGLOAD:
+    case TG_OP_FRAGSTORE:
+    case TG_OP_MMA:
+        return tg_spv_matrix(s, op);
+
     case TG_OP_ALLOCA:
     case TG_OP_INTRINSIC:
         tg_spv_refuse(s, op, "it belongs to the loop level of a CPU");

@@ -194,6 +194,10 @@ uint32_t tg_spv_type_float(tg_spv *s, int bits) {
 uint32_t tg_spv_type_bool(tg_spv *s) { return intern(s, SpvOpTypeBool, 0, NULL); }
 uint32_t tg_spv_type_void(tg_spv *s) { return intern(s, SpvOpTypeVoid, 0, NULL); }
 
+uint32_t tg_spv_type_of(tg_spv *s, SpvOp op, size_t n, const uint32_t *words) {
+    return intern(s, op, n, words);
+}
+
 uint32_t tg_spv_type_vector(tg_spv *s, uint32_t element, int n) {
     return INTERN(s, SpvOpTypeVector, element, (uint32_t)n);
 }

@@ -14,6 +14,7 @@
  *   lanes.c     lanes of a vector, of a sub-group
  *   array.c     shared and private arrays
  *   atomic.c    read-modify-write
+ *   matrix.c    cooperative matrices
  *   fma.c       fused multiply-add where the machine has none
  *
  * A value of the loop IR is a row of SPIR-V scalars, one a lane: registers know no vectors, only
@@ -174,6 +175,8 @@ uint32_t tg_spv_type_int(tg_spv *s, int bits);
 uint32_t tg_spv_type_float(tg_spv *s, int bits);
 uint32_t tg_spv_type_bool(tg_spv *s);
 uint32_t tg_spv_type_void(tg_spv *s);
+/* Any other type. */
+uint32_t tg_spv_type_of(tg_spv *s, SpvOp op, size_t n, const uint32_t *words);
 uint32_t tg_spv_type_vector(tg_spv *s, uint32_t element, int n);
 uint32_t tg_spv_type_array(tg_spv *s, uint32_t element, uint32_t n);
 uint32_t tg_spv_type_pointer(tg_spv *s, SpvStorageClass storage, uint32_t to);
@@ -253,7 +256,8 @@ tg_spv_value tg_spv_memory(tg_spv *s, tg_op *op);
 tg_spv_value tg_spv_lane_op(tg_spv *s, tg_op *op);
 tg_spv_value tg_spv_atomic(tg_spv *s, tg_op *op);
 tg_spv_value tg_spv_array_op(tg_spv *s, tg_op *op);
-void tg_spv_arrays(tg_spv *s, tg_func *f); /* declares them */
+tg_spv_value tg_spv_matrix(tg_spv *s, tg_op *op); /* a fragment is one value */
+void tg_spv_arrays(tg_spv *s, tg_func *f);        /* declares them */
 /* Pointer to element index + skip of the array op works on. */
 uint32_t tg_spv_element(tg_spv *s, const tg_op *op, int64_t skip, bool *out_shared);
 /* Two lanes by NaN-keeping minimum or maximum, any dtype. */

@@ -181,6 +181,8 @@ static const char *feature_name(uint64_t f) {
         return "sub-groups";
     case TGR_SIMT_SUBNORMALS:
         return "f32 subnormals";
+    case TGR_SIMT_MATRIX:
+        return "cooperative matrices";
     case TGR_SIMT_DIV:
         return "correctly rounded f32 division";
     default:

@@ -120,6 +120,16 @@ static const row rows[] = {
      "{ var acc = zeros f32[16, 16]\n  for k: K by 16 { acc += a[i, k] @ b[j, k].T }\n"
      "  c[i, j] = acc }",
      {20, 40, 33}},
+    {"blocks that keep their fragments to themselves",
+     "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 32, j: N by 48\n"
+     "{ var acc = zeros f32[32, 48]\n  for k: K by 32 { acc = acc + (a[i, k] @ fast b[k, j]) }\n"
+     "  c[i, j] = acc }",
+     {40, 70, 60}},
+    {"the same of bytes",
+     "kernel k(a: i8[M, K], b: i8[N, K], out c: i32[M, N]) grid i: M by 16, j: N by 32\n"
+     "{ var acc = zeros i32[16, 32]\n  for k: K by 64 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = acc + 1 }",
+     {20, 70, 33}},
     {"doubles",
      "kernel k(a: f64[M, K], b: f64[K, N], out c: f64[M, N]) grid i: M by 16, j: N by 16\n"
      "{ var acc = zeros f64[16, 16]\n  for k: K by 8 { acc += a[i, k] @ b[k, j] }\n"
@@ -382,6 +392,9 @@ static bool check_row(const row *r) {
     }
     if (wrong == NULL) { /* matrix units, copies that land later */
         wrong = run_on(&t, r, f, tg_machine_find("sm_80"), want);
+    }
+    if (wrong == NULL) {
+        wrong = run_on(&t, r, f, tg_machine_find("vulkan-coopmat"), want);
     }
     if (wrong == NULL) { /* all lanes in one */
         machine = *tg_machine_find("vulkan-subgroup8");

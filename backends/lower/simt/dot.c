@@ -348,8 +348,12 @@ void ts_emit_dot(tg_simt *S, tg_op *op) {
         ts_unsupported(S, op, "a product of tiles that are not in buffers");
         return;
     }
-    if (tg_attr_get(op, TG_ATTR_UNIT) != NULL) {
+    const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT));
+    if (u != NULL && tg_matrix_is_open(u)) {
         ts_emit_dot_unit(S, op);
+        return;
+    }
+    if (u != NULL && ts_emit_dot_memory(S, op, u)) {
         return;
     }
     bool masked = tg_attr_int(op, TG_ATTR_MASKED, 0) != 0;

@@ -644,6 +644,12 @@ static void grid_blocks(tg_simt *S, tg_value **out, bool check) {
     }
 }
 
+/* Of the buffers, and of accumulators on their way to a matrix unit. */
+static int64_t shared_bytes(const tg_simt *S) {
+    int64_t more = ts_dot_memory_bytes(S->kernel->body), bytes = S->kernel->shared_bytes;
+    return more == 0 ? bytes : tg_round_up_i64(bytes, 16) + more;
+}
+
 static void store_plan(tg_simt *S, tg_value *plan, size_t offset, tg_value *v) {
     tg_builder *b = &S->b;
     (void)tg_build_storem(b, tg_build_gep(b, plan, tg_build_index(b, (int64_t)offset), 1), v, 0);
@@ -673,8 +679,7 @@ static void emit_plan(tg_simt *S) {
     store_plan(S, plan, offsetof(tg_cpu_plan, programs), total);
     store_plan(S, plan, offsetof(tg_cpu_plan, scratch_bytes),
                tg_build_index(b, S->kernel->scratch_bytes));
-    store_plan(S, plan, offsetof(tg_cpu_plan, shared_bytes),
-               tg_build_index(b, S->kernel->shared_bytes));
+    store_plan(S, plan, offsetof(tg_cpu_plan, shared_bytes), tg_build_index(b, shared_bytes(S)));
     store_plan(S, plan, offsetof(tg_cpu_plan, n_phases),
                tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), 1));
     tg_build_op(b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
@@ -704,7 +709,7 @@ static void emit_phase(tg_simt *S) {
     forget_values(S);
     tg_func *f = tg_build_simt_func(S->out, tg_arena_printf(S->arena, "%s.phase0", k->name),
                                     k->lanes, &S->args);
-    f->shared_bytes = k->shared_bytes;
+    f->shared_bytes = shared_bytes(S);
     f->scratch_bytes = k->scratch_bytes;
     start_body(S, f);
     tg_value *blocks[TG_MAX_RANK + 1];
@@ -719,7 +724,9 @@ static void emit_phase(tg_simt *S) {
 /* A product on a matrix unit stands in the region or below it. */
 static bool uses_units(const tg_region *r) {
     for (const tg_op *op = r->first; op != NULL; op = op->next) {
-        if (op->code == TG_OP_DOT && tg_attr_get(op, TG_ATTR_UNIT) != NULL) {
+        const tg_matrix_unit *u =
+            op->code == TG_OP_DOT ? tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT)) : NULL;
+        if (u != NULL && tg_matrix_is_open(u)) {
             return true;
         }
         for (int i = 0; i < op->n_regions; i++) {

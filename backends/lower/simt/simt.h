@@ -11,6 +11,7 @@
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
  *   shuffle.c  or through shuffles of a sub-group
  *   matrix.c   products on matrix units
+ *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
  *   team*.c    algorithms of the whole program over buffers
  *
@@ -347,6 +348,11 @@ tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op);
 tg_value *ts_dot_end(tg_simt *S, const tg_op *dot);
 /* matrix.c: on the matrix unit that the product names. */
 void ts_emit_dot_unit(tg_simt *S, tg_op *op);
+/* matrix_memory.c: on one that keeps its fragments to itself, the accumulator through shared memory
+ * behind the buffers; false where the operands do not lie as it reads them. */
+bool ts_emit_dot_memory(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
+/* Bytes of shared memory that needs beyond the placed function's. */
+int64_t ts_dot_memory_bytes(const tg_region *r);
 void ts_emit_team(tg_simt *S, tg_op *op);
 
 #endif

@@ -156,7 +156,8 @@ typedef enum tgr_simt_feature {
     TGR_SIMT_SUBGROUPS = 64,
     TGR_SIMT_SUBNORMALS = 128,
     TGR_SIMT_DIV = 256,
-    TGR_SIMT_FLAT = 512 /* shared memory is ordinary memory, without banks: a CPU */
+    TGR_SIMT_FLAT = 512, /* shared memory is ordinary memory, without banks: a CPU */
+    TGR_SIMT_MATRIX = 1024 /* cooperative matrices; no driver reports them yet */
 } tgr_simt_feature;
 
 typedef struct tgr_device_info {
