@@ -4,8 +4,8 @@
 
 #define HEAD ".version 8.0\n.target sm_80\n.address_size 64\n"
 
-static sim_status load(const char *text, size_t n, char message[256]) {
-    sim_machine *m = sim_machine_make(80);
+static sim_status load_on(int sm, const char *text, size_t n, char message[256]) {
+    sim_machine *m = sim_machine_make(sm);
     sim_module *module = NULL;
     assert_non_null(m);
     sim_status st = sim_module_load(m, text, n, &module, message);
@@ -14,6 +14,10 @@ static sim_status load(const char *text, size_t n, char message[256]) {
     }
     sim_machine_free(m);
     return st;
+}
+
+static sim_status load(const char *text, size_t n, char message[256]) {
+    return load_on(80, text, n, message);
 }
 
 static void refused(void **state) {
@@ -60,14 +64,13 @@ static void targets(void **state) {
 }
 
 /* Cut anywhere, or with bytes changed: refused or read, nothing else. The sanitizers watch. */
-static void broken(void **state) {
-    char *text = simtest_file("cuda/block.ptx"), message[256];
+static void break_text(const char *file, int sm) {
+    char *text = simtest_file(file), message[256];
     size_t n = strlen(text);
     uint64_t seed = 9;
     int refusals = 0;
-    (void)state;
     for (int i = 0; i < 150; i++) {
-        refusals += load(text, simtest_draw(&seed) % n, message) != SIM_OK;
+        refusals += load_on(sm, text, simtest_draw(&seed) % n, message) != SIM_OK;
     }
     assert_true(refusals > 100);
     for (int i = 0; i < 150; i++) {
@@ -76,10 +79,17 @@ static void broken(void **state) {
         for (int k = 0; k < 4; k++) {
             own[simtest_draw(&seed) % n] = (char)(simtest_draw(&seed) % 127);
         }
-        (void)load(own, n, message);
+        (void)load_on(sm, own, n, message);
         free(own);
     }
     free(text);
+}
+
+static void broken(void **state) {
+    (void)state;
+    break_text("cuda/block.ptx", 80);
+    break_text("cuda/async.ptx", 90);
+    break_text("triton/attention_tma_90.ptx", 90);
 }
 
 /* Launches that cannot be are refused before anything runs. */
