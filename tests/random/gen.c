@@ -28,6 +28,10 @@ bool gen_chance(gen *g, int percent) { return gen_below(g, 100) < percent; }
 
 int64_t gen_size(gen *g) {
     static const int64_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 32};
+    static const int64_t blocks[] = {16, 16, 16, 32, 32, 64, 48, 8, 24};
+    if (g->options.matrix && gen_chance(g, 85)) {
+        return blocks[gen_below(g, (int)TG_COUNT_OF(blocks))];
+    }
     return sizes[gen_below(g, (int)TG_COUNT_OF(sizes))];
 }
 
@@ -37,6 +41,10 @@ static tg_dtype random_dtype(gen *g) {
                                     TG_DT_U32,    TG_DT_I64,        TG_DT_U64, TG_DT_F64,
                                     TG_DT_F8E4M3, TG_DT_F8E5M2,     TG_DT_I4,  TG_DT_F4E2M1,
                                     TG_DT_F8E8M0, TG_DT_F8E4M3FNUZ, TG_DT_U4,  TG_DT_BOOL};
+    static const tg_dtype multiplied[] = {TG_DT_F16, TG_DT_BF16, TG_DT_I8, TG_DT_U8, TG_DT_F8E4M3};
+    if (g->options.matrix && gen_chance(g, 60)) {
+        return multiplied[gen_below(g, (int)TG_COUNT_OF(multiplied))];
+    }
     if (g->options.plain_types) {
         return gen_chance(g, 60) ? TG_DT_F32 : TG_DT_I32;
     }

@@ -50,6 +50,7 @@ typedef struct gen_options {
     int max_steps;    /* statements at the outer level */
     bool plain_types; /* f32, i32, bool only */
     bool no_control;
+    bool matrix; /* many products of extents and types that matrix units take */
 } gen_options;
 
 void gen_make(gen_case *out, uint64_t seed, const gen_options *options, tg_arena *a);

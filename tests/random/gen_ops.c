@@ -774,8 +774,17 @@ static gen_value dot_operand(gen *g, const gen_value *x) {
     return r.joint != NULL ? gen_else(g, &r, 0) : r;
 }
 
+/* What a matrix unit takes as a first operand. */
+static bool is_for_units(const gen_value *v) {
+    const tg_type *t = v->v->type;
+    int bits = tg_dtype_bits(t->dtype);
+    return is_matrix(v) && (bits == 8 || bits == 16) && t->shape[0] % 16 == 0 &&
+           t->shape[1] % (256 / bits) == 0;
+}
+
 static void step_dot(gen *g) {
-    gen_value *pick = gen_pick_if(g, is_matrix);
+    gen_value *pick = g->options.matrix ? gen_pick_if(g, is_for_units) : NULL;
+    pick = pick != NULL ? pick : gen_pick_if(g, is_matrix);
     if (pick == NULL) {
         return;
     }
@@ -891,6 +900,13 @@ static const statement statements[] = {
 
 void gen_step(gen *g) {
     int total = 0;
+    if (g->options.matrix && gen_chance(g, 30)) {
+        for (int i = 0; i < 6 && gen_pick_if(g, is_for_units) == NULL; i++) {
+            gen_load(g);
+        }
+        step_dot(g);
+        return;
+    }
     for (size_t i = 0; i < TG_COUNT_OF(statements); i++) {
         total += statements[i].weight;
     }

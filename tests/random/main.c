@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--no-cpu]
- * [--no-passes] [--device NAME]
- *                [--source | --mutate] [--reduce] [--save FOLDER] [--print] [--verbose] [FILE.ir
- * ...]
+ * random_kernels [--seed N] [--count N] [--steps N] [--plain] [--no-control] [--matrix]
+ *                [--no-cpu] [--no-passes] [--device NAME] [--source | --mutate] [--reduce]
+ *                [--save FOLDER] [--print] [--verbose] [FILE.ir ...]
  *
  * Generates kernels from consecutive seeds and runs each in every way (run.h), each in a process of
  * its own so that a crash is one failure. --source generates programs in the language instead
@@ -248,6 +247,7 @@ static bool read_settings(settings *s, int argc, char **argv) {
             }
             s->gen.plain_types |= strcmp(a, "--plain") == 0;
             s->gen.no_control |= strcmp(a, "--no-control") == 0;
+            s->gen.matrix |= strcmp(a, "--matrix") == 0;
             s->run.cpu &= strcmp(a, "--no-cpu") != 0;
             s->run.passes &= strcmp(a, "--no-passes") != 0;
             s->run.verbose |= strcmp(a, "--verbose") == 0;
