@@ -16,6 +16,7 @@
  */
 #include "backends/lower/cpu/lower.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Rows of packed weights are many slow streams, which the hardware does not follow. */
@@ -182,12 +183,29 @@ static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
     return true;
 }
 
-/* A cast that the product does anyway when it reads the memory: exact widening. */
-static bool exact_widening(tg_dtype from, tg_dtype to) {
-    if (tg_dtype_is_float(from) && tg_dtype_is_float(to)) {
-        return tg_dtype_is_storage(from) && (to == TG_DT_F32 || to == TG_DT_F64);
+/* Is every value of a narrow format one of another format? */
+static bool holds_all(tg_dtype to, tg_dtype from) {
+    if (tg_dtype_bits(from) > 8) {
+        return false;
     }
-    return false;
+    for (uint64_t bits = 0; bits < (uint64_t)1 << tg_dtype_bits(from); bits++) {
+        double v = tg_float_decode(from, bits);
+        double w = tg_float_decode(to, tg_float_encode(to, v, TG_ROUND_RNE, false));
+        bool same = isnan(v) ? isnan(w) : v == w && signbit(v) == signbit(w);
+        if (!same) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A cast that the product does anyway when it reads the memory: exact widening, to its own type or
+ * to a storage format on the way there. */
+static bool exact_widening(tg_dtype from, tg_dtype to) {
+    if (!tg_dtype_is_float(from) || !tg_dtype_is_float(to) || !tg_dtype_is_storage(from)) {
+        return false;
+    }
+    return to == TG_DT_F32 || to == TG_DT_F64 || holds_all(to, from);
 }
 
 static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
@@ -708,6 +726,26 @@ typedef struct product {
     bool zero;
 } product;
 
+/* Does the loop around come next to what follows v's memory along this axis? */
+static bool goes_on(tg_value *v, int axis) {
+    while (v->def != NULL && (v->def->code == TG_OP_CAST || v->def->code == TG_OP_PERMUTE)) {
+        axis =
+            v->def->code == TG_OP_CAST ? axis : (int)tg_attr_get(v->def, TG_ATTR_AXES)->list[axis];
+        v = tg_operand(v->def, 0);
+    }
+    tg_index ix[TG_MAX_RANK];
+    tg_value *mask;
+    int n = v->def != NULL && v->def->code == TG_OP_LOAD ? tg_indices(v->def, ix, &mask) : 0;
+    for (int k = 0; k < n; k++) {
+        if (ix[k].v->type->kind == TG_TY_SPAN && ix[k].axes[0] == axis) {
+            const tg_value *lo = tg_operand(ix[k].v->def, 0);
+            return lo->def == NULL && lo->region->parent != NULL && lo->index == 0 &&
+                   lo->region->parent->code == TG_OP_FOR;
+        }
+    }
+    return false;
+}
+
 static tg_need axis_need(const tg_lower *L, const tg_value *v, int axis) {
     return tg_info(L, v)->need[axis];
 }
@@ -739,6 +777,8 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     memory *ma = TG_NEW(L->arena, memory), *mb = TG_NEW(L->arena, memory);
     fill_operand(L, p->a, &sa, ma, &d.a, km, 1, p->k_span);
     fill_operand(L, p->b, &sb, mb, &d.b, km, 0, p->k_span);
+    d.a.goes_on = d.k > 0 && goes_on(p->a, batch + 1);
+    d.b.goes_on = d.k > 0 && goes_on(p->b, batch);
     int64_t bytes = tg_scratch_elem_bytes(rt->dtype);
     d.acc = tg_buffer_ptr(L, b, p->result);
     bool by_columns = ri->inner == batch;

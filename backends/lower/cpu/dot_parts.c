@@ -335,11 +335,13 @@ static void stage_vectors(dot_gen *g, const stage_row *r, tg_value *e, int count
         tg_value *x = dot_fetch_k(g, r->s, r->row, dot_add(g, r->k, at), g->vl, valid);
         dot_store(g, dot_atc(g, r->to, at, unit), x, g->word_bytes);
     }
-    if (r->ahead > 0 && count > 1) {
-        int64_t line = 64 * 8 / tg_dtype_bits(r->s->op->dtype);
+    /* Blocks of a row are too short for the hardware to follow: the next one is asked for here. */
+    bool next = r->ahead == 0 && r->s->op->goes_on;
+    if ((r->ahead > 0 && count > 1) || next) {
+        tg_value *row = dot_addc(g, r->row, r->ahead);
+        int64_t line = 64 * 8 / tg_dtype_bits(r->s->op->dtype), further = next ? g->d->k : 0;
         for (int64_t i = 0; i < count * step; i += line) {
-            dot_prefetch_at(g, r->s, dot_addc(g, r->row, r->ahead),
-                            dot_add(g, r->k, dot_addc(g, e, i)));
+            dot_prefetch_at(g, r->s, row, dot_add(g, r->k, dot_addc(g, e, i + further)));
         }
     }
 }

@@ -500,6 +500,22 @@ static tg_value *to_plain(const tg_xp *x, tg_value *v, tg_dtype to, tg_round rou
     return xcast(x, v, to);
 }
 
+/*
+ * f4e2m1 to a wider small float, bit for bit: the exponent takes the new bias and the mantissa bit
+ * moves up; 0 and the only subnormal, 0.5, have codes of their own.
+ */
+static tg_value *widen_e2m1(const tg_xp *x, tg_value *code, tg_dtype to) {
+    const small_float *f = &small_floats[to];
+    int64_t half = (int64_t)(f->bias - 1) << f->man_bits;
+    tg_value *low = xbini(x, TG_OP_AND, code, 7), *sign = xbini(x, TG_OP_AND, code, 8);
+    tg_value *normal = xbini(x, TG_OP_ADD, xbini(x, TG_OP_SHL, low, f->man_bits - 1), half);
+    tg_value *is_half = xcmpi(x, TG_CMP_EQ, low, 1);
+    tg_value *small =
+        xsel(x, is_half, xi(x, code, code->type->dtype, half), xi(x, code, code->type->dtype, 0));
+    tg_value *bits = xsel(x, xcmpi(x, TG_CMP_GT, low, 1), normal, small);
+    return xbin(x, TG_OP_OR, bits, xbini(x, TG_OP_SHL, sign, f->exp_bits + f->man_bits - 3));
+}
+
 tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *v, tg_dtype from,
                             tg_dtype to, tg_round round, bool sat) {
     tg_xp x = {b, mc};
@@ -508,6 +524,9 @@ tg_value *tg_expand_convert(tg_builder *b, const tg_machine *mc, tg_value *v, tg
     }
     if (from == to) {
         return v;
+    }
+    if (from == TG_DT_F4E2M1 && (to == TG_DT_F8E4M3 || to == TG_DT_F8E5M2)) {
+        return widen_e2m1(&x, v, to);
     }
     if (from == TG_DT_I4 || from == TG_DT_U4) {
         v = decode_int4(&x, v, from == TG_DT_I4);
