@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { MAX_GROUP = 64, MAX_BANKS = 64, WORD = 4, MAX_WORDS = 8192 };
+enum { UNIT_ROWS = 8, UNIT_BYTES = 16, MAX_GROUP = 64, MAX_BANKS = 64, WORD = 4, MAX_WORDS = 8192 };
 
 typedef struct lanes {
     bool known;
@@ -281,19 +281,47 @@ static int degree_at(counter *c, const lanes *x, const bool *on, int64_t shift, 
     return n == 0 ? 1 : (int)tg_cdiv_i64(most, least);
 }
 
+/* Of one lane; of one row of a matrix unit's block. */
+static int64_t bytes_of(const tg_op *op, int64_t elem) {
+    if (op->code == TG_OP_ACOPY) {
+        return tg_attr_int(op, TG_ATTR_BYTES, 0);
+    }
+    if (op->code == TG_OP_FRAGLOAD) {
+        return UNIT_BYTES;
+    }
+    const tg_type *t = op->code == TG_OP_ASTORE ? op->operands[2].value->type : op->results[0].type;
+    return elem * (t->kind == TG_TY_VEC ? t->shape[0] : 1);
+}
+
+/* A matrix unit reads 8 rows of a block at a time, along the axis whose elements lie side by side.
+ * Its index is alike in all lanes, whatever it is. */
+static void block_rows(const counter *c, const tg_op *op, lanes *x, bool *on) {
+    const int64_t *strides = tg_attr_get(op, TG_ATTR_STRIDES)->list;
+    if (!x->known) {
+        memset(x, 0, sizeof *x);
+        x->step = tg_attr_int(op, TG_ATTR_ALIGN, 1);
+    }
+    x->known = strides[0] == 1 || strides[1] == 1;
+    for (int l = 0; l < c->group; l++) {
+        on[l] = l < UNIT_ROWS;
+        x->at[l] += l % UNIT_ROWS * strides[strides[1] == 1 ? 0 : 1];
+    }
+}
+
 static void visit_access(counter *c, const tg_op *op) {
     const tg_value *array = op->operands[0].value;
     if (array->type->kind != TG_TY_BUFFER || array->type->space != TG_SPACE_SHARED) {
         return;
     }
     int bits = tg_dtype_bits(array->type->dtype);
-    int64_t elem = bits < 8 ? 1 : bits / 8, count = 1, least = 0;
-    const tg_type *t = op->code == TG_OP_ASTORE ? op->operands[2].value->type : op->results[0].type;
-    count = t->kind == TG_TY_VEC ? t->shape[0] : 1;
+    int64_t elem = bits < 8 ? 1 : bits / 8, least = 0;
     lanes x = *of(c, tg_operand(op, 1));
-    tg_bank_access a = {.op = op, .array = array->def, .bytes = elem * count};
+    tg_bank_access a = {.op = op, .array = array->def, .bytes = bytes_of(op, elem)};
     bool on[MAX_GROUP];
     taking_part(c, op, on);
+    if (op->code == TG_OP_FRAGLOAD) {
+        block_rows(c, op, &x, on);
+    }
     for (int l = 0; l < c->group; l++) {
         least = tg_min_i64(least, x.at[l]);
     }
@@ -311,7 +339,8 @@ static void visit_access(counter *c, const tg_op *op) {
 
 static void visit_region(counter *c, const tg_region *r) {
     for (const tg_op *op = r->first; op != NULL; op = op->next) {
-        if (op->code == TG_OP_ALOAD || op->code == TG_OP_ASTORE || op->code == TG_OP_AATOMIC) {
+        if (op->code == TG_OP_ALOAD || op->code == TG_OP_ASTORE || op->code == TG_OP_AATOMIC ||
+            op->code == TG_OP_ACOPY || op->code == TG_OP_FRAGLOAD) {
             visit_access(c, op);
         }
         for (int i = 0; i < op->n_regions; i++) {

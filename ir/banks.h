@@ -16,7 +16,7 @@
 #include "ir/ir.h"
 
 typedef struct tg_bank_access {
-    const tg_op *op;    /* aload, astore, aatomic */
+    const tg_op *op;    /* aload, astore, aatomic, acopy, fragload */
     const tg_op *array; /* the shared array */
     int degree;         /* of the worst placement; 0: the data decides where lanes go */
     int64_t bytes;      /* of one lane */

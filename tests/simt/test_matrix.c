@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "ir/banks.h"
 #include "ir/build.h"
 #include "ir/interp_loop.h"
 #include "tests/place/support.h"
@@ -259,11 +260,44 @@ static void test_choice(void **state) {
          "FMA of the lanes, as the extents are no multiples");
 }
 
+/* Rows that a unit reads lie apart in the banks. */
+static void test_banks(void **state) {
+    static const char *const sources[] = {PRODUCT("f16", "f32", "64", "@"),
+                                          PRODUCT("bf16", "f32", "32", "@")};
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT_OF(sources); i++) {
+        place_test t;
+        place_test_init(&t);
+        tg_source src = {.name = "text", .text = sources[i], .len = strlen(sources[i])};
+        tg_program *p = place_test_program(&t, &src);
+        tg_module *m = tg_module_make(&t.arena), *placed = tg_module_make(&t.arena);
+        tg_module *loop = tg_module_make(&t.arena);
+        const tg_machine *mc = tg_machine_find("sm_80");
+        const tg_bank_options options = {.banks = mc->banks};
+        tg_func *f = NULL;
+        tg_bank_access *all;
+        int loads = 0;
+        assert_int_equal(tg_program_specialise(p, "k", NULL, 0, NULL, m, &f), TG_OK);
+        place_test_optimise(&t, f);
+        assert_int_equal(tg_place(f, mc, placed, &t.sink), TG_OK);
+        assert_int_equal(tg_lower_simt(placed->first_func, mc, loop, &t.sink), TG_OK);
+        for (size_t k = 0, n = tg_bank_count(loop->first_func, &options, &t.arena, &all); k < n;
+             k++) {
+            if (all[k].op->code == TG_OP_FRAGLOAD) {
+                assert_int_equal(all[k].degree, 1);
+                loads++;
+            }
+        }
+        assert_true(loads > 0);
+        place_test_fini(&t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),   cmocka_unit_test(test_accumulators),
         cmocka_unit_test(test_defects), cmocka_unit_test(test_landing),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_choice),  cmocka_unit_test(test_banks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

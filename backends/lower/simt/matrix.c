@@ -159,14 +159,12 @@ static tg_value *corner_of(product *p, const operand *o, const corner *c) {
 /* f32 rounded to 10 bits of fraction, ties away from zero, as integers (PTX ISA, cvt.rna.tf32). */
 static tg_value *to_tf32(product *p, tg_value *v) {
     tg_builder *b = &p->S->b;
-    int64_t n = v->type->shape[0];
     tg_value *bits = tg_build_bitcast(b, v, TG_DT_U32);
-    tg_value *half = tg_build_int(b, bits->type, 0x1000),
-             *mask = tg_build_int(b, bits->type, (int64_t)0xFFFFE000u);
-    tg_value *r = tg_build_binary(b, TG_OP_AND, tg_build_binary(b, TG_OP_ADD, bits, half), mask);
+    tg_value *half = tg_build_int(b, bits->type, 0x1000);
+    tg_value *kept = tg_build_int(b, bits->type, (int64_t)0xFFFFE000u);
+    tg_value *r = tg_build_binary(b, TG_OP_AND, tg_build_binary(b, TG_OP_ADD, bits, half), kept);
     tg_value *inf = tg_build_int(b, bits->type, 0x7F800000);
     tg_value *special = tg_build_cmp(b, TG_CMP_EQ, tg_build_binary(b, TG_OP_AND, bits, inf), inf);
-    (void)n;
     return tg_build_bitcast(b, tg_build_select(b, special, bits, r), TG_DT_F32);
 }
 
