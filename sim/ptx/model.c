@@ -295,6 +295,7 @@ void sim_model_end(sim_run *run) {
             last = most(last, w->time);
         }
         m->longest += last;
+        m->matrix += u->busy_matrix;
         m->busiest +=
             most(most(u->busy_issue, u->busy_matrix), most(u->busy_shared, u->busy_memory));
         m->n_blocks++;
@@ -318,6 +319,7 @@ void sim_model_report(sim_run *run, uint64_t blocks) {
     uint64_t wide = fit * (uint64_t)r->multiprocessors, waves = (blocks + wide - 1) / wide;
     uint64_t per = (blocks + (uint64_t)r->multiprocessors - 1) / (uint64_t)r->multiprocessors;
     run->report->block_cycles = each;
+    run->report->matrix_share = each > 0 ? m->matrix / n / each : 0;
     run->report->grid_cycles = most((double)waves * each, (double)per * busy);
     double dram = 32.0 * (double)m->sectors / (r->dram_bytes * r->multiprocessors);
     run->report->grid_cycles = most(run->report->grid_cycles, dram);

@@ -25,6 +25,7 @@ typedef struct sim_model {
     double longest;    /* cycles of a block, of those that ran: their sum, and how many */
     uint64_t n_blocks; /* that ran */
     uint64_t sectors;  /* of global memory, each once */
+    double matrix;     /* cycles of the matrix units, summed over the blocks */
     double busiest;    /* sum over the blocks of what their busiest unit needs */
 } sim_model;
 

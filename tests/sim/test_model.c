@@ -24,6 +24,7 @@ static double cycles_of_product(const char *text, int depth, uint32_t blocks) {
     assert_int_equal(hopper_run(h, "product", blocks, 384, depth), SIM_OK);
     double cycles = h->report.grid_cycles;
     assert_true(h->report.grid_seconds > 0);
+    assert_true(h->report.matrix_share > 0.01 && h->report.matrix_share < 1);
     hopper_close(h);
     return cycles;
 }

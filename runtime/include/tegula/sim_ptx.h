@@ -118,7 +118,8 @@ typedef struct sim_report {
     sim_counters counters;
     /* Modelled, where the launch asks for it: of a block alone, of the grid. */
     double block_cycles, grid_cycles, grid_seconds;
-    char message[256]; /* of a status other than SIM_OK */
+    double matrix_share; /* of a block's cycles, those in which the matrix units are busy */
+    char message[256];   /* of a status other than SIM_OK */
 } sim_report;
 
 /* ---- machines -------------------------------------------------------------------------------- */
@@ -219,7 +220,7 @@ bool sim_tensor_map_encode(const sim_tensor_map *map, uint8_t out[SIM_TENSOR_MAP
 
 /* What the runtime's driver finds in libtegula-dev-sim-ptx.so under the name tegula_sim_ptx; all
  * functions as above. */
-enum { SIM_PTX_VERSION = 4 };
+enum { SIM_PTX_VERSION = 5 };
 typedef struct sim_ptx_interface {
     uint32_t version;
     sim_machine *(*machine_make)(int sm);
