@@ -5,12 +5,13 @@ for every row of the machine table, at the settings of its smoke case. Messages 
 assembler had to put in order (C7508, C7510 to C7514, C7517) are failures.
 
 usage: tools/registers.py TEGULA [--ptxas PATH] [--rows ROW,...] [--filter GLOB] [--sample N --seed S]
-                          [--write FILE | --compare FILE]
+                          [--jobs N] [--write FILE | --compare FILE]
 
 --compare fails where a kernel has become worse than the kept table says: any more spilled, stack or shared bytes, or
 more registers than RELIEF beyond. A table of another release of ptxas is not compared, but everything is assembled.
 """
 import argparse
+import concurrent.futures
 import os
 import random
 import re
@@ -46,7 +47,7 @@ def largest(log):
 
 def assemble(o, file, kernel, settings, row, work):
     """(figures, None), or (None, why not)."""
-    ptx, cubin = os.path.join(work, "k.ptx"), os.path.join(work, "k.cubin")
+    ptx, cubin = (os.path.join(work, f"{kernel}.{row}.{end}") for end in ("ptx", "cubin"))
     command = [o.tegula, "build", file, "--kernel", kernel, "--target", row, "--emit", "ptx", "-o", ptx]
     for s in settings:
         command += ["--set", s]
@@ -54,6 +55,7 @@ def assemble(o, file, kernel, settings, row, work):
     if made.returncode:
         return None, "does not build: " + made.stderr.strip()[:200]
     done = subprocess.run([o.ptxas, "-v", "-arch=" + row, ptx, "-o", cubin], capture_output=True, text=True)
+    os.remove(ptx)
     log = done.stdout + done.stderr
     if done.returncode or SERIAL.search(log):
         bad = [line for line in log.splitlines() if done.returncode and "error" in line or SERIAL.search(line)]
@@ -116,6 +118,7 @@ def main():
     parser.add_argument("--filter", default="*")
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--write")
     parser.add_argument("--compare")
     o = parser.parse_args()
@@ -125,14 +128,14 @@ def main():
     names = sorted(found)
     if o.sample is not None:
         names = sorted(random.Random(o.seed).sample(names, min(o.sample, len(names))))
-    with tempfile.TemporaryDirectory() as work:
-        for kernel in names:
-            for row in rows:
-                figures, why = assemble(o, found[kernel][0], kernel, found[kernel][1], row, work)
-                if figures:
-                    table.setdefault(kernel, {})[row] = figures
-                else:
-                    bad.append(f"{kernel} for {row}: {why}")
+    pairs = [(kernel, row) for kernel in names for row in rows]
+    with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
+        results = pool.map(lambda p: assemble(o, found[p[0]][0], p[0], found[p[0]][1], p[1], work), pairs)
+        for (kernel, row), (figures, why) in zip(pairs, results):
+            if figures:
+                table.setdefault(kernel, {})[row] = figures
+            else:
+                bad.append(f"{kernel} for {row}: {why}")
     version = version_of(o.ptxas)
     if o.write:
         write(table, o.write, rows, version)

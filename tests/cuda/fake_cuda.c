@@ -146,7 +146,7 @@ static CUresult begin(const char *function, bool wants_context) {
     return code                          ? code
            : !initialised                ? NOT_INITIALIZED
            : wants_context && sticky     ? sticky
-           : wants_context && depth == 0 ? CUDA_ERROR_INVALID_CONTEXT
+           : wants_context && depth <= 0 ? CUDA_ERROR_INVALID_CONTEXT
                                          : CUDA_SUCCESS;
 }
 
@@ -540,10 +540,11 @@ CUresult cuCtxPushCurrent_v2(CUcontext c) {
     return end(CUDA_SUCCESS);
 }
 
+/* A pop too many takes the context of somebody else: it is remembered. */
 CUresult cuCtxPopCurrent_v2(CUcontext *c) {
     CUresult code = begin(__func__, false);
-    REFUSE_IF(depth == 0, CUDA_ERROR_INVALID_CONTEXT)
     depth--;
+    REFUSE_IF(depth < 0, CUDA_ERROR_INVALID_CONTEXT)
     *c = &context;
     return end(code);
 }

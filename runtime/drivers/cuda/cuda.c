@@ -12,12 +12,16 @@ static bool cu_describe(tgr_context *context, void *globals, int32_t index, tgr_
     return true;
 }
 
+/* Of a context that cannot become current only what is the host's is freed; the rest goes with it.
+ */
 static void cu_close(tgr_context *context, void *state) {
     cu_state *s = state;
     if (s->cu) {
-        (void)s->api->cuCtxPushCurrent_v2(s->cu);
+        bool current = s->api->cuCtxPushCurrent_v2(s->cu) == CUDA_SUCCESS;
         tgr_cu_lanes_free(s);
-        tgr_cu_leave(s);
+        if (current) {
+            tgr_cu_leave(s);
+        }
         (void)s->api->cuDevicePrimaryCtxRelease_v2(s->device->id);
     }
     pthread_mutex_destroy(&s->lock);
