@@ -246,14 +246,15 @@ static void fill_eps(tgk_arg *a, int n, tgk_random *r) {
     tgk_find(a, n, "eps")->f[0] = tgk_random_below(r, 2) == 0 ? 0.25 : own;
 }
 
-/* cu, ce and `most` of several prompts: the first the longest, an empty one among them. */
+/* cu, ce and `most` of several prompts: the first the longest, an empty one among them. A group of
+ * tokens behind the last prompt is nobody's: an entry made from it would be seen. */
 static void cut_prompts(tgk_arg *a, int n, tgk_random *r) {
     tgk_arg *cu = tgk_find(a, n, "cu"), *ce = tgk_find(a, n, "ce"), *most = tgk_find(a, n, "most");
     int64_t m = tgk_constant_of(a, "M", 1), total = a[0].extent[0];
     for (int64_t b = 1; cu != NULL && b < cu->count; b++) {
         int64_t left = total - cu->i[b - 1];
         cu->i[0] = 0;
-        cu->i[b] = b + 1 == cu->count ? total
+        cu->i[b] = b + 1 == cu->count ? total - (left > 2 * m ? m : 0)
                    : b == 1           ? left / 2 + tgk_random_below(r, left / 4 + 1)
                    : b == 2           ? cu->i[b - 1]
                                       : cu->i[b - 1] + tgk_random_below(r, left + 1);
