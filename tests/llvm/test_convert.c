@@ -217,6 +217,34 @@ static void encode_all(const tg_machine *mc) {
     tg_test_end(&t);
 }
 
+/* Every code of f4e2m1, whatever the upper half of its byte holds. */
+static void test_widen_e2m1(void **state) {
+    (void)state;
+    static const tg_dtype to[] = {TG_DT_F8E4M3, TG_DT_F8E5M2};
+    struct tg_test_func t;
+    struct tg_test_code code;
+    char name[64];
+    uint8_t in[256], out[256];
+    tg_test_begin(&t);
+    for (int i = 0; i < 2; i++) {
+        build(&t, name_of(name, TG_DT_F4E2M1, to[i], 0, false), tg_machine_host(), TG_DT_F4E2M1,
+              to[i], TG_ROUND_RNE, false);
+    }
+    assert_true(tg_test_load(t.module, NULL, &code));
+    for (int c = 0; c < 256; c++) {
+        in[c] = (uint8_t)c;
+    }
+    for (int i = 0; i < 2; i++) {
+        find(&code, name_of(name, TG_DT_F4E2M1, to[i], 0, false))(in, out, 256);
+        for (int c = 0; c < 256; c++) {
+            double v = tg_float_decode(TG_DT_F4E2M1, (uint64_t)c & 15);
+            assert_int_equal(out[c], tg_float_encode(to[i], v, TG_ROUND_RNE, false));
+        }
+    }
+    tg_test_unload(&code);
+    tg_test_end(&t);
+}
+
 static void test_encode(void **state) {
     (void)state;
     tg_machine plain = *tg_machine_host();
@@ -367,7 +395,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode),     cmocka_unit_test(test_encode),
         cmocka_unit_test(test_f64_to_f32), cmocka_unit_test(test_int_to_float),
-        cmocka_unit_test(test_to_int),
+        cmocka_unit_test(test_to_int),     cmocka_unit_test(test_widen_e2m1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
