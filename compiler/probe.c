@@ -101,6 +101,16 @@ static bool has_lanes(const char *body, const tgc_probe *q) {
     return *q->arrays || strstr(body, "barrier") || strstr(body, "aatomic");
 }
 
+static tg_module *parse(tgc_prober *p, const char *text) {
+    tg_source *src = TG_NEW(p->arena, tg_source);
+    tg_module *m = NULL;
+    *src = (tg_source){.name = "probe", .text = text, .len = strlen(text)};
+    tg_status st = tg_module_parse(src, p->arena, &p->sink, &m);
+    st = st ? st : tg_module_verify(m, &p->sink);
+    return st ? NULL : m;
+}
+
+#if TEGULA_HAVE_LLVM
 /* The body in a loop over the lanes in one over the programs. */
 static const char *phase_text(tgc_prober *p, const char *body, const char *last) {
     return tg_arena_printf(
@@ -121,16 +131,6 @@ static const char *phase_text(tgc_prober *p, const char *body, const char *last)
         names(body, 'b') ? "%b = loadm %pb : u32\n" : "", body, last);
 }
 
-static tg_module *parse(tgc_prober *p, const char *text) {
-    tg_source *src = TG_NEW(p->arena, tg_source);
-    tg_module *m = NULL;
-    *src = (tg_source){.name = "probe", .text = text, .len = strlen(text)};
-    tg_status st = tg_module_parse(src, p->arena, &p->sink, &m);
-    st = st ? st : tg_module_verify(m, &p->sink);
-    return st ? NULL : m;
-}
-
-#if TEGULA_HAVE_LLVM
 /* The plan function is that of a kernel of the same grid that does nothing. */
 static tg_module *cpu_module(tgc_prober *p, const tgc_probe *q) {
     tg_module *tile = parse(p, tile_text(p, q)), *loop = tg_module_make(p->arena);
