@@ -329,10 +329,12 @@ static void inputs_append(tgk_arg *a, int n, tgk_random *r) {
     fill_cache(g.kv, r);
     fill_positions(&g, r);
     for (int64_t t = 0; t < g.x->extent[0]; t++) {
+        bool zeros = t % 9 == 4;
         do {
             draw(g.x->f + t * g.dim, g.dim, g.x->dtype, r);
-            if (t % 9 == 4) {
+            if (zeros) {
                 memset(g.x->f + t * g.dim, 0, (size_t)g.dim * sizeof(double));
+                zeros = false; /* beta and the turn may be in doubt by themselves: not again */
             }
             if (g.kpe != NULL) {
                 draw(g.kpe->f + t * 64, 64, g.kpe->dtype, r);
