@@ -206,6 +206,14 @@ static void poison_group(tgk_arg *args, int layout_at, int64_t g, const tgk_rand
     }
 }
 
+/* A row of padding with rows of its group on both sides. */
+static void pad_inside(tgk_arg *args, int layout_at, int64_t i, const tgk_random *r) {
+    args[layout_at].i[i] = -1;
+    for (int a = 0; a < layout_at / 2; a++) {
+        poison(&args[a], 0, i, i + 1, r);
+    }
+}
+
 /* Walks the groups: how many rows each has, and where it starts. */
 static void inputs_rows(tgk_arg *args, int n, tgk_random *r, bool ends) {
     tgk_gemm_inputs(args, n, r);
@@ -224,6 +232,8 @@ static void inputs_rows(tgk_arg *args, int n, tgk_random *r, bool ends) {
         }
         if (ends) {
             layout->i[g] = start + m;
+        } else if (m >= 3 && !r->full) {
+            pad_inside(args, at, start + m / 2, r);
         }
         int64_t next = round_up(start + m, align);
         for (int a = 0; a < at / 2; a++) {
