@@ -11,6 +11,8 @@
  */
 #include "backends/lower/cpu/dot.h"
 
+#include <string.h>
+
 enum { MAX_BLOCK = 4 };
 
 /* ---- along k ------------------------------------------------------------------------------------
@@ -224,13 +226,12 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
     bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
-        int row = i / p->nr;
         carried[i] = dot_zero(g);
-        if (p->starts && row < p->mr) {
-            tg_value *first =
-                dot_load(g, dot_atc(g, p->starts, x->number[row], g->word_bytes), 1, g->word_bytes);
-            carried[i] = tg_build_insert(g->b, carried[i], first, 0);
-        }
+    }
+    if (p->wide == 0 && p->unroll == 1 && g->k_divisor == stride) { /* all of k in one step */
+        sum_step(g, p, x, y, k0, dot_ix(g, 0), 1, carried);
+        memcpy(acc, carried, sizeof *acc * (size_t)n);
+        return;
     }
     carried[n] = dot_ix(g, 0);
     tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
@@ -318,6 +319,11 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
     for (int i = 0; i < n; i++) {
         tg_value *at = dot_atc(g, g->d->acc, x->number[i / per_row], g->acc_x_elems * wb);
         ptr[i] = dot_atc(g, at, y->number[vectors ? 0 : i % per_row], g->acc_y_elems * wb);
+        if (p->starts) {
+            tg_value *start = dot_load(g, dot_atc(g, p->starts, x->number[i / per_row], wb), 1, wb);
+            start = vectors ? tg_build_splat(g->b, start, 4) : start;
+            sum[i] = tg_build_binary(g->b, TG_OP_ADD, sum[i], start);
+        }
         if (!store_only) {
             tg_value *old = dot_load(g, ptr[i], vectors ? 4 : 1, wb);
             sum[i] = tg_build_binary(g->b, TG_OP_ADD, old, sum[i]);
