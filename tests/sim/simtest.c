@@ -35,7 +35,14 @@ uint32_t simtest_draw(uint64_t *state) {
     return (uint32_t)(*state >> 29);
 }
 
-simtest *simtest_open(const char *text, int sm, uint64_t seed) {
+static uint32_t *words_of(size_t n) {
+    uint32_t *w = calloc(n, sizeof *w);
+    assert_non_null(w);
+    return w;
+}
+
+static simtest *open_sized(const char *text, int sm, size_t words, size_t out_words,
+                           uint64_t seed) {
     char message[256];
     simtest *s = calloc(1, sizeof *s);
     assert_non_null(s);
@@ -46,13 +53,30 @@ simtest *simtest_open(const char *text, int sm, uint64_t seed) {
         print_error("refused: %s\n", message);
     }
     assert_int_equal(st, SIM_OK);
-    s->out = sim_memory_alloc(s->machine, sizeof s->host_out);
-    s->a = sim_memory_alloc(s->machine, sizeof s->host_a);
-    s->b = sim_memory_alloc(s->machine, sizeof s->host_b);
+    s->words = words;
+    s->out_words = out_words;
+    s->host_a = words_of(words);
+    s->host_b = words_of(words);
+    s->host_out = words_of(out_words);
+    s->out = sim_memory_alloc(s->machine, out_words * sizeof *s->host_out);
+    s->a = sim_memory_alloc(s->machine, words * sizeof *s->host_a);
+    s->b = sim_memory_alloc(s->machine, words * sizeof *s->host_b);
     assert_true(s->out && s->a && s->b);
-    for (int i = 0; i < SIMTEST_N; i++) {
+    for (size_t i = 0; i < words; i++) {
         s->host_a[i] = simtest_draw(&seed);
         s->host_b[i] = simtest_draw(&seed);
+    }
+    return s;
+}
+
+simtest *simtest_open(const char *text, int sm, uint64_t seed) {
+    return open_sized(text, sm, SIMTEST_N, SIMTEST_OUT, seed);
+}
+
+simtest *simtest_open_large(const char *text, uint64_t seed) {
+    simtest *s = open_sized(text, 90, SIMTEST_LARGE, SIMTEST_LARGE, seed);
+    for (size_t i = 0; i < s->out_words; i++) {
+        s->host_out[i] = 7;
     }
     return s;
 }
@@ -60,6 +84,9 @@ simtest *simtest_open(const char *text, int sm, uint64_t seed) {
 void simtest_close(simtest *s) {
     sim_module_free(s->module);
     sim_machine_free(s->machine);
+    free(s->host_a);
+    free(s->host_b);
+    free(s->host_out);
     free(s);
 }
 
@@ -81,22 +108,34 @@ bool simtest_found(const sim_report *r, sim_fault fault) {
     return false;
 }
 
+static void encode(const sim_tensor_map *m, uint8_t out[SIM_TENSOR_MAP_BYTES]) {
+    char message[256];
+    if (m->rank > 0 && !sim_tensor_map_encode(m, out, message)) {
+        fail_msg("tensor map: %s", message);
+    }
+}
+
 sim_status simtest_run(simtest *s, const char *kernel, uint32_t blocks, uint32_t threads, int n) {
     struct {
         uint64_t out, a, b;
-        int32_t n;
-    } params = {s->out, s->a, s->b, n};
+        int32_t n, pad[9];
+        uint8_t m[SIM_TENSOR_MAP_BYTES], r[SIM_TENSOR_MAP_BYTES];
+    } params = {.out = s->out, .a = s->a, .b = s->b, .n = n};
+    size_t bytes = s->words * sizeof *s->host_a, out_bytes = s->out_words * sizeof *s->host_out;
     const sim_kernel *k = sim_module_kernel(s->module, kernel);
     assert_non_null(k);
-    assert_true(sim_memory_write(s->machine, s->a, s->host_a, sizeof s->host_a));
-    assert_true(sim_memory_write(s->machine, s->b, s->host_b, sizeof s->host_b));
-    assert_true(sim_memory_write(s->machine, s->out, s->host_out, sizeof s->host_out));
+    assert_true(sim_kernel_param_bytes(k) <= sizeof params);
+    encode(&s->m, params.m);
+    encode(&s->r, params.r);
+    assert_true(sim_memory_write(s->machine, s->a, s->host_a, bytes));
+    assert_true(sim_memory_write(s->machine, s->b, s->host_b, bytes));
+    assert_true(sim_memory_write(s->machine, s->out, s->host_out, out_bytes));
     for (int i = 0; i < 3; i++) {
         s->options.grid[i] = i == 0 ? blocks : 1;
         s->options.block[i] = i == 0 ? threads : 1;
     }
     s->options.most_issues = s->options.most_issues ? s->options.most_issues : 1 << 22;
     sim_status st = sim_launch(s->machine, k, &s->options, &params, &s->report);
-    assert_true(sim_memory_read(s->machine, s->host_out, s->out, sizeof s->host_out));
+    assert_true(sim_memory_read(s->machine, s->host_out, s->out, out_bytes));
     return st;
 }

@@ -3,20 +3,20 @@
  * Barriers in memory, bulk copies and tensor maps: the kernels of cuda/async.cu, told a second time
  * in C, under several orders of warps; then each with one thing wrong.
  */
-#include "hopper.h"
+#include "simtest.h"
 
 #define T (i % 256)
 
 /* ---- barriers and plain copies -----------------------------------------------------------------
  */
 
-typedef uint32_t (*told)(const hopper *h, int i);
+typedef uint32_t (*told)(const simtest *h, int i);
 
-static uint32_t mb_handoff(const hopper *h, int i) {
+static uint32_t mb_handoff(const simtest *h, int i) {
     int block = i / 512, k = i / 128 % 4, t = block * 256 + 127 - i % 128;
     return h->host_a[t] + (uint32_t)k * h->host_b[t];
 }
-static uint32_t mb_state(const hopper *h, int i) {
+static uint32_t mb_state(const simtest *h, int i) {
     uint32_t v[256], next[256];
     for (int t = 0; t < 256; t++) {
         v[t] = h->host_a[i - T + t];
@@ -29,37 +29,37 @@ static uint32_t mb_state(const hopper *h, int i) {
     }
     return v[T];
 }
-static uint32_t mb_bytes(const hopper *h, int i) { return h->host_a[i / 256] + h->host_b[i]; }
-static uint32_t mb_drop(const hopper *h, int i) {
+static uint32_t mb_bytes(const simtest *h, int i) { return h->host_a[i / 256] + h->host_b[i]; }
+static uint32_t mb_drop(const simtest *h, int i) {
     uint32_t v = 0;
     for (int k = 0; k < 7; k++) {
         v = v * 3 + h->host_a[k];
     }
     return T % 32 != 0 ? 2 : T / 32 == 7 ? v : 1;
 }
-static uint32_t mb_cluster(const hopper *h, int i) {
+static uint32_t mb_cluster(const simtest *h, int i) {
     return h->host_a[(i / 256 ^ 1) * 256 + 255 - T] + h->host_b[i];
 }
-static uint32_t mb_copies(const hopper *h, int i) { return h->host_a[i ^ 33] * 5; }
-static uint32_t bulk_load(const hopper *h, int i) {
+static uint32_t mb_copies(const simtest *h, int i) { return h->host_a[i ^ 33] * 5; }
+static uint32_t bulk_load(const simtest *h, int i) {
     uint32_t v = 0;
     for (int k = 0; k < 4; k++) {
         v = v * 3 + h->host_a[k * 256 + (T ^ 5)];
     }
     return v;
 }
-static uint32_t bulk_store(const hopper *h, int i) {
+static uint32_t bulk_store(const simtest *h, int i) {
     int j = i - T + 255 - T;
     return h->host_a[j] ^ h->host_b[j];
 }
-static uint32_t bulk_reduce(const hopper *h, int i) {
+static uint32_t bulk_reduce(const simtest *h, int i) {
     uint32_t a = h->host_a[i], b = h->host_b[i];
     return T < 128 ? a + b : a > b ? a : b;
 }
-static uint32_t bulk_across(const hopper *h, int i) { return h->host_a[i ^ 256]; }
-static uint32_t bulk_many(const hopper *h, int i) { return h->host_a[T] + h->host_b[i]; }
+static uint32_t bulk_across(const simtest *h, int i) { return h->host_a[i ^ 256]; }
+static uint32_t bulk_many(const simtest *h, int i) { return h->host_a[T] + h->host_b[i]; }
 
-static uint32_t words_across(const hopper *h, int i) {
+static uint32_t words_across(const simtest *h, int i) {
     int other = (i / 256 ^ 1) * 256;
     uint32_t sum = 5;
     for (int t = 0; t < 256; t++) {
@@ -79,8 +79,8 @@ static const struct {
                {"bulk_reduce", bulk_reduce, false}, {"bulk_across", bulk_across, true},
                {"bulk_many", bulk_many, true},      {"words_across", words_across, true}};
 
-static void run_ok(hopper *h, const char *name, uint32_t blocks, int n) {
-    if (hopper_run(h, name, blocks, 256, n) != SIM_OK) {
+static void run_ok(simtest *h, const char *name, uint32_t blocks, int n) {
+    if (simtest_run(h, name, blocks, 256, n) != SIM_OK) {
         simtest_print(&h->report);
         fail_msg("%s: %s", name, h->report.message);
     }
@@ -91,7 +91,7 @@ static void barriers(void **state) {
     (void)state;
     for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
         for (uint64_t seed = 1; seed <= 3; seed++) {
-            hopper *h = hopper_open(text, seed);
+            simtest *h = simtest_open_large(text, seed);
             h->options.seed = seed;
             h->options.cluster[0] = kernels[k].cluster ? 2 : 1;
             run_ok(h, kernels[k].name, 2, 1024);
@@ -101,7 +101,7 @@ static void barriers(void **state) {
                              i, h->host_out[i], kernels[k].value(h, i));
                 }
             }
-            hopper_close(h);
+            simtest_close(h);
         }
     }
     free(text);
@@ -206,8 +206,8 @@ static uint32_t expected_box(const box_case *c, const uint8_t *tensor, uint8_t *
 }
 
 static void run_box(const char *text, const box_case *c) {
-    static uint8_t want[4 * HOPPER_WORDS];
-    hopper *h = hopper_open(text, 5);
+    static uint8_t want[4 * SIMTEST_LARGE];
+    simtest *h = simtest_open_large(text, 5);
     h->m = map_of(c, h->b);
     for (int d = 0; d < 5; d++) {
         h->host_a[d] = (uint32_t)c->at[d];
@@ -218,7 +218,7 @@ static void run_box(const char *text, const box_case *c) {
     if (memcmp(h->host_out, want, bytes) != 0) {
         fail_msg("%s, type %d, swizzle %u", c->kernel, (int)c->type, c->swizzle);
     }
-    hopper_close(h);
+    simtest_close(h);
 }
 
 static void tensors(void **state) {
@@ -235,7 +235,7 @@ static void through(void **state) {
     static const box_case in = {"tma_through", SIM_TENSOR_U32, 2,      128,      {60, 20},
                                 {0, 256},      {32, 16},       {1, 1}, {40, 10}, false};
     char *text = simtest_file("cuda/async.ptx");
-    hopper *h = hopper_open(text, 6);
+    simtest *h = simtest_open_large(text, 6);
     (void)state;
     h->m = map_of(&in, h->b);
     h->r = map_of(&in, h->out);
@@ -249,7 +249,7 @@ static void through(void **state) {
             assert_int_equal(h->host_out[y * 64 + x], want);
         }
     }
-    hopper_close(h);
+    simtest_close(h);
     free(text);
 }
 
@@ -257,7 +257,7 @@ static void made(void **state) {
     static const box_case in = {"tma_made", SIM_TENSOR_U32, 2,      0,       {60, 20},
                                 {0, 256},   {32, 16},       {1, 1}, {16, 3}, false};
     char *text = simtest_file("cuda/async.ptx");
-    hopper *h = hopper_open(text, 8);
+    simtest *h = simtest_open_large(text, 8);
     (void)state;
     h->m = map_of(&in, h->a);
     h->host_a[0] = 16;
@@ -266,7 +266,7 @@ static void made(void **state) {
     for (int i = 0; i < 128; i++) {
         assert_int_equal(h->host_out[i], h->host_b[(3 + i / 32) * 64 + 16 + i % 32]);
     }
-    hopper_close(h);
+    simtest_close(h);
     free(text);
 }
 

@@ -3,7 +3,7 @@
  * What can be wrong about asynchronous programs of sm_90, one thing each: a line of what nvcc or
  * triton wrote is changed, the simulator names the fault, and says nothing of the text as it was.
  */
-#include "hopper.h"
+#include "simtest.h"
 
 typedef enum setup { PLAIN, PAIR, BOX, IMAGE, PRODUCT } setup;
 
@@ -119,7 +119,7 @@ static const fault_case list[] = {
      "L: setp.eq.u32 p, 0, 0; // ", SIM_FAULT_RACE, PRODUCT},
     {"half of a stage expected", WGMMA, "product", "24576", 1, "16384", SIM_FAULT_RACE, PRODUCT}};
 
-static void prepare(hopper *h, const fault_case *c) {
+static void prepare(simtest *h, const fault_case *c) {
     sim_tensor_map m = {.rank = 2,
                         .type = SIM_TENSOR_U32,
                         .address = h->b,
@@ -152,7 +152,7 @@ static void prepare(hopper *h, const fault_case *c) {
 }
 
 static bool run_case(const char *text, const fault_case *c, bool want) {
-    hopper *h = hopper_open(text, 3);
+    simtest *h = simtest_open_large(text, 3);
     prepare(h, c);
     bool wide = c->how == PRODUCT, image = c->how == IMAGE;
     uint32_t blocks = c->how == PAIR ? 2 : 1, threads = wide ? 384 : image ? 128 : 256;
@@ -160,14 +160,14 @@ static bool run_case(const char *text, const fault_case *c, bool want) {
     if (c->how == BOX) {
         memset(h->host_a, 0, 8 * sizeof *h->host_a);
     }
-    sim_status st = hopper_run(h, c->kernel, blocks, threads, n);
+    sim_status st = simtest_run(h, c->kernel, blocks, threads, n);
     bool good = (st == SIM_E_FAULT) == want && (!want || simtest_found(&h->report, c->fault));
     if (!good) {
         simtest_print(&h->report);
         print_error("%s, %s: %s expected\n", c->kernel, c->what,
                     want ? sim_fault_name(c->fault) : "nothing");
     }
-    hopper_close(h);
+    simtest_close(h);
     return good;
 }
 
@@ -192,11 +192,11 @@ static void seeded(void **state) {
 static void told(void **state) {
     char *text = simtest_file(ASYNC);
     char *bad = simtest_edited(text, ".entry mb_bytes(", "48;", 1, "64;");
-    hopper *h = hopper_open(bad, 1);
+    simtest *h = simtest_open_large(bad, 1);
     (void)state;
-    assert_int_equal(hopper_run(h, "mb_bytes", 1, 256, 0), SIM_E_FAULT);
+    assert_int_equal(simtest_run(h, "mb_bytes", 1, 256, 0), SIM_E_FAULT);
     assert_non_null(strstr(h->report.findings[0].text, "in phase 0 and wants 0 arrivals and 16"));
-    hopper_close(h);
+    simtest_close(h);
     free(bad);
     free(text);
 }

@@ -543,10 +543,10 @@ static void by_value(void **state) {
     const sim_kernel *k = sim_module_kernel(s->module, "byvalue");
     assert_non_null(k);
     assert_int_equal(sim_kernel_param_bytes(k), 36);
-    assert_true(sim_memory_write(s->machine, s->a, s->host_a, sizeof s->host_a));
+    assert_true(sim_memory_write(s->machine, s->a, s->host_a, 4 * SIMTEST_N));
     sim_launch_options o = {.grid = {4, 1, 1}, .block = {256, 1, 1}};
     assert_int_equal(sim_launch(s->machine, k, &o, &params, &s->report), SIM_OK);
-    assert_true(sim_memory_read(s->machine, s->host_out, s->out, sizeof s->host_a));
+    assert_true(sim_memory_read(s->machine, s->host_out, s->out, 4 * SIMTEST_N));
     for (int i = 0; i < SIMTEST_N; i++) {
         assert_int_equal(s->host_out[i], s->host_a[i] * 9 + (uint32_t)(0x123456789abcdefull >> 12));
     }

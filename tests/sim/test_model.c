@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Modelled times: what ought to take longer does, spans of a track do not overlap, the text is
  * JSON. */
-#include "hopper.h"
+#include "simtest.h"
 
-static void product_maps(hopper *h, int depth) {
+static void product_maps(simtest *h, int depth) {
     sim_tensor_map m = {.rank = 2,
                         .type = SIM_TENSOR_F16,
                         .swizzle = 128,
@@ -18,14 +18,14 @@ static void product_maps(hopper *h, int depth) {
 }
 
 static double cycles_of_product(const char *text, int depth, uint32_t blocks) {
-    hopper *h = hopper_open(text, 1);
+    simtest *h = simtest_open_large(text, 1);
     product_maps(h, depth);
     h->options.model = true;
-    assert_int_equal(hopper_run(h, "product", blocks, 384, depth), SIM_OK);
+    assert_int_equal(simtest_run(h, "product", blocks, 384, depth), SIM_OK);
     double cycles = h->report.grid_cycles;
     assert_true(h->report.grid_seconds > 0);
     assert_true(h->report.matrix_share > 0.01 && h->report.matrix_share < 1);
-    hopper_close(h);
+    simtest_close(h);
     return cycles;
 }
 
@@ -46,11 +46,11 @@ static void blocks(void **state) {
     double cycles[2];
     (void)state;
     for (int i = 0; i < 2; i++) {
-        hopper *h = hopper_open(text, 2);
+        simtest *h = simtest_open_large(text, 2);
         h->options.model = true;
-        assert_int_equal(hopper_run(h, "reverse", i == 0 ? 1 : 4, 256, 1024), SIM_OK);
+        assert_int_equal(simtest_run(h, "reverse", i == 0 ? 1 : 4, 256, 1024), SIM_OK);
         cycles[i] = h->report.grid_cycles;
-        hopper_close(h);
+        simtest_close(h);
     }
     assert_true(cycles[0] > 480 && cycles[1] < 1.1 * cycles[0]);
     free(text);
@@ -67,13 +67,13 @@ static int by_track(const void *a, const void *b) {
 
 static void timeline(void **state) {
     char *text = simtest_file("cuda/wgmma.ptx");
-    hopper *h = hopper_open(text, 1);
+    simtest *h = simtest_open_large(text, 1);
     sim_timeline t = {0};
     bool seen[3] = {false};
     (void)state;
     product_maps(h, 320);
     h->options.timeline = &t;
-    assert_int_equal(hopper_run(h, "product", 1, 384, 320), SIM_OK);
+    assert_int_equal(simtest_run(h, "product", 1, 384, 320), SIM_OK);
     char *json = sim_timeline_json(&t);
     assert_non_null(json);
     assert_int_equal(strncmp(json, "{\"displayTimeUnit\"", 18), 0);
@@ -90,7 +90,7 @@ static void timeline(void **state) {
     assert_true(seen[0] && seen[1] && seen[2]);
     free(json);
     sim_timeline_free(&t);
-    hopper_close(h);
+    simtest_close(h);
     free(text);
 }
 

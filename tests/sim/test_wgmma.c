@@ -5,7 +5,7 @@
  * leaves them, cores of 8 x 16 bytes where nothing is swizzled. Values are small enough for every
  * sum to be exact.
  */
-#include "hopper.h"
+#include "simtest.h"
 
 #include <math.h>
 
@@ -124,7 +124,7 @@ typedef struct trial {
     int a[ROWS][MOST_K], b[MOST_N][MOST_K], d[ROWS][MOST_N];
 } trial;
 
-static void lay_out(hopper *h, const trial *t, bool is_b) {
+static void lay_out(simtest *h, const trial *t, bool is_b) {
     uint8_t *image = (uint8_t *)h->host_a + (is_b ? OTHER : 0);
     const product_case *c = t->c;
     element type = is_b ? c->b : c->a;
@@ -144,7 +144,7 @@ static void lay_out(hopper *h, const trial *t, bool is_b) {
 }
 
 /* Registers of A behind the image: row g or g + 8 of the warp's 16, columns of one word. */
-static void registers_of_a(hopper *h, const trial *t) {
+static void registers_of_a(simtest *h, const trial *t) {
     uint32_t *to = h->host_a + 2 * OTHER / 4;
     int bits = element_bits[t->c->a], per = 32 / bits;
     for (int q = 0; q < 4 * THREADS; q++) {
@@ -202,7 +202,7 @@ static void run_product(const char *text, const trial *t) {
     static int64_t sums[ROWS][MOST_N], first[ROWS][MOST_N];
     const product_case *c = t->c;
     int registers = c->n / (c->half ? 4 : 2);
-    hopper *h = hopper_open(text, 3);
+    simtest *h = simtest_open_large(text, 3);
     for (int r = 0; r < ROWS; r++) {
         for (int n = 0; n < c->n; n++) {
             first[r][n] = t->d[r][n];
@@ -221,7 +221,7 @@ static void run_product(const char *text, const trial *t) {
     }
     h->options.dynamic_shared = 2 * OTHER;
     h->options.seed = (uint64_t)c->n + t->at->swizzle;
-    if (hopper_run(h, c->kernel, 1, THREADS, 2 * OTHER) != SIM_OK) {
+    if (simtest_run(h, c->kernel, 1, THREADS, 2 * OTHER) != SIM_OK) {
         simtest_print(&h->report);
         fail_msg("%s, swizzle %u", c->kernel, t->at->swizzle);
     }
@@ -234,7 +234,7 @@ static void run_product(const char *text, const trial *t) {
         }
     }
     assert_int_equal(h->report.counters.matrix_flops, 2 * ROWS * c->n * c->k);
-    hopper_close(h);
+    simtest_close(h);
 }
 
 static void shapes(void **state) {
@@ -260,7 +260,7 @@ static void groups(void **state) {
     static trial t;
     static int64_t once[ROWS][MOST_N], twice[ROWS][MOST_N];
     char *text = simtest_file("cuda/wgmma.ptx");
-    hopper *h = hopper_open(text, 4);
+    simtest *h = simtest_open_large(text, 4);
     (void)state;
     t.c = &products[0];
     t.at = &layouts[4];
@@ -276,15 +276,15 @@ static void groups(void **state) {
         once[r][n] = sum;
         twice[r][n] = 2 * sum;
     }
-    memset(&h->host_b[4], 0, sizeof h->host_b - 16);
+    memset(&h->host_b[4], 0, SIMTEST_LARGE * sizeof *h->host_b - 16);
     h->options.dynamic_shared = 2 * OTHER;
-    assert_int_equal(hopper_run(h, "two_groups", 1, THREADS, 2 * OTHER), SIM_OK);
+    assert_int_equal(simtest_run(h, "two_groups", 1, THREADS, 2 * OTHER), SIM_OK);
     for (int q = 0; q < 8 * THREADS; q++) {
         assert_int_equal(h->host_out[q], accumulator(t.c, q / THREADS, q % THREADS, twice));
         assert_int_equal(h->host_out[q + 8 * THREADS],
                          accumulator(t.c, q / THREADS, q % THREADS, once));
     }
-    hopper_close(h);
+    simtest_close(h);
     free(text);
 }
 
@@ -295,7 +295,7 @@ static void pipeline(void **state) {
     uint64_t draws = 12;
     (void)state;
     for (uint64_t seed = 1; seed <= 3; seed++) {
-        hopper *h = hopper_open(text, seed);
+        simtest *h = simtest_open_large(text, seed);
         sim_tensor_map m = {.rank = 2,
                             .type = SIM_TENSOR_F16,
                             .swizzle = 128,
@@ -320,7 +320,7 @@ static void pipeline(void **state) {
         }
         h->options.seed = seed;
         h->options.dynamic_shared = 2 * (M + N) * 128;
-        if (hopper_run(h, "product", 1, 384, DEPTH) != SIM_OK) {
+        if (simtest_run(h, "product", 1, 384, DEPTH) != SIM_OK) {
             simtest_print(&h->report);
             fail_msg("product");
         }
@@ -331,7 +331,7 @@ static void pipeline(void **state) {
             }
             assert_int_equal(h->host_out[i], coded(sum, 23, 127, 32));
         }
-        hopper_close(h);
+        simtest_close(h);
     }
     free(text);
 }
