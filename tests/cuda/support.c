@@ -5,8 +5,8 @@
 
 #include <dlfcn.h>
 
-#include "backends/pack/package_write.h"
 #include "backends/pack/simt_image.h"
+#include "tests/common/common.h"
 
 /* ---- worlds --------------------------------------------------------------------------------- */
 
@@ -62,20 +62,10 @@ void cuda_end(cuda_world *w) {
 }
 
 void cuda_expect(cuda_world *w, tgr_status got, tgr_status want) {
-    char text[512];
-    if (got != want) {
-        (void)tgr_context_message(w->context, text, sizeof text);
-        fail_msg("%s instead of %s: %s", tgr_status_name(got), tgr_status_name(want), text);
-    }
+    test_expect(w->context, got, want);
 }
 
-void cuda_expect_message(cuda_world *w, const char *part) {
-    char text[512];
-    (void)tgr_context_message(w->context, text, sizeof text);
-    if (!strstr(text, part)) {
-        fail_msg("the message \"%s\" does not say \"%s\"", text, part);
-    }
-}
+void cuda_expect_message(cuda_world *w, const char *part) { test_expect_message(w->context, part); }
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
@@ -143,62 +133,41 @@ static const char ptx_90[] =
 
 /* ---- packages ------------------------------------------------------------------------------- */
 
-static tg_module *parse(const char *text, tg_arena *a, tg_sink *sink) {
-    tg_source *src = TG_NEW(a, tg_source); /* operations point into it */
-    *src = (tg_source){.name = "test", .text = text, .len = strlen(text)};
-    tg_module *m = NULL;
-    tg_status st = tg_module_parse(src, a, sink, &m);
-    st = st ? st : tg_module_verify(m, sink);
-    for (const tg_diag *e = sink->first; e; e = e->next) {
-        fprintf(stderr, "%s\n", e->text);
-    }
-    assert_int_equal(st, TG_OK);
-    return m;
-}
+typedef struct contents {
+    const char *machine;
+    const void *code; /* NULL: the kernels' PTX */
+    size_t code_bytes;
+} contents;
 
-static unsigned char *make_package(tg_arena *a, const char *machine, const void *code,
-                                   size_t code_bytes, size_t *out_bytes) {
-    tg_sink sink;
-    tg_sink_init(&sink, a);
-    tg_module *tile = parse(tile_text, a, &sink), *loop = parse(loop_text, a, &sink);
-    const tg_machine *m = tg_machine_find(machine);
-    const unsigned char *bytes = NULL;
-    tg_blob blob;
+static void describe(tg_arena *a, tg_sink *sink, const void *what, tg_package_desc *d) {
+    const contents *c = what;
+    tg_module *tile = test_parse(tile_text, true, a, sink),
+              *loop = test_parse(loop_text, true, a, sink);
+    const tg_machine *m = tg_machine_find(c->machine);
+    const char *own = tg_arena_printf(a, "%s%s", ptx, ptx_90);
+    const void *code = c->code ? c->code : own;
+    size_t n = c->code ? c->code_bytes : strlen(own);
+    tg_blob *blob = TG_NEW(a, tg_blob);
+    tg_pack_variant *variants = TG_NEW_ARRAY(a, tg_pack_variant, 2);
+    tg_pack_kernel *kernels = TG_NEW_ARRAY(a, tg_pack_kernel, 2);
+    tg_pack_code *codes = TG_NEW(a, tg_pack_code);
     assert_non_null(m);
-    assert_int_equal(tg_simt_image_make(loop, tile, m, code, code_bytes, a, &sink, &blob), TG_OK);
-    tg_pack_variant variants[2] = {{.func = tile->first_func, .schedule = "test"},
-                                   {.func = tile->first_func->next, .schedule = "test"}};
-    tg_pack_kernel kernels[2] = {{.name = "k", .variants = &variants[0], .n_variants = 1},
-                                 {.name = "big", .variants = &variants[1], .n_variants = 1}};
-    tg_pack_code codes = {.machine = m, .blob = &blob};
-    tg_package_desc d = {.tool = "test",
-                         .generator = "",
-                         .kernels = kernels,
-                         .n_kernels = 2,
-                         .codes = &codes,
-                         .n_codes = 1};
-    assert_int_equal(tg_package_write(&d, a, &sink, &bytes, out_bytes), TG_OK);
-    unsigned char *copy = malloc(*out_bytes);
-    assert_non_null(copy);
-    memcpy(copy, bytes, *out_bytes);
-    return copy;
+    assert_int_equal(tg_simt_image_make(loop, tile, m, code, n, a, sink, blob), TG_OK);
+    variants[0] = (tg_pack_variant){.func = tile->first_func, .schedule = "test"};
+    variants[1] = (tg_pack_variant){.func = tile->first_func->next, .schedule = "test"};
+    kernels[0] = (tg_pack_kernel){.name = "k", .variants = &variants[0], .n_variants = 1};
+    kernels[1] = (tg_pack_kernel){.name = "big", .variants = &variants[1], .n_variants = 1};
+    *codes = (tg_pack_code){.machine = m, .blob = blob};
+    d->kernels = kernels;
+    d->n_kernels = 2;
+    d->codes = codes;
+    d->n_codes = 1;
 }
 
 unsigned char *cuda_package(const char *machine, const void *code, size_t code_bytes,
                             size_t *out_bytes) {
-    tg_env env;
-    tg_arena arena;
-    jmp_buf oom;
-    tg_env_init(&env, tg_allocator_default(), 0);
-    tg_arena_init(&arena, &env);
-    if (TG_ENV_GUARD(&env, oom)) {
-        fail_msg("out of memory");
-    }
-    char *own = tg_arena_printf(&arena, "%s%s", ptx, ptx_90);
-    unsigned char *bytes = make_package(&arena, machine, code ? code : own,
-                                        code ? code_bytes : strlen(own), out_bytes);
-    tg_arena_fini(&arena);
-    return bytes;
+    contents c = {machine, code, code_bytes};
+    return test_package(describe, &c, out_bytes);
 }
 
 tgr_status cuda_load(cuda_world *w, const char *machine, const void *code, size_t code_bytes,

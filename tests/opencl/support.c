@@ -2,8 +2,8 @@
 /* See support.h. */
 #include "tests/opencl/support.h"
 
-#include "backends/pack/package_write.h"
 #include "backends/pack/simt_image.h"
+#include "tests/common/common.h"
 
 static void print_log(void *user, tgr_log_level level, const char *text) {
     (void)user;
@@ -31,76 +31,41 @@ void ocl_close(ocl_world *w) {
 }
 
 void ocl_expect(ocl_world *w, tgr_status got, tgr_status want) {
-    if (got != want) {
-        char text[512];
-        (void)tgr_context_message(w->context, text, sizeof text);
-        fail_msg("%s instead of %s: %s", tgr_status_name(got), tgr_status_name(want), text);
-    }
+    test_expect(w->context, got, want);
 }
 
-void ocl_expect_message(ocl_world *w, const char *part) {
-    char text[512];
-    (void)tgr_context_message(w->context, text, sizeof text);
-    if (!strstr(text, part)) {
-        fail_msg("the message \"%s\" does not say \"%s\"", text, part);
-    }
-}
+void ocl_expect_message(ocl_world *w, const char *part) { test_expect_message(w->context, part); }
 
 /* ---- packages ------------------------------------------------------------------------------- */
 
-static tg_module *parse(const char *text, tg_arena *a, tg_sink *sink) {
-    tg_source *src = TG_NEW(a, tg_source); /* operations point into it */
-    *src = (tg_source){.name = "test", .text = text, .len = strlen(text)};
-    tg_module *m = NULL;
-    tg_status st = tg_module_parse(src, a, sink, &m);
-    st = st ? st : tg_module_verify(m, sink);
-    for (const tg_diag *e = sink->first; e; e = e->next) {
-        fprintf(stderr, "%s\n", e->text);
-    }
-    assert_int_equal(st, TG_OK);
-    return m;
-}
-
-static unsigned char *make_package(tg_arena *a, const char *tile_text, const char *loop_text,
-                                   size_t *out_bytes) {
-    tg_sink sink;
-    tg_sink_init(&sink, a);
-    tg_module *tile = parse(tile_text, a, &sink), *loop = parse(loop_text, a, &sink);
+/* what: the tile text and the loop text */
+static void describe(tg_arena *a, tg_sink *sink, const void *what, tg_package_desc *d) {
+    const char *const *texts = what;
+    tg_module *tile = test_parse(texts[0], true, a, sink),
+              *loop = test_parse(texts[1], true, a, sink);
     const tg_machine *m = tg_machine_find("opencl");
-    const unsigned char *code = NULL, *bytes = NULL;
+    const unsigned char *code = NULL;
     size_t n = 0;
-    tg_blob blob;
+    tg_blob *blob = TG_NEW(a, tg_blob);
+    tg_pack_variant *variant = TG_NEW(a, tg_pack_variant);
+    tg_pack_kernel *kernel = TG_NEW(a, tg_pack_kernel);
+    tg_pack_code *codes = TG_NEW(a, tg_pack_code);
     tg_simt_drop_plans(loop, tile);
-    assert_int_equal(tg_simt_c_emit(loop, m, a, &sink, &code, &n), TG_OK);
-    assert_int_equal(tg_simt_image_make(loop, tile, m, code, n, a, &sink, &blob), TG_OK);
-    tg_pack_variant variant = {.func = tile->first_func, .schedule = "test"};
-    tg_pack_kernel kernel = {.name = tile->first_func->name, .variants = &variant, .n_variants = 1};
-    tg_pack_code codes = {.machine = m, .blob = &blob};
-    tg_package_desc d = {.tool = "test",
-                         .generator = "",
-                         .kernels = &kernel,
-                         .n_kernels = 1,
-                         .codes = &codes,
-                         .n_codes = 1};
-    assert_int_equal(tg_package_write(&d, a, &sink, &bytes, out_bytes), TG_OK);
-    unsigned char *copy = malloc(*out_bytes);
-    assert_non_null(copy);
-    memcpy(copy, bytes, *out_bytes);
-    return copy;
+    assert_int_equal(tg_simt_c_emit(loop, m, a, sink, &code, &n), TG_OK);
+    assert_int_equal(tg_simt_image_make(loop, tile, m, code, n, a, sink, blob), TG_OK);
+    *variant = (tg_pack_variant){.func = tile->first_func, .schedule = "test"};
+    *kernel =
+        (tg_pack_kernel){.name = tile->first_func->name, .variants = variant, .n_variants = 1};
+    *codes = (tg_pack_code){.machine = m, .blob = blob};
+    d->kernels = kernel;
+    d->n_kernels = 1;
+    d->codes = codes;
+    d->n_codes = 1;
 }
 
 unsigned char *ocl_package(const char *tile, const char *loop, size_t *out_bytes) {
-    tg_env env;
-    tg_arena arena;
-    jmp_buf oom;
-    tg_env_init(&env, tg_allocator_default(), 0);
-    tg_arena_init(&arena, &env);
-    if (TG_ENV_GUARD(&env, oom)) {
-        fail_msg("out of memory");
-    }
-    unsigned char *bytes = make_package(&arena, tile, loop, out_bytes);
-    tg_arena_fini(&arena);
-    return bytes;
+    const char *const texts[] = {tile, loop};
+    return test_package(describe, texts, out_bytes);
 }
 
 tgr_kernel *ocl_load(ocl_world *w, const char *tile, const char *loop) {

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "backends/pack/package_write.h"
+#include "tests/common/common.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -63,66 +63,49 @@ static size_t make_symbols(const tg_module *m, tg_arena *a, tg_blob_symbol **out
     return n;
 }
 
-static unsigned char *write_package(tg_arena *a, const char *ir, bool with_code,
-                                    size_t *out_bytes) {
-    tg_sink sink;
-    tg_sink_init(&sink, a);
-    tg_source src = {.name = "test", .text = ir, .len = strlen(ir)};
-    tg_module *m = NULL;
-    tg_status st = tg_module_parse(&src, a, &sink, &m);
-    tg_pack_kernel kernels[16];
-    tg_pack_variant variants[16];
+typedef struct contents {
+    const char *ir;
+    bool with_code;
+} contents;
+
+static void describe(tg_arena *a, tg_sink *sink, const void *what, tg_package_desc *d) {
+    static const tg_machine machine = {.name = "test", .isa_id = TG_ISA_X86_64_V2};
+    static const tg_pack_meta meta[] = {{"targets", "test"}};
+    const contents *c = what;
+    tg_module *m = test_parse(c->ir, false, a, sink);
+    tg_pack_kernel *kernels = TG_NEW_ARRAY(a, tg_pack_kernel, 16);
+    tg_pack_variant *variants = TG_NEW_ARRAY(a, tg_pack_variant, 16);
+    tg_pack_code *code = TG_NEW(a, tg_pack_code);
+    tg_blob *blob = TG_NEW(a, tg_blob);
     int n = 0;
-    for (tg_func *f = st ? NULL : m->first_func; f && n < 16; f = f->next, n++) {
+    for (tg_func *f = m->first_func; f && n < 16; f = f->next, n++) {
         variants[n] = (tg_pack_variant){.func = f, .schedule = "test"};
         kernels[n] = (tg_pack_kernel){.name = f->name, .variants = &variants[n], .n_variants = 1};
     }
-    tg_blob blob = {0};
-    tg_machine machine = {.name = "test", .isa_id = TG_ISA_X86_64_V2};
-    tg_pack_code code = {.machine = &machine, .blob = &blob};
 #if defined(__x86_64__)
-    if (with_code && !st) {
-        blob =
+    if (c->with_code) {
+        *blob =
             (tg_blob){.bytes = machine_code, .n_bytes = sizeof machine_code, .imports_offset = 48};
-        blob.n_symbols = make_symbols(m, a, &blob.symbols);
+        blob->n_symbols = make_symbols(m, a, &blob->symbols);
     }
 #endif
-    tg_pack_meta meta[] = {{"targets", "test"}};
-    tg_package_desc d = {.tool = "test 1",
-                         .generator = "",
-                         .meta = meta,
-                         .n_meta = 1,
-                         .kernels = kernels,
-                         .n_kernels = n,
-                         .codes = &code,
-                         .n_codes = with_code,
-                         .ops = st ? NULL : m->hostops,
-                         .ir = ir,
-                         .ir_bytes = strlen(ir)};
-    const unsigned char *bytes = NULL;
-    st = st ? st : tg_package_write(&d, a, &sink, &bytes, out_bytes);
-    for (const tg_diag *e = sink.first; e; e = e->next) {
-        fprintf(stderr, "%s\n", e->text);
-    }
-    assert_int_equal(st, TG_OK);
-    unsigned char *copy = malloc(*out_bytes);
-    assert_non_null(copy);
-    memcpy(copy, bytes, *out_bytes);
-    return copy;
+    *code = (tg_pack_code){.machine = &machine, .blob = blob};
+    *d = (tg_package_desc){.tool = "test 1",
+                           .generator = "",
+                           .meta = meta,
+                           .n_meta = 1,
+                           .kernels = kernels,
+                           .n_kernels = n,
+                           .codes = code,
+                           .n_codes = c->with_code,
+                           .ops = m->hostops,
+                           .ir = c->ir,
+                           .ir_bytes = strlen(c->ir)};
 }
 
 unsigned char *rt_package(const char *ir, bool with_code, size_t *out_bytes) {
-    tg_env env;
-    tg_arena arena;
-    jmp_buf oom;
-    tg_env_init(&env, tg_allocator_default(), 0);
-    tg_arena_init(&arena, &env);
-    if (TG_ENV_GUARD(&env, oom)) {
-        fail_msg("out of memory");
-    }
-    unsigned char *bytes = write_package(&arena, ir, with_code, out_bytes);
-    tg_arena_fini(&arena);
-    return bytes;
+    contents c = {ir, with_code};
+    return test_package(describe, &c, out_bytes);
 }
 
 static uint64_t get(const unsigned char *p, int n) {
@@ -194,24 +177,9 @@ void rt_close(rt_world *w) {
     assert_int_equal(w->heap.live_bytes, 0);
 }
 
-void rt_expect(rt_world *w, tgr_status got, tgr_status want) {
-    if (got != want) {
-        char text[512];
-        (void)tgr_context_message(w->context, text, sizeof text);
-        fprintf(stderr, "status %s, wanted %s: %s\n", tgr_status_name(got), tgr_status_name(want),
-                text);
-    }
-    assert_int_equal(got, want);
-}
+void rt_expect(rt_world *w, tgr_status got, tgr_status want) { test_expect(w->context, got, want); }
 
-void rt_expect_message(rt_world *w, const char *part) {
-    char text[512];
-    (void)tgr_context_message(w->context, text, sizeof text);
-    if (!strstr(text, part)) {
-        fprintf(stderr, "message: %s\nwanted: %s\n", text, part);
-        fail();
-    }
-}
+void rt_expect_message(rt_world *w, const char *part) { test_expect_message(w->context, part); }
 
 /* ---- kernels -------------------------------------------------------------------------------- */
 
