@@ -170,18 +170,21 @@ static tg_value *copy_at(fetcher *s, tg_op *before, tg_op *copy, tg_value *slot,
     return &made->results[0];
 }
 
-/* Until the copy, or all but the last `keep` copies, are done. */
+enum { THIS_COPY = -1 };
+
+/* Until the copy (THIS_COPY), or all but the last `keep` copies, are done. */
 static void wait_at(tg_op *before, tg_value *token, int64_t keep) {
     tg_builder b = tg_builder_before(before);
     b.span = token->def->span;
     tg_op *wait = tg_build_op(&b, TG_OP_WAIT, 1, &token, 0, NULL, 0);
-    if (keep > 0) {
+    if (keep != THIS_COPY) {
         tg_op_set_int(wait, TG_ATTR_N, keep);
     }
 }
 
-/* The blocks of the first trips. */
-static void fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
+/* The blocks of the first trips; the last one's token. */
+static tg_value *fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
+    tg_value *token = NULL;
     for (int64_t k = 0; k < depth - 1; k++) {
         tg_value_map *map = tg_value_map_make(s->p->arena);
         tg_builder b = tg_builder_before(loop);
@@ -192,9 +195,11 @@ static void fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t 
         tg_value *slot = tg_build_index(&b, k);
         tg_value_map_put(map, loop->regions[0]->args[0], iv);
         for (size_t i = 0; i < copies->count; i++) {
-            wait_at(loop, copy_at(s, loop, copies->data[i], slot, loop, map), 0);
+            token = copy_at(s, loop, copies->data[i], slot, loop, map);
+            wait_at(loop, token, THIS_COPY);
         }
     }
+    return token;
 }
 
 /* The loop with one more carried value, which counts trips from 0. */
@@ -262,7 +267,7 @@ static void remark(const fetcher *s, const tg_op *copy, int64_t depth, bool regi
 static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
     tg_value *counter;
     set_depth(s, copies, depth);
-    fetch_first(s, loop, copies, depth);
+    tg_value *fetched = fetch_first(s, loop, copies, depth);
     loop = count_trips(s, loop, &counter);
     tg_region *body = loop->regions[0];
     tg_op *first = body->first;
@@ -285,12 +290,15 @@ static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t dept
         read_slot(first, copy, counter);
         tg_value *token = copy_at(s, first, copy, slot, loop, map);
         wait_at(registers || async ? body->last : first, token,
-                async ? (depth - 2) * (int64_t)copies->count : 0);
+                async ? (depth - 2) * (int64_t)copies->count : THIS_COPY);
         remark(s, copy, depth, registers);
     }
     for (size_t i = 0; i < copies->count; i++) {
         tg_op_erase(copies->data[i]->results[0].uses->user); /* the wait */
         tg_op_erase(copies->data[i]);
+    }
+    if (async && depth > 2) { /* what the last trips left under way may be anybody's memory next */
+        wait_at(loop->next, fetched, 0);
     }
 }
 

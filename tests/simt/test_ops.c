@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/check.h"
 #include "ir/interp_loop.h"
 #include "tests/place/support.h"
 
@@ -31,6 +32,20 @@ typedef struct row {
 #define ROWS "kernel k(x: f32[M, N], out y: f32[M]) grid i: M by 3\n"
 
 static const row rows[] = {
+    {"copies under way when a loop ends",
+     "kernel k(a: f16[M, 160], b: f16[160, N], out c: f32[M, N]) grid i: M by 32, j: N by 32\n"
+     "{ var acc = zeros f32[32, 32]\n"
+     "  for t in 0 .. 3 { let k = span(t * 32 .., 32); acc += a[i, k] @ b[k, j] }\n"
+     "  let h = anon(acc) as f16\n"
+     "  c[i, j] = (h.T @ h) else 0.0 }",
+     {32, 32}},
+    {"copies under way from one loop to the next",
+     "kernel k(a: f16[2, M, 160], b: f16[160, N], out c: f32[M, N]) grid i: M by 32, j: N by 32\n"
+     "{ var acc = zeros f32[32, 32]\n"
+     "  for p in 0 .. 2 {\n"
+     "    for t in 0 .. 3 { let k = span(t * 32 .., 32); acc += a[p, i, k] @ b[k, j] } }\n"
+     "  c[i, j] = acc }",
+     {32, 32}},
     {"elementwise", ALONG "{ y[i] = where(x[i] > 0.0, sqrt(x[i] * 4.0), -x[i]) }", {101}},
     {"two layouts",
      "kernel k(x: f32[M, N], b: f32[N], out y: f32[M, N]) grid i: M by 5, j: N by 20\n"
@@ -316,9 +331,13 @@ static void bind(const tg_func *f, const int64_t *syms, memory *m, tg_interp_arg
 }
 
 static const char *lowered(place_test *t, tg_func *f, const tg_machine *machine, tg_module **out) {
+    const tg_check_limits limits = {.shared_bytes = machine->shared_bytes,
+                                    .max_lanes = machine->max_lanes,
+                                    .one_width = machine->emitter == TG_EMIT_SPIRV_VULKAN};
     tg_module *placed = tg_module_make(&t->arena);
     *out = tg_module_make(&t->arena);
     if (tg_place(f, machine, placed, &t->sink) != TG_OK ||
+        tg_check_placed(placed->first_func, &limits, &t->arena, &t->sink) != TG_OK ||
         tg_lower_simt(placed->first_func, machine, *out, &t->sink) != TG_OK ||
         tg_module_verify(*out, &t->sink) != TG_OK) {
         return place_test_messages(t);
