@@ -7,6 +7,7 @@
  */
 #include <getopt.h>
 #include <math.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -294,14 +295,18 @@ static void run_item(tool *t, tool_device *dev, tool_limits *limits, const char 
 }
 
 int cmd_demo(tool *t, int argc, char **argv) {
-    static const struct option options[] = {{"kernels", required_argument, NULL, 'k'},
+    static const struct option options[] = {{"filter", required_argument, NULL, 'f'},
+                                            {"kernels", required_argument, NULL, 'k'},
                                             {"html", required_argument, NULL, 'h'},
                                             {"threads", required_argument, NULL, 't'},
                                             {0}};
-    const char *dir = TEGULA_KERNELS_DIR, *html = "build/demo.html";
-    int threads = tool_processors(), o, failed = 0;
+    const char *dir = TEGULA_KERNELS_DIR, *html = "build/demo.html", *filter = "*";
+    int threads = tool_processors(), o, failed = 0, run = 0;
     while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (o) {
+        case 'f':
+            filter = optarg;
+            break;
         case 'k':
             dir = optarg;
             break;
@@ -337,6 +342,10 @@ int cmd_demo(tool *t, int argc, char **argv) {
     (void)printf("%s\n%-24s %-52s %-9s %10s %11s %18s %s\n", report.preamble, "kernel", "shape",
                  "check", "compile ms", "best us", "rate", "of the limit");
     for (size_t i = 0; i < TG_COUNT_OF(items); i++) {
+        if (fnmatch(filter, items[i].kernel, 0) != 0) {
+            continue;
+        }
+        run++;
         tool_row row = {
             .name = items[i].kernel,
             .unit = "GB/s",
@@ -354,7 +363,10 @@ int cmd_demo(tool *t, int argc, char **argv) {
     }
     tool_device_close(dev);
     bool written = tool_report_html(t, &report, html);
-    (void)printf("%d kernels run and checked, %d failed; report: %s\n", (int)TG_COUNT_OF(items),
-                 failed, written ? html : "not written");
-    return failed == 0 && written ? TOOL_OK : TOOL_FAILED;
+    (void)printf("%d kernels run and checked, %d failed; report: %s\n", run, failed,
+                 written ? html : "not written");
+    if (run == 0) {
+        tool_error(t, TG_D_TOOL, "the demo has no kernel like `%s`", filter);
+    }
+    return run > 0 && failed == 0 && written ? TOOL_OK : TOOL_FAILED;
 }

@@ -428,14 +428,15 @@ static bool decode_for_timing(tool *t, const tool_kernel *k, tgk_arg *out) {
     return ok;
 }
 
-static void encode_for_timing(const tool_kernel *k, tgk_arg *from, int i) {
+/* What a piece poisons as nobody's may be somebody's in its repetitions: a number stands there. */
+static void encode_for_timing(const tool_kernel *k, tgk_arg *from, int i, tgk_random *r) {
     tool_array *a = &k->args[i];
     if (!repeats(a)) {
         encode_arg(k, from, a);
         return;
     }
     for (int64_t e = 0; is_input(a) && from->f != NULL && e < FULL_DRAWN; e++) {
-        tool_array_set(a, e, from->f[e]);
+        tool_array_set(a, e, isnan(from->f[e]) ? tgk_random_normal(r) : from->f[e]);
     }
     if (is_input(a)) {
         repeat_beginning(a);
@@ -462,7 +463,7 @@ void tool_kernel_fill_full(tool *t, tool_kernel *k, const tgk_reference *ref, ui
     if (decode_for_timing(t, k, args)) {
         ref->inputs(args, k->n_args, &r);
         for (int i = 0; i < k->n_args; i++) {
-            encode_for_timing(k, &args[i], i);
+            encode_for_timing(k, &args[i], i, &r);
         }
     }
     free_pieces(k, args);
