@@ -93,6 +93,7 @@ static tg_value *slot(tg_builder *b, tg_value *slots, int i, const tg_type *t) {
 
 static tg_dot_operand operand(const dot_case *c, tg_builder *b, matrix *x, bool is_a) {
     bool by_k = is_a ? c->a_by_k : c->b_by_k, base = is_a ? c->a_base : c->b_base;
+    tg_range range = is_a ? c->a_range : c->b_range;
     x->unit_cols = is_a == by_k;
     x->dtype = is_a ? c->a_type : c->b_type;
     x->compute = c->compute;
@@ -101,7 +102,8 @@ static tg_dot_operand operand(const dot_case *c, tg_builder *b, matrix *x, bool 
                             .user = x,
                             .unit_cols = x->unit_cols,
                             .dtype = x->dtype,
-                            .range = is_a ? c->a_range : c->b_range,
+                            .ranged = range.hi > range.lo,
+                            .range = range,
                             .base = base ? x->base : NULL,
                             .row_bytes = base ? x->row_bytes : NULL,
                             .col_bytes = base ? x->col_bytes : NULL};

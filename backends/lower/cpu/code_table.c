@@ -40,9 +40,11 @@ static bool leaf(codes *s, tg_value *v, number *out) {
     return true;
 }
 
-static bool convert(tg_dtype from, number x, tg_dtype to, number *out) {
+static bool convert(const tg_op *op, number x, number *out) {
+    tg_dtype from = tg_operand(op, 0)->type->dtype, to = op->results[0].type->dtype;
     bool to_float = tg_dtype_is_float(to);
-    if (to_float && to != TG_DT_F32 && to != TG_DT_F64) {
+    if ((to_float && to != TG_DT_F32 && to != TG_DT_F64) || tg_attr_int(op, TG_ATTR_SAT, 0) != 0 ||
+        tg_attr_int(op, TG_ATTR_ROUND, TG_ROUND_RNE) != TG_ROUND_RNE) {
         return false;
     }
     if (!tg_dtype_is_float(from)) {
@@ -62,10 +64,9 @@ static bool compute(codes *s, const tg_op *op, int depth, number *out) {
         return false;
     }
     if (op->code == TG_OP_CAST) {
-        return tg_dtype_is_int(op->results[0].type->dtype) || tg_dtype_is_float(t) ||
-                       tg_dtype_is_int(t)
-                   ? convert(t, x, op->results[0].type->dtype, out)
-                   : false;
+        return (tg_dtype_is_int(op->results[0].type->dtype) || tg_dtype_is_float(t) ||
+                tg_dtype_is_int(t)) &&
+               convert(op, x, out);
     }
     if (op->results[0].type->dtype != t) {
         return false;

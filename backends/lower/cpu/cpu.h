@@ -53,7 +53,8 @@ typedef struct tg_dot_operand {
     tg_value *base;                  /* ptr or NULL */
     tg_value *row_bytes, *col_bytes; /* i64 values, with base */
     bool narrow;    /* made from elements of at most 8 bits: vectors are taken several at a time */
-    tg_range range; /* of integer elements; {0, 0}: nothing is known */
+    bool ranged;    /* integer elements are in `range` */
+    tg_range range;
     bool goes_on;   /* the loop around takes next what follows along k */
     bool cheap;     /* vec costs little more than a load: no need to pack for reuse <= 4 */
 } tg_dot_operand;

@@ -578,9 +578,12 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
         v = tg_operand(v->def, 0);
     }
     s->value = v;
-    tg_range range = tg_int_range(v);
-    *o = (tg_dot_operand){
-        .vec = source_vec, .user = s, .unit_cols = -1, .dtype = v->type->dtype, .range = range};
+    *o = (tg_dot_operand){.vec = source_vec,
+                          .user = s,
+                          .unit_cols = -1,
+                          .dtype = v->type->dtype,
+                          .ranged = tg_dtype_is_int(v->type->dtype),
+                          .range = tg_int_range(v)};
     o->narrow = tg_dtype_is_float(s->compute) && from_bytes(L, v, 6);
     plain p = {.ok = NULL};
     int unit = unit_axis(L, v, 0);

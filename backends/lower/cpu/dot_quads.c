@@ -40,7 +40,8 @@ static const quad_unit *unit_of(const dot_gen *g) {
 void dot_choose_quads(dot_gen *g) {
     tg_range x = g->x.op->range, y = g->y.op->range;
     int64_t most_x = tg_max_i64(-x.lo, x.hi), width = y.hi - y.lo;
-    bool fits = x.lo >= INT8_MIN && x.hi <= INT8_MAX && width > 0 && width <= UINT8_MAX;
+    bool fits = g->x.op->ranged && g->y.op->ranged && x.lo >= INT8_MIN && x.hi <= INT8_MAX &&
+                width > 0 && width <= UINT8_MAX;
     if (!fits || !g->x.k_unit || !g->y.k_unit || unit_of(g) == NULL) {
         return;
     }

@@ -23,20 +23,28 @@ static tg_range hull(tg_range x, tg_range y) {
     return (tg_range){tg_min_i64(x.lo, y.lo), tg_max_i64(x.hi, y.hi)};
 }
 
-/* Operands are those of 8 to 32 bits, so nothing here overflows. */
-static tg_range of_binary(tg_opcode code, tg_range x, tg_range y, tg_range all) {
+/* Operands are of at most 32 bits: sums do not overflow, products of u32 may. */
+static tg_range of_product(tg_range x, tg_range y, tg_range all) {
     tg_range r = {0, 0};
+    for (int i = 0; i < 4; i++) {
+        int64_t p;
+        if (!tg_mul_i64(i & 1 ? x.lo : x.hi, i & 2 ? y.lo : y.hi, &p)) {
+            return all;
+        }
+        r = i == 0 ? (tg_range){p, p} : hull(r, (tg_range){p, p});
+    }
+    return r;
+}
+
+static tg_range of_binary(tg_opcode code, tg_range x, tg_range y, tg_dtype t) {
+    tg_range all = of_dtype(t);
     switch ((int)code) {
     case TG_OP_ADD:
         return (tg_range){x.lo + y.lo, x.hi + y.hi};
     case TG_OP_SUB:
         return (tg_range){x.lo - y.hi, x.hi - y.lo};
     case TG_OP_MUL:
-        for (int i = 0; i < 4; i++) {
-            int64_t p = (i & 1 ? x.lo : x.hi) * (i & 2 ? y.lo : y.hi);
-            r = i == 0 ? (tg_range){p, p} : hull(r, (tg_range){p, p});
-        }
-        return r;
+        return of_product(x, y, all);
     case TG_OP_MIN:
         return (tg_range){tg_min_i64(x.lo, y.lo), tg_min_i64(x.hi, y.hi)};
     case TG_OP_MAX:
@@ -46,8 +54,8 @@ static tg_range of_binary(tg_opcode code, tg_range x, tg_range y, tg_range all) 
             return all;
         }
         return (tg_range){0, x.lo < 0 ? y.hi : y.lo < 0 ? x.hi : tg_min_i64(x.hi, y.hi)};
-    case TG_OP_SHR:
-        return x.lo >= 0 && y.lo == y.hi && y.lo >= 0 && y.lo < 32
+    case TG_OP_SHR: /* the count is taken by its remainder */
+        return x.lo >= 0 && y.lo == y.hi && y.lo >= 0 && y.lo < tg_dtype_bits(t)
                    ? (tg_range){x.lo >> y.lo, x.hi >> y.lo}
                    : all;
     default:
@@ -100,7 +108,7 @@ static tg_range range_at(tg_value *v, int depth) {
     case TG_OP_AND:
     case TG_OP_SHR:
         r = of_binary(op->code, range_at(tg_operand(op, 0), depth - 1),
-                      range_at(tg_operand(op, 1), depth - 1), all);
+                      range_at(tg_operand(op, 1), depth - 1), v->type->dtype);
         break;
     default:
         break;

@@ -66,8 +66,7 @@ static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op 
 static tg_value *math_value(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_value *v) {
     tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0);
     bool fast = tg_attr_int(op, TG_ATTR_FAST, 0) != 0;
-    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !fast &&
-        tg_xp_never_positive(tg_operand(op, 0))) {
+    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !fast && tg_xp_never_positive(op)) {
         tg_xp x = {b, mc};
         return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2);
     }

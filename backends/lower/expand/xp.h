@@ -77,7 +77,8 @@ tg_value *tg_xp_erf(const tg_xp *x, tg_value *v);
 tg_value *tg_xp_fmod(const tg_xp *x, tg_value *p, tg_value *q);
 tg_value *tg_xp_math(const tg_xp *x, tg_math_fn fn, tg_value *v, bool fast);
 
-/* below.c: is the tile value never positive where it is present? */
-bool tg_xp_never_positive(const tg_value *v);
+/* below.c: is the argument of this exponential never positive where anything looks at the result?
+ */
+bool tg_xp_never_positive(const tg_op *math);
 
 #endif
