@@ -155,19 +155,6 @@ const tg_val *tg_el_cast(tg_elab *e, const tg_val *a, tg_dtype to, tg_round roun
     return r;
 }
 
-static bool widens_exactly(tg_dtype from, tg_dtype to) {
-    if (tg_dtype_is_float(from) && tg_dtype_is_float(to)) {
-        return (to == TG_DT_F32 && from != TG_DT_F64) || to == TG_DT_F64;
-    }
-    if (!tg_dtype_is_int(from) || !tg_dtype_is_int(to)) {
-        return false;
-    }
-    int fb = tg_dtype_bits(from), tb = tg_dtype_bits(to);
-    return tg_dtype_is_signed(from) == tg_dtype_is_signed(to)
-               ? fb <= tb
-               : !tg_dtype_is_signed(from) && fb < tb;
-}
-
 /* The type both runtime operands take; NONE when there is none. */
 static tg_dtype common_type(tg_dtype a, tg_dtype b, bool movement) {
     if (movement && a == b) {
@@ -192,7 +179,7 @@ static tg_dtype common_type(tg_dtype a, tg_dtype b, bool movement) {
     if (a == TG_DT_I64 || b == TG_DT_I64) {
         return a == TG_DT_U64 || b == TG_DT_U64 ? TG_DT_NONE : TG_DT_I64; /* index arithmetic */
     }
-    return widens_exactly(a, b) ? b : widens_exactly(b, a) ? a : TG_DT_NONE;
+    return tg_dtype_holds(b, a) ? b : tg_dtype_holds(a, b) ? a : TG_DT_NONE;
 }
 
 static tg_dtype type_of_consts(int n, const tg_val **vals) {

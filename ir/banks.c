@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { UNIT_ROWS = 8, UNIT_BYTES = 16, MAX_GROUP = 64, MAX_BANKS = 64, WORD = 4, MAX_WORDS = 8192 };
+enum { MAX_GROUP = 64, MAX_BANKS = 64, WORD = 4, MAX_WORDS = 8192 };
 
 typedef struct lanes {
     bool known;
@@ -287,7 +287,7 @@ static int64_t bytes_of(const tg_op *op, int64_t elem) {
         return tg_attr_int(op, TG_ATTR_BYTES, 0);
     }
     if (op->code == TG_OP_FRAGLOAD) {
-        return UNIT_BYTES;
+        return TG_UNIT_BYTES;
     }
     const tg_type *t = op->code == TG_OP_ASTORE ? op->operands[2].value->type : op->results[0].type;
     return elem * (t->kind == TG_TY_VEC ? t->shape[0] : 1);
@@ -303,8 +303,8 @@ static void block_rows(const counter *c, const tg_op *op, lanes *x, bool *on) {
     }
     x->known = strides[0] == 1 || strides[1] == 1;
     for (int l = 0; l < c->group; l++) {
-        on[l] = l < UNIT_ROWS;
-        x->at[l] += l % UNIT_ROWS * strides[strides[1] == 1 ? 0 : 1];
+        on[l] = l < TG_UNIT_ROWS;
+        x->at[l] += l % TG_UNIT_ROWS * strides[strides[1] == 1 ? 0 : 1];
     }
 }
 

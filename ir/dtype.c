@@ -331,3 +331,35 @@ int64_t tg_int_decode(tg_dtype t, uint64_t bits) {
     }
     return (int64_t)bits;
 }
+
+/* ---- formats inside formats ------------------------------------------------------------------ */
+
+static bool float_holds(tg_dtype to, tg_dtype from) {
+    if (from == to || to == TG_DT_F64 || (to == TG_DT_F32 && from != TG_DT_F64)) {
+        return true;
+    }
+    if (tg_dtype_bits(from) > 8) {
+        return false;
+    }
+    for (uint64_t bits = 0; bits < (uint64_t)1 << tg_dtype_bits(from); bits++) {
+        double v = tg_float_decode(from, bits);
+        double w = tg_float_decode(to, tg_float_encode(to, v, TG_ROUND_RNE, false));
+        if (isnan(v) ? !isnan(w) : v != w || signbit(v) != signbit(w)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tg_dtype_holds(tg_dtype to, tg_dtype from) {
+    if (tg_dtype_is_float(from) && tg_dtype_is_float(to)) {
+        return float_holds(to, from);
+    }
+    if (!tg_dtype_is_int(from) || !tg_dtype_is_int(to)) {
+        return false;
+    }
+    int fb = tg_dtype_bits(from), tb = tg_dtype_bits(to);
+    return tg_dtype_is_signed(from) == tg_dtype_is_signed(to)
+               ? fb <= tb
+               : !tg_dtype_is_signed(from) && fb < tb;
+}

@@ -22,6 +22,9 @@ bool tg_dtype_is_storage(tg_dtype t);
 /* The type arithmetic on t yields: f32 for small floats, i32 for i4, u32 for u4, else t. */
 tg_dtype tg_dtype_arith(tg_dtype t);
 
+/* Is every value of `from` one of `to`, both integers or both floats? */
+bool tg_dtype_holds(tg_dtype to, tg_dtype from);
+
 typedef enum tg_round { TG_ROUND_RNE, TG_ROUND_RTZ, TG_ROUND_UP, TG_ROUND_DOWN } tg_round;
 
 /* Value of the element with these bits (low bits of `bits`), exact in double. Floats only. */

@@ -17,6 +17,10 @@ typedef enum tg_matrix_id {
     TG_MATRIX_COUNT
 } tg_matrix_id;
 
+/* What a unit reads of shared memory together: so many rows of so many bytes (PTX ISA 8.5,
+ * 9.7.14.5.15). */
+enum { TG_UNIT_ROWS = 8, TG_UNIT_BYTES = 16 };
+
 /* Whose fragment: number in the lists below. */
 typedef enum tg_matrix_part { TG_PART_A, TG_PART_B, TG_PART_C, TG_PART_COUNT } tg_matrix_part;
 

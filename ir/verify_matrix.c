@@ -89,6 +89,8 @@ bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
     }
     TG_CHECK(t->dtype == u->type[TG_PART_C], "%s adds up in %s, not %s", name,
              tg_dtype_name(u->type[TG_PART_C]), tg_dtype_name(t->dtype));
+    TG_CHECK(t->shape[t->rank - 2] % u->m == 0 && t->shape[t->rank - 1] % u->n == 0,
+             "%s is no multiple of the blocks of %s", tg_verify_type(v, t), name);
     TG_CHECK(a->shape[a->rank - 1] % u->k == 0, "%lld products are no multiple of %d",
              (long long)a->shape[a->rank - 1], u->k);
     if (t->layout == NULL || !tg_matrix_is_open(u)) {

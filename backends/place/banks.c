@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-enum { GROUP = 32, WORD = 4, MAX_BANKS = 64, UNIT_ROWS = 8, UNIT_BYTES = 16 };
+enum { GROUP = 32, WORD = 4, MAX_BANKS = 64, ACOPY_BYTES = 16 };
 
 /* Lanes that touch a buffer together. */
 typedef struct access {
@@ -154,7 +154,7 @@ static void visit_tile(chooser *s, const tg_op *op, const tg_type *t, const int6
 static void visit_copy(chooser *s, const tg_op *op, const int64_t *map) {
     const tg_type *t = op->operands[0].value->type;
     bool async = (s->p->machine->simt & TG_SIMT_ASYNC) != 0;
-    int64_t vec = async ? UNIT_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
+    int64_t vec = async ? ACOPY_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
     if (t->rank == 0) {
         return;
     }
@@ -177,9 +177,9 @@ static void visit_unit(chooser *s, const tg_op *op, int operand, const int64_t *
     if (t->layout == NULL) {
         return;
     }
-    a.lanes = UNIT_ROWS;
-    a.width = tg_max_i64(1, UNIT_BYTES / width);
-    a.weight = weight_of(op) * (x->shape[last] / tg_max_i64(1, u->k));
+    a.lanes = TG_UNIT_ROWS;
+    a.width = tg_max_i64(1, TG_UNIT_BYTES / width);
+    a.weight = weight_of(op) * (x->shape[operand == 0 ? last : last - 1] / tg_max_i64(1, u->k));
     for (int lane = 0; lane < a.lanes; lane++) {
         a.coord[lane][map[row]] = lane;
     }

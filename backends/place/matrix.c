@@ -21,23 +21,9 @@
 
 enum { F32_BITS = 24 };
 
-/* Every value of `from` is one of `to`. */
+/* Narrow elements are widened on their way to the unit. */
 static bool widens(tg_dtype from, tg_dtype to) {
-    if (from == to) {
-        return true;
-    }
-    bool small_float = from == TG_DT_F8E4M3 || from == TG_DT_F8E5M2 || from == TG_DT_F4E2M1;
-    switch ((int)to) {
-    case TG_DT_F16:
-    case TG_DT_BF16:
-        return small_float;
-    case TG_DT_I8:
-        return from == TG_DT_I4 || from == TG_DT_U4;
-    case TG_DT_U8:
-        return from == TG_DT_U4;
-    default:
-        return false;
-    }
+    return from == to || (tg_dtype_bits(to) <= 16 && tg_dtype_holds(to, from));
 }
 
 static bool types_fit(const tg_matrix_unit *u, const tg_op *dot, bool own) {
@@ -64,9 +50,25 @@ static bool extents_fit(const tg_matrix_unit *u, const tg_op *dot) {
            a->shape[a->rank - 1] % u->k == 0;
 }
 
-/* A unit that keeps its fragments to itself takes the product through shared memory: plain ones. */
-static bool form_fits(const tg_matrix_unit *u, const tg_op *dot) {
-    return tg_matrix_is_open(u) || (dot->results[0].type->rank == 2 && dot->n_operands == 3);
+static int64_t acc_bytes(const tg_op *dot) {
+    const tg_type *t = dot->results[0].type;
+    return tg_round_up_i64(tg_type_count(t) * tg_place_elem_bytes(t->dtype), 16);
+}
+
+/* An operand in shared memory, a unit's row of padding behind each of its rows. */
+static int64_t operand_bytes(const tg_op *dot, int i) {
+    enum { PADDING = 16 };
+    const tg_type *t = dot->operands[i].value->type;
+    int64_t rows = t->shape[t->rank - 2];
+    return rows * (t->shape[t->rank - 1] * tg_place_elem_bytes(t->dtype) + PADDING);
+}
+
+/* A unit that keeps its fragments to itself takes the product through shared memory: plain ones
+ * that it has room for. */
+static bool form_fits(const tg_machine *mc, const tg_matrix_unit *u, const tg_op *dot) {
+    return tg_matrix_is_open(u) ||
+           (dot->results[0].type->rank == 2 && dot->n_operands == 3 &&
+            acc_bytes(dot) + operand_bytes(dot, 0) + operand_bytes(dot, 1) <= mc->shared_bytes);
 }
 
 /* The unit, or NULL and why there is none. */
@@ -77,24 +79,21 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
     for (int own = 1; own >= 0; own--) {
         for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
             if ((mc->matrix >> i & 1) == 0 || !types_fit(u, dot, own || !tg_matrix_is_open(u)) ||
-                !exact_enough(u, dot) || !form_fits(u, dot)) {
+                !exact_enough(u, dot)) {
                 continue;
             }
             if (lanes % u->lanes != 0) {
                 *out_why = "the program has too few lanes";
             } else if (!extents_fit(u, dot)) {
                 *out_why = "the extents are no multiples of a unit's block";
+            } else if (!form_fits(mc, u, dot)) {
+                *out_why = "the unit takes plain products that shared memory holds";
             } else {
                 return u;
             }
         }
     }
     return NULL;
-}
-
-static int64_t acc_bytes(const tg_op *dot) {
-    const tg_type *t = dot->results[0].type;
-    return tg_round_up_i64(tg_type_count(t) * tg_place_elem_bytes(t->dtype), 16);
 }
 
 /* *memory: the most bytes of shared memory that an accumulator passes through. */
@@ -122,6 +121,47 @@ tg_status tg_place_units(tg_placer *p) {
     return TG_OK;
 }
 
+/* ---- operands where the unit reads them ------------------------------------------------------ */
+
+/* Whole buffers of shared memory, turned or copies of a ring: their rows are aligned as units
+ * want; those of a part may not be. */
+static bool readable(const tg_op *dot, int i) {
+    const tg_value *v = dot->operands[i].value;
+    bool in_shared = v->type->kind == TG_TY_BUFFER && v->type->space == TG_SPACE_SHARED;
+    while (v->def != NULL && v->def->code == TG_OP_WINDOW) {
+        const tg_value *of = tg_operand(v->def, 0);
+        if (tg_type_count(of->type) != tg_type_count(v->type)) {
+            return false;
+        }
+        v = of;
+    }
+    return in_shared;
+}
+
+static void visit_operands(tg_region *r) {
+    for (tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            visit_operands(op->regions[i]);
+        }
+        const tg_matrix_unit *u =
+            op->code == TG_OP_DOT ? tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT)) : NULL;
+        if (u != NULL && !tg_matrix_is_open(u) && (!readable(op, 0) || !readable(op, 1))) {
+            tg_op_remove_attr(op, TG_ATTR_UNIT);
+        }
+    }
+}
+
+/*
+ * operands: units that keep their fragments to themselves read shared memory. A product whose
+ * operands ended elsewhere, or as a part of something, goes back to the lanes.
+ */
+tg_status tg_place_operands(tg_placer *p) {
+    if (p->machine->matrix != 0) {
+        visit_operands(p->f->body);
+    }
+    return TG_OK;
+}
+
 /* ---- remarks --------------------------------------------------------------------------------- */
 
 static void tell_region(const tg_placer *p, const tg_region *r) {
@@ -135,7 +175,8 @@ static void tell_region(const tg_placer *p, const tg_region *r) {
         const char *name = tg_attr_str(op, TG_ATTR_UNIT), *why = "";
         const tg_type *a = op->operands[0].value->type, *c = op->results[0].type;
         if (name == NULL) {
-            (void)unit_for(p->machine, p->lanes, op, &why);
+            bool could = unit_for(p->machine, p->lanes, op, &why) != NULL;
+            why = could ? "its operands are not where a unit reads" : why;
         }
         tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, op->span,
                   name != NULL ? "product of %s, %lld x %lld x %lld: matrix unit %s"

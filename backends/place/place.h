@@ -63,6 +63,7 @@ bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
 tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_split(tg_placer *p);
 tg_status tg_place_units(tg_placer *p);
+tg_status tg_place_operands(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);

@@ -255,6 +255,18 @@ static void test_choice(void **state) {
          "matrix unit coopmat.m16n16k16.f16");
     says("vulkan-coopmat", PRODUCT("i8", "i32", "32", "@"), "matrix unit coopmat.m16n16k32.s8");
     says("vulkan-coopmat", PRODUCT("f16", "f32", "32", "@"), "FMA of the lanes");
+    says("vulkan-coopmat",
+         "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 128, j: N by 128\n"
+         "{ var acc = zeros f32[128, 128]\n"
+         "  for k: K by 32 { acc += a[i, k] @ fast b[k, j] }\n"
+         "  c[i, j] = acc }",
+         "FMA of the lanes, as the unit takes plain products that shared memory holds");
+    says("vulkan-coopmat",
+         "kernel k(a: f16[M, 64], b: f16[64, N], out c: f32[M, N]) grid i: M by 32, j: N by 32\n"
+         "{ let x = (a[i, 0:64] * 2.0) as f16\n"
+         "  let y = b[0:64, j]\n"
+         "  c[i, j] = (x[:, 3:35] @ fast y[3:35, :]) }",
+         "FMA of the lanes, as its operands are not where a unit reads");
     says("sm_80", PRODUCT("f32", "f32", "32", "@"), "FMA of the lanes, as no unit has these types");
     says("sm_80", PRODUCT("f16", "f32", "8", "@"),
          "FMA of the lanes, as the extents are no multiples");

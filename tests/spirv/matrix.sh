@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# matrix.sh TEGULA SPIRV_VAL: products as cooperative matrices: the instructions that are wanted, and what the validator says
-# where it is as new as the extension (SPIRV-Tools 2023.4 and later).
+# matrix.sh TEGULA [SPIRV_VAL]: products as cooperative matrices: the instructions that are wanted; or, with a validator, what
+# that says (exit 77: it is older than the extension, which SPIRV-Tools 2023.4 knows).
 set -u
-tegula=$1 validator=$2
+tegula=$1 validator=${2:-}
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 bad=0
 fail() { echo "matrix.sh: $*"; bad=1; }
@@ -32,13 +32,12 @@ opcodes() {
 }
 for kernel in halves bytes; do
     "$tegula" build "$work/k.tg" --kernel $kernel --target vulkan-coopmat --emit spirv -o "$work/m.spv" || fail "build $kernel"
-    said=$(opcodes "$work/m.spv")
-    [ "$said" = "3 types, 5 loads, 1 stores, 2 products" ] || fail "$kernel: $said"
-    if "$validator" --target-env vulkan1.3 --scalar-block-layout "$work/m.spv" >"$work/said" 2>&1; then
-        echo "$kernel: valid"
-    elif grep -q 'Invalid capability operand: 6022' "$work/said"; then
-        echo "$kernel: this validator is older than the extension"
-    else
+    if [ -z "$validator" ]; then
+        said=$(opcodes "$work/m.spv")
+        [ "$said" = "3 types, 5 loads, 1 stores, 2 products" ] || fail "$kernel: $said"
+    elif ! "$validator" --target-env vulkan1.3 --scalar-block-layout "$work/m.spv" >"$work/said" 2>&1; then
+        grep -q 'Invalid capability operand: 6022' "$work/said" &&
+            { echo "skipped: this spirv-val is older than SPV_KHR_cooperative_matrix"; exit 77; }
         fail "$kernel: $(head -n 3 "$work/said")"
     fi
 done

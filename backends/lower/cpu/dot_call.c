@@ -16,7 +16,6 @@
  */
 #include "backends/lower/cpu/lower.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Rows of packed weights are many slow streams, which the hardware does not follow. */
@@ -183,29 +182,13 @@ static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
     return true;
 }
 
-/* Is every value of a narrow format one of another format? */
-static bool holds_all(tg_dtype to, tg_dtype from) {
-    if (tg_dtype_bits(from) > 8) {
-        return false;
-    }
-    for (uint64_t bits = 0; bits < (uint64_t)1 << tg_dtype_bits(from); bits++) {
-        double v = tg_float_decode(from, bits);
-        double w = tg_float_decode(to, tg_float_encode(to, v, TG_ROUND_RNE, false));
-        bool same = isnan(v) ? isnan(w) : v == w && signbit(v) == signbit(w);
-        if (!same) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* A cast that the product does anyway when it reads the memory: exact widening, to its own type or
  * to a storage format on the way there. */
 static bool exact_widening(tg_dtype from, tg_dtype to) {
     if (!tg_dtype_is_float(from) || !tg_dtype_is_float(to) || !tg_dtype_is_storage(from)) {
         return false;
     }
-    return to == TG_DT_F32 || to == TG_DT_F64 || holds_all(to, from);
+    return tg_dtype_holds(to, from);
 }
 
 static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
