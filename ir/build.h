@@ -113,6 +113,9 @@ tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, 
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes);
 tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which);
 tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask); /* mask: u32 or u64 */
+/* A machine instruction by name (backends/llvm/intrinsics.def). */
+tg_value *tg_build_intrinsic(tg_builder *b, const char *name, const tg_type *type, int n,
+                             tg_value **args);
 /* Asynchronous copies: `bytes` from ptr to array[index]; the end of a group; all but n landed. */
 tg_op *tg_build_acopy(tg_builder *b, tg_value *array, tg_value *index, tg_value *ptr,
                       int64_t bytes);

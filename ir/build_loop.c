@@ -138,6 +138,13 @@ tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, 
     return &op->results[0];
 }
 
+tg_value *tg_build_intrinsic(tg_builder *b, const char *name, const tg_type *type, int n,
+                             tg_value **args) {
+    tg_op *op = tg_build_op(b, TG_OP_INTRINSIC, n, args, 1, &type, 0);
+    tg_op_set_str(op, TG_ATTR_NAME, name);
+    return &op->results[0];
+}
+
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes) {
     tg_op *op = tg_build_op(b, TG_OP_BARRIER, 0, NULL, 0, NULL, 0);
     tg_op_set_int(op, TG_ATTR_FENCE, fence);

@@ -25,8 +25,7 @@ typedef struct machine_row {
 } machine_row;
 
 static const machine_row rows[] = {
-#define TG_INTRINSIC(name, llvm_name, needs, means)                                                \
-    {name, llvm_name, needs, means, means >= U8I8_QUADS ? 3 : 2},
+#define TG_INTRINSIC(name, llvm_name, needs, n, means) {name, llvm_name, needs, means, n},
 #include "backends/llvm/intrinsics.def"
 #undef TG_INTRINSIC
 };

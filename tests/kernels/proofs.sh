@@ -79,4 +79,12 @@ npy() { # file, type, number, rows, columns
 npy "$work/x.npy" '|u1' '\376' 40 128
 npy "$work/b.npy" '|i1' '\177' 33 128
 check shift --set M=40 --set N=33 --set K=128 --in x="$work/x.npy" --in b="$work/b.npy"
+
+# Where the machine adds four products to a word at once, no bound of 16 bits is asked for.
+"$tegula" targets > "$work/targets"
+if grep -q '^x86-64-v3 .*runs here' "$work/targets"; then
+    "$tegula" build "$work/k.tg" --kernel square --target x86-64-avx512-vnni --emit asm -o "$work/k.s" &&
+        grep -q vpdpbusd "$work/k.s" || { echo "square: no vpdpbusd"; bad=1; }
+    check square --set M=40 --set N=33 --set K=130 --device cpu@x86-64-avx512-vnni+defined
+fi
 exit $bad

@@ -21,11 +21,11 @@ enum { BYTE_LOOKUP, U8I8_PAIRS, I16_PAIRS, U8I8_QUADS, I16_PAIRS_ADDED };
 typedef struct row {
     const char *name;
     unsigned needs;
-    int means;
+    int n_operands, means;
 } row;
 
 static const row rows[] = {
-#define TG_INTRINSIC(name, llvm_name, needs, means) {name, needs, means},
+#define TG_INTRINSIC(name, llvm_name, needs, n, means) {name, needs, n, means},
 #include "backends/llvm/intrinsics.def"
 #undef TG_INTRINSIC
 };
@@ -38,9 +38,7 @@ static const tg_dtype types[][4] = {[BYTE_LOOKUP] = {TG_DT_U8, TG_DT_U8, TG_DT_U
                                     [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32}};
 
 static int bytes_of(const row *r) {
-    return strstr(r->name, "512") && !strstr(r->name, ".128") && !strstr(r->name, ".256") ? 64
-           : strstr(r->name, "avx2") || strstr(r->name, ".256")                           ? 32
-                                                                                          : 16;
+    return strstr(r->name, "512") ? 64 : strstr(r->name, "avx2") ? 32 : 16;
 }
 
 /* ---- plain C ------------------------------------------------------------------------------------
@@ -89,7 +87,7 @@ static void build(struct tg_test_func *t, const row *r) {
     const tg_type *ptr = tg_type_ptr(t->module), *args[4] = {ptr, ptr, ptr, ptr};
     tg_test_function(t, "f", 4, args);
     tg_value *ops[3];
-    int n_ops = r->means >= U8I8_QUADS ? 3 : 2;
+    int n_ops = r->n_operands;
     const tg_type *type[4];
     for (int i = 0; i < 3; i++) {
         tg_dtype d = types[r->means][i];
@@ -99,9 +97,8 @@ static void build(struct tg_test_func *t, const row *r) {
         const tg_type *of = n_ops == 3 ? type[0] : type[i];
         ops[i] = tg_build_loadm(&t->b, of, t->func->body->args[3 - n_ops + i], 0);
     }
-    tg_op *op = tg_build_op(&t->b, TG_OP_INTRINSIC, n_ops, ops, 1, &type[2], 0);
-    tg_op_set_str(op, TG_ATTR_NAME, r->name);
-    tg_build_storem(&t->b, t->func->body->args[3], &op->results[0], 0);
+    tg_value *v = tg_build_intrinsic(&t->b, r->name, type[2], n_ops, ops);
+    tg_build_storem(&t->b, t->func->body->args[3], v, 0);
 }
 
 static void fill(reg *p, unsigned round) {

@@ -120,6 +120,7 @@ static const char *look_up(const tg_machine *mc, int lanes) {
     }
     return lanes == 16                             ? "x86.ssse3.pshuf.b.128"
            : lanes == 32 && mc->vector_bytes >= 32 ? "x86.avx2.pshuf.b"
+           : lanes == 64 && mc->vector_bytes >= 64 ? "x86.avx512.pshuf.b.512"
                                                    : NULL;
 }
 
@@ -141,10 +142,8 @@ bool tg_code_lookup(tg_ctx *x, tg_op *op, const tg_coord *c, tg_ev *out) {
     tg_value *code = tg_build1(b, TG_OP_BITCAST, bytes, 1, tg_ev_vec(x, e));
     code = tg_build_binary(b, TG_OP_AND, code, tg_build_int(b, bytes, 15)); /* of a carrier */
     tg_value *args[2] = {table, code};
-    tg_op *look = tg_build_op(b, TG_OP_INTRINSIC, 2, args, 1, &bytes, 0);
-    tg_op_set_str(look, TG_ATTR_NAME, name);
+    tg_value *look = tg_build_intrinsic(b, name, bytes, 2, args);
     const tg_type *t = tg_loop_type(x->L, op->results[0].type->dtype, x->lanes);
-    *out = (tg_ev){
-        .v = tg_build1(b, TG_OP_BITCAST, t, 1, &look->results[0]), .level = e.level, .vec = true};
+    *out = (tg_ev){.v = tg_build1(b, TG_OP_BITCAST, t, 1, look), .level = e.level, .vec = true};
     return true;
 }

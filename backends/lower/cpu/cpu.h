@@ -52,11 +52,11 @@ typedef struct tg_dot_operand {
     tg_dtype dtype;                  /* language dtype in memory / before conversion */
     tg_value *base;                  /* ptr or NULL */
     tg_value *row_bytes, *col_bytes; /* i64 values, with base */
-    bool narrow;    /* made from elements of at most 8 bits: vectors are taken several at a time */
-    bool ranged;    /* integer elements are in `range` */
+    bool narrow; /* made from elements of at most 8 bits: vectors are taken several at a time */
+    bool ranged; /* integer elements are in `range` */
     tg_range range;
-    bool goes_on;   /* the loop around takes next what follows along k */
-    bool cheap;     /* vec costs little more than a load: no need to pack for reuse <= 4 */
+    bool goes_on; /* the loop around takes next what follows along k */
+    bool cheap;   /* vec costs little more than a load: no need to pack for reuse <= 4 */
 } tg_dot_operand;
 
 /* acc[m,n] (row pitch in elements, innermost contiguous) += a[m,k] * b[k,n]. Elements beyond m_len,

@@ -69,6 +69,7 @@ static dot_gen make_gen(tg_builder *b, const tg_machine *mc, tg_scratch *scratch
     if (d->compute == TG_DT_I32 && small_int(d->a.dtype) && small_int(d->b.dtype)) {
         g.pair_product = pair_intrinsic(mc);
         g.per_word = g.pair_product ? 2 : 1;
+        g.sums_words = mc->vector_bytes == 64 && (mc->features & TG_CPU_AVX512_VNNI) != 0;
     }
     g.word_bytes = tg_dtype_bits(g.word) / 8;
     g.vl = (int)(mc->vector_bytes / g.word_bytes);

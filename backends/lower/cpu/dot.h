@@ -48,7 +48,8 @@ typedef struct dot_gen {
     int per_word;
     int64_t word_bytes;
     int vl;                   /* words of one vector register */
-    const char *pair_product; /* intrinsic when per_word is 2 */
+    const char *pair_product; /* intrinsic when per_word is 2 or 4: two of 16 bits to a word */
+    bool sums_words;          /* the machine adds a word's products to a word at once (VNNI) */
     int64_t least;            /* per_word 4: y's elements come less this, unsigned */
     int group;                /* per_word 4: so many products fit a sum of 16 bits; 1, 2, 4, 8 */
     const tg_type *word_type, *vec_type;
@@ -147,10 +148,12 @@ bool dot_if(dot_gen *g, tg_value *cond, tg_op **op);
 void dot_end_if(dot_gen *g, tg_op *op);
 
 /* ---- four bytes a word ---- */
-/* Takes them when no sum of 16 bits can overflow. */
+/* Takes them where no sum of 16 bits can overflow, or there is none. */
 void dot_choose_quads(dot_gen *g);
 /* Sums of 16 bits of two products each; those of at most g->group of them fit. */
 tg_value *dot_quad_halves(dot_gen *g, tg_value *x, tg_value *y);
+/* acc + the products of each word of x and y, by one instruction; only with sums_words. */
+tg_value *dot_add_words(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc);
 /* Pairs of them added to words. */
 tg_value *dot_quad_words(dot_gen *g, tg_value *halves);
 /* What the sums of `count` staged rows of x start from, a word a row into `to`; nothing where

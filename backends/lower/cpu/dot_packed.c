@@ -350,12 +350,17 @@ static void add_quads(dot_gen *g, const packed *p, const dot_rows *rows, tg_valu
         for (int r = 0; r < p->mr; r++) {
             tg_value *x = dot_load_splat(g, dot_at(g, rows->row[r], at, rows->step_bytes));
             for (int v = 0; v < p->nv; v++) {
-                tg_value **h = &halves[r * p->nv + v], *s = dot_quad_halves(g, x, y[v]);
-                *h = u == 0 ? s : tg_build_binary(g->b, TG_OP_ADD, *h, s);
+                int i = r * p->nv + v;
+                if (g->sums_words) {
+                    acc[i] = dot_add_words(g, x, y[v], acc[i]);
+                    continue;
+                }
+                tg_value *s = dot_quad_halves(g, x, y[v]);
+                halves[i] = u == 0 ? s : tg_build_binary(g->b, TG_OP_ADD, halves[i], s);
             }
         }
     }
-    for (int i = 0; i < p->mr * p->nv; i++) {
+    for (int i = 0; i < p->mr * p->nv && !g->sums_words; i++) {
         acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], dot_quad_words(g, halves[i]));
     }
 }

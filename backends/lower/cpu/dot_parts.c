@@ -130,6 +130,9 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
         }
         return tg_build_fma(g->b, x, y, acc);
     }
+    if (g->sums_words) {
+        return dot_add_words(g, x, y, acc);
+    }
     if (g->per_word == 4) {
         tg_value *sums = dot_quad_words(g, dot_quad_halves(g, x, y));
         return tg_build_binary(g->b, TG_OP_ADD, acc, sums);
@@ -138,9 +141,8 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
     tg_value *hx = tg_build1(g->b, TG_OP_BITCAST, halves, 1, x);
     tg_value *hy = tg_build1(g->b, TG_OP_BITCAST, halves, 1, y);
     tg_value *args[2] = {hx, hy};
-    tg_op *op = tg_build_op(g->b, TG_OP_INTRINSIC, 2, args, 1, &g->vec_type, 0);
-    tg_op_set_str(op, TG_ATTR_NAME, g->pair_product);
-    return tg_build_binary(g->b, TG_OP_ADD, acc, &op->results[0]);
+    tg_value *sums = tg_build_intrinsic(g->b, g->pair_product, g->vec_type, 2, args);
+    return tg_build_binary(g->b, TG_OP_ADD, acc, sums);
 }
 
 /* ---- operand access ---------------------------------------------------------------------------

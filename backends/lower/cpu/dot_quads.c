@@ -3,38 +3,17 @@
  * Products of four bytes a word: unsigned bytes of y times signed bytes of x, neighbours added in
  * 16 bits with saturation (vpmaddubsw), pairs of those in 32.
  *
- * Taken only where no sum of 16 bits can leave its type. y's elements come less their least value,
- * so they are not negative; what that takes from a sum, least * (sum of the row of x), is known
- * once x is staged and is where the sums of the row start.
+ * Taken only where no sum of 16 bits can leave its type, or where the machine adds the four
+ * products to the word at once (vpdpbusd). y's elements come less their least value, so they are
+ * not negative; what that takes from a sum, least * (sum of the row of x), is known once x is
+ * staged and is where the sums of the row start.
  */
 #include "backends/lower/cpu/dot.h"
 
-/* Operand and result lanes of the two instructions by vector width. */
-typedef struct quad_unit {
-    int64_t vector_bytes;
-    const char *bytes, *halves;
-} quad_unit;
-
-static const quad_unit units[] = {
-    {32, "x86.avx2.pmadd.ub.sw", "x86.avx2.pmadd.wd"},
-    {64, "x86.avx512.pmaddubs.w.512", "x86.avx512.pmaddw.d.512"},
-};
-
-static tg_value *machine_op(dot_gen *g, const char *name, const tg_type *t, tg_value *x,
-                            tg_value *y) {
-    tg_value *args[2] = {x, y};
-    tg_op *op = tg_build_op(g->b, TG_OP_INTRINSIC, 2, args, 1, &t, 0);
-    tg_op_set_str(op, TG_ATTR_NAME, name);
-    return &op->results[0];
-}
-
-static const quad_unit *unit_of(const dot_gen *g) {
-    for (size_t i = 0; i < TG_COUNT_OF(units); i++) {
-        if (units[i].vector_bytes == g->mc->vector_bytes) {
-            return &units[i];
-        }
-    }
-    return NULL;
+static const char *bytes_product(const dot_gen *g) {
+    return g->mc->vector_bytes == 64   ? "x86.avx512.pmaddubs.w.512"
+           : g->mc->vector_bytes == 32 ? "x86.avx2.pmadd.ub.sw"
+                                       : NULL;
 }
 
 void dot_choose_quads(dot_gen *g) {
@@ -42,16 +21,22 @@ void dot_choose_quads(dot_gen *g) {
     int64_t most_x = tg_max_i64(-x.lo, x.hi), width = y.hi - y.lo;
     bool fits = g->x.op->ranged && g->y.op->ranged && x.lo >= INT8_MIN && x.hi <= INT8_MAX &&
                 width > 0 && width <= UINT8_MAX;
-    if (!fits || !g->x.k_unit || !g->y.k_unit || unit_of(g) == NULL) {
+    if (!fits || !g->x.k_unit || !g->y.k_unit || bytes_product(g) == NULL) {
         return;
     }
     int64_t products = INT16_MAX / tg_max_i64(2 * width * most_x, 1);
-    if (products < 1) {
+    if (products < 1 && !g->sums_words) {
         return;
     }
     g->per_word = 4;
     g->least = y.lo;
-    g->group = products >= 8 ? 8 : products >= 4 ? 4 : products >= 2 ? 2 : 1;
+    g->group = g->sums_words ? 1 : products >= 8 ? 8 : products >= 4 ? 4 : products >= 2 ? 2 : 1;
+}
+
+tg_value *dot_add_words(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
+    tg_value *args[3] = {acc, y, x}; /* of bytes the unsigned ones come first */
+    const char *name = g->per_word == 4 ? "x86.avx512.vpdpbusd.512" : "x86.avx512.vpdpwssd.512";
+    return tg_build_intrinsic(g->b, name, g->vec_type, 3, args);
 }
 
 /* Sums of two products each, in 16 bits. */
@@ -59,13 +44,15 @@ tg_value *dot_quad_halves(dot_gen *g, tg_value *x, tg_value *y) {
     tg_module *m = g->b->module;
     tg_value *u = tg_build1(g->b, TG_OP_BITCAST, tg_type_vec(m, TG_DT_U8, 4 * g->vl), 1, y);
     tg_value *s = tg_build1(g->b, TG_OP_BITCAST, tg_type_vec(m, TG_DT_I8, 4 * g->vl), 1, x);
-    return machine_op(g, unit_of(g)->bytes, tg_type_vec(m, TG_DT_I16, 2 * g->vl), u, s);
+    tg_value *args[2] = {u, s};
+    return tg_build_intrinsic(g->b, bytes_product(g), tg_type_vec(m, TG_DT_I16, 2 * g->vl), 2,
+                              args);
 }
 
 /* Words of sums in 16 bits. */
 tg_value *dot_quad_words(dot_gen *g, tg_value *halves) {
-    return machine_op(g, unit_of(g)->halves, g->vec_type, halves,
-                      tg_build_int(g->b, halves->type, 1));
+    tg_value *args[2] = {halves, tg_build_int(g->b, halves->type, 1)};
+    return tg_build_intrinsic(g->b, g->pair_product, g->vec_type, 2, args);
 }
 
 void dot_quad_starts(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_value *count,

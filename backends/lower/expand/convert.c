@@ -93,10 +93,10 @@ static tg_value *decode_e2m1_by_table(const tg_xp *x, tg_value *code) {
     tg_value *args[2] = {
         table_of_bytes(x, 2 * n, UINT64_C(0x464442403E3C3800), UINT64_C(0xC6C4C2C0BEBCB880)),
         tg_build1(x->b, TG_OP_BITCAST, bytes, 1, up)};
-    tg_op *look = tg_build_op(x->b, TG_OP_INTRINSIC, 2, args, 1, &bytes, 0);
-    tg_op_set_str(look, TG_ATTR_NAME, n == 8 ? "x86.ssse3.pshuf.b.128" : "x86.avx2.pshuf.b");
+    tg_value *look = tg_build_intrinsic(x->b, n == 8 ? "x86.ssse3.pshuf.b.128" : "x86.avx2.pshuf.b",
+                                        bytes, 2, args);
     const tg_type *halves = tg_type_vec(x->b->module, TG_DT_F16, n);
-    return xcast(x, tg_build1(x->b, TG_OP_BITCAST, halves, 1, &look->results[0]), TG_DT_F32);
+    return xcast(x, tg_build1(x->b, TG_OP_BITCAST, halves, 1, look), TG_DT_F32);
 }
 
 static double power_of_two(int e) {

@@ -126,7 +126,7 @@ static void make_operand(product *p, tg_matrix_part part) {
     o->layout = tg_matrix_layout(p->S->out, p->u, part);
     o->k_axis = part == TG_PART_A ? 1 : 0;
     o->whole = o->buf->space == TG_SPACE_SHARED && o->buf->dtype == p->u->type[part] &&
-               p->u->id != TG_MATRIX_MMA_TF32;
+               !tg_matrix_rounds(p->u);
     for (int a = 0; a < 2; a++) {
         o->stride[a] = o->buf->stride[rank - 2 + a];
     }
@@ -178,7 +178,7 @@ static tg_value *by_elements(product *p, const operand *o, tg_value *index) {
         tg_value *x = ts_buf_read(p->S, b, o->buf, ts_bin(b, TG_OP_ADD, base, more), 1);
         v = e == 0 ? tg_build_splat(b, x, n) : tg_build_insert(b, v, x, e);
     }
-    if (p->u->id == TG_MATRIX_MMA_TF32) {
+    if (tg_matrix_rounds(p->u)) {
         return to_tf32(p, v);
     }
     return tg_expand_convert(b, p->S->mc, v, o->buf->dtype, p->u->type[o->part], TG_ROUND_RNE,
