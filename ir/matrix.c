@@ -32,6 +32,8 @@ const tg_matrix_unit *tg_matrix_find(const char *name) {
     return NULL;
 }
 
+bool tg_matrix_rounds(const tg_matrix_unit *u) { return u->id == TG_MATRIX_MMA_TF32; }
+
 void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]) {
     shape[0] = p == TG_PART_B ? u->k : u->m;
     shape[1] = p == TG_PART_A ? u->k : u->n;

@@ -35,6 +35,8 @@ typedef struct tg_matrix_unit {
 
 const tg_matrix_unit *tg_matrix_at(size_t id); /* NULL past the last */
 const tg_matrix_unit *tg_matrix_find(const char *name);
+/* Operands are rounded to TF32 on their way in, which products have to ask for. */
+bool tg_matrix_rounds(const tg_matrix_unit *u);
 /* Rows and columns of a part's block. */
 void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]);
 /* Elements of a part that one lane holds. */

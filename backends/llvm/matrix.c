@@ -35,8 +35,7 @@ typedef struct block {
 } block;
 
 static bool block_of(tg_emitter *e, const tg_op *op, block *x) {
-    const tg_type *t =
-        op->code == TG_OP_FRAGSTORE ? op->operands[2].value->type : op->results[0].type;
+    const tg_type *t = op->results[0].type;
     x->unit = tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT));
     x->part = (tg_matrix_part)tg_attr_int(op, TG_ATTR_PART, 0);
     x->layout = tg_matrix_layout(op->func->module, x->unit, x->part);
@@ -268,9 +267,14 @@ LLVMValueRef tg_emit_mma(tg_emitter *e, tg_op *op) {
     for (int i = 0; i < TG_PART_COUNT; i++) {
         n = pass(e, tg_emit_operand(e, op, i), types, args, n);
     }
-    got = name != NULL
-              ? tg_emit_intrinsic(e, name, 0, NULL, n, args)
-              : LLVMBuildCall2(b, type, text_of(e, type, products[u->id].text), args, n, "");
+    if (name != NULL) {
+        got = tg_emit_intrinsic(e, name, 0, NULL, n, args);
+    } else {
+        got = LLVMBuildCall2(b, type, text_of(e, type, products[u->id].text), args, n, "");
+        unsigned kind = LLVMGetEnumAttributeKindForName("convergent", strlen("convergent"));
+        LLVMAddCallSiteAttribute(got, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                                 LLVMCreateEnumAttribute(e->context, kind, 0));
+    }
     LLVMValueRef v = LLVMGetUndef(tg_emit_type(e, op->results[0].type));
     for (unsigned i = 0; i < LLVMGetVectorSize(LLVMTypeOf(v)); i++) {
         v = LLVMBuildInsertElement(b, v, LLVMBuildExtractValue(b, got, i, ""), const32(e, i), "");

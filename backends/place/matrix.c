@@ -38,7 +38,7 @@ static bool types_fit(const tg_matrix_unit *u, const tg_op *dot, bool own) {
 
 static bool exact_enough(const tg_matrix_unit *u, const tg_op *dot) {
     tg_dot_numeric numeric = (tg_dot_numeric)tg_attr_int(dot, TG_ATTR_NUMERIC, TG_DOT_EXACT);
-    if (u->id == TG_MATRIX_MMA_TF32) {
+    if (tg_matrix_rounds(u)) {
         return numeric == TG_DOT_TF32;
     }
     return u->type[TG_PART_C] != TG_DT_F32 || u->acc_bits >= F32_BITS || numeric == TG_DOT_FAST;

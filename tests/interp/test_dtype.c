@@ -331,12 +331,36 @@ static void integers_and_names(void **state) {
     }
 }
 
+/* Every value of one format is one of another, as decoding all codes says. */
+static void test_holds(void **state) {
+    static const struct {
+        tg_dtype to, from;
+        bool holds;
+    } rows[] = {{TG_DT_F16, TG_DT_F8E4M3, true},     {TG_DT_BF16, TG_DT_F8E5M2, true},
+                {TG_DT_F16, TG_DT_F8E5M2, true},     {TG_DT_F8E4M3, TG_DT_F4E2M1, true},
+                {TG_DT_F8E5M2, TG_DT_F8E4M3, false}, {TG_DT_F8E4M3, TG_DT_F8E5M2, false},
+                {TG_DT_F16, TG_DT_BF16, false},      {TG_DT_BF16, TG_DT_F16, false},
+                {TG_DT_F32, TG_DT_F16, true},        {TG_DT_F32, TG_DT_F64, false},
+                {TG_DT_F16, TG_DT_F8E8M0, false},    {TG_DT_I8, TG_DT_U4, true},
+                {TG_DT_U8, TG_DT_I4, false},         {TG_DT_I8, TG_DT_U8, false},
+                {TG_DT_I64, TG_DT_U32, true},        {TG_DT_I32, TG_DT_F16, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(tg_dtype_holds(rows[i].to, rows[i].from), rows[i].holds);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decode_matches_formula), cmocka_unit_test(every_code_survives),
-        cmocka_unit_test(every_rounding_case),    cmocka_unit_test(f32_and_f16_match_the_compiler),
-        cmocka_unit_test(nan_and_infinity),       cmocka_unit_test(e8m0_rounds_up_by_the_bit_rule),
-        cmocka_unit_test(golden_blocks),          cmocka_unit_test(integers_and_names),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(decode_matches_formula),
+        cmocka_unit_test(every_code_survives),
+        cmocka_unit_test(every_rounding_case),
+        cmocka_unit_test(f32_and_f16_match_the_compiler),
+        cmocka_unit_test(nan_and_infinity),
+        cmocka_unit_test(e8m0_rounds_up_by_the_bit_rule),
+        cmocka_unit_test(golden_blocks),
+        cmocka_unit_test(integers_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
