@@ -11,6 +11,7 @@
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
  *   matrix.c     fragments and products of matrix units
+ *   bulk.c       bulk copies of boxes of tensors
  *   debug.c      line tables
  *
  * One LLVM context per compile; nothing is shared between threads but LLVM's target registry.
@@ -114,7 +115,7 @@ LLVMValueRef tg_emit_minmax(tg_emitter *e, tg_dtype t, bool is_max, LLVMValueRef
 /* magnitude.c: do v's lanes (f32) order as their bits do? Then the larger of two such. */
 bool tg_emit_orders_as_bits(const tg_value *v);
 LLVMValueRef tg_emit_max_bits(tg_emitter *e, LLVMValueRef x, LLVMValueRef y);
-LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op); /* NULL for ops without result */
+LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op);      /* NULL for ops without result */
 LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op); /* instructions.c */
 
 /* ---- simt.c -----------------------------------------------------------------------------------
@@ -133,6 +134,16 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out);
 /* matrix.c */
 LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_mma(tg_emitter *e, tg_op *op);
+
+/* ---- bulk.c -----------------------------------------------------------------------------------
+ */
+
+/* Parameters of an entry with n maps behind its five words: types from params[5] on. */
+unsigned tg_emit_map_types(tg_emitter *e, int n_maps, LLVMTypeRef *params);
+/* Their attributes; after e->function was made. */
+void tg_emit_map_attributes(tg_emitter *e, int n_maps);
+/* False when op is none of bulk copies. */
+bool tg_emit_bulk(tg_emitter *e, tg_op *op, LLVMValueRef *out);
 
 void tg_emit_debug_begin(tg_emitter *e, tg_module *m);
 void tg_emit_debug_function(tg_emitter *e, tg_func *f);

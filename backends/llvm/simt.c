@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/llvm/emit.h"
+#include "ir/tensor_map.h"
 
 enum { GLOBAL = 1, SHARED = 3, PTX_KERNEL_CALL = 71 };
 
@@ -41,10 +42,17 @@ static void annotate(tg_emitter *e, const char *what, int64_t v) {
 }
 
 void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
-    LLVMTypeRef params[5] = {i64_of(e), i64_of(e), i64_of(e), i64_of(e), i64_of(e)};
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), params, 5, 0);
+    LLVMTypeRef params[6 + TG_MAX_MAPS] = {i64_of(e), i64_of(e), i64_of(e), i64_of(e), i64_of(e)};
+    int n_maps = tg_tensor_maps(f, NULL, 0);
+    if (n_maps > TG_MAX_MAPS) {
+        tg_emit_refuse(e, f->body->first, "a kernel has at most 16 tensor maps");
+        n_maps = TG_MAX_MAPS;
+    }
+    unsigned n = tg_emit_map_types(e, n_maps, params);
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), params, n, 0);
     e->function = LLVMAddFunction(e->module, tg_simt_entry_name(e->arena, f), type);
     LLVMSetFunctionCallConv(e->function, PTX_KERNEL_CALL);
+    tg_emit_map_attributes(e, n_maps);
     annotate(e, "reqntidx", f->lanes > 0 ? f->lanes : 1);
     annotate(e, "reqntidy", 1);
     annotate(e, "reqntidz", 1);
@@ -327,5 +335,5 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
         emit_barrier(e, op);
         return true;
     }
-    return false;
+    return tg_emit_bulk(e, op, out);
 }

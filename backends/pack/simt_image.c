@@ -7,6 +7,7 @@
 #include <tegula/tegula.h>
 
 #include "backends/pack/package_sig.h"
+#include "ir/tensor_map.h"
 
 enum { ALIGN = 16 };
 
@@ -156,6 +157,64 @@ static void put_grid(tg_sb *sb, const tg_func *kernel, const tg_sb *axes, bool c
     }
 }
 
+/* ---- tensor maps ---------------------------------------------------------------------------- */
+
+/* Of what the verifier lets a map be made of: slots, constants, a slot and a constant. */
+static void put_code(tg_sb *sb, const tg_value *v) {
+    const tg_op *op = v->def;
+    int64_t bytes = 0;
+    if (op->code == TG_OP_GEP) {
+        const tg_op *more = op->operands[1].value->def;
+        bytes = tg_attr_int(more, TG_ATTR_VALUE_I, 0) * tg_attr_int(op, TG_ATTR_BYTES, 1);
+        put_code(sb, op->operands[0].value);
+    } else if (op->code == TG_OP_SLOT) {
+        tg_sb_addc(sb, TG_DIM_SYM);
+        tg_pack_u16(sb, (uint16_t)tg_attr_int(op, TG_ATTR_VALUE_I, 0));
+        return;
+    } else {
+        bytes = tg_attr_int(op, TG_ATTR_VALUE_I, 0);
+    }
+    tg_sb_addc(sb, TG_DIM_CONST);
+    tg_pack_u64(sb, (uint64_t)bytes);
+    if (op->code == TG_OP_GEP) {
+        tg_sb_addc(sb, TG_DIM_ADD);
+    }
+}
+
+static void put_value(tg_sb *sb, tg_arena *a, const tg_value *v) {
+    tg_sb code;
+    tg_sb_init(&code, a);
+    put_code(&code, v);
+    put_text(sb, code.data, code.len);
+}
+
+static void put_map(tg_sb *sb, tg_arena *a, const tg_op *op) {
+    tg_tensor_map m;
+    tg_tensor_map_of(op, &m);
+    tg_sb_addc(sb, (char)m.dtype);
+    tg_sb_addc(sb, (char)m.rank);
+    tg_pack_u16(sb, (uint16_t)m.swizzle);
+    put_value(sb, a, m.address);
+    for (int i = 0; i < m.rank; i++) {
+        put_value(sb, a, m.extents[i]);
+    }
+    for (int i = 1; i < m.rank; i++) {
+        put_value(sb, a, m.strides[i]);
+    }
+    for (int i = 0; i < m.rank; i++) {
+        tg_pack_u32(sb, (uint32_t)m.box[i]);
+    }
+}
+
+static void put_maps(tg_sb *sb, tg_arena *a, const tg_func *f) {
+    const tg_op *maps[TG_MAX_MAPS];
+    int n = tg_tensor_maps(f, maps, TG_MAX_MAPS);
+    tg_pack_u32(sb, (uint32_t)n);
+    for (int i = 0; i < n && i < TG_MAX_MAPS; i++) {
+        put_map(sb, a, maps[i]);
+    }
+}
+
 static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func *kernel,
                        const tg_machine *m, tg_arena *a) {
     tg_sb axes[TG_MAX_RANK];
@@ -176,6 +235,7 @@ static void put_record(tg_sb *sb, const tg_func *f, const tg_func *plan, tg_func
 }
 
 typedef struct maker {
+    bool maps; /* of any kernel */
     tg_module *loop, *tile;
     const tg_machine *machine;
     tg_arena *arena;
@@ -192,6 +252,9 @@ static void add_entry(maker *k, const tg_func *f, tg_func *kernel) {
     k->symbols[k->n_symbols++] = (tg_blob_symbol){.name = f->name, .offset = at};
     k->symbols[k->n_symbols++] = (tg_blob_symbol){.name = plan_name, .offset = at};
     put_record(&k->records, f, plan, kernel, k->machine, k->arena);
+    if (k->maps) {
+        put_maps(&k->records, k->arena, f);
+    }
     k->n_entries++;
 }
 
@@ -199,6 +262,7 @@ static tg_status add_entries(maker *k, tg_sink *sink) {
     size_t n = 0;
     for (const tg_func *f = k->loop->first_func; f; f = f->next) {
         n++;
+        k->maps |= tg_tensor_maps(f, NULL, 0) > 0;
     }
     k->symbols = TG_NEW_ARRAY(k->arena, tg_blob_symbol, 2 * n + 1);
     for (const tg_func *f = k->loop->first_func; f; f = f->next) {
@@ -226,7 +290,7 @@ tg_status tg_simt_image_make(tg_module *loop, tg_module *tile, const tg_machine 
     size_t at = (TG_SIMT_HEADER_BYTES + k.records.len + ALIGN - 1) / ALIGN * ALIGN;
     tg_sb sb;
     tg_sb_init(&sb, a);
-    tg_pack_u32(&sb, TG_SIMT_MAGIC);
+    tg_pack_u32(&sb, k.maps ? TG_SIMT_MAGIC_MAPS : TG_SIMT_MAGIC);
     tg_pack_u32(&sb, k.n_entries);
     tg_pack_u64(&sb, at);
     tg_pack_u64(&sb, code_bytes);

@@ -242,8 +242,11 @@ static int64_t immediate(const tg_op *op) {
     return tg_attr_int(op, TG_ATTR_VALUE_I, 0);
 }
 
+/* Operations that find operands beyond four by their values. */
+static bool has_many(const tg_op *op) { return op->code == TG_OP_TMAP; }
+
 static void compile_plain(compiler *c, tg_op *op) {
-    if (op->n_operands > 4) {
+    if (op->n_operands > 4 && !has_many(op)) {
         give_up(c, op, "too many operands");
         return;
     }
@@ -258,7 +261,8 @@ static void compile_plain(compiler *c, tg_op *op) {
     const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
     i.list = axes != NULL ? axes->list : NULL;
     for (int k = 0; k < op->n_operands; k++) {
-        i.arg[k] = reg(c, tg_operand(op, k));
+        int32_t at = reg(c, tg_operand(op, k));
+        i.arg[k < 4 ? k : 3] = at;
     }
     if (op->n_results > 0) {
         i.result = reg(c, &op->results[0]);

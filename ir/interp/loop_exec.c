@@ -481,7 +481,7 @@ void tg_li_run_lane(tg_li_run *r, int lane) {
                          (long long)r->max_steps);
             r->stop = true;
         } else if (!exec_control(r, i, lane) && !exec_memory(r, i, lane) &&
-                   !tg_li_arith(r, i, l->cells, l->undefined)) {
+                   !tg_li_bulk(r, i, lane) && !tg_li_arith(r, i, l->cells, l->undefined)) {
             tg_li_report(r, TG_LOOP_BAD_CODE, i->op, lane, "an operation that cannot be run: %s",
                          i->op != NULL ? tg_op_info_get(i->op->code)->name : "?");
             r->stop = true;

@@ -6,6 +6,7 @@
  *   loop_exec.c    one lane: runs instructions until a barrier, a sub-group operation or the end
  *   loop_arith.c   elementwise operations on register cells
  *   loop_async.c   copies that land later
+ *   loop_bulk.c    bulk copies of boxes of tensors
  *   loop_matrix.c  fragments and products of matrix units
  *   loop_memory.c  spaces of bytes with a shadow: bounds, alignment, order, definedness
  *   loop.c         launches, lanes, barriers, the report
@@ -195,6 +196,8 @@ void tg_li_run_lane(tg_li_run *r, int lane);
 bool tg_li_is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what);
 /* loop_async.c */
 void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
+/* loop_bulk.c; false when i is none of its operations. */
+bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane);
 /* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);
 /* Executes the sub-group operation that these lanes wait at. */

@@ -55,27 +55,69 @@ static uint32_t slots_of(const uint8_t *code, size_t n) {
     return most;
 }
 
+/* A value over the slots; the code may not be empty. */
+static bool read_code(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, tgr_dim *out) {
+    uint32_t n = tgr_cursor_count(c, 1, TG_PACK_MAX_CODE);
+    const uint8_t *code = tgr_cursor_bytes(c, n);
+    if (!code || !tgr_dim_valid(code, n, TG_PACK_MAX_SLOTS)) {
+        c->bad = true;
+        return false;
+    }
+    uint8_t *copy = tgr_zone_alloc(zone, n, 1);
+    if (!copy) {
+        return false;
+    }
+    memcpy(copy, code, n);
+    uint32_t slots = slots_of(copy, n);
+    e->n_slots = slots > e->n_slots ? slots : e->n_slots;
+    *out = tgr_dim_make(copy, n);
+    return true;
+}
+
 static bool read_axes(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
     e->n_axes = tgr_cursor_count(c, 12, TG_MAX_RANK);
     e->axes = tgr_zone_alloc(zone, e->n_axes, sizeof *e->axes);
     for (uint32_t i = 0; e->axes && !c->bad && i < e->n_axes; i++) {
-        uint32_t n = tgr_cursor_count(c, 1, TG_PACK_MAX_CODE);
-        const uint8_t *code = tgr_cursor_bytes(c, n);
-        uint64_t by = tgr_cursor_u64(c);
-        if (!code || by == 0 || by > INT64_MAX || !tgr_dim_valid(code, n, TG_PACK_MAX_SLOTS)) {
-            c->bad = true;
-            break;
-        }
-        uint8_t *copy = tgr_zone_alloc(zone, n, 1);
-        if (!copy) {
+        if (!read_code(zone, c, e, &e->axes[i].extent)) {
             return false;
         }
-        memcpy(copy, code, n);
-        uint32_t slots = slots_of(copy, n);
-        e->n_slots = slots > e->n_slots ? slots : e->n_slots;
-        e->axes[i] = (tgr_simt_axis){.extent = tgr_dim_make(copy, n), .by = (int64_t)by};
+        uint64_t by = tgr_cursor_u64(c);
+        c->bad |= by == 0 || by > INT64_MAX;
+        e->axes[i].by = (int64_t)by;
     }
     return e->axes && !c->bad;
+}
+
+static bool read_map(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, tgr_simt_map *m) {
+    m->fixed.dtype = (tg_dtype)tgr_cursor_u8(c);
+    m->fixed.rank = tgr_cursor_u8(c);
+    m->fixed.swizzle = tgr_cursor_u16(c);
+    c->bad |= m->fixed.rank < 1 || m->fixed.rank > TG_SIMT_MAP_RANK ||
+              m->fixed.dtype >= TG_DT_COUNT || m->fixed.swizzle > 128;
+    bool read = !c->bad && read_code(zone, c, e, &m->address);
+    for (uint32_t i = 0; read && i < m->fixed.rank; i++) {
+        read = read_code(zone, c, e, &m->extents[i]);
+    }
+    for (uint32_t i = 1; read && i < m->fixed.rank; i++) {
+        read = read_code(zone, c, e, &m->strides[i]);
+    }
+    for (uint32_t i = 0; read && i < m->fixed.rank; i++) {
+        m->fixed.box[i] = tgr_cursor_u32(c);
+        c->bad |= m->fixed.box[i] < 1 || m->fixed.box[i] > TG_SIMT_MAP_BOX;
+    }
+    return read && !c->bad;
+}
+
+/* Code of other devices than NVIDIA's has no parameters for maps. */
+static bool read_maps(tgr_zone *zone, tgr_cursor *c, uint32_t isa, tgr_simt_entry *e) {
+    e->n_maps = tgr_cursor_count(c, 24, TG_SIMT_MAX_MAPS);
+    e->maps = tgr_zone_alloc(zone, e->n_maps, sizeof *e->maps);
+    bool ptx = isa == TG_ISA_PTX_SM_80 || isa == TG_ISA_PTX_SM_89 || isa == TG_ISA_PTX_SM_90A;
+    bool read = e->maps && !c->bad && (ptx || e->n_maps == 0);
+    for (uint32_t i = 0; read && i < e->n_maps; i++) {
+        read = read_map(zone, c, e, &e->maps[i]);
+    }
+    return read;
 }
 
 static bool read_entry(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
@@ -103,7 +145,8 @@ static tgr_status read_image(tgr_context *context, const tgr_image_desc *desc, t
     uint32_t magic = tgr_cursor_u32(&c);
     m->n_entries = tgr_cursor_count(&c, 52, TG_SIMT_MAX_ENTRIES);
     uint64_t at = tgr_cursor_u64(&c), n = tgr_cursor_u64(&c);
-    if (c.bad || magic != TG_SIMT_MAGIC || desc->n_imports || desc->bss_bytes) {
+    bool known = magic == TG_SIMT_MAGIC || magic == TG_SIMT_MAGIC_MAPS;
+    if (c.bad || !known || desc->n_imports || desc->bss_bytes) {
         return broken(context, "has a head that cannot be read");
     }
     if (at % CODE_ALIGN || at > desc->image_bytes || n != desc->image_bytes - at || n == 0) {
@@ -119,7 +162,10 @@ static tgr_status read_image(tgr_context *context, const tgr_image_desc *desc, t
     m->code = code;
     m->code_bytes = (size_t)n;
     for (uint32_t i = 0; i < m->n_entries; i++) {
-        if (!read_entry(&m->zone, &c, &m->entries[i]) || tgr_cursor_at(&c) > at) {
+        tgr_simt_entry *e = &m->entries[i];
+        bool read = read_entry(&m->zone, &c, e) &&
+                    (magic == TG_SIMT_MAGIC || read_maps(&m->zone, &c, desc->isa, e));
+        if (!read || tgr_cursor_at(&c) > at) {
             return broken(context, "has an entry that cannot be read");
         }
     }

@@ -36,7 +36,10 @@ enum {
     MOST_SHARED = 232448,
     MOST_THREADS = 1024,
     MAX_CALLS = 1 << 16,
-    WORDS = 5 /* parameters of our kernels, 64 bits each */
+    WORDS = 5,    /* parameters of our kernels, 64 bits each */
+    MAPS_AT = 64, /* behind them: a word that tells of maps, and those */
+    MAP_BYTES = 128,
+    MOST_MAPS = 16
 };
 
 typedef enum work_kind {
@@ -60,7 +63,7 @@ typedef struct work {
     CUevent event;
     CUfunction function;
     sim_launch_options launch;
-    uint64_t words[WORDS];
+    uint64_t words[(MAPS_AT + MOST_MAPS * MAP_BYTES) / 8];
 } work;
 
 struct CUstream_st {
@@ -839,8 +842,15 @@ static CUresult refuse_shape(CUfunction f, const sim_launch_options *o) {
 static CUresult put_launch(CUfunction f, const sim_launch_options *o, CUstream stream,
                            void **parameters) {
     work w = {.kind = WORK_RUN, .function = f, .launch = *o};
+    size_t bytes = f->kernel ? sim_kernel_param_bytes(f->kernel) : 0;
     for (int i = 0; i < WORDS; i++) {
         memcpy(&w.words[i], parameters[i], sizeof w.words[i]);
+    }
+    if (bytes > MAPS_AT) {
+        memcpy(&w.words[WORDS], parameters[WORDS], sizeof w.words[WORDS]);
+    }
+    for (size_t at = MAPS_AT, i = WORDS + 1; at < bytes; at += MAP_BYTES, i++) {
+        memcpy(&w.words[at / 8], parameters[i], MAP_BYTES);
     }
     CUresult code = refuse_shape(f, o);
     return code ? code : put(stream, w);
@@ -883,19 +893,36 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint
                                 CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
                                 CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
     BEGIN(false)
-    uint64_t words[16] = {type,
-                          rank,
-                          (uint64_t)(uintptr_t)address,
-                          interleave,
-                          swizzle,
-                          promotion,
-                          fill,
-                          extents[0],
-                          rank > 1 ? extents[1] : 0,
-                          rank > 1 ? strides[0] : 0,
-                          box[0],
-                          rank > 1 ? box[1] : 0,
-                          steps[0]};
-    memcpy(map->opaque, words, sizeof words);
+    static const struct {
+        CUtensorMapDataType cuda;
+        sim_tensor_type sim;
+    } types[] = {{CU_TENSOR_MAP_DATA_TYPE_UINT8, SIM_TENSOR_U8},
+                 {CU_TENSOR_MAP_DATA_TYPE_UINT16, SIM_TENSOR_U16},
+                 {CU_TENSOR_MAP_DATA_TYPE_UINT32, SIM_TENSOR_U32},
+                 {CU_TENSOR_MAP_DATA_TYPE_INT32, SIM_TENSOR_S32},
+                 {CU_TENSOR_MAP_DATA_TYPE_UINT64, SIM_TENSOR_U64},
+                 {CU_TENSOR_MAP_DATA_TYPE_INT64, SIM_TENSOR_S64},
+                 {CU_TENSOR_MAP_DATA_TYPE_FLOAT16, SIM_TENSOR_F16},
+                 {CU_TENSOR_MAP_DATA_TYPE_FLOAT32, SIM_TENSOR_F32},
+                 {CU_TENSOR_MAP_DATA_TYPE_FLOAT64, SIM_TENSOR_F64},
+                 {CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, SIM_TENSOR_BF16}};
+    char why[256];
+    sim_tensor_map m = {.address = (uint64_t)(uintptr_t)address,
+                        .rank = rank,
+                        .type = SIM_N_TENSOR_TYPES,
+                        .swizzle = swizzle ? 16u << swizzle : 0};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        m.type = types[i].cuda == type ? types[i].sim : m.type;
+    }
+    for (uint32_t i = 0; i < rank && i < SIM_TENSOR_MAX_RANK; i++) {
+        m.extent[i] = extents[i];
+        m.stride[i] = i > 0 ? strides[i - 1] : 0;
+        m.box[i] = box[i];
+        m.step[i] = steps[i];
+    }
+    REFUSE_IF(interleave != CU_TENSOR_MAP_INTERLEAVE_NONE || swizzle > 3 || fill != 0 ||
+                  promotion != CU_TENSOR_MAP_L2_PROMOTION_L2_256B ||
+                  !sim_tensor_map_encode(&m, (uint8_t *)map->opaque, why),
+              INVALID_VALUE)
     return end(CUDA_SUCCESS);
 }

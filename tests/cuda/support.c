@@ -77,19 +77,29 @@ static const char tile_text[] =
     "body (%y: tensor<i32[N]>, %x: tensor<i32[N]>, %i: i64) {}\n}\n"
     "kernel tile big {\nsyms N\nparam y: tensor<i32[N]> out\naxis i by 32\n"
     "grid (%gy: tensor<i32[N]>) {\n%n = sym {sym = 0} : i64\nyield %n\n}\n"
-    "body (%y: tensor<i32[N]>, %i: i64) {}\n}\n";
+    "body (%y: tensor<i32[N]>, %i: i64) {}\n}\n"
+    "kernel tile box {\nsyms N\nparam y: tensor<i32[N]> out\nparam x: tensor<i32[N]>\n"
+    "axis i by 64\ngrid (%gy: tensor<i32[N]>, %gx: tensor<i32[N]>) {\n"
+    "%n = sym {sym = 0} : i64\nyield %n\n}\n"
+    "body (%y: tensor<i32[N]>, %x: tensor<i32[N]>, %i: i64) {}\n}\n";
 
-#define SIMT(name, lanes, shared, scratch)                                                         \
+#define SIMT_BODY(name, lanes, shared, scratch, body)                                              \
     "kernel loop \"" name "\" {\nrole simt\nprogram lanes " lanes " shared " shared                \
     " scratch " scratch "\nbody (%slots: ptr, %p: i64, %lane: i32, %scratch: ptr, %report: ptr) "  \
-    "{\nyield\n}\n}\n"
+    "{\n" body "yield\n}\n}\n"
+#define SIMT(name, lanes, shared, scratch) SIMT_BODY(name, lanes, shared, scratch, "")
+#define BOX_MAP                                                                                    \
+    "%a = slot %slots {i = 3} : ptr\n%n = slot %slots {i = 4} : i64\n"                             \
+    "%m = tmap %a, %n {dtype = i32, shape = [64]} : ptr\n"
 static const char loop_text[] =
     "tegula-ir 1\nkernel loop \"k.plan\" {\nrole plan\nbody (%slots: ptr, %plan: ptr) {\nyield\n}\n"
-    "}\n" SIMT("k.phase0", "64", "0", "0") SIMT("big.phase0", "32", "65536", "256");
+    "}\n" SIMT("k.phase0", "64", "0", "0") SIMT("big.phase0", "32", "65536", "256")
+        SIMT_BODY("box.phase0", "64", "384", "0", BOX_MAP);
 
-#define ENTRY(name)                                                                                \
+#define ENTRY_WITH(name, more)                                                                     \
     ".visible .entry " name "(.param .u64 s, .param .u64 f, .param .u64 e, .param .u64 c, "        \
-    ".param .u64 r)\n"
+    ".param .u64 r" more ")\n"
+#define ENTRY(name) ENTRY_WITH(name, "")
 #define BEGIN_PTX                                                                                  \
     "{\n.reg .pred %p<3>;\n.reg .b32 %r<8>;\n.reg .b64 %d<12>;\n"                                  \
     "ld.param.u64 %d0, [s];\nld.param.u64 %d1, [f];\nld.param.u64 %d2, [e];\n"                     \
@@ -131,6 +141,49 @@ static const char ptx_90[] =
                       "shl.b64 %d9, %d9, 2;\nadd.u64 %d8, %d8, %d9;\nst.global.u32 [%d8], "
                       "%r6;\nret;\n}\n";
 
+/* y[64 p + lane] = 1 + x there, by a bulk copy of the box; 1000 where the map is not there. */
+static const char ptx_box[] = ENTRY_WITH(
+    "box_phase0",
+    ", .param .u64 there, .param .align 64 .b8 map[128]") ".reqntid 64, 1, 1\n" BEGIN_PTX
+                                                          ".shared .align 128 .b8 "
+                                                          "tile[256];\n.shared .align 8 .b64 "
+                                                          "full;\n"
+                                                          "setp.ge.s64 %p0, %d5, %d2;\n@%p0 "
+                                                          "ret;\ncvt.u32.u64 %r2, %d5;\nshl.b32 "
+                                                          "%r2, %r2, 6;\n"
+                                                          "add.u32 %r3, %r2, %r0;\nmov.u32 %r7, "
+                                                          "999;\nld.param.u64 %d6, [there];\n"
+                                                          "and.b64 %d6, %d6, 1;\nsetp.eq.u64 %p1, "
+                                                          "%d6, 0;\n@%p1 bra write;\n"
+                                                          "mov.b64 %d8, map;\ncvta.param.u64 %d9, "
+                                                          "%d8;\nsetp.ne.u32 %p2, %r0, 0;\n@%p2 "
+                                                          "bra begun;\n"
+                                                          "mov.u32 %r4, tile;\nmov.u32 %r5, "
+                                                          "full;\nmbarrier.init.shared::cta.b64 "
+                                                          "[%r5], 1;\n"
+                                                          "fence.mbarrier_init.release.cluster;"
+                                                          "\nfence.proxy.async.shared::cta;\n"
+                                                          "mbarrier.arrive.expect_tx.shared::cta."
+                                                          "b64 _, [%r5], 256;\n"
+                                                          "cp.async.bulk.tensor.1d.shared::cluster."
+                                                          "global.tile.mbarrier::complete_tx::"
+                                                          "bytes [%r4], "
+                                                          "[%d9, {%r2}], [%r5];\nbegun:\nbar.sync "
+                                                          "0;\nmov.u32 %r5, full;\nwaiting:\n"
+                                                          "mbarrier.try_wait.parity.shared::cta."
+                                                          "b64 %p2, [%r5], 0;\n@!%p2 bra waiting;\n"
+                                                          "mov.u32 %r4, tile;\nshl.b32 %r6, %r0, "
+                                                          "2;\nadd.u32 %r4, %r4, "
+                                                          "%r6;\nld.shared.u32 %r7, [%r4];\n"
+                                                          "write:\nadd.u32 %r7, %r7, "
+                                                          "1;\ncvt.s64.s32 %d9, "
+                                                          "%r3;\nld.global.u64 %d10, [%d0+8];\n"
+                                                          "setp.ge.s64 %p1, %d9, %d10;\n@%p1 "
+                                                          "ret;\nld.global.u64 %d8, "
+                                                          "[%d0];\nshl.b64 %d9, %d9, 2;\n"
+                                                          "add.u64 %d8, %d8, %d9;\nst.global.u32 "
+                                                          "[%d8], %r7;\nret;\n}\n";
+
 /* ---- packages ------------------------------------------------------------------------------- */
 
 typedef struct contents {
@@ -144,22 +197,24 @@ static void describe(tg_arena *a, tg_sink *sink, const void *what, tg_package_de
     tg_module *tile = test_parse(tile_text, true, a, sink),
               *loop = test_parse(loop_text, true, a, sink);
     const tg_machine *m = tg_machine_find(c->machine);
-    const char *own = tg_arena_printf(a, "%s%s", ptx, ptx_90);
+    const char *own = tg_arena_printf(a, "%s%s%s", ptx, ptx_90, ptx_box);
     const void *code = c->code ? c->code : own;
     size_t n = c->code ? c->code_bytes : strlen(own);
     tg_blob *blob = TG_NEW(a, tg_blob);
-    tg_pack_variant *variants = TG_NEW_ARRAY(a, tg_pack_variant, 2);
-    tg_pack_kernel *kernels = TG_NEW_ARRAY(a, tg_pack_kernel, 2);
+    tg_pack_variant *variants = TG_NEW_ARRAY(a, tg_pack_variant, 3);
+    tg_pack_kernel *kernels = TG_NEW_ARRAY(a, tg_pack_kernel, 3);
     tg_pack_code *codes = TG_NEW(a, tg_pack_code);
     assert_non_null(m);
     assert_int_equal(tg_simt_image_make(loop, tile, m, code, n, a, sink, blob), TG_OK);
     variants[0] = (tg_pack_variant){.func = tile->first_func, .schedule = "test"};
     variants[1] = (tg_pack_variant){.func = tile->first_func->next, .schedule = "test"};
+    variants[2] = (tg_pack_variant){.func = tile->last_func, .schedule = "test"};
     kernels[0] = (tg_pack_kernel){.name = "k", .variants = &variants[0], .n_variants = 1};
     kernels[1] = (tg_pack_kernel){.name = "big", .variants = &variants[1], .n_variants = 1};
+    kernels[2] = (tg_pack_kernel){.name = "box", .variants = &variants[2], .n_variants = 1};
     *codes = (tg_pack_code){.machine = m, .blob = blob};
     d->kernels = kernels;
-    d->n_kernels = 2;
+    d->n_kernels = 3;
     d->codes = codes;
     d->n_codes = 1;
 }

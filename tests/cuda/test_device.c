@@ -5,10 +5,12 @@
  * queues at once, tensor maps.
  */
 #include "tests/cuda/support.h"
+#include "tests/runtime/support.h"
 
 #include <pthread.h>
 
 #include "drivers/cuda/cu.h"
+#include <tegula/sim_ptx.h>
 
 static tgr_kernel *find(tgr_module *m, const char *name) {
     tgr_kernel *k = NULL;
@@ -255,13 +257,13 @@ static void test_two_queues(void **state) {
 }
 
 static void test_tensors(void **state) {
-    const cu_tile good = {.address = 0x1000,
-                          .dtype = TG_DT_BF16,
-                          .rank = 2,
-                          .extents = {4096, 100},
-                          .strides = {2, 8192},
-                          .box = {64, 128},
-                          .swizzle = 128};
+    const tgr_tile good = {.address = 0x1000,
+                           .dtype = TG_DT_BF16,
+                           .rank = 2,
+                           .extents = {4096, 100},
+                           .strides = {2, 8192},
+                           .box = {64, 128},
+                           .swizzle = 128};
     tgr_cu_tensor_map map;
     cuda_world w;
     (void)state;
@@ -269,11 +271,20 @@ static void test_tensors(void **state) {
     cuda_open(&w);
     cu_state *s = w.device->state;
     cuda_expect(&w, tgr_cu_tensor_encode(s, &good, &map), TGR_OK);
-    const uint64_t want[13] = {9, 2, 0x1000, 0, 3, 3, 0, 4096, 100, 8192, 64, 128, 1};
+    const sim_tensor_map same = {.address = 0x1000,
+                                 .type = SIM_TENSOR_BF16,
+                                 .rank = 2,
+                                 .extent = {4096, 100},
+                                 .stride = {2, 8192},
+                                 .box = {64, 128},
+                                 .swizzle = 128};
+    uint8_t want[SIM_TENSOR_MAP_BYTES];
+    char why[256];
+    assert_true(sim_tensor_map_encode(&same, want, why));
     assert_memory_equal(map.opaque, want, sizeof want);
 #define BAD(member, value, says)                                                                   \
     {                                                                                              \
-        cu_tile bad = good;                                                                        \
+        tgr_tile bad = good;                                                                       \
         bad.member = value;                                                                        \
         cuda_expect(&w, tgr_cu_tensor_encode(s, &bad, &map), TGR_E_UNSUPPORTED);                   \
         cuda_expect_message(&w, says);                                                             \
@@ -294,13 +305,92 @@ static void test_tensors(void **state) {
     cuda_end(&w);
 }
 
+/* y = x + 1 by the copy, or 1000 where the kernel goes its other way. */
+static void expect_box(cuda_world *w, tgr_module *m, tgr_buffer *y, tgr_buffer *x, int64_t skip,
+                       bool copied) {
+    int32_t host[256];
+    int64_t n = 200;
+    tgr_arg args[] = {tgr_arg_buffer(y, 0, TG_DT_I32, 1, &n),
+                      tgr_arg_buffer(x, (size_t)skip * 4, TG_DT_I32, 1, &n)};
+    cuda_expect(w, tgr_launch(w->queue, find(m, "box"), args, 2, NULL), TGR_OK);
+    cuda_expect(w, tgr_buffer_read(w->queue, y, 0, host, sizeof host), TGR_OK);
+    for (int64_t i = 0; i < 256; i++) {
+        assert_int_equal(host[i], i >= n ? 0 : copied ? i + skip + 1 : 1000);
+    }
+}
+
+/* A launch makes its maps; what has none, or a library that makes none, goes the other way. */
+static void test_maps(void **state) {
+    cuda_world w;
+    tgr_module *m = NULL;
+    int32_t x[256];
+    int64_t none = 0;
+    (void)state;
+    for (int i = 0; i < 256; i++) {
+        x[i] = i;
+    }
+    cuda_begin(&w);
+    cuda_open(&w);
+    cuda_expect(&w, cuda_load(&w, "sm_80", NULL, 0, &m), TGR_OK);
+    tgr_buffer *b = put(&w, NULL, 256), *c = put(&w, x, 256);
+    expect_box(&w, m, b, c, 0, true);
+    expect_box(&w, m, b, c, 4, true);
+    expect_box(&w, m, b, c, 1, false); /* no multiple of 16 bytes */
+    (void)setenv("FAKE_CUDA", "cuTensorMapEncodeTiled=1", 1);
+    expect_box(&w, m, b, c, 0, false);
+    (void)setenv("FAKE_CUDA", "cuTensorMapEncodeTiled=801", 1);
+    expect_box(&w, m, b, c, 0, false);
+    (void)unsetenv("FAKE_CUDA");
+    expect_box(&w, m, b, c, 0, true);
+    tgr_arg args[] = {tgr_arg_buffer(b, 0, TG_DT_I32, 1, &none),
+                      tgr_arg_buffer(c, 0, TG_DT_I32, 1, &none)};
+    cuda_expect(&w, tgr_launch(w.queue, find(m, "box"), args, 2, NULL), TGR_OK);
+    tgr_buffer_release(b);
+    tgr_buffer_release(c);
+    tgr_module_release(m);
+    cuda_end(&w);
+}
+
+/* Records whose maps cannot be: each with one byte of the map in the package changed. */
+static void test_bad_maps(void **state) {
+    /* what precedes the byte, its place behind that, and what to put there */
+    static const uint8_t head[] = {TG_DT_I32, 1, 0, 0, 3, 0, 0, 0, TG_DIM_SYM, 3, 0};
+    static const struct {
+        int at;
+        uint8_t with;
+    } bad[] = {{0, TG_DT_COUNT}, {1, 0},  {1, 6},  {2, 129}, {4, 0},
+               {8, 99},          {10, 2}, {18, 0}, {19, 2}};
+    cuda_world w;
+    (void)state;
+    cuda_begin(&w);
+    cuda_open(&w);
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        size_t n, at = 0;
+        unsigned char *bytes = cuda_package("sm_80", NULL, 0, &n);
+        while (at + 64 < n && memcmp(bytes + at, head, sizeof head) != 0) {
+            at++;
+        }
+        assert_true(at + 64 < n);
+        bytes[at + (size_t)bad[k].at] = bad[k].with;
+        rt_resign(bytes, n);
+        tgr_module *m = NULL;
+        tgr_load_options o = TGR_INIT(tgr_load_options);
+        o.flags = TGR_LOAD_TRUSTED;
+        cuda_expect(&w, tgr_module_load(w.device, bytes, n, &o, &m), TGR_E_FORMAT);
+        cuda_expect_message(&w, "an entry that cannot be read");
+        free(bytes);
+    }
+    cuda_end(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_trap),    cmocka_unit_test(test_cluster),
-        cmocka_unit_test(test_code),    cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_fills),   cmocka_unit_test(test_two_queues),
-        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_rows),     cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_trap),     cmocka_unit_test(test_cluster),
+        cmocka_unit_test(test_code),     cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_fills),    cmocka_unit_test(test_two_queues),
+        cmocka_unit_test(test_tensors),  cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_bad_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static tgr_status launch(cuda_world *w, tgr_module *m, const char *name, tgr_buf
     tgr_arg args[] = {tgr_arg_buffer(y, 0, TG_DT_I32, 1, &n),
                       tgr_arg_buffer(x, 0, TG_DT_I32, 1, &n)};
     tgr_status st = tgr_module_find(m, name, NULL, 0, &k);
-    return st ? st : tgr_launch(w->queue, k, args, x && strcmp(name, "k") == 0 ? 2 : 1, NULL);
+    return st ? st : tgr_launch(w->queue, k, args, x && strcmp(name, "big") != 0 ? 2 : 1, NULL);
 }
 
 typedef struct things {
@@ -64,6 +64,7 @@ static tgr_status use(cuda_world *w, things *t) {
     st = st ? st : tgr_buffer_create(w->device, BIG, 0, &t->x);
     st = st ? st : tgr_buffer_write(w->queue, t->x, 0, t->host, BIG);
     st = st ? st : launch(w, t->module, "k", t->y, t->x);
+    st = st ? st : launch(w, t->module, "box", t->y, t->x);
     st = st ? st : launch(w, t->module, "big", t->y, t->x);
     return st ? st : tgr_buffer_read(w->queue, t->y, 0, t->host, BIG);
 }
@@ -122,7 +123,8 @@ static void fail_at(const cuda_fake *fake, int k, const char *code, const char *
     fake->reset();
     tgr_status st = use(&w, &t);
     const char *function = fake->failed();
-    if (*function && !st && !may_pass(function)) {
+    bool no_maps = strcmp(function, "cuTensorMapEncodeTiled") == 0 && strcmp(code, "801") == 0;
+    if (*function && !st && !may_pass(function) && !no_maps) {
         fail_msg("%s failed with %s and nobody noticed", function, name);
     }
     if (st) {

@@ -194,7 +194,26 @@ static const broken tile_level[] = {
     {"extern {name = \"\", text = \"\"}", "name"},
 };
 
+#define MAP_PARTS "%a = slot %p {i = 0} : ptr %e = slot %p {i = 1} : i64 %k = const {i = 64} : i64 "
 static const broken loop_level[] = {
+    /* maps of tensors */
+    {MAP_PARTS "%1 = tmap %a, %e, %i {dtype = f16, shape = [64, 8]} : ptr", "no address, extents"},
+    {MAP_PARTS "%1 = tmap %a, %i {dtype = f16, shape = [64]} : ptr", "does not follow from slots"},
+    {MAP_PARTS
+     "%b = gep %a, %i {bytes = 1} : ptr %1 = tmap %b, %e {dtype = f16, shape = [64]} : ptr",
+     "operand 0 does not follow"},
+    {MAP_PARTS "%1 = tmap %k, %e {dtype = f16, shape = [64]} : ptr", "takes the address"},
+    {MAP_PARTS "%1 = tmap %a, %e, %e, %k {dtype = f16, shape = [64]} : ptr", "the box has 2 axes"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f16, shape = [257]} : ptr", "a box of 257 elements"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f16, shape = [0]} : ptr", "a box of 0 elements"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f16, shape = [12]} : ptr", "rows of 24 bytes"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f16, shape = [64], swizzle = 64} : ptr",
+     "rows of 128 bytes with a swizzle of 64"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f16, shape = [64], swizzle = 16} : ptr",
+     "a swizzle of 16 bytes"},
+    {MAP_PARTS "%1 = tmap %a, %e {dtype = f4e2m1, shape = [64]} : ptr", "elements are no"},
+    {MAP_PARTS "%1 = tmap %a, %e {shape = [64]} : ptr", "needs the attribute `dtype`"},
+    {MAP_PARTS "%1 = tmap_ok %a : bool", "takes a map"},
     {"%1 = iota : i32[4]", "level"},
     {"%1 = const {i = 1} : i32[4]", "level"},
     {"%1 = slot %i {i = 0} : i64", "address"},

@@ -157,18 +157,11 @@ tgr_status tgr_cu_run(tgr_context *context, void *state, tgr_run *run);
 
 /* ---- tensor.c ------------------------------------------------------------------------------- */
 
-/* A tensor and the box of it that one bulk copy moves; axis 0 is the innermost. */
-typedef struct cu_tile {
-    uint64_t address;
-    tg_dtype dtype;
-    uint32_t rank; /* 1 to 5 */
-    uint64_t extents[5];
-    uint64_t strides[5]; /* bytes; that of axis 0 is not looked at */
-    uint32_t box[5];     /* elements */
-    uint32_t swizzle;    /* bytes over which rows are spread over the banks: 0, 32, 64, 128 */
-} cu_tile;
-
+/* The maps of a launch; bit i of *out_there: map i is there. One that cannot be is no failure: the
+ * kernel goes another way. */
+tgr_status tgr_cu_tensor_maps(cu_state *s, const tgr_run *run, const tgr_simt_entry *e,
+                              tgr_cu_tensor_map *out, uint64_t *out_there);
 /* The 128 bytes a kernel is given; TGR_E_UNSUPPORTED with a message where there is no such map. */
-tgr_status tgr_cu_tensor_encode(cu_state *s, const cu_tile *tile, tgr_cu_tensor_map *out);
+tgr_status tgr_cu_tensor_encode(cu_state *s, const tgr_tile *tile, tgr_cu_tensor_map *out);
 
 #endif

@@ -14,6 +14,9 @@ typedef struct launch {
     const tgr_run *run;
     const cu_kernel *kernel;
     uint32_t lanes; /* threads of a block */
+    uint32_t n_maps;
+    uint64_t maps_there;
+    tgr_cu_tensor_map maps[TG_SIMT_MAX_MAPS];
     char what[128];
 } launch;
 
@@ -62,11 +65,15 @@ static CUresult launch_cluster(const launch *l, uint32_t grid, void **parameters
     return l->s->api->cuLaunchKernelEx(&config, l->kernel->function, parameters, NULL);
 }
 
-/* The five words of the device's convention (core/simt.h). */
+/* The words of the device's convention (core/simt.h), and the maps. */
 static tgr_status enqueue(launch *l, int64_t first, int64_t end, CUdeviceptr scratch) {
-    uint64_t words[5] = {l->lane->launch + CU_SLOTS_AT, (uint64_t)first, (uint64_t)end, scratch,
-                         l->lane->launch + CU_REPORT_AT};
-    void *parameters[5] = {&words[0], &words[1], &words[2], &words[3], &words[4]};
+    uint64_t words[6] = {l->lane->launch + CU_SLOTS_AT,  (uint64_t)first, (uint64_t)end, scratch,
+                         l->lane->launch + CU_REPORT_AT, l->maps_there};
+    void *parameters[6 + TG_SIMT_MAX_MAPS] = {&words[0], &words[1], &words[2],
+                                              &words[3], &words[4], &words[5]};
+    for (uint32_t i = 0; i < l->n_maps; i++) {
+        parameters[6 + i] = &l->maps[i];
+    }
     uint32_t grid = grid_of(l->kernel, end - first);
     return check(l, l->s->api->cuLaunchKernelEx ? launch_cluster(l, grid, parameters)
                                                 : launch_plain(l, grid, parameters));
@@ -141,7 +148,9 @@ static tgr_status run_programs(launch *l, const tgr_simt_entry *e, tgr_run *run)
                         "kernel `%s` runs %u lanes a program, but its registers suffice for %u",
                         run->name, l->lanes, l->kernel->max_lanes);
     }
-    tgr_status st = run_slices(l, e, run->programs);
+    l->n_maps = e->n_maps;
+    tgr_status st = tgr_cu_tensor_maps(l->s, run, e, l->maps, &l->maps_there);
+    st = st ? st : run_slices(l, e, run->programs);
     st = st ? st : read_time(l, run);
     if (st) {
         return st;

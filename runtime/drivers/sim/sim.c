@@ -284,11 +284,56 @@ static void sim_image_entry(void *image, uint64_t plan, const uint64_t *phases, 
 
 /* ---- launches -------------------------------------------------------------------------------- */
 
+/* Parameters as they lie in the kernel's memory (core/simt.h). */
+typedef struct parameters {
+    uint64_t words[TGR_SIMT_MAPS_AT / sizeof(uint64_t)];
+    uint8_t maps[TG_SIMT_MAX_MAPS][TGR_SIMT_MAP_BYTES];
+} parameters;
+
 typedef struct launch {
     sim_state *s;
     const tgr_run *run;
     uint64_t slots, report, scratch;
+    parameters given;
 } launch;
+
+static bool map_type(tg_dtype t, sim_tensor_type *out) {
+    static const sim_tensor_type types[TG_DT_COUNT] = {
+        [TG_DT_BOOL] = 1 + SIM_TENSOR_U8,       [TG_DT_I8] = 1 + SIM_TENSOR_U8,
+        [TG_DT_U8] = 1 + SIM_TENSOR_U8,         [TG_DT_F8E4M3] = 1 + SIM_TENSOR_U8,
+        [TG_DT_F8E4M3FNUZ] = 1 + SIM_TENSOR_U8, [TG_DT_F8E5M2] = 1 + SIM_TENSOR_U8,
+        [TG_DT_F8E8M0] = 1 + SIM_TENSOR_U8,     [TG_DT_I16] = 1 + SIM_TENSOR_U16,
+        [TG_DT_U16] = 1 + SIM_TENSOR_U16,       [TG_DT_I32] = 1 + SIM_TENSOR_S32,
+        [TG_DT_U32] = 1 + SIM_TENSOR_U32,       [TG_DT_I64] = 1 + SIM_TENSOR_S64,
+        [TG_DT_U64] = 1 + SIM_TENSOR_U64,       [TG_DT_F16] = 1 + SIM_TENSOR_F16,
+        [TG_DT_BF16] = 1 + SIM_TENSOR_BF16,     [TG_DT_F32] = 1 + SIM_TENSOR_F32,
+        [TG_DT_F64] = 1 + SIM_TENSOR_F64};
+    *out = types[t] ? types[t] - 1 : SIM_N_TENSOR_TYPES;
+    return types[t] != 0;
+}
+
+/* The launch's maps; one that cannot be is left out and the kernel goes another way. */
+static void encode_maps(launch *l, const tgr_simt_entry *e) {
+    for (uint32_t i = 0; i < e->n_maps; i++) {
+        tgr_tile t;
+        char why[256];
+        sim_tensor_map m = {0};
+        if (!tgr_simt_tile(&e->maps[i], l->run->slots, &t) || !map_type(t.dtype, &m.type)) {
+            continue;
+        }
+        m.address = t.address;
+        m.rank = t.rank;
+        m.swizzle = t.swizzle;
+        for (uint32_t k = 0; k < t.rank; k++) {
+            m.extent[k] = t.extents[k];
+            m.stride[k] = t.strides[k];
+            m.box[k] = t.box[k];
+        }
+        if (l->s->api->tensor_map_encode(&m, l->given.maps[i], why)) {
+            l->given.words[5] |= (uint64_t)1 << i;
+        }
+    }
+}
 
 static void drop(launch *l) {
     l->s->api->memory_free(l->s->machine, l->slots);
@@ -337,7 +382,8 @@ static tgr_status keep_timeline(launch *l, sim_timeline *t, const char *path) {
 /* Shared memory that the record wants beyond what the text declares is dynamic. */
 static tgr_status enqueue(launch *l, const sim_kernel *k, uint64_t shared_bytes, int64_t first,
                           int64_t end, uint32_t lanes) {
-    uint64_t words[5] = {l->slots, (uint64_t)first, (uint64_t)end, l->scratch, l->report};
+    const uint64_t words[5] = {l->slots, (uint64_t)first, (uint64_t)end, l->scratch, l->report};
+    memcpy(l->given.words, words, sizeof words);
     uint64_t n = (uint64_t)(end - first), x = n < GROUPS_ALONG_X ? n : GROUPS_ALONG_X;
     size_t declared = l->s->api->kernel_shared_bytes(k);
     const char *path = getenv("TEGULA_SIM_TIMELINE");
@@ -351,7 +397,7 @@ static tgr_status enqueue(launch *l, const sim_kernel *k, uint64_t shared_bytes,
     if (!r) {
         return tgr_fail(l->s->context, TGR_E_NOMEM, "out of memory launching `%s`", l->run->name);
     }
-    sim_status done = l->s->api->launch(l->s->machine, k, &o, words, r);
+    sim_status done = l->s->api->launch(l->s->machine, k, &o, &l->given, r);
     tgr_status st = path ? keep_timeline(l, &timeline, path) : TGR_OK;
     st = done == SIM_OK ? st : tell(l, done, r);
     tgr_free(l->s->context, r, sizeof *r);
@@ -384,6 +430,7 @@ static tgr_status run_programs(sim_state *s, const tgr_run *run, const tgr_simt_
     launch l = {.s = s, .run = run};
     uint32_t report[TGR_SIMT_REPORT_WORDS] = {0};
     int64_t slice = tgr_simt_slice(info, e->scratch_bytes, programs, GROUPS_AT_ONCE);
+    encode_maps(&l, e);
     tgr_status st = prepare(&l, (size_t)e->scratch_bytes * (size_t)slice);
     for (int64_t at = 0; at < programs && !st;) {
         int64_t end = programs - at < slice ? programs : at + slice;

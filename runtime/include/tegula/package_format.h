@@ -47,7 +47,12 @@
  *              u32 n_pointers, n x u32 launch slots that are buffers of their own (OpenCL C only),
  *              the same of the plan entry,
  *              u32 n_grid, n_grid x (code over the launch SLOTS as symbols: extent in elements,
- *              u64 elements of a block)
+ *              u64 elements of a block); where the magic is TG_SIMT_MAGIC_MAPS also u32 n_maps,
+ *              n_maps x map
+ *   map        what a tensor map of the launch is made of, innermost axis first (PTX only):
+ *              u8 dtype, u8 rank 1..TG_SIMT_MAP_RANK, u16 swizzle bytes (0, 32, 64, 128), code
+ *              address, rank x code (extent in elements), rank - 1 x code (stride in bytes of axes
+ *              1..), rank x u32 (elements of the box); codes over the launch slots as symbols
  * Both the plan offset and phase 0 of a variant's entry are the place of its record in the image.
  * A plan entry is run by one lane and writes a tg_cpu_plan to the scratch address.
  */
@@ -128,9 +133,13 @@ typedef enum tg_isa {
         TG_ISA_LAST = 1024
 } tg_isa;
 
-#define TG_SIMT_MAGIC 0x31534754u /* "TGS1" */
+#define TG_SIMT_MAGIC 0x31534754u      /* "TGS1" */
+#define TG_SIMT_MAGIC_MAPS 0x32534754u /* "TGS2": every record ends in its maps */
 #define TG_SIMT_HEADER_BYTES 24u
 #define TG_SIMT_MAX_ENTRIES 65536u
+#define TG_SIMT_MAX_MAPS 16u /* of one kernel */
+#define TG_SIMT_MAP_RANK 5u
+#define TG_SIMT_MAP_BOX 256u /* elements along one axis */
 
 /* Functions of the C library a CPU blob may call: 8-byte slots the loader fills. */
 typedef enum tg_import {
