@@ -58,7 +58,7 @@ static const tg_machine machines[] = {
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE
-#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_, matrix_)                                  \
+#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_, shared_, matrix_)                         \
     {.name = name_,                                                                                \
      .vendor = "cuda",                                                                             \
      .label = label_,                                                                              \
@@ -74,7 +74,7 @@ static const tg_machine machines[] = {
      .max_lanes = 256,                                                                             \
      .subgroup = 32,                                                                               \
      .banks = 32,                                                                                  \
-     .shared_bytes = 49152,                                                                        \
+     .shared_bytes = shared_,                                                                      \
      .scratch_bytes = (int64_t)1 << 30,                                                            \
      .vector_bytes = 16,                                                                           \
      .register_bytes = 1020,                                                                       \

@@ -10,7 +10,9 @@
 #include "backends/llvm/emit.h"
 #include "ir/tensor_map.h"
 
-enum { GLOBAL = 1, SHARED = 3, PTX_KERNEL_CALL = 71 };
+/* STATIC_SHARED: the most that code may declare; beyond it the launch gives what the record says
+ * (CUDA C++ Programming Guide, "Shared Memory" of compute capability 8.x). */
+enum { GLOBAL = 1, SHARED = 3, PTX_KERNEL_CALL = 71, STATIC_SHARED = 48 << 10 };
 
 static LLVMTypeRef i32_of(tg_emitter *e) { return LLVMInt32TypeInContext(e->context); }
 static LLVMTypeRef i64_of(tg_emitter *e) { return LLVMInt64TypeInContext(e->context); }
@@ -77,8 +79,24 @@ static LLVMValueRef program_of(tg_emitter *e, LLVMValueRef first, LLVMValueRef e
     return p;
 }
 
+/* One name for all kernels of a module: each launch says how much there is. */
+static void make_dynamic_shared(tg_emitter *e) {
+    static const char name[] = "dynamic_shared";
+    e->shared = LLVMGetNamedGlobal(e->module, name);
+    if (e->shared == NULL) {
+        LLVMTypeRef bytes = LLVMArrayType2(tg_emit_int_type(e, 8), 0);
+        e->shared = LLVMAddGlobalInAddressSpace(e->module, bytes, name, SHARED);
+        LLVMSetLinkage(e->shared, LLVMExternalLinkage);
+        LLVMSetAlignment(e->shared, 128);
+    }
+}
+
 static void make_shared(tg_emitter *e, const tg_func *f) {
     if (f->shared_bytes <= 0) {
+        return;
+    }
+    if (f->shared_bytes > STATIC_SHARED) {
+        make_dynamic_shared(e);
         return;
     }
     LLVMTypeRef bytes = LLVMArrayType2(tg_emit_int_type(e, 8), (uint64_t)f->shared_bytes);

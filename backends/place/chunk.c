@@ -4,8 +4,9 @@
  *
  * Takes a placed function without layouts. Gives one in which a `dot` of two blocks that are loaded
  * for it alone, and that are too large to stand in shared memory together, is a loop over pieces of
- * the contracted axis. The order along that axis is kept. Also drops the mask of a `dot` whose both
- * operands are zero where it is false. Refuses nothing.
+ * the contracted axis; where a loop along that axis does nothing else, its trips get shorter. The
+ * order along that axis is kept. On machines that fetch blocks ahead the pieces leave room for it.
+ * Also drops the mask of a `dot` whose both operands are zero where it is false. Refuses nothing.
  *
  * Before:
  *   %3 = span %k, %K : span<256>
@@ -101,12 +102,22 @@ static int64_t bytes_of(const tg_value *v) {
 
 /* Elements of the contracted axis at a time; the whole axis when it fits or cannot be halved. Where
  * shared memory has banks there is room for a word between the rows that lanes read side by side.
+ * As many copies as the loop fetches ahead have room too, unless pieces would become too short for
+ * a block's rows to be worth a transfer each.
  */
 static int64_t chunk_of(const tg_placer *p, const tg_op *dot, int64_t k) {
-    int64_t bytes = bytes_of(dot->operands[0].value) + bytes_of(dot->operands[1].value);
-    int64_t chunk = k, rows = tg_type_count(dot->operands[0].value->type) / tg_max_i64(k, 1);
-    int64_t room = p->machine->banks > 0 ? rows * 4 : 0;
-    while (bytes + room > p->shared_bytes && chunk % 2 == 0 && chunk > 8) {
+    enum { ROW_BYTES = 128 };
+    const tg_value *a = dot->operands[0].value;
+    int64_t bytes = bytes_of(a) + bytes_of(dot->operands[1].value);
+    int64_t chunk = k, rows = tg_type_count(a->type) / tg_max_i64(k, 1);
+    int64_t room = p->machine->banks > 0 ? rows * 4 : 0,
+            width = tg_place_elem_bytes(a->type->dtype);
+    int64_t depth = tg_place_schedule_int(p->f, "stages", tg_max_i64(1, p->machine->stages));
+    while (chunk % 2 == 0 && chunk > 8) {
+        bool pays = depth > 1 && chunk / 2 * width >= ROW_BYTES;
+        if ((bytes + room) * (pays ? depth : 1) <= p->shared_bytes) {
+            break;
+        }
         chunk /= 2;
         bytes /= 2;
     }
@@ -114,9 +125,8 @@ static int64_t chunk_of(const tg_placer *p, const tg_op *dot, int64_t k) {
 }
 
 /* The operand for positions lo .. lo + n of the contracted axis. */
-static tg_value *piece(tg_builder *b, const side *s, tg_value *at, int64_t n) {
+static tg_value *piece(tg_builder *b, const side *s, tg_value *lo, int64_t n) {
     tg_op *span = tg_operand(s->load, s->index)->def;
-    tg_value *lo = tg_build_binary(b, TG_OP_ADD, tg_operand(span, 0), at);
     tg_value *part = tg_build_span(b, lo, tg_operand(span, 1), n);
     tg_value_map *map = tg_value_map_make(b->module->arena);
     tg_value_map_put(map, &span->results[0], part);
@@ -126,6 +136,10 @@ static tg_value *piece(tg_builder *b, const side *s, tg_value *at, int64_t n) {
         shape[a] = a == s->axis ? n : t->shape[a];
     }
     tg_op *load = tg_op_clone(s->load, b->region, map);
+    if (b->before != NULL) {
+        tg_op_unlink(load);
+        tg_op_insert_before(b->before, load);
+    }
     /* the same span may also index another axis: only this one is cut */
     for (int i = 1; i < load->n_operands; i++) {
         tg_set_operand(load, i, i == s->index ? part : tg_operand(s->load, i));
@@ -135,6 +149,55 @@ static tg_value *piece(tg_builder *b, const side *s, tg_value *at, int64_t n) {
         return &load->results[0];
     }
     return tg_build_permute(b, &load->results[0], tg_attr_get(s->permute, TG_ATTR_AXES)->list);
+}
+
+static tg_value *piece_dot(tg_builder *at, tg_op *dot, const side *a, const side *b, tg_value *lo_a,
+                           tg_value *lo_b, tg_value *acc, int64_t chunk) {
+    tg_value *operands[] = {piece(at, a, lo_a, chunk), piece(at, b, lo_b, chunk), acc};
+    const tg_type *type = dot->results[0].type;
+    tg_op *part = tg_build_op(at, TG_OP_DOT, 3, operands, 1, &type, 0);
+    part->attrs = dot->attrs;
+    part->n_attrs = dot->n_attrs;
+    return &part->results[0];
+}
+
+static tg_value *start_of(const side *s) {
+    return tg_operand(tg_operand(s->load, s->index)->def, 0);
+}
+
+/* A loop along the contracted axis in blocks of k that does nothing but load and add up: what it
+ * carries is the accumulator alone, and nobody else wants its variable. */
+static bool is_plain_loop(const tg_op *loop, const tg_op *dot, const side *a, const side *b,
+                          int64_t k) {
+    const tg_region *body = dot->parent;
+    int64_t step;
+    if (loop == NULL || loop->code != TG_OP_FOR || body->n_args != 2 ||
+        !tg_value_const_int(tg_operand(loop, 2), &step) || step != k ||
+        start_of(a) != body->args[0] || start_of(b) != body->args[0] ||
+        tg_operand(dot, 2) != body->args[1] || tg_operand(body->last, 0) != &dot->results[0]) {
+        return false;
+    }
+    for (const tg_op *op = body->first; op != NULL; op = op->next) {
+        bool own = op == a->load || op == b->load || op == a->permute || op == b->permute ||
+                   op == dot || op == body->last || op->code == TG_OP_CONST_INT ||
+                   (op->code == TG_OP_SPAN && tg_operand(op, 0) == body->args[0]) ||
+                   (op->code == TG_OP_SPAN_MASK && op->results[0].uses == NULL);
+        if (!own) {
+            return false;
+        }
+    }
+    return used_once(dot) && body->args[1]->uses->next == NULL;
+}
+
+static void narrow_loop(tg_op *loop, tg_op *dot, const side *a, const side *b, int64_t chunk) {
+    tg_builder before = tg_builder_before(loop), at = tg_builder_before(dot);
+    tg_value *lo = dot->parent->args[0];
+    before.span = loop->span;
+    at.span = dot->span;
+    tg_set_operand(loop, 2, tg_build_index(&before, chunk));
+    tg_value *acc = piece_dot(&at, dot, a, b, lo, lo, tg_operand(dot, 2), chunk);
+    tg_replace_all_uses(&dot->results[0], acc);
+    tg_op_erase(dot);
 }
 
 static void make_loop(tg_op *dot, const side *a, const side *b, int64_t k, int64_t chunk) {
@@ -149,12 +212,9 @@ static void make_loop(tg_op *dot, const side *a, const side *b, int64_t k, int64
     tg_value *acc = tg_operand(dot, 2), *iv;
     tg_op *loop =
         tg_build_for(&at, tg_build_index(&at, 0), hi, tg_build_index(&at, chunk), 1, &acc, &iv);
-    tg_value *operands[] = {piece(&at, a, iv, chunk), piece(&at, b, iv, chunk), acc};
-    const tg_type *type = dot->results[0].type;
-    tg_op *part = tg_build_op(&at, TG_OP_DOT, 3, operands, 1, &type, 0);
-    part->attrs = dot->attrs;
-    part->n_attrs = dot->n_attrs;
-    acc = &part->results[0];
+    tg_value *lo_a = tg_build_binary(&at, TG_OP_ADD, start_of(a), iv);
+    tg_value *lo_b = tg_build_binary(&at, TG_OP_ADD, start_of(b), iv);
+    acc = piece_dot(&at, dot, a, b, lo_a, lo_b, acc, chunk);
     tg_build_end_for(&at, loop, 1, &acc);
     tg_replace_all_uses(&dot->results[0], acc);
     tg_op_erase(dot);
@@ -171,7 +231,12 @@ static void visit_dot(tg_placer *p, tg_op *dot) {
     int64_t k = tg_operand(dot, 1)->type->shape[batch], chunk = chunk_of(p, dot, k);
     bool one_load = a.load == b.load; /* x @ x.T */
     if (chunk < k && dot->n_operands == 3 && !one_load && can_move(&a, dot) && can_move(&b, dot)) {
-        make_loop(dot, &a, &b, k, chunk);
+        tg_op *loop = dot->parent->parent;
+        if (is_plain_loop(loop, dot, &a, &b, k)) {
+            narrow_loop(loop, dot, &a, &b, chunk);
+        } else {
+            make_loop(dot, &a, &b, k, chunk);
+        }
     }
 }
 

@@ -211,7 +211,17 @@ static void test_capacity(void **state) {
     (void)state;
     place_test_init(&t);
     const char *text = placed_text(&t, MATMUL, "opencl", wide, 1);
-    assert_int_equal(count_words(text, " for "), 2);
+    assert_int_equal(count_words(text, " for "), 1); /* its own trips are shorter */
+    assert_int_equal(count_words(text, "4096"), 1);  /* in the binding alone */
+    assert_int_equal(count_words(text, "scratch 0\n"), 1);
+    text = placed_text(&t,
+                       "kernel k(a: f16[M, K], b: f16[K, N], out c: f16[M, N])\n"
+                       "  grid i: M by 64, j: N by 64\n"
+                       "{\n  var acc = zeros f32[64, 64]\n"
+                       "  for k: K by 4096 { acc = acc * 0.5 + a[i, k] @ b[k, j] }\n"
+                       "  c[i, j] = acc as f16\n}\n",
+                       "opencl", NULL, 0);
+    assert_int_equal(count_words(text, " for "), 2); /* the trips do more than add up */
     assert_int_equal(count_words(text, "scratch 0\n"), 1);
     text = placed_text(
         &t,
@@ -220,6 +230,18 @@ static void test_capacity(void **state) {
         "opencl", NULL, 0);
     assert_int_equal(count_words(text, "buf<scratch, f32[64, 256], 1>"), 2);
     assert_non_null(strstr(place_test_messages(&t), "kept in device memory"));
+    place_test_fini(&t);
+}
+
+/* Where blocks are fetched ahead their pieces leave room for the copies on their way. */
+static void test_room_ahead(void **state) {
+    static const tg_setting wide[] = {{.name = "BK", .value = "4096"}};
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    const char *text = placed_text(&t, MATMUL, "sm_80", wide, 1);
+    assert_int_equal(count_words(text, "128, 64], 3 @"), 1);
+    assert_int_equal(count_words(text, "64, 128], 3 @"), 1);
     place_test_fini(&t);
 }
 
@@ -292,6 +314,7 @@ static void test_schedule(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_capacity),
+                                       cmocka_unit_test(test_room_ahead),
                                        cmocka_unit_test(test_schedule),
                                        cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
