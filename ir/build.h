@@ -111,6 +111,9 @@ tg_value *tg_build_aatomic(tg_builder *b, tg_atomic_kind kind, tg_value *array, 
                            tg_value *v, tg_value *expected);
 /* lanes: of the role; 0: all of the program. */
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes);
+/* Those `lanes` that name the i32 id; NULL: as above, or, at the loop level, sub-groups of `lanes`.
+ */
+tg_op *tg_build_named_barrier(tg_builder *b, tg_fence fence, int64_t lanes, tg_value *id);
 tg_value *tg_build_shfl(tg_builder *b, tg_shuffle_mode mode, tg_value *x, tg_value *which);
 tg_value *tg_build_ballot(tg_builder *b, tg_value *x, tg_dtype mask); /* mask: u32 or u64 */
 /* A machine instruction by name (backends/llvm/intrinsics.def). */
@@ -121,6 +124,15 @@ tg_op *tg_build_acopy(tg_builder *b, tg_value *array, tg_value *index, tg_value 
                       int64_t bytes);
 tg_op *tg_build_agroup(tg_builder *b);
 tg_op *tg_build_aland(tg_builder *b, int64_t n);
+/* Barriers in shared memory: element i32 index of a shared u64 array. `who` and parity: ir/ops.def.
+ */
+tg_op *tg_build_mbar_init(tg_builder *b, tg_value *array, tg_value *index, int64_t n);
+tg_op *tg_build_mbar_arrive(tg_builder *b, tg_value *array, tg_value *index, tg_value *who);
+tg_op *tg_build_mbar_expect(tg_builder *b, tg_value *array, tg_value *index, tg_value *bytes,
+                            tg_value *who);
+tg_op *tg_build_mbar_copied(tg_builder *b, tg_value *array, tg_value *index);
+tg_op *tg_build_mbar_wait(tg_builder *b, tg_value *array, tg_value *index, tg_value *parity);
+tg_op *tg_build_setregs(tg_builder *b, int64_t n, bool fewer);
 /* Fragments of a matrix unit's parts; strides of rows and columns in elements. */
 tg_value *tg_build_fragload(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
                             tg_value *array, tg_value *index, const int64_t strides[2],

@@ -146,7 +146,11 @@ tg_value *tg_build_intrinsic(tg_builder *b, const char *name, const tg_type *typ
 }
 
 tg_op *tg_build_barrier(tg_builder *b, tg_fence fence, int64_t lanes) {
-    tg_op *op = tg_build_op(b, TG_OP_BARRIER, 0, NULL, 0, NULL, 0);
+    return tg_build_named_barrier(b, fence, lanes, NULL);
+}
+
+tg_op *tg_build_named_barrier(tg_builder *b, tg_fence fence, int64_t lanes, tg_value *id) {
+    tg_op *op = tg_build_op(b, TG_OP_BARRIER, id != NULL ? 1 : 0, &id, 0, NULL, 0);
     tg_op_set_int(op, TG_ATTR_FENCE, fence);
     if (lanes) {
         tg_op_set_int(op, TG_ATTR_N, lanes);
@@ -177,6 +181,43 @@ tg_op *tg_build_agroup(tg_builder *b) { return tg_build_op(b, TG_OP_AGROUP, 0, N
 tg_op *tg_build_aland(tg_builder *b, int64_t n) {
     tg_op *op = tg_build_op(b, TG_OP_ALAND, 0, NULL, 0, NULL, 0);
     tg_op_set_int(op, TG_ATTR_N, n);
+    return op;
+}
+
+tg_op *tg_build_mbar_init(tg_builder *b, tg_value *array, tg_value *index, int64_t n) {
+    tg_value *operands[2] = {array, index};
+    tg_op *op = tg_build_op(b, TG_OP_MBAR_INIT, 2, operands, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_N, n);
+    return op;
+}
+
+tg_op *tg_build_mbar_arrive(tg_builder *b, tg_value *array, tg_value *index, tg_value *who) {
+    tg_value *operands[3] = {array, index, who};
+    return tg_build_op(b, TG_OP_MBAR_ARRIVE, 3, operands, 0, NULL, 0);
+}
+
+tg_op *tg_build_mbar_expect(tg_builder *b, tg_value *array, tg_value *index, tg_value *bytes,
+                            tg_value *who) {
+    tg_value *operands[4] = {array, index, bytes, who};
+    return tg_build_op(b, TG_OP_MBAR_EXPECT, 4, operands, 0, NULL, 0);
+}
+
+tg_op *tg_build_mbar_copied(tg_builder *b, tg_value *array, tg_value *index) {
+    tg_value *operands[2] = {array, index};
+    return tg_build_op(b, TG_OP_MBAR_COPIED, 2, operands, 0, NULL, 0);
+}
+
+tg_op *tg_build_mbar_wait(tg_builder *b, tg_value *array, tg_value *index, tg_value *parity) {
+    tg_value *operands[3] = {array, index, parity};
+    return tg_build_op(b, TG_OP_MBAR_WAIT, 3, operands, 0, NULL, 0);
+}
+
+tg_op *tg_build_setregs(tg_builder *b, int64_t n, bool fewer) {
+    tg_op *op = tg_build_op(b, TG_OP_SETREGS, 0, NULL, 0, NULL, 0);
+    tg_op_set_int(op, TG_ATTR_N, n);
+    if (fewer) {
+        tg_op_set_int(op, TG_ATTR_DESC, 1);
+    }
     return op;
 }
 

@@ -8,7 +8,8 @@
  *                            role phaseN of the CPU convention: one lane, the whole range)
  *
  * Lanes run one at a time, from barrier to barrier, in an order drawn from the seed; races are
- * found by happens-before over barriers, so no order hides them. A value made from memory that
+ * found by happens-before over barriers (in functions where only some lanes meet, over a clock of
+ * each lane), so no order hides them. A value made from memory that
  * nobody wrote is followed through arithmetic and reported where it decides something: a branch, an
  * address, a store to device memory.
  */
@@ -32,6 +33,9 @@ typedef enum tg_loop_fault {
     TG_LOOP_BOUNDS,     /* outside of an array or of all ranges, or a write to a read-only range */
     TG_LOOP_ALIGN,      /* address or index not a multiple of what the operation promises */
     TG_LOOP_DIVERGENCE, /* not all lanes reach a barrier or a sub-group operation */
+    TG_LOOP_DEADLOCK,   /* lanes wait for each other, or for arrivals that do not come */
+    TG_LOOP_MBARRIER,   /* a barrier in shared memory that nobody made, or more arrivals than wanted
+                         */
     TG_LOOP_LIMIT,      /* given up after max_steps */
     TG_LOOP_BAD_CODE,   /* not code that can be run: unknown operation, missing function */
     TG_LOOP_FAULT_COUNT
@@ -62,7 +66,7 @@ typedef struct tg_loop_report {
     int64_t programs, steps;
     /* Of the first program run, its first `warp` lanes taken together. */
     int64_t shared_accesses, bank_conflicts; /* extra cycles over the conflict-free number */
-    tg_loop_conflict *conflicts; /* the accesses that have any, in order of the code */
+    tg_loop_conflict *conflicts;             /* the accesses that have any, in order of the code */
     int n_conflicts;
     int64_t global_accesses, sectors, sectors_needed; /* 32-byte sectors touched; least possible */
 } tg_loop_report;

@@ -107,8 +107,60 @@ bool tg_verify_ALAND(tg_verifier *v, const tg_op *op) {
 
 bool tg_verify_BARRIER(tg_verifier *v, const tg_op *op) {
     int64_t n = tg_attr_int(op, TG_ATTR_N, 0);
+    bool loop = v->f->level == TG_LEVEL_LOOP;
     TG_CHECK(n >= 0 && (v->f->lanes == 0 || n <= v->f->lanes), "%lld of %lld lanes arrive",
              (long long)n, (long long)v->f->lanes);
+    TG_CHECK(op->n_operands == 0 || (loop && n > 0 && is_i32(tg_operand_type(op, 0))),
+             "a number is an i32 of the loop level and says how many lanes arrive");
+    TG_CHECK(!loop || n == 0 || op->n_operands == 1 || v->f->lanes % n == 0,
+             "%lld lanes are not in sub-groups of %lld", (long long)v->f->lanes, (long long)n);
+    return true;
+}
+
+/* ---- barriers in shared memory --------------------------------------------------------------- */
+
+static bool is_mbarrier(tg_verifier *v, const tg_op *op) {
+    const tg_type *a = tg_operand_type(op, 0);
+    TG_CHECK(is_array(a) && a->space == TG_SPACE_SHARED && a->dtype == TG_DT_U64,
+             "a barrier is an element of a shared array of u64, not %s", tg_verify_type(v, a));
+    TG_CHECK(is_i32(tg_operand_type(op, 1)), "the index is i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, 1)));
+    return true;
+}
+
+static bool is_who(tg_verifier *v, const tg_op *op, int i) {
+    TG_CHECK(tg_is_scalar_of(tg_operand_type(op, i), TG_DT_BOOL), "a bool says who arrives, not %s",
+             tg_verify_type(v, tg_operand_type(op, i)));
+    return true;
+}
+
+bool tg_verify_MBAR_INIT(tg_verifier *v, const tg_op *op) {
+    int64_t n = tg_attr_int(op, TG_ATTR_N, 0);
+    TG_CHECK(n > 0 && n < 1 << 20, "a phase of %lld arrivals", (long long)n);
+    return is_mbarrier(v, op);
+}
+
+bool tg_verify_MBAR_ARRIVE(tg_verifier *v, const tg_op *op) {
+    return is_mbarrier(v, op) && is_who(v, op, 2);
+}
+
+bool tg_verify_MBAR_EXPECT(tg_verifier *v, const tg_op *op) {
+    TG_CHECK(is_i32(tg_operand_type(op, 2)), "the bytes are i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, 2)));
+    return is_mbarrier(v, op) && is_who(v, op, 3);
+}
+
+bool tg_verify_MBAR_COPIED(tg_verifier *v, const tg_op *op) { return is_mbarrier(v, op); }
+
+bool tg_verify_MBAR_WAIT(tg_verifier *v, const tg_op *op) {
+    TG_CHECK(is_i32(tg_operand_type(op, 2)), "the parity is i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, 2)));
+    return is_mbarrier(v, op);
+}
+
+bool tg_verify_SETREGS(tg_verifier *v, const tg_op *op) {
+    int64_t n = tg_attr_int(op, TG_ATTR_N, 0);
+    TG_CHECK(n >= 24 && n <= 256 && n % 8 == 0, "%lld registers a lane", (long long)n);
     return true;
 }
 

@@ -10,8 +10,9 @@ enum { MAX_FINDINGS = 64, ALIGN = 64 };
 /* ---- report --------------------------------------------------------------------------------- */
 
 const char *tg_loop_fault_name(tg_loop_fault fault) {
-    static const char *const names[TG_LOOP_FAULT_COUNT] = {
-        "race", "undefined", "bounds", "align", "divergence", "limit", "bad code"};
+    static const char *const names[TG_LOOP_FAULT_COUNT] = {"race",     "undefined",  "bounds",
+                                                           "align",    "divergence", "deadlock",
+                                                           "mbarrier", "limit",      "bad code"};
     return (unsigned)fault < TG_LOOP_FAULT_COUNT ? names[fault] : "?";
 }
 
@@ -178,6 +179,7 @@ static void start_lanes(tg_li_run *r) {
         r->lanes[k].flights.count = 0;
         forget_private(r, &r->lanes[k]);
     }
+    tg_li_order_start(r);
 }
 
 /* Runs every lane that can run, in a drawn order. */
@@ -197,17 +199,16 @@ static void run_ready(tg_li_run *r, int *order) {
 
 /* ---- meeting -------------------------------------------------------------------------------- */
 
-static const tg_li_ins *waiting_at(const tg_li_run *r, int lane) {
+const tg_li_ins *tg_li_waiting_at(const tg_li_run *r, int lane) {
     return &r->code->ins.data[r->lanes[lane].pc - 1];
 }
 
-/* Both wait at one barrier in the same trip of every loop around it. */
-static bool same_place(const tg_li_run *r, int a, int b) {
+bool tg_li_same_place(const tg_li_run *r, int a, int b) {
     const tg_li_lane *x = &r->lanes[a], *y = &r->lanes[b];
     if (x->state != y->state || x->pc != y->pc) {
         return false;
     }
-    const tg_li_ins *i = waiting_at(r, a);
+    const tg_li_ins *i = tg_li_waiting_at(r, a);
     for (int32_t k = 0; i->code == TG_OP_BARRIER && k < i->n; k++) {
         int32_t trip = r->code->trips.data[i->imm + k];
         if (x->cells[trip] != y->cells[trip]) {
@@ -217,14 +218,14 @@ static bool same_place(const tg_li_run *r, int a, int b) {
     return true;
 }
 
-static void report_divergence(tg_li_run *r, int a, int b) {
+void tg_li_report_divergence(tg_li_run *r, int a, int b) {
     int at = r->lanes[a].state == LI_DONE ? b : a, other = at == a ? b : a;
     const char *where = r->lanes[other].state == LI_DONE ? "has ended"
                         : r->lanes[other].pc == r->lanes[at].pc
                             ? "is there in another trip of a loop"
                             : "waits elsewhere";
-    tg_li_report(r, TG_LOOP_DIVERGENCE, waiting_at(r, at)->op, at, "lane %d waits here, lane %d %s",
-                 at, other, where);
+    tg_li_report(r, TG_LOOP_DIVERGENCE, tg_li_waiting_at(r, at)->op, at,
+                 "lane %d waits here, lane %d %s", at, other, where);
     r->stop = true;
 }
 
@@ -245,7 +246,7 @@ static bool meet_subgroups(tg_li_run *r) {
         int n = size < r->n_lanes - first ? size : r->n_lanes - first;
         bool together = all_in(r, first, n, LI_AT_SHUFFLE);
         for (int k = first + 1; together && k < first + n; k++) {
-            together = same_place(r, first, k);
+            together = tg_li_same_place(r, first, k);
         }
         if (together) {
             tg_li_shuffle(r, first, n);
@@ -256,19 +257,24 @@ static bool meet_subgroups(tg_li_run *r) {
 }
 
 static void meet_at_barrier(tg_li_run *r) {
+    if (tg_li_report_deadlock(r)) {
+        return;
+    }
     for (int k = 1; k < r->n_lanes; k++) {
-        if (!same_place(r, 0, k)) {
-            report_divergence(r, 0, k);
+        if (!tg_li_same_place(r, 0, k)) {
+            tg_li_report_divergence(r, 0, k);
             return;
         }
     }
     if (r->lanes[0].state != LI_AT_BARRIER) { /* some shuffle that not all of a sub-group reach */
-        tg_li_report(r, TG_LOOP_DIVERGENCE, waiting_at(r, 0)->op, 0,
+        tg_li_report(r, TG_LOOP_DIVERGENCE, tg_li_waiting_at(r, 0)->op, 0,
                      "not all lanes of the sub-group come here");
         r->stop = true;
         return;
     }
-    tg_li_barrier(r, (tg_fence)tg_attr_int(waiting_at(r, 0)->op, TG_ATTR_FENCE, TG_FENCE_ALL));
+    tg_fence fence = (tg_fence)tg_attr_int(tg_li_waiting_at(r, 0)->op, TG_ATTR_FENCE, TG_FENCE_ALL);
+    tg_li_barrier(r, fence);
+    tg_li_order_barrier(r, fence, NULL, r->n_lanes);
     for (int k = 0; k < r->n_lanes; k++) {
         r->lanes[k].state = LI_RUN;
     }
@@ -281,9 +287,16 @@ static void run_lanes(tg_li_run *r, int *order) {
         if (r->stop || all_in(r, 0, r->n_lanes, LI_DONE)) {
             return;
         }
-        if (!meet_subgroups(r)) {
-            meet_at_barrier(r);
+        if (r->code->roles) { /* all of these: whoever can go on does */
+            bool moved = meet_subgroups(r);
+            moved |= tg_li_meet(r);
+            if (moved || r->stop) {
+                continue;
+            }
+        } else if (meet_subgroups(r)) {
+            continue;
         }
+        meet_at_barrier(r);
     }
 }
 
@@ -299,6 +312,7 @@ static bool set_code(tg_li_run *r, tg_func *f, int lanes, bool simt) {
     r->n_spaces = 0;
     make_lanes(r, lanes, simt);
     r->trap = 0;
+    tg_li_order_init(r);
     return true;
 }
 

@@ -40,13 +40,13 @@ static void start(tg_li_run *r, const tg_li_ins *i, int lane) {
     TG_LIST_PUSH(r->arena, &l->flights, f);
 }
 
-static void land(tg_li_run *r, const tg_li_ins *i, int lane) {
+/* Those that arrival number `arrival` waits for; 0: those of groups before `group`. */
+static void land(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival, int64_t group) {
     tg_li_lane *l = &r->lanes[lane];
-    int64_t keep = tg_attr_int(i->op, TG_ATTR_N, 0);
     size_t left = 0;
     for (size_t k = 0; k < l->flights.count; k++) {
         const tg_li_flight *f = &l->flights.data[k];
-        if (f->group >= l->groups - keep) {
+        if (arrival != 0 ? f->arrival != arrival : f->group >= group) {
             l->flights.data[left++] = *f;
             continue;
         }
@@ -65,7 +65,11 @@ void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane) {
         r->lanes[lane].groups++;
         return;
     case TG_OP_ALAND:
-        land(r, i, lane);
+        land(r, i, lane, 0, r->lanes[lane].groups - tg_attr_int(i->op, TG_ATTR_N, 0));
         return;
     }
+}
+
+void tg_li_land_arrival(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival) {
+    land(r, i, lane, arrival, 0);
 }

@@ -273,11 +273,9 @@ static void compile_plain(compiler *c, tg_op *op) {
         for (size_t k = 0; k < c->trips.count; k++) {
             TG_LIST_PUSH(c->arena, &c->code->trips, c->trips.data[k]);
         }
-        int64_t n = tg_attr_int(op, TG_ATTR_N, c->code->func->lanes);
-        if (n != c->code->func->lanes && c->code->func->lanes > 0) {
-            give_up(c, op, "a barrier of some lanes only");
-        }
+        c->code->roles |= tg_attr_int(op, TG_ATTR_N, 0) != 0;
     }
+    c->code->roles |= op->code == TG_OP_MBAR_INIT;
     if (op->code == TG_OP_ALLOCA) {
         i.n = (int32_t)((c->code->stack_bytes + 63) / 64 * 64);
         c->code->stack_bytes = i.n + i.imm;

@@ -355,6 +355,14 @@ static bool exec_memory(tg_li_run *r, const tg_li_ins *i, int lane) {
     case TG_OP_ALAND:
         tg_li_async(r, i, lane);
         return true;
+    case TG_OP_MBAR_INIT:
+    case TG_OP_MBAR_ARRIVE:
+    case TG_OP_MBAR_EXPECT:
+    case TG_OP_MBAR_COPIED:
+        tg_li_mbar(r, i, lane);
+        return true;
+    case TG_OP_SETREGS:
+        return true;
     case TG_OP_ALLOCA:
         l->cells[i->result] = (uint64_t)(uintptr_t)l->stack->base + (uint64_t)i->n;
         l->undefined[i->result] = 0;
@@ -460,6 +468,9 @@ static bool exec_control(tg_li_run *r, const tg_li_ins *i, int lane) {
         return true;
     case TG_OP_BARRIER:
         l->state = LI_AT_BARRIER;
+        return true;
+    case TG_OP_MBAR_WAIT:
+        l->state = LI_AT_MBARRIER;
         return true;
     case TG_OP_SHFL:
     case TG_OP_BALLOT:

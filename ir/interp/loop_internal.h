@@ -8,6 +8,7 @@
  *   loop_async.c   copies that land later
  *   loop_bulk.c    bulk copies of boxes of tensors
  *   loop_matrix.c  fragments and products of matrix units
+ *   loop_order.c   order where only some lanes meet: barriers in shared memory, clocks of lanes
  *   loop_memory.c  spaces of bytes with a shadow: bounds, alignment, order, definedness
  *   loop.c         launches, lanes, barriers, the report
  *
@@ -67,6 +68,7 @@ typedef struct tg_li_code {
     int32_t n_regs;
     int32_t max_moves; /* cells of the largest move */
     int64_t stack_bytes;
+    bool roles;        /* some lanes meet without the others */
     const char *wrong; /* cannot be run */
     tg_op *wrong_op;
 } tg_li_code;
@@ -104,14 +106,42 @@ typedef struct tg_li_space {
 
 typedef enum tg_li_access { LI_READ, LI_WRITE, LI_ATOMIC } tg_li_access;
 
-typedef enum tg_li_state { LI_RUN, LI_AT_BARRIER, LI_AT_SHUFFLE, LI_DONE } tg_li_state;
+typedef enum tg_li_state {
+    LI_RUN,
+    LI_AT_BARRIER,
+    LI_AT_SHUFFLE,
+    LI_AT_MBARRIER,
+    LI_DONE
+} tg_li_state;
 
 /* A copy that has not landed. */
 typedef struct tg_li_flight {
     int64_t at, bytes, group; /* byte of shared memory */
     unsigned char data[16];
     bool undefined;
+    int64_t arrival; /* the one that waits for it; 0: none */
 } tg_li_flight;
+
+/* A barrier in shared memory. */
+typedef struct tg_li_mbarrier {
+    int64_t at; /* byte of shared memory */
+    int64_t expected, pending, bytes, phase;
+    uint32_t *clock[2], *done[2]; /* of lanes: what arrivals of this phase know, of phases ended */
+} tg_li_mbarrier;
+
+/* Accesses of several lanes to a byte: by groups of 32, when the last was and whose. */
+typedef struct tg_li_history {
+    uint32_t time, who;
+} tg_li_history;
+
+/* An arrival that waits for a lane's copies. */
+typedef struct tg_li_arrival {
+    int lane;
+    int64_t number; /* from 1 on */
+    const tg_li_ins *ins;
+    tg_li_mbarrier *at;
+    uint32_t *clock[2]; /* what the lane knew */
+} tg_li_arrival;
 
 typedef struct tg_li_lane {
     int32_t pc;
@@ -121,7 +151,8 @@ typedef struct tg_li_lane {
     uint32_t *instances; /* executions per instruction, for the counters; NULL: not counted */
     tg_li_space *stack;
     TG_LIST(tg_li_flight) flights;
-    int64_t groups; /* that have been closed */
+    int64_t groups;     /* that have been closed */
+    uint32_t *clock[2]; /* code->roles: of every lane, what this one knows; shared, device */
 } tg_li_lane;
 
 typedef struct tg_li_trace {
@@ -155,6 +186,11 @@ typedef struct tg_li_run {
     TG_LIST(tg_loop_finding) found;
     TG_LIST(tg_li_trace) traces;
     bool tracing;
+    TG_LIST(tg_li_mbarrier *) mbarriers;
+    TG_LIST(tg_li_arrival) arrivals;
+    int64_t n_arrivals;               /* so far */
+    TG_LIST(tg_li_history) histories; /* in rows of a word for 32 lanes */
+    TG_LIST(int32_t) free_rows;
 } tg_li_run;
 
 void tg_li_report(tg_li_run *r, tg_loop_fault fault, const tg_op *op, int lane, const char *fmt,
@@ -194,10 +230,31 @@ uint64_t tg_li_canonical(tg_dtype t, uint64_t bits);
 void tg_li_run_lane(tg_li_run *r, int lane);
 /* A register's first cell; reports what depends on memory that nobody wrote. */
 bool tg_li_is_defined(tg_li_run *r, const tg_li_ins *i, int lane, int32_t reg, const char *what);
+/* The instruction a lane that does not run stands at; do both stand there in one trip of every
+ * loop? */
+const tg_li_ins *tg_li_waiting_at(const tg_li_run *r, int lane);
+bool tg_li_same_place(const tg_li_run *r, int a, int b);
+void tg_li_report_divergence(tg_li_run *r, int a, int b);
+
+/* loop_order.c; all but the last do nothing where all lanes always meet. */
+void tg_li_order_init(tg_li_run *r);
+void tg_li_order_start(tg_li_run *r);
+/* These lanes (NULL: the first n) have met. */
+void tg_li_order_barrier(tg_li_run *r, tg_fence fence, const int *lanes, int n);
+/* Lets lanes go on that wait for what has happened; whether any did. */
+bool tg_li_meet(tg_li_run *r);
+bool tg_li_report_deadlock(tg_li_run *r);
+/* As tg_li_touch. */
+bool tg_li_touch_ordered(tg_li_run *r, tg_li_space *s, const tg_li_ins *i, int lane, int64_t at,
+                         int64_t n, tg_li_access access, const unsigned char *with, bool undefined);
+/* The instructions of barriers in shared memory. */
+void tg_li_mbar(tg_li_run *r, const tg_li_ins *i, int lane);
+
 /* loop_async.c */
 void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
 /* loop_bulk.c; false when i is none of its operations. */
 bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane);
+void tg_li_land_arrival(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival);
 /* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);
 /* Executes the sub-group operation that these lanes wait at. */

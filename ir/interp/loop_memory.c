@@ -195,6 +195,9 @@ bool tg_li_touch(tg_li_run *r, tg_li_space *s, const tg_li_ins *i, int lane, int
         tg_li_report(r, TG_LOOP_BOUNDS, i->op, lane, "touches the stack of another lane");
         return false;
     }
+    if (r->code->roles) {
+        return tg_li_touch_ordered(r, s, i, lane, at, n, access, with, undefined);
+    }
     for (int64_t k = at; k < at + n; k++) {
         tg_li_byte *b = &s->shadow[k];
         if (s->per_program && b->w_epoch < first) { /* of an earlier program: forget */
