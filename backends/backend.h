@@ -58,6 +58,11 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
                        tg_arena *a, tg_sink *sink, const unsigned char **out,
                        size_t *out_bytes) TG_MUST_USE;
 
+/* Links an AMDGPU relocatable object into a code object (ELF) as the vendor's loaders take it; what
+ * it cannot place is refused by name. Output bytes in the arena. */
+tg_status tg_hsaco_link(const unsigned char *obj, size_t n_bytes, tg_arena *a, tg_sink *sink,
+                        const unsigned char **out, size_t *out_bytes) TG_MUST_USE;
+
 /* Runtime imports a blob may call, in table order (abi: an array of pointers patched by the loader
  * at blob offset imports_offset). */
 #define TG_BLOB_IMPORTS(X) X(memcpy) X(memset) X(memmove)

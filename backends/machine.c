@@ -83,6 +83,31 @@ static const tg_machine machines[] = {
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_PTX_MACHINE
+#define TG_AMD_MACHINE(name_, label_, feat_, isa_, wave_, regs_, matrix_)                          \
+    {.name = name_,                                                                                \
+     .vendor = "hip",                                                                              \
+     .label = label_,                                                                              \
+     .class_ = TG_MACHINE_SIMT,                                                                    \
+     .triple = "amdgcn-amd-amdhsa",                                                                \
+     .llvm_cpu = name_,                                                                            \
+     .llvm_features = feat_,                                                                       \
+     .isa_id = isa_,                                                                               \
+     .emitter = TG_EMIT_LLVM,                                                                      \
+     .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
+             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV,                   \
+     .lanes = 256,                                                                                 \
+     .max_lanes = 512,                                                                             \
+     .subgroup = wave_,                                                                            \
+     .banks = 32,                                                                                  \
+     .shared_bytes = 65536,                                                                        \
+     .scratch_bytes = (int64_t)1 << 30,                                                            \
+     .vector_bytes = 16,                                                                           \
+     .register_bytes = regs_,                                                                      \
+     .stages = 1,                                                                                  \
+     .matrix = matrix_,                                                                            \
+     .units = TG_UNIT_VECTOR},
+#include "backends/machines.def"
+#undef TG_AMD_MACHINE
 };
 
 static const tg_machine models[] = {

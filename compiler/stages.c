@@ -134,7 +134,10 @@ tg_status tgc_lower(tgc_state *s) {
 
 /* ---- code generation ------------------------------------------------------------------------ */
 
+static bool is_amd(const tg_machine *m) { return strcmp(m->vendor, "hip") == 0; }
+
 static tg_llvm_options llvm_options(const tgc_state *s, bool text) {
+    text = text || s->o.emit == TGC_EMIT_AMDGCN;
     return (tg_llvm_options){.opt_level = s->o.opt_level < 0    ? 0
                                           : s->o.opt_level == 0 ? 2
                                                                 : s->o.opt_level,
@@ -146,8 +149,15 @@ static tg_llvm_options llvm_options(const tgc_state *s, bool text) {
 
 tg_status tgc_llvm_codegen(tgc_state *s, tgc_lane *l) {
 #if TEGULA_HAVE_LLVM
-    tg_llvm_options o = llvm_options(s, tgc_is_simt(l)); /* SIMT: PTX, which is text */
-    return tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
+    bool amd = is_amd(l->machine); /* an object, still to be linked; PTX is text */
+    tg_llvm_options o = llvm_options(s, tgc_is_simt(l) && !amd);
+    tg_status st =
+        tg_llvm_emit(l->loop, l->machine, &o, &s->arena, &s->sink, &l->object, &l->object_bytes);
+    if (!st && amd && o.emit == TG_LLVM_OBJECT && s->o.emit != TGC_EMIT_OBJECT) {
+        st = tg_hsaco_link(l->object, l->object_bytes, &s->arena, &s->sink, &l->object,
+                           &l->object_bytes);
+    }
+    return st;
 #else
     (void)llvm_options(s, false);
     tg_error(&s->sink, TG_D_BACKEND, (tg_span){0},
@@ -163,6 +173,7 @@ static bool wants_code(const tgc_state *s, bool *out_fits) {
     const tgc_lane *l = &s->lanes[0];
     bool c = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_OPENCL_C;
     bool llvm = l->machine->emitter == TG_EMIT_LLVM;
+    bool amd = is_amd(l->machine);
     *out_fits = true;
     switch (s->o.emit) {
     case TGC_EMIT_LLVM:
@@ -170,10 +181,14 @@ static bool wants_code(const tgc_state *s, bool *out_fits) {
         *out_fits = llvm;
         return true;
     case TGC_EMIT_OBJECT:
-        *out_fits = !tgc_is_simt(l);
+        *out_fits = !tgc_is_simt(l) || amd;
         return true;
     case TGC_EMIT_PTX:
-        *out_fits = tgc_is_simt(l) && llvm;
+        *out_fits = tgc_is_simt(l) && llvm && !amd;
+        return true;
+    case TGC_EMIT_AMDGCN:
+    case TGC_EMIT_HSACO:
+        *out_fits = amd;
         return true;
     case TGC_EMIT_OPENCL:
         *out_fits = c;

@@ -22,7 +22,7 @@ typedef struct build {
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
     static const char *const names[] = {"package", "ast", "tile",   "loop",   "llvm",
                                         "asm",     "obj", "header", "placed", "opencl",
-                                        "spirv",   "ptx", NULL};
+                                        "spirv",   "ptx", "amdgcn", "hsaco",  NULL};
     int which = 0;
     bool ok = tool_option_word(t, "emit", name, names, &which);
     *out = (uint32_t)which;
@@ -137,7 +137,8 @@ static void dump(void *user, const char *pass, const char *kernel, const char *t
 }
 
 static bool is_text(uint32_t emit) {
-    return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT && emit != TGC_EMIT_SPIRV;
+    return emit != TGC_EMIT_PACKAGE && emit != TGC_EMIT_OBJECT && emit != TGC_EMIT_SPIRV &&
+           emit != TGC_EMIT_HSACO;
 }
 
 static int compile(tool *t, build *b, const tg_source *src) {

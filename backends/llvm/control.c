@@ -167,7 +167,7 @@ static void record_line(tg_emitter *e, tg_span span) {
 }
 
 static void finish(tg_emitter *e, int64_t code) {
-    if (e->is_ptx) {
+    if (e->is_simt) {
         LLVMBuildRetVoid(e->builder);
         return;
     }
@@ -198,7 +198,7 @@ static void trap_if(tg_emitter *e, tg_span span, LLVMValueRef cond, int64_t code
     LLVMBasicBlockRef bad = tg_emit_block(e, "trap"), good = tg_emit_block(e, "");
     unlikely(e, LLVMBuildCondBr(e->builder, cond, bad, good));
     go_to(e, bad);
-    if (e->is_ptx) {
+    if (e->is_simt) {
         int line = 0, col = 0;
         if (span.source) {
             tg_source_position(span.source, span.begin, &line, &col);
@@ -363,7 +363,7 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
         break;
 
     default:
-        if (!e->is_ptx || !tg_emit_simt(e, op, &x)) {
+        if (!e->is_simt || !tg_emit_simt(e, op, &x)) {
             tg_emit_refuse(e, op, "it does not belong to the loop level of this machine");
         }
         break;
@@ -449,11 +449,11 @@ static void declare(tg_emitter *e, tg_func *f) {
 
 void tg_emit_function(tg_emitter *e, tg_func *f) {
     e->func = f;
-    (e->is_ptx ? tg_emit_simt_declare : declare)(e, f);
+    (e->is_simt ? tg_emit_simt_declare : declare)(e, f);
     e->n_values = (size_t)f->next_value_id + 1;
     e->values = TG_NEW_ARRAY(e->arena, LLVMValueRef, e->n_values);
     e->nontemporal = any_nontemporal(f->body);
-    for (int i = 0; i < f->body->n_args && !e->is_ptx; i++) {
+    for (int i = 0; i < f->body->n_args && !e->is_simt; i++) {
         tg_emit_set(e, f->body->args[i], LLVMGetParam(e->function, (unsigned)i));
     }
     LLVMBasicBlockRef entry = tg_emit_block(e, "entry"), first = tg_emit_block(e, "");
@@ -461,7 +461,7 @@ void tg_emit_function(tg_emitter *e, tg_func *f) {
     tg_emit_debug_function(e, f);
     e->alloca_mark = LLVMBuildBr(e->builder, first);
     go_to(e, first);
-    if (e->is_ptx) {
+    if (e->is_simt) {
         tg_emit_simt_arguments(e, f);
     }
     emit_region(e, f->body);

@@ -47,7 +47,7 @@ LLVMTypeRef tg_emit_like(tg_emitter *e, const tg_type *t, LLVMTypeRef elem) {
 
 LLVMTypeRef tg_emit_type(tg_emitter *e, const tg_type *t) {
     if (t->kind == TG_TY_PTR) {
-        return LLVMPointerTypeInContext(e->context, 0);
+        return LLVMPointerTypeInContext(e->context, e->is_amd ? TG_EMIT_GLOBAL : 0);
     }
     return tg_emit_like(e, t, tg_emit_dtype(e, t->dtype));
 }
@@ -158,6 +158,10 @@ static void init_targets(void) {
     LLVMInitializeNVPTXTarget();
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
+    LLVMInitializeAMDGPUTargetInfo();
+    LLVMInitializeAMDGPUTarget();
+    LLVMInitializeAMDGPUTargetMC();
+    LLVMInitializeAMDGPUAsmPrinter();
 }
 
 static bool starts_with(const char *s, const char *prefix) {
@@ -186,7 +190,7 @@ static bool open_target(tg_emitter *e) {
     LLVMTargetMachineOptionsSetCPU(o, mc->llvm_cpu);
     LLVMTargetMachineOptionsSetFeatures(o, features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(o, level[opt]);
-    if (!e->is_ptx) {
+    if (!e->is_simt) {
         LLVMTargetMachineOptionsSetRelocMode(o, LLVMRelocPIC);
         LLVMTargetMachineOptionsSetCodeModel(
             o, starts_with(mc->triple, "riscv") ? LLVMCodeModelMedium : LLVMCodeModelSmall);
@@ -204,6 +208,9 @@ static bool open_target(tg_emitter *e) {
     LLVMSetModuleDataLayout(e->module, layout);
     LLVMDisposeTargetData(layout);
     LLVMSetTarget(e->module, mc->triple);
+    if (e->is_amd) {
+        tg_emit_amd_module(e);
+    }
     return true;
 }
 
@@ -224,10 +231,10 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
  */
 
 static bool run_passes(tg_emitter *e) {
-    /* For PTX nothing is hoisted: it would cost registers (ptxas schedules by itself). */
+    /* For GPUs nothing is hoisted: it would cost registers (their code generators do by need). */
     const char *passes =
         e->options->opt_level == 0 ? "function(sroa)"
-        : e->is_ptx
+        : e->is_simt
             ? e->wants_unroll
                   ? "function(sroa,early-cse<memssa>,loop-unroll<no-runtime;no-partial;no-peeling>,"
                     "sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)"
@@ -337,6 +344,9 @@ static void dispose(tg_emitter *e, const output *out) {
     if (e->target) {
         LLVMDisposeTargetMachine(e->target);
     }
+    if (e->fences) {
+        LLVMDisposeModule(e->fences);
+    }
     LLVMDisposeBuilder(e->builder);
     LLVMDisposeModule(e->module);
     LLVMContextDispose(e->context);
@@ -378,7 +388,9 @@ tg_status tg_llvm_emit(tg_module *loop, const tg_machine *machine, const tg_llvm
                     .arena = a,
                     .sink = sink,
                     .is_x86 = starts_with(machine->triple, "x86_64"),
-                    .is_ptx = starts_with(machine->triple, "nvptx")};
+                    .is_ptx = starts_with(machine->triple, "nvptx"),
+                    .is_amd = starts_with(machine->triple, "amdgcn")};
+    e.is_simt = e.is_ptx || e.is_amd;
     job j = {.emitter = &e, .loop = loop};
     const char *fatal = NULL;
     if (!tg_llvm_guarded(a, compile, &j, &fatal)) {

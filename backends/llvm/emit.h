@@ -10,6 +10,7 @@
  *   instructions.c  machine instructions by name, or their definitions
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
+ *   amdgpu.c     what they have on AMD's machines
  *   matrix.c     fragments and products of matrix units
  *   bulk.c       bulk copies of boxes of tensors
  *   debug.c      line tables
@@ -38,7 +39,8 @@ typedef struct tg_emitter {
     const tg_llvm_options *options;
     tg_arena *arena;
     tg_sink *sink;
-    bool is_x86, is_ptx;
+    bool is_x86, is_ptx, is_amd;
+    bool is_simt;      /* one of the latter two */
     bool failed;       /* a diagnostic was reported; the module is not worth compiling */
     bool wants_unroll; /* some loop carries unroll metadata */
 
@@ -51,6 +53,8 @@ typedef struct tg_emitter {
     LLVMValueRef program, shared; /* SIMT: number of the program, its shared memory or NULL */
     LLVMValueRef alloca_mark;     /* allocas go before this instruction of the entry block */
     bool nontemporal;             /* it stores past the cache: fence before returning */
+
+    LLVMModuleRef fences; /* AMD: a release and an acquire of the work-group, to copy */
 
     LLVMDIBuilderRef debug; /* NULL without line tables */
     LLVMMetadataRef debug_file, debug_scope;
@@ -130,6 +134,24 @@ LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word);
 void tg_emit_simt_record(tg_emitter *e, int line, int64_t code);
 /* False when op is none of SIMT functions alone. */
 bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out);
+
+/* ---- amdgpu.c: entries and lanes of AMD's machines --------------------------------------------
+ */
+
+/* Address spaces of pointers: those of slots are global (simt.c casts NVIDIA's to generic). */
+enum { TG_EMIT_GLOBAL = 1, TG_EMIT_SHARED = 3, TG_EMIT_CONSTANT = 4 };
+
+void tg_emit_amd_module(tg_emitter *e);
+/* Convention and attributes of e->function, an entry of so many lanes. */
+void tg_emit_amd_entry(tg_emitter *e, int lanes);
+/* Number of the work-group and of the lane in it, i32. */
+LLVMValueRef tg_emit_amd_group(tg_emitter *e);
+LLVMValueRef tg_emit_amd_lane(tg_emitter *e);
+/* A word (i32) from another lane of the wave; `which` as `shfl` has it. */
+LLVMValueRef tg_emit_amd_shuffle(tg_emitter *e, tg_shuffle_mode mode, LLVMValueRef x,
+                                 LLVMValueRef which);
+LLVMValueRef tg_emit_amd_ballot(tg_emitter *e, LLVMValueRef x); /* i32 or i64, by the wave */
+void tg_emit_amd_barrier(tg_emitter *e);
 
 /* matrix.c */
 LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op);

@@ -57,9 +57,13 @@ static LLVMValueRef emit_slot(tg_emitter *e, tg_op *op) {
     const tg_type *t = op->results[0].type;
     LLVMValueRef index = LLVMConstInt(LLVMInt64TypeInContext(e->context),
                                       (uint64_t)tg_attr_int(op, TG_ATTR_VALUE_I, 0) * 8, 0);
-    LLVMValueRef at =
-        LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), tg_emit_operand(e, op, 0), &index, 1, "");
-    bool address = e->is_ptx && t->kind == TG_TY_PTR;
+    LLVMValueRef slots = tg_emit_operand(e, op, 0);
+    if (e->is_amd) { /* nothing changes them: scalar loads, whatever is stored in between */
+        slots = LLVMBuildAddrSpaceCast(e->builder, slots,
+                                       LLVMPointerTypeInContext(e->context, TG_EMIT_CONSTANT), "");
+    }
+    LLVMValueRef at = LLVMBuildGEP2(e->builder, tg_emit_int_type(e, 8), slots, &index, 1, "");
+    bool address = e->is_simt && t->kind == TG_TY_PTR;
     LLVMTypeRef type = address ? LLVMInt64TypeInContext(e->context) : memory_type(e, t);
     LLVMValueRef x = LLVMBuildLoad2(e->builder, type, at, "");
     LLVMSetAlignment(x, 8);

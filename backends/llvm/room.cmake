@@ -9,7 +9,7 @@ find_package(Threads REQUIRED)
 # LLVM's own archives, linked into the targets whose property TEGULA_LLVM_STATIC says so (the command and the shared
 # library): loading and relocating libLLVM.so costs every process 25 ms. Tests link it, which takes less time to do.
 # A sanitized build has one LLVM for everything.
-set(LLVM_PARTS x86 aarch64 riscv nvptx passes)
+set(LLVM_PARTS x86 aarch64 riscv nvptx amdgpu irreader passes)
 execute_process(COMMAND ${LLVM_CONFIG} --link-static --libs ${LLVM_PARTS} RESULT_VARIABLE llvm_no_archives
                 OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 execute_process(COMMAND ${LLVM_CONFIG} --link-static --system-libs ${LLVM_PARTS}
@@ -35,7 +35,7 @@ set(llvm_room ${CMAKE_CURRENT_LIST_DIR})
 add_library(tg_llvm STATIC
   ${llvm_room}/emit.c ${llvm_room}/guard.c ${llvm_room}/control.c ${llvm_room}/arith.c ${llvm_room}/magnitude.c
   ${llvm_room}/instructions.c ${llvm_room}/memory.c ${llvm_room}/debug.c ${llvm_room}/simt.c ${llvm_room}/matrix.c
-  ${llvm_room}/bulk.c)
+  ${llvm_room}/bulk.c ${llvm_room}/amdgpu.c)
 target_include_directories(tg_llvm SYSTEM PRIVATE ${LLVM_INCLUDE_DIR})
 target_link_libraries(tg_llvm PUBLIC tg_ir tg_machine Threads::Threads
                       $<IF:${llvm_is_static},tg_llvm_archives,tg_llvm_library>)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIMT functions for NVPTX: the entry's five words (core/simt.h), program and lane numbers, arrays,
- * barriers, sub-group operations. Addresses are generic; LLVM infers the space of those that come
- * from slots, which are cast from global memory. Loads and stores of shared arrays name their
- * space.
+ * SIMT functions for NVPTX and AMDGPU: the entry's five words (core/simt.h), program and lane
+ * numbers, arrays, barriers, sub-group operations; what is AMD's alone is in amdgpu.c. NVIDIA's
+ * addresses are generic; LLVM infers the space of those that come from slots, which are cast from
+ * global memory. AMD's are global. Loads and stores of shared arrays name their space.
  */
 #include <string.h>
 
@@ -12,7 +12,12 @@
 
 /* STATIC_SHARED: the most that code may declare; beyond it the launch gives what the record says
  * (CUDA C++ Programming Guide, "Shared Memory" of compute capability 8.x). */
-enum { GLOBAL = 1, SHARED = 3, PTX_KERNEL_CALL = 71, STATIC_SHARED = 48 << 10 };
+enum {
+    GLOBAL = TG_EMIT_GLOBAL,
+    SHARED = TG_EMIT_SHARED,
+    PTX_KERNEL_CALL = 71,
+    STATIC_SHARED = 48 << 10
+};
 
 static LLVMTypeRef i32_of(tg_emitter *e) { return LLVMInt32TypeInContext(e->context); }
 static LLVMTypeRef i64_of(tg_emitter *e) { return LLVMInt64TypeInContext(e->context); }
@@ -20,11 +25,13 @@ static LLVMValueRef const32(tg_emitter *e, int64_t v) {
     return LLVMConstInt(i32_of(e), (uint64_t)v, 1);
 }
 
-/* A 64-bit word as an address of global memory, in generic form. */
+/* A 64-bit word as an address of global memory; NVIDIA: in generic form. */
 LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word) {
     LLVMValueRef p =
         LLVMBuildIntToPtr(e->builder, word, LLVMPointerTypeInContext(e->context, GLOBAL), "");
-    return LLVMBuildAddrSpaceCast(e->builder, p, LLVMPointerTypeInContext(e->context, 0), "");
+    return e->is_amd
+               ? p
+               : LLVMBuildAddrSpaceCast(e->builder, p, LLVMPointerTypeInContext(e->context, 0), "");
 }
 
 /* ---- entries ----------------------------------------------------------------------------------
@@ -53,6 +60,10 @@ void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
     unsigned n = tg_emit_map_types(e, n_maps, params);
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), params, n, 0);
     e->function = LLVMAddFunction(e->module, tg_simt_entry_name(e->arena, f), type);
+    if (e->is_amd) {
+        tg_emit_amd_entry(e, f->lanes > 0 ? (int)f->lanes : 1);
+        return;
+    }
     LLVMSetFunctionCallConv(e->function, PTX_KERNEL_CALL);
     tg_emit_map_attributes(e, n_maps);
     annotate(e, "reqntidx", f->lanes > 0 ? f->lanes : 1);
@@ -64,13 +75,26 @@ static LLVMValueRef wide(tg_emitter *e, LLVMValueRef x) {
     return LLVMBuildZExt(e->builder, x, i64_of(e), "");
 }
 
-/* Program number; a block past the last one returns at once. */
-static LLVMValueRef program_of(tg_emitter *e, LLVMValueRef first, LLVMValueRef end) {
+/* Number of the work-group in the launch. */
+static LLVMValueRef group_of(tg_emitter *e) {
     LLVMBuilderRef b = e->builder;
+    if (e->is_amd) {
+        return wide(e, tg_emit_amd_group(e));
+    }
     LLVMValueRef x = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.ctaid.x"));
     LLVMValueRef y = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.ctaid.y"));
     LLVMValueRef nx = wide(e, special(e, "llvm.nvvm.read.ptx.sreg.nctaid.x"));
-    LLVMValueRef p = LLVMBuildAdd(b, first, LLVMBuildAdd(b, x, LLVMBuildMul(b, y, nx, ""), ""), "");
+    return LLVMBuildAdd(b, x, LLVMBuildMul(b, y, nx, ""), "");
+}
+
+static LLVMValueRef lane_of(tg_emitter *e) {
+    return e->is_amd ? tg_emit_amd_lane(e) : special(e, "llvm.nvvm.read.ptx.sreg.tid.x");
+}
+
+/* Program number; a block past the last one returns at once. */
+static LLVMValueRef program_of(tg_emitter *e, LLVMValueRef first, LLVMValueRef end) {
+    LLVMBuilderRef b = e->builder;
+    LLVMValueRef p = LLVMBuildAdd(b, first, group_of(e), "");
     LLVMBasicBlockRef past = tg_emit_block(e, "past"), in = tg_emit_block(e, "program");
     LLVMBuildCondBr(b, LLVMBuildICmp(b, LLVMIntSGE, p, end, ""), past, in);
     LLVMPositionBuilderAtEnd(b, past);
@@ -95,7 +119,7 @@ static void make_shared(tg_emitter *e, const tg_func *f) {
     if (f->shared_bytes <= 0) {
         return;
     }
-    if (f->shared_bytes > STATIC_SHARED) {
+    if (e->is_ptx && f->shared_bytes > STATIC_SHARED) {
         make_dynamic_shared(e);
         return;
     }
@@ -130,7 +154,7 @@ void tg_emit_simt_arguments(tg_emitter *e, tg_func *f) {
     own = LLVMBuildMul(e->builder, own, LLVMConstInt(i64_of(e), (uint64_t)f->scratch_bytes, 0), "");
     make_shared(e, f);
     set_argument(e, f, 1, e->program);
-    set_argument(e, f, 2, special(e, "llvm.nvvm.read.ptx.sreg.tid.x"));
+    set_argument(e, f, 2, lane_of(e));
     set_argument(e, f, 3, tg_emit_global_address(e, LLVMBuildAdd(e->builder, scratch, own, "")));
     set_argument(e, f, 4, e->report);
 }
@@ -241,28 +265,30 @@ static LLVMValueRef emit_aatomic(tg_emitter *e, tg_op *op) {
 /* ---- lanes together ---------------------------------------------------------------------------
  */
 
-static LLVMValueRef shuffle_word(tg_emitter *e, const char *name, LLVMValueRef x,
-                                 LLVMValueRef which, int clamp) {
-    LLVMValueRef args[4] = {const32(e, -1), x, which, const32(e, clamp)};
-    return tg_emit_intrinsic(e, name, 0, NULL, 4, args);
-}
-
-/* Any scalar as one word or two. */
-static LLVMValueRef emit_shfl(tg_emitter *e, tg_op *op) {
+static LLVMValueRef shuffle_word(tg_emitter *e, tg_shuffle_mode mode, LLVMValueRef x,
+                                 LLVMValueRef which) {
     static const char *const names[] = {
         [TG_SHUFFLE_XOR] = "llvm.nvvm.shfl.sync.bfly.i32",
         [TG_SHUFFLE_INDEX] = "llvm.nvvm.shfl.sync.idx.i32",
         [TG_SHUFFLE_UP] = "llvm.nvvm.shfl.sync.up.i32",
         [TG_SHUFFLE_DOWN] = "llvm.nvvm.shfl.sync.down.i32",
     };
-    int64_t kind = tg_attr_int(op, TG_ATTR_SHUFFLE, 0);
+    if (e->is_amd) {
+        return tg_emit_amd_shuffle(e, mode, x, which);
+    }
+    int clamp = mode == TG_SHUFFLE_UP ? 0 : 31;
+    LLVMValueRef args[4] = {const32(e, -1), x, which, const32(e, clamp)};
+    return tg_emit_intrinsic(e, names[mode], 0, NULL, 4, args);
+}
+
+/* Any scalar as one word or two. */
+static LLVMValueRef emit_shfl(tg_emitter *e, tg_op *op) {
+    tg_shuffle_mode mode = (tg_shuffle_mode)tg_attr_int(op, TG_ATTR_SHUFFLE, 0);
     const tg_type *t = op->results[0].type;
     LLVMBuilderRef b = e->builder;
     LLVMValueRef which = tg_emit_operand(e, op, 1), x = tg_emit_operand(e, op, 0);
     unsigned bits = t->dtype == TG_DT_BOOL ? 1u : (unsigned)tg_dtype_bits(t->dtype);
     LLVMTypeRef own = LLVMTypeOf(x), word = tg_emit_int_type(e, bits < 8 && bits > 1 ? 8 : bits);
-    int clamp = kind == TG_SHUFFLE_UP ? 0 : 31;
-    const char *name = names[kind];
     if (tg_emit_lanes(t) > 0) {
         tg_emit_refuse(e, op, "a shuffle moves scalars");
         return NULL;
@@ -270,21 +296,24 @@ static LLVMValueRef emit_shfl(tg_emitter *e, tg_op *op) {
     x = LLVMBuildBitCast(b, x, word, "");
     if (bits == 64) {
         LLVMValueRef shift = LLVMConstInt(i64_of(e), 32, 0);
-        LLVMValueRef low = shuffle_word(e, name, LLVMBuildTrunc(b, x, i32_of(e), ""), which, clamp);
-        LLVMValueRef high =
-            shuffle_word(e, name, LLVMBuildTrunc(b, LLVMBuildLShr(b, x, shift, ""), i32_of(e), ""),
-                         which, clamp);
+        LLVMValueRef low = shuffle_word(e, mode, LLVMBuildTrunc(b, x, i32_of(e), ""), which);
+        LLVMValueRef high = LLVMBuildTrunc(b, LLVMBuildLShr(b, x, shift, ""), i32_of(e), "");
+        high = shuffle_word(e, mode, high, which);
         x = LLVMBuildOr(b, wide(e, low), LLVMBuildShl(b, wide(e, high), shift, ""), "");
     } else {
         x = bits < 32 ? LLVMBuildZExt(b, x, i32_of(e), "") : x;
-        x = shuffle_word(e, name, x, which, clamp);
+        x = shuffle_word(e, mode, x, which);
         x = bits < 32 ? LLVMBuildTrunc(b, x, word, "") : x;
     }
     return LLVMBuildBitCast(b, x, own, "");
 }
 
 static LLVMValueRef emit_ballot(tg_emitter *e, tg_op *op) {
+    LLVMTypeRef type = tg_emit_type(e, op->results[0].type);
     LLVMValueRef args[2] = {const32(e, -1), tg_emit_operand(e, op, 0)};
+    if (e->is_amd) {
+        return LLVMBuildZExtOrBitCast(e->builder, tg_emit_amd_ballot(e, args[1]), type, "");
+    }
     LLVMValueRef x = tg_emit_intrinsic(e, "llvm.nvvm.vote.ballot.sync", 0, NULL, 2, args);
     return tg_dtype_bits(op->results[0].type->dtype) == 64 ? wide(e, x) : x;
 }
@@ -293,6 +322,10 @@ static LLVMValueRef emit_ballot(tg_emitter *e, tg_op *op) {
 static void emit_barrier(tg_emitter *e, tg_op *op) {
     if (tg_attr_int(op, TG_ATTR_N, 0) > 0) {
         tg_emit_refuse(e, op, "barriers of roles");
+        return;
+    }
+    if (e->is_amd) {
+        tg_emit_amd_barrier(e);
         return;
     }
     tg_emit_intrinsic(e, "llvm.nvvm.barrier0", 0, NULL, 0, NULL);
@@ -314,7 +347,27 @@ static void emit_aland(tg_emitter *e, tg_op *op) {
     tg_emit_intrinsic(e, "llvm.nvvm.cp.async.wait.group", 0, NULL, 1, &n);
 }
 
+/* The others are NVIDIA's alone: copies that land by themselves, and what waits for them. */
+static bool amd_has(const tg_op *op) {
+    switch ((int)op->code) {
+    case TG_OP_ARRAY:
+    case TG_OP_ALOAD:
+    case TG_OP_ASTORE:
+    case TG_OP_AATOMIC:
+    case TG_OP_SHFL:
+    case TG_OP_BALLOT:
+    case TG_OP_FRAGLOAD:
+    case TG_OP_MMA:
+    case TG_OP_BARRIER:
+        return true;
+    }
+    return false;
+}
+
 bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
+    if (e->is_amd && !amd_has(op)) {
+        return false;
+    }
     switch ((int)op->code) {
     case TG_OP_ARRAY:
         *out = emit_array(e, op);

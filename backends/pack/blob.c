@@ -93,11 +93,16 @@ static bool read_header(blob_maker *m) {
         return false;
     }
     m->machine = tg_blob_get16(h + 18);
-    if (m->machine != BLOB_X86_64 && m->machine != BLOB_AARCH64 && m->machine != BLOB_RISCV) {
-        tg_blob_fail(m, "machine %u is not supported", m->machine);
-        return false;
-    }
     return true;
+}
+
+static bool is_cpu(blob_maker *m) {
+    bool known =
+        m->machine == BLOB_X86_64 || m->machine == BLOB_AARCH64 || m->machine == BLOB_RISCV;
+    if (!known) {
+        tg_blob_fail(m, "machine %u is not supported", m->machine);
+    }
+    return known;
 }
 
 static void read_section(blob_maker *m, size_t i, const unsigned char *p) {
@@ -155,6 +160,19 @@ static bool find_symbols(blob_maker *m) {
     tg_blob_fail(m, "no symbol table");
     return false;
 }
+
+blob_elf_symbol tg_blob_symbol_get(const blob_maker *m, uint64_t i) {
+    const unsigned char *p = m->obj + m->symtab_offset + i * ELF_SYMBOL_BYTES;
+    return (blob_elf_symbol){.name = string_at(m, m->strings, tg_blob_get32(p)),
+                             .type = p[4] & 15u,
+                             .bind = p[4] >> 4u,
+                             .other = p[5],
+                             .section = tg_blob_get16(p + 6),
+                             .value = tg_blob_get64(p + 8),
+                             .n_bytes = tg_blob_get64(p + 16)};
+}
+
+bool tg_blob_open(blob_maker *m) { return read_header(m) && read_sections(m) && find_symbols(m); }
 
 /* ---- layout -------------------------------------------------------------------------------------
  */
@@ -228,21 +246,6 @@ static bool lay_out(blob_maker *m) {
 /* ---- symbols ------------------------------------------------------------------------------------
  */
 
-typedef struct elf_symbol {
-    const char *name;
-    unsigned type, bind, section;
-    uint64_t value;
-} elf_symbol;
-
-static elf_symbol symbol_get(const blob_maker *m, uint64_t i) {
-    const unsigned char *p = m->obj + m->symtab_offset + i * ELF_SYMBOL_BYTES;
-    return (elf_symbol){.name = string_at(m, m->strings, tg_blob_get32(p)),
-                        .type = p[4] & 15u,
-                        .bind = p[4] >> 4u,
-                        .section = tg_blob_get16(p + 6),
-                        .value = tg_blob_get64(p + 8)};
-}
-
 static int import_index(const char *name) {
     for (size_t i = 0; i < TG_COUNT_OF(imports); i++) {
         if (strcmp(imports[i], name) == 0) {
@@ -256,7 +259,7 @@ bool tg_blob_import_slot(blob_maker *m, uint32_t i, uint64_t *out) {
     if (i >= m->n_symbols) {
         return false;
     }
-    elf_symbol s = symbol_get(m, i);
+    blob_elf_symbol s = tg_blob_symbol_get(m, i);
     int index = s.section == 0 ? import_index(s.name) : -1;
     *out = index < 0 ? 0 : m->imports_offset + (uint64_t)index * 8;
     return index >= 0;
@@ -268,7 +271,7 @@ bool tg_blob_symbol_at(blob_maker *m, uint32_t i, uint64_t *out) {
                      (unsigned long long)m->n_symbols);
         return false;
     }
-    elf_symbol s = symbol_get(m, i);
+    blob_elf_symbol s = tg_blob_symbol_get(m, i);
     if (s.section == 0) {
         int index = import_index(s.name);
         if (index < 0) {
@@ -291,7 +294,7 @@ static void export_functions(blob_maker *m, tg_blob *out) {
     out->symbols = TG_NEW_ARRAY(m->arena, tg_blob_symbol, m->n_symbols);
     out->n_symbols = 0;
     for (uint64_t i = 1; i < m->n_symbols; i++) {
-        elf_symbol s = symbol_get(m, i);
+        blob_elf_symbol s = tg_blob_symbol_get(m, i);
         uint64_t at;
         if (s.type == STT_FUNC_ && s.bind != STB_LOCAL_ && s.section != 0 &&
             tg_blob_symbol_at(m, (uint32_t)i, &at)) {
@@ -352,7 +355,7 @@ tg_status tg_blob_from_object(const unsigned char *obj, size_t n_bytes, tg_arena
         return TG_E_INVALID;
     }
     *out = (tg_blob){0};
-    if (!read_header(&m) || !read_sections(&m) || !find_symbols(&m) || !lay_out(&m)) {
+    if (!tg_blob_open(&m) || !is_cpu(&m) || !lay_out(&m)) {
         return TG_E_FORMAT;
     }
     relocate_all(&m);

@@ -2,14 +2,16 @@
 /*
  * Inside of the blob maker: the object as read, the image as laid out, and one relocation routine
  * per architecture. Sources of the formulas: System V psABI for AMD64 (table 4.9), ELF for the Arm
- * 64-bit Architecture (section 5.7), RISC-V psABI (chapter 8).
+ * 64-bit Architecture (section 5.7), RISC-V psABI (chapter 8). hsaco.c reads AMDGPU's objects with
+ * the same reader and lays them out as a file.
  */
 #ifndef TG_PACK_BLOB_H
 #define TG_PACK_BLOB_H
 
 #include "backends/backend.h"
 
-enum { BLOB_X86_64 = 62, BLOB_AARCH64 = 183, BLOB_RISCV = 243 }; /* ELF e_machine */
+/* ELF e_machine */
+enum { BLOB_X86_64 = 62, BLOB_AARCH64 = 183, BLOB_AMDGPU = 224, BLOB_RISCV = 243 };
 
 /* Section of the object. image_offset is UINT64_MAX for a section that is not loaded. */
 typedef struct blob_section {
@@ -24,6 +26,12 @@ typedef struct blob_reloc {
     uint32_t symbol, type;
     int64_t addend;
 } blob_reloc;
+
+typedef struct blob_elf_symbol {
+    const char *name;
+    unsigned type, bind, other, section;
+    uint64_t value, n_bytes;
+} blob_elf_symbol;
 
 typedef struct blob_maker {
     const unsigned char *obj;
@@ -47,6 +55,11 @@ uint32_t tg_blob_get32(const unsigned char *p);
 uint64_t tg_blob_get64(const unsigned char *p);
 void tg_blob_put32(unsigned char *p, uint32_t v);
 void tg_blob_put64(unsigned char *p, uint64_t v);
+
+/* Reads the object's header, sections and symbol table; false after a diagnostic. */
+bool tg_blob_open(blob_maker *m);
+/* Symbol i, below n_symbols. */
+blob_elf_symbol tg_blob_symbol_get(const blob_maker *m, uint64_t i);
 
 void tg_blob_fail(blob_maker *m, const char *fmt, ...) TG_PRINTF(2, 3);
 /* Image offset of symbol i (an import's stub for an undefined one); false after a diagnostic. */

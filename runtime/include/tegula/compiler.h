@@ -35,7 +35,9 @@ typedef enum tgc_emit {
     TGC_EMIT_PLACED, /* placed IR text of a SIMT target */
     TGC_EMIT_OPENCL, /* OpenCL C of a SIMT target whose code is that */
     TGC_EMIT_SPIRV,  /* SPIR-V words of a SIMT target whose code is that */
-    TGC_EMIT_PTX     /* PTX text of a SIMT target whose code is that */
+    TGC_EMIT_PTX,    /* PTX text of a SIMT target whose code is that */
+    TGC_EMIT_AMDGCN, /* AMD's assembly of a SIMT target whose code is that */
+    TGC_EMIT_HSACO   /* AMD's code object, an ELF file */
 } tgc_emit;
 
 /* One kernel or op to compile with the bindings it gets. */

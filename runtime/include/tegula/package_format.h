@@ -123,7 +123,15 @@ typedef enum tg_pack_arg {
     X(SPIRV_OPENCL,      66, "opencl-spirv",       "opencl")                                       \
     X(PTX_SM_80,         96, "sm_80",              "cuda")                                         \
     X(PTX_SM_90A,        97, "sm_90a",             "cuda")                                         \
-    X(PTX_SM_89,         98, "sm_89",              "cuda")
+    X(PTX_SM_89,         98, "sm_89",              "cuda")                                         \
+    X(GFX906,           112, "gfx906",             "hip")                                          \
+    X(GFX908,           113, "gfx908",             "hip")                                          \
+    X(GFX90A,           114, "gfx90a",             "hip")                                          \
+    X(GFX942,           115, "gfx942",             "hip")                                          \
+    X(GFX1030,          116, "gfx1030",            "hip")                                          \
+    X(GFX1100,          117, "gfx1100",            "hip")                                          \
+    X(GFX1151,          118, "gfx1151",            "hip")                                          \
+    X(GFX1200,          119, "gfx1200",            "hip")
 /* clang-format on */
 
 typedef enum tg_isa {
