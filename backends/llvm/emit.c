@@ -283,6 +283,10 @@ static bool write_output(tg_emitter *e, output *out) {
         return false;
     }
     keep(e, LLVMGetBufferStart(out->buffer), LLVMGetBufferSize(out->buffer), out);
+    if (e->is_ptx && strcmp(e->machine->name, e->machine->llvm_cpu) != 0) {
+        const char *renamed = tg_emit_ptx_head(e, (const char *)out->bytes);
+        keep(e, renamed, strlen(renamed), out);
+    }
     return true;
 }
 

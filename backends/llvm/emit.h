@@ -127,6 +127,8 @@ LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op); /* instructions.c */
 
 /* Makes e->function; then, in its first block, sets the values of the body's arguments. */
 void tg_emit_simt_declare(tg_emitter *e, tg_func *f);
+/* PTX text for the emitter's machine where LLVM wrote it for another cpu: other names in its head. */
+const char *tg_emit_ptx_head(tg_emitter *e, const char *text);
 void tg_emit_simt_arguments(tg_emitter *e, tg_func *f);
 /* A slot's word as an address of global memory. */
 LLVMValueRef tg_emit_global_address(tg_emitter *e, LLVMValueRef word);

@@ -71,6 +71,19 @@ void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
     annotate(e, "reqntidz", 1);
 }
 
+const char *tg_emit_ptx_head(tg_emitter *e, const char *text) {
+    static const char version[] = ".version ", space[] = ".address_size";
+    const char *from = strstr(text, version), *rest = from ? strstr(from, space) : NULL;
+    if (rest == NULL) {
+        tg_error(e->sink, TG_D_BACKEND, (tg_span){0}, "the text for %s has no head",
+                 e->machine->name);
+        e->failed = true;
+        return text;
+    }
+    return tg_arena_printf(e->arena, "%.*s.version 8.7\n.target %s\n%s", (int)(from - text), text,
+                           e->machine->name, rest);
+}
+
 static LLVMValueRef wide(tg_emitter *e, LLVMValueRef x) {
     return LLVMBuildZExt(e->builder, x, i64_of(e), "");
 }

@@ -112,7 +112,7 @@ static bool read_map(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, tgr_simt_
 static bool read_maps(tgr_zone *zone, tgr_cursor *c, uint32_t isa, tgr_simt_entry *e) {
     e->n_maps = tgr_cursor_count(c, 24, TG_SIMT_MAX_MAPS);
     e->maps = tgr_zone_alloc(zone, e->n_maps, sizeof *e->maps);
-    bool ptx = isa == TG_ISA_PTX_SM_80 || isa == TG_ISA_PTX_SM_89 || isa == TG_ISA_PTX_SM_90A;
+    bool ptx = isa >= TG_ISA_PTX_SM_80 && isa < TG_ISA_GFX906;
     bool read = e->maps && !c->bad && (ptx || e->n_maps == 0);
     for (uint32_t i = 0; read && i < e->n_maps; i++) {
         read = read_map(zone, c, e, &e->maps[i]);

@@ -30,8 +30,8 @@ static tgr_buffer *put(cuda_world *w, const int32_t *x, int64_t n) {
 static void test_rows(void **state) {
     static const struct {
         const char *sm, *isa;
-    } rows[] = {{"80", "sm_80"},  {"86", "sm_80"},  {"89", "sm_89"},
-                {"90", "sm_90a"}, {"100", "sm_89"}, {"120", "sm_89"}};
+    } rows[] = {{"80", "sm_80"},    {"86", "sm_86"},  {"89", "sm_89"},   {"90", "sm_90a"},
+                {"100", "sm_100a"}, {"103", "sm_90"}, {"120", "sm_120a"}};
     (void)state;
     (void)cuda_fake_open();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -132,8 +132,12 @@ static const struct {
     int capability;
     bool exact;
 } rows[] = {{TG_ISA_PTX_SM_80, "sm_80", 80, false},
+            {TG_ISA_PTX_SM_86, "sm_86", 86, false},
             {TG_ISA_PTX_SM_89, "sm_89", 89, false},
-            {TG_ISA_PTX_SM_90A, "sm_90a", 90, true}};
+            {TG_ISA_PTX_SM_90, "sm_90", 90, false},
+            {TG_ISA_PTX_SM_90A, "sm_90a", 90, true},
+            {TG_ISA_PTX_SM_100A, "sm_100a", 100, true},
+            {TG_ISA_PTX_SM_120A, "sm_120a", 120, true}};
 
 int32_t tgr_cu_rank(int capability, uint32_t isa) {
     for (size_t i = 0; i < TGR_COUNT_OF(rows); i++) {

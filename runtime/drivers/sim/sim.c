@@ -39,7 +39,9 @@ static const struct {
     uint32_t isa;
     int64_t shared_bytes; /* of a block that opts in */
 } devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80, 163 << 10},
+               {"sm_86", 86, TG_ISA_PTX_SM_86, 99 << 10},
                {"sm_89", 89, TG_ISA_PTX_SM_89, 99 << 10},
+               {"sm_90", 90, TG_ISA_PTX_SM_90, 227 << 10},
                {"sm_90a", 90, TG_ISA_PTX_SM_90A, 227 << 10}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
