@@ -58,7 +58,7 @@ static const tg_machine machines[] = {
      .units = TG_UNIT_VECTOR},
 #include "backends/machines.def"
 #undef TG_SIMT_MACHINE
-#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_, shared_, matrix_)                         \
+#define TG_PTX_MACHINE(name_, label_, cpu_, feat_, isa_, shared_, more_, matrix_)                  \
     {.name = name_,                                                                                \
      .vendor = "cuda",                                                                             \
      .label = label_,                                                                              \
@@ -69,7 +69,9 @@ static const tg_machine machines[] = {
      .isa_id = isa_,                                                                               \
      .emitter = TG_EMIT_LLVM,                                                                      \
      .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
-             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV | TG_SIMT_ASYNC,   \
+             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV | TG_SIMT_ASYNC |  \
+             TG_SIMT_MBARRIER | (more_),                                                           \
+     .copy_lanes = 128,                                                                            \
      .lanes = 128,                                                                                 \
      .max_lanes = 256,                                                                             \
      .subgroup = 32,                                                                               \
@@ -80,7 +82,7 @@ static const tg_machine machines[] = {
      .register_bytes = 1020,                                                                       \
      .stages = 3,                                                                                  \
      .matrix = matrix_,                                                                            \
-     .units = TG_UNIT_VECTOR},
+     .units = TG_UNIT_VECTOR | TG_UNIT_COPY | TG_UNIT_MATRIX},
 #include "backends/machines.def"
 #undef TG_PTX_MACHINE
 #define TG_AMD_MACHINE(name_, label_, feat_, isa_, wave_, regs_, matrix_)                          \

@@ -43,7 +43,9 @@ typedef enum tg_simt_feature {
     TG_SIMT_SUBGROUPS = 64,   /* shfl and ballot over `subgroup` lanes */
     TG_SIMT_SUBNORMALS = 128, /* f32 subnormals kept */
     TG_SIMT_ASYNC = 512, /* copies to shared memory that land later; 16 bytes of a lane at once */
-    TG_SIMT_DIV = 256    /* f32 division and square root correctly rounded */
+    TG_SIMT_MBARRIER = 1024, /* barriers in shared memory, and of some of the lanes */
+    TG_SIMT_SETREGS = 2048,  /* groups of 128 lanes give registers to others */
+    TG_SIMT_DIV = 256        /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 
 /* What a driver of a kind of device does against the rules (backends/quirks.def); a bit set. */
@@ -93,9 +95,10 @@ typedef struct tg_machine {
     unsigned units;         /* tg_unit */
     uint64_t matrix;        /* matrix units: bits by number in ir/matrix.def */
     int copy_lanes;         /* lanes of a role that only drives the copy unit */
-    int replicas;           /* roles that share a program's tile unless a schedule says otherwise */
-    int stages; /* copies of a block that a loop fetches unless a schedule says otherwise;
-                   1: it is fetched when it is used */
+    int replicas; /* roles that share a program's tile unless a schedule says otherwise; 0: a
+                     program is one unless a schedule says `roles` */
+    int stages;   /* copies of a block that a loop fetches unless a schedule says otherwise;
+                     1: it is fetched when it is used */
 } tg_machine;
 
 /* All machines in table order (backends/machines.def). */

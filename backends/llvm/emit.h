@@ -127,7 +127,8 @@ LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op); /* instructions.c */
 
 /* Makes e->function; then, in its first block, sets the values of the body's arguments. */
 void tg_emit_simt_declare(tg_emitter *e, tg_func *f);
-/* PTX text for the emitter's machine where LLVM wrote it for another cpu: other names in its head. */
+/* PTX text for the emitter's machine where LLVM wrote it for another cpu: other names in its head.
+ */
 const char *tg_emit_ptx_head(tg_emitter *e, const char *text);
 void tg_emit_simt_arguments(tg_emitter *e, tg_func *f);
 /* A slot's word as an address of global memory. */
@@ -154,6 +155,12 @@ LLVMValueRef tg_emit_amd_shuffle(tg_emitter *e, tg_shuffle_mode mode, LLVMValueR
                                  LLVMValueRef which);
 LLVMValueRef tg_emit_amd_ballot(tg_emitter *e, LLVMValueRef x); /* i32 or i64, by the wave */
 void tg_emit_amd_barrier(tg_emitter *e);
+
+/* The address of element operand 1 of the array operand 0. */
+LLVMValueRef tg_emit_place(tg_emitter *e, tg_op *op);
+
+/* meet.c: barriers, in shared memory and else; false when op is none. */
+bool tg_emit_meet(tg_emitter *e, tg_op *op);
 
 /* matrix.c */
 LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op);

@@ -50,6 +50,23 @@ static void annotate(tg_emitter *e, const char *what, int64_t v) {
         LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, parts, 3)));
 }
 
+/* Lanes of r give registers to others. What a block starts with follows from its greatest number of
+ * threads and the fewest blocks of a multiprocessor: ptxas ignores setmaxnreg without both (its
+ * message C7508). */
+static bool moves_registers(const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            if (moves_registers(op->regions[i])) {
+                return true;
+            }
+        }
+        if (op->code == TG_OP_SETREGS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
     LLVMTypeRef params[6 + TG_MAX_MAPS] = {i64_of(e), i64_of(e), i64_of(e), i64_of(e), i64_of(e)};
     int n_maps = tg_tensor_maps(f, NULL, 0);
@@ -69,6 +86,9 @@ void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
     annotate(e, "reqntidx", f->lanes > 0 ? f->lanes : 1);
     annotate(e, "reqntidy", 1);
     annotate(e, "reqntidz", 1);
+    if (moves_registers(f->body)) {
+        annotate(e, "minctasm", 1);
+    }
 }
 
 const char *tg_emit_ptx_head(tg_emitter *e, const char *text) {
@@ -221,7 +241,7 @@ static LLVMValueRef emit_array(tg_emitter *e, tg_op *op) {
     return p;
 }
 
-static LLVMValueRef place(tg_emitter *e, tg_op *op) {
+LLVMValueRef tg_emit_place(tg_emitter *e, tg_op *op) {
     const tg_type *t = tg_operand(op, 0)->type;
     LLVMValueRef index = tg_emit_operand(e, op, 1);
     return LLVMBuildInBoundsGEP2(e->builder, element_type(e, t), tg_emit_operand(e, op, 0), &index,
@@ -235,7 +255,7 @@ static unsigned alignment(const tg_op *op) {
 static LLVMValueRef emit_aload(tg_emitter *e, tg_op *op) {
     const tg_type *t = op->results[0].type;
     LLVMTypeRef type = tg_emit_like(e, t, element_type(e, t));
-    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, place(e, op), "");
+    LLVMValueRef x = LLVMBuildLoad2(e->builder, type, tg_emit_place(e, op), "");
     LLVMSetAlignment(x, alignment(op));
     return t->dtype == TG_DT_BOOL ? LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(type), "")
                                   : x;
@@ -247,13 +267,13 @@ static void emit_astore(tg_emitter *e, tg_op *op) {
     if (t->dtype == TG_DT_BOOL) {
         x = LLVMBuildZExt(e->builder, x, tg_emit_like(e, t, tg_emit_int_type(e, 8)), "");
     }
-    LLVMSetAlignment(LLVMBuildStore(e->builder, x, place(e, op)), alignment(op));
+    LLVMSetAlignment(LLVMBuildStore(e->builder, x, tg_emit_place(e, op)), alignment(op));
 }
 
 static LLVMValueRef emit_aatomic(tg_emitter *e, tg_op *op) {
     tg_dtype t = op->results[0].type->dtype;
     bool s = tg_dtype_is_signed(t);
-    LLVMValueRef p = place(e, op), v = tg_emit_operand(e, op, 2);
+    LLVMValueRef p = tg_emit_place(e, op), v = tg_emit_operand(e, op, 2);
     LLVMAtomicRMWBinOp rmw = LLVMAtomicRMWBinOpAdd;
     switch ((tg_atomic_kind)tg_attr_int(op, TG_ATTR_ATOMIC, 0)) {
     case TG_ATOMIC_MIN:
@@ -331,25 +351,13 @@ static LLVMValueRef emit_ballot(tg_emitter *e, tg_op *op) {
     return tg_dtype_bits(op->results[0].type->dtype) == 64 ? wide(e, x) : x;
 }
 
-/* bar.sync orders shared and global memory of the block's threads (PTX ISA 9.7.13.1). */
-static void emit_barrier(tg_emitter *e, tg_op *op) {
-    if (tg_attr_int(op, TG_ATTR_N, 0) > 0) {
-        tg_emit_refuse(e, op, "barriers of roles");
-        return;
-    }
-    if (e->is_amd) {
-        tg_emit_amd_barrier(e);
-        return;
-    }
-    tg_emit_intrinsic(e, "llvm.nvvm.barrier0", 0, NULL, 0, NULL);
-}
-
 /* cp.async (PTX ISA 8.5, 9.7.8.24.3): of 16 bytes past the first cache. */
 static void emit_acopy(tg_emitter *e, tg_op *op) {
     int64_t bytes = tg_attr_int(op, TG_ATTR_BYTES, 0);
     LLVMTypeRef global = LLVMPointerTypeInContext(e->context, GLOBAL);
     LLVMValueRef args[2] = {
-        place(e, op), LLVMBuildAddrSpaceCast(e->builder, tg_emit_operand(e, op, 2), global, "")};
+        tg_emit_place(e, op),
+        LLVMBuildAddrSpaceCast(e->builder, tg_emit_operand(e, op, 2), global, "")};
     const char *name = tg_arena_printf(e->arena, "llvm.nvvm.cp.async.%s.shared.global.%d",
                                        bytes == 16 ? "cg" : "ca", (int)bytes);
     tg_emit_intrinsic(e, name, 0, NULL, 2, args);
@@ -415,9 +423,6 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
     case TG_OP_MMA:
         *out = tg_emit_mma(e, op);
         return true;
-    case TG_OP_BARRIER:
-        emit_barrier(e, op);
-        return true;
     }
-    return tg_emit_bulk(e, op, out);
+    return tg_emit_meet(e, op) || tg_emit_bulk(e, op, out);
 }

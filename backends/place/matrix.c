@@ -105,7 +105,7 @@ static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
         }
         const tg_matrix_unit *u =
             op->code == TG_OP_DOT ? unit_for(p->machine, p->lanes, op, &why) : NULL;
-        if (u != NULL) {
+        if (u != NULL && (p->replicas <= 1 || tg_matrix_is_open(u))) { /* one place for them all */
             tg_op_set_str(op, TG_ATTR_UNIT, u->name);
             *memory = tg_max_i64(*memory, tg_matrix_is_open(u) ? 0 : acc_bytes(op));
         }
@@ -113,7 +113,7 @@ static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
 }
 
 tg_status tg_place_units(tg_placer *p) {
-    if (p->machine->matrix != 0 && p->replicas <= 1) {
+    if (p->machine->matrix != 0) {
         int64_t memory = 0;
         visit_region(p, p->f->body, &memory);
         p->shared_bytes -= memory;

@@ -192,7 +192,8 @@ static void find_loops(splitter *s, tg_region *r) {
 
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine) {
     const char *roles = tg_place_schedule(f, "roles");
-    return (machine->units & TG_UNIT_COPY) != 0 && (roles == NULL || strstr(roles, "copy") != NULL);
+    bool wants = roles != NULL ? strstr(roles, "copy") != NULL : machine->replicas > 0;
+    return wants && (machine->units & TG_UNIT_COPY) != 0;
 }
 
 /* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
@@ -379,8 +380,11 @@ static void consume(splitter *s, const ringed *g) {
 
 /* ---- both ----------------------------------------------------------------------------------- */
 
+/* An event of n semaphores, each 8 bytes of shared memory behind the buffers where it comes to
+ * that. */
 static tg_value *make_event(splitter *s, tg_op *before, int64_t n, int64_t count) {
     tg_builder b = tg_builder_before(before);
+    s->p->shared_bytes -= tg_round_up_i64(8 * n, 16);
     tg_value *e = tg_build1(&b, TG_OP_EVENT, tg_type_scalar(s->p->m, TG_DT_I64), 0);
     tg_op_set_int(e->def, TG_ATTR_N, n);
     if (count != 0) {

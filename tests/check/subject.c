@@ -27,6 +27,7 @@ static const tg_machine *two_roles(void) {
                                         .register_bytes = 1024,
                                         .units = TG_UNIT_VECTOR | TG_UNIT_COPY,
                                         .copy_lanes = 32,
+                                        .replicas = 1,
                                         .stages = 3};
     return &fetching;
 }

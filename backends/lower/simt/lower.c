@@ -11,6 +11,7 @@
  */
 #include "backends/lower/expand/expand.h"
 #include "backends/lower/simt/control.h"
+#include "backends/lower/simt/roles.h"
 #include "ir/passes.h"
 
 #include <stddef.h>
@@ -101,21 +102,25 @@ tg_value *ts_lane_is(tg_simt *S, int64_t lane) {
 
 void ts_barrier(tg_simt *S, const ts_buf *of) {
     bool device = of != NULL && of->space == TG_SPACE_SCRATCH;
-    (void)tg_build_barrier(&S->b, device ? TG_FENCE_ALL : TG_FENCE_SHARED, 0);
+    ts_meet(S, device ? TG_FENCE_ALL : TG_FENCE_SHARED);
+}
+
+void ts_meet(tg_simt *S, tg_fence fence) {
+    (void)tg_build_named_barrier(&S->b, fence, S->role != NULL ? S->lanes : 0,
+                                 S->role != NULL ? S->number : NULL);
 }
 
 tg_op *ts_deal(tg_simt *S, int64_t count, tg_value **e) {
     tg_builder *b = &S->b;
-    if (count <= S->kernel->lanes) {
+    if (count <= S->lanes) {
         tg_value *in =
             tg_build_cmp(b, TG_CMP_LT, S->args.lane, tg_build_int(b, S->args.lane->type, count));
         *e = S->args.lane;
         return tg_build_if(b, in, 0, NULL);
     }
     tg_value *iv;
-    tg_op *loop =
-        tg_build_for(b, tg_build_cast(b, S->args.lane, TG_DT_I64), tg_build_index(b, count),
-                     tg_build_index(b, S->kernel->lanes), 0, NULL, &iv);
+    tg_op *loop = tg_build_for(b, tg_build_cast(b, S->args.lane, TG_DT_I64),
+                               tg_build_index(b, count), tg_build_index(b, S->lanes), 0, NULL, &iv);
     *e = tg_build_cast(b, iv, TG_DT_I32);
     return loop;
 }
@@ -348,7 +353,7 @@ static void emit_packed_store(tg_simt *S, tg_op *op) {
     item.kind = TS_NIBBLE_EVEN;
     ts_run_add(S, item);
     ts_run_flush(S);
-    (void)tg_build_barrier(&S->b, TG_FENCE_GLOBAL, 0);
+    ts_meet(S, TG_FENCE_GLOBAL);
     item.kind = TS_NIBBLE_ODD;
     ts_run_add(S, item);
     ts_run_flush(S);
@@ -376,7 +381,7 @@ static void emit_copy(tg_simt *S, tg_op *op) {
     while (t->shape[t->rank - 1] % vec != 0) {
         vec /= 2;
     }
-    item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->kernel->lanes, vec);
+    item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->lanes, vec);
     if (ts_is_async(S)) { /* a group of its own, empty where it was done at once */
         ts_run_flush(S);
         ts_run_add(S, item);
@@ -463,7 +468,7 @@ static bool emit_structure(tg_simt *S, tg_op *op) {
         return true;
     case TG_OP_BARRIER:
         ts_run_flush(S);
-        (void)tg_build_barrier(&S->b, (tg_fence)tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL), 0);
+        ts_meet(S, (tg_fence)tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL));
         return true;
     case TG_OP_WINDOW:
         if (tg_attr_int(op, TG_ATTR_RING, 0) != 0) {
@@ -523,11 +528,19 @@ static bool emit_ender(tg_simt *S, tg_op *op) {
     case TG_OP_EXTERN:
         ts_unsupported(S, op, "vendor code (use the portable body)");
         return true;
-    case TG_OP_EVENT:
+    case TG_OP_EVENT: /* made before everything */
+        return true;
     case TG_OP_SIGNAL:
+        ts_run_flush(S);
+        ts_emit_signal(S, op);
+        return true;
     case TG_OP_AWAIT:
+        ts_run_flush(S);
+        ts_emit_await(S, op);
+        return true;
     case TG_OP_ROLE:
-        ts_unsupported(S, op, "a program of several roles");
+        ts_run_flush(S);
+        ts_emit_role(S, op);
         return true;
     default:
         return false;
@@ -644,9 +657,10 @@ static void grid_blocks(tg_simt *S, tg_value **out, bool check) {
     }
 }
 
-/* Of the buffers, and of accumulators on their way to a matrix unit. */
+/* Behind the buffers: accumulators on their way to a matrix unit, or barriers of events. */
 static int64_t shared_bytes(const tg_simt *S) {
     int64_t more = ts_dot_memory_bytes(S->kernel->body), bytes = S->kernel->shared_bytes;
+    more = tg_round_up_i64(more, 16) + ts_roles_bytes(S->kernel);
     return more == 0 ? bytes : tg_round_up_i64(bytes, 16) + more;
 }
 
@@ -711,7 +725,9 @@ static void emit_phase(tg_simt *S) {
                                     k->lanes, &S->args);
     f->shared_bytes = shared_bytes(S);
     f->scratch_bytes = k->scratch_bytes;
+    S->lanes = k->lanes;
     start_body(S, f);
+    ts_emit_events(S, f->shared_bytes - ts_roles_bytes(k));
     tg_value *blocks[TG_MAX_RANK + 1];
     grid_blocks(S, blocks, false);
     decode_program(S, blocks);

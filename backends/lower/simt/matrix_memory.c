@@ -100,7 +100,7 @@ static void multiply(product *p) {
     const int64_t strides[2] = {p->t->shape[1], 1};
     tg_value *first = ts_bin(b, TG_OP_DIV, p->S->args.lane, p->u->lanes), *i;
     tg_op *loop = tg_build_for(b, tg_build_cast(b, first, TG_DT_I64), tg_build_index(b, blocks),
-                               tg_build_index(b, p->S->kernel->lanes / p->u->lanes), 0, NULL, &i);
+                               tg_build_index(b, p->S->lanes / p->u->lanes), 0, NULL, &i);
     tg_value *n = ts_i32(b, i);
     tg_value *row = ts_bin(b, TG_OP_MUL, ts_bin(b, TG_OP_DIV, n, columns), p->u->m);
     tg_value *col = ts_bin(b, TG_OP_MUL, ts_bin(b, TG_OP_REM, n, columns), p->u->n);
@@ -135,11 +135,11 @@ bool ts_emit_dot_memory(tg_simt *S, tg_op *op, const tg_matrix_unit *u) {
     p->array = ts_dot_accumulator(S, op);
     p->memory = tg_build_array(&S->b, TG_SPACE_SHARED, p->t->dtype, tg_type_count(p->t),
                                tg_round_up_i64(S->kernel->shared_bytes, 16), NULL);
-    (void)tg_build_barrier(&S->b, TG_FENCE_SHARED, 0);
+    ts_meet(S, TG_FENCE_SHARED);
     move_all(p, true);
-    (void)tg_build_barrier(&S->b, TG_FENCE_SHARED, 0);
+    ts_meet(S, TG_FENCE_SHARED);
     multiply(p);
-    (void)tg_build_barrier(&S->b, TG_FENCE_SHARED, 0);
+    ts_meet(S, TG_FENCE_SHARED);
     move_all(p, false);
     return true;
 }

@@ -64,7 +64,7 @@ static int digit_at(const ts_nest *n, int64_t place) {
 static tg_value *lane_digit(tg_simt *S, const tg_layout_mode *m) {
     tg_builder *b = &S->entry;
     tg_value *v = ts_bin(b, TG_OP_DIV, S->args.lane, m->place);
-    return m->place * m->extent >= S->kernel->lanes ? v : ts_bin(b, TG_OP_REM, v, m->extent);
+    return m->place * m->extent >= S->lanes ? v : ts_bin(b, TG_OP_REM, v, m->extent);
 }
 
 tg_value *ts_lane_coord(tg_simt *S, const tg_layout *l, int axis) {

@@ -430,7 +430,7 @@ static void exchange_parts(tg_simt *S, tg_op *op, const ts_item *item) {
     bool device = e.index != NULL && e.index->space == TG_SPACE_SCRATCH;
     const ts_buf *far = device ? e.index : e.value;
     ts_barrier(S, far);
-    int64_t everybody = result_regs(op) * S->kernel->lanes * e.parts;
+    int64_t everybody = result_regs(op) * S->lanes * e.parts;
     if (e.parts > 2 && everybody > 2 * e.parts * e.count) {
         combine_dealt(&e);
         ts_barrier(S, far);

@@ -13,6 +13,7 @@
  *   matrix.c   products on matrix units
  *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
+ *   roles.c    roles as ranges of lanes, events as barriers in shared memory
  *   team*.c    algorithms of the whole program over buffers
  *
  * Scalars become loop scalars at once. A tile value is `lazy` (constants, views: computed where it
@@ -61,6 +62,7 @@ typedef struct ts_info {
     tg_value *array;        /* private array that holds the tile */
     tg_value *home;         /* carried argument whose array this value may overwrite */
     struct ts_item *flight; /* token: the copy that has not landed */
+    struct ts_event *event;
 } ts_info;
 
 /* Kept in op->scratch. */
@@ -111,12 +113,16 @@ typedef struct tg_simt {
     tg_arena *arena;
     tg_func *fn;
     tg_builder b, entry; /* main stream; before everything */
-    tg_simt_args args;
-    bool landing;   /* copies were waited for: they land before what looks at them */
-    int64_t aloft;  /* but for that many groups */
-    bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
-    tg_value *zero; /* i64 0 where loops over registers and products start */
-    ts_info *info;  /* by value id */
+    tg_simt_args args;   /* the lane: within the role */
+    int64_t lanes;       /* of the role, or of the program */
+    const tg_op *role;   /* being lowered; NULL: the program is one */
+    tg_value *number;    /* i32, of the barrier of the role's lanes; NULL: they are a sub-group */
+    tg_value *mbarriers; /* array of the events' */
+    bool landing;        /* copies were waited for: they land before what looks at them */
+    int64_t aloft;       /* but for that many groups */
+    bool fixed;          /* registers are taken by constant numbers: matrix units hold them */
+    tg_value *zero;      /* i64 0 where loops over registers and products start */
+    ts_info *info;       /* by value id */
     tg_value **syms;
     tg_status status;
     int next_nest;
@@ -202,7 +208,9 @@ int ts_param_slot(const tg_simt *S, int param);
 tg_value *ts_sym(tg_simt *S, int sym);
 tg_value *ts_array(tg_simt *S, tg_dtype t, int64_t n, const char *name);
 tg_value *ts_lane_is(tg_simt *S, int64_t lane);
+/* All lanes of the role meet: behind accesses to `of`; with that fence. */
 void ts_barrier(tg_simt *S, const ts_buf *of);
+void ts_meet(tg_simt *S, tg_fence fence);
 bool ts_nonneg(const tg_value *v, int depth);
 /* i64 to i32, i32 sum with a constant. */
 tg_value *ts_i32(tg_builder *b, tg_value *v);

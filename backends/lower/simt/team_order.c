@@ -189,7 +189,7 @@ static void write_position(const ts_merger *m, int which, tg_value *line, tg_val
 static void meet(const ts_merger *m) {
     bool device =
         m->positions[0]->space == TG_SPACE_SCRATCH || m->positions[1]->space == TG_SPACE_SCRATCH;
-    (void)tg_build_barrier(&m->t->S->b, device ? TG_FENCE_ALL : TG_FENCE_SHARED, 0);
+    ts_meet(m->t->S, device ? TG_FENCE_ALL : TG_FENCE_SHARED);
 }
 
 /*

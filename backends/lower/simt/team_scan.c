@@ -71,7 +71,7 @@ static piece piece_of(const pieces *s) {
     int64_t all = s->lines * s->count, rest = s->n - (s->count - 1) * s->len;
     piece r = {0};
     tg_value *e = s->t->S->args.lane, *len = tg_build_index(b, s->len);
-    if (all < s->t->S->kernel->lanes) {
+    if (all < s->t->S->lanes) {
         r.ok = tg_build_cmp(b, TG_CMP_LT, e, i32(b, all));
         e = tg_build_select(b, r.ok, e, i32(b, 0));
     }
@@ -224,7 +224,7 @@ static void compress_pieces(team *t, pieces *s) {
     tg_value *count = combine_parts(s, i32(b, 0), NULL);
     e = tg_build_binary(b, TG_OP_ADD, count, S->args.lane);
     loop = tg_build_for(b, tg_build_cast(b, e, TG_DT_I64), tg_build_index(b, t->n),
-                        tg_build_index(b, S->kernel->lanes), 0, NULL, iv);
+                        tg_build_index(b, S->lanes), 0, NULL, iv);
     ts_team_flat_write(t, t->out[0], ts_i32(b, iv[0]),
                        tg_build_int(b, ts_type(S, t->out[0]->dtype, 1), 0));
     tg_build_end_for(b, loop, 0, NULL);

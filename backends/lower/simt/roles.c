@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Roles: a program of several becomes a branch by lane ranges, events become barriers in shared
+ * memory.
+ *
+ *   lanes   0 .. n0 * r0 - 1            the first role, replica by replica
+ *           n0 * r0 .. + n1 * r1 - 1    the second, ...
+ *
+ * In a role lanes count from 0, so that layouts mean its own lanes; a barrier joins those of the
+ * one replica and has a number of its own (1 on). All replicas run one text with their number.
+ *
+ * An event of n counted semaphores is n barriers behind the kernel's shared memory. A phase of one
+ * ends with as many signals as an `await` takes at once. What has been signalled and awaited how
+ * often is the same in every lane of a replica, so each keeps a bit for each semaphore: the parity
+ * of the phase it waits for next. A semaphore that starts full counts as one whose last phase has
+ * ended. A signal is
+ *
+ *   with the token of a copy   each lane's arrival when what it copies has landed, and one for 32
+ *                              lanes that says what they have stored themselves
+ *   without                    one for 32 lanes, which meet before it
+ *
+ * Refuses events whose signals or awaits differ among each other, more than 64 semaphores, more
+ * than 15 groups of lanes, and machines without such barriers.
+ */
+#include "backends/lower/simt/simt.h"
+
+#include "backends/lower/simt/roles.h"
+
+#include <stddef.h>
+
+enum { GROUP = 32, MAX_NUMBER = 15, REGISTERS = 65536, COPY_REGISTERS = 40 };
+
+/* An event, in its op's value. */
+typedef struct ts_event {
+    int64_t first, n;  /* barriers */
+    int64_t count;     /* signals of a phase */
+    int64_t arrivals;  /* of one signal */
+    bool full;         /* at first */
+    const tg_op *role; /* that awaits it */
+    tg_value *bits;    /* array of one: parities by semaphore */
+} ts_event;
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static const tg_op *role_of(const tg_op *op) {
+    while (op != NULL && op->code != TG_OP_ROLE) {
+        op = op->parent->parent;
+    }
+    return op;
+}
+
+static int64_t lanes_of(const tg_op *role) { return tg_attr_int(role, TG_ATTR_N, 1); }
+
+static int64_t replicas_of(const tg_op *role) { return tg_attr_int(role, TG_ATTR_REPLICAS, 1); }
+
+static int64_t arrivals_of(const tg_op *signal) {
+    int64_t n = lanes_of(role_of(signal));
+    return tg_cdiv_i64(n, GROUP) + (signal->n_operands > 2 ? n : 0);
+}
+
+static bool fits(tg_simt *S, ts_event *e, const tg_op *user) {
+    const tg_op *role = role_of(user);
+    if (role == NULL) {
+        ts_unsupported(S, user, "an event outside of roles");
+        return false;
+    }
+    if (user->code == TG_OP_SIGNAL) {
+        int64_t n = arrivals_of(user);
+        if (e->arrivals != 0 && e->arrivals != n) {
+            ts_unsupported(S, user, "an event that is signalled in several ways");
+        }
+        e->arrivals = n;
+    } else {
+        int64_t n = tg_attr_int(user, TG_ATTR_N_COUNT, 1);
+        if (e->count != 0 && (e->count != n || e->role != role)) {
+            ts_unsupported(S, user, "an event that is awaited in several ways");
+        }
+        e->count = n;
+        e->role = role;
+    }
+    return S->status == TG_OK;
+}
+
+static ts_event *make_event(tg_simt *S, const tg_op *op, int64_t first) {
+    const tg_value *v = &op->results[0];
+    int64_t start = tg_attr_int(op, TG_ATTR_N_COUNT, 0);
+    ts_event *e = TG_NEW(S->arena, ts_event);
+    *e = (ts_event){.first = first, .n = tg_attr_int(op, TG_ATTR_N, 1)};
+    for (const tg_use *u = v->uses; u != NULL; u = u->next) {
+        if (!fits(S, e, u->user)) {
+            return e;
+        }
+    }
+    e->full = start != 0;
+    if (e->n > 64 || (start != 0 && start != e->count)) {
+        ts_unsupported(S, op, "this number of semaphores or their first count");
+    }
+    return e;
+}
+
+int64_t ts_roles_bytes(const tg_func *f) {
+    int64_t n = 0;
+    for (const tg_op *op = f->body->first; op != NULL; op = op->next) {
+        n += op->code == TG_OP_EVENT ? tg_attr_int(op, TG_ATTR_N, 1) : 0;
+    }
+    return n * 8;
+}
+
+/* Barriers of all events, made by lane 0. */
+void ts_emit_events(tg_simt *S, int64_t offset) {
+    int64_t n = ts_roles_bytes(S->kernel) / 8, first = 0;
+    if (n == 0) {
+        return;
+    }
+    if ((S->mc->simt & TG_SIMT_MBARRIER) == 0) {
+        ts_unsupported(S, S->kernel->body->first, "a program of several roles");
+        return;
+    }
+    tg_builder *b = &S->b;
+    const tg_type *i32 = S->args.lane->type;
+    S->mbarriers = tg_build_array(b, TG_SPACE_SHARED, TG_DT_U64, n, offset, "mbarriers");
+    tg_op *branch =
+        tg_build_if(b, tg_build_cmp(b, TG_CMP_EQ, S->args.lane, tg_build_int(b, i32, 0)), 0, NULL);
+    for (const tg_op *op = S->kernel->body->first; op != NULL && S->status == TG_OK;
+         op = op->next) {
+        if (op->code != TG_OP_EVENT) {
+            continue;
+        }
+        ts_event *e = make_event(S, op, first);
+        ts_of(S, &op->results[0])->event = e;
+        for (int64_t k = 0; k < e->n && e->count * e->arrivals > 0; k++) {
+            (void)tg_build_mbar_init(b, S->mbarriers, tg_build_int(b, i32, first + k),
+                                     e->count * e->arrivals);
+        }
+        first += e->n;
+    }
+    tg_build_else(b, branch, 0, NULL);
+    tg_build_end_if(b, branch, 0, NULL);
+    (void)tg_build_barrier(b, TG_FENCE_SHARED, 0);
+}
+
+/* i32 number of the semaphore. */
+static tg_value *semaphore(tg_simt *S, const ts_event *e, tg_value *slot) {
+    return ts_i32(&S->b, ts_bin(&S->b, TG_OP_REM, ts_scalar(S, slot), e->n));
+}
+
+static tg_value *barrier_of(tg_simt *S, const ts_event *e, tg_value *which) {
+    return ts_bin(&S->b, TG_OP_ADD, which, e->first);
+}
+
+void ts_emit_await(tg_simt *S, tg_op *op) {
+    ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+    tg_builder *b = &S->b;
+    const tg_type *word = tg_type_scalar(S->out, e->n > GROUP ? TG_DT_I64 : TG_DT_I32);
+    tg_value *zero = tg_build_int(b, S->args.lane->type, 0);
+    tg_value *which = semaphore(S, e, tg_operand(op, 1));
+    tg_value *bits = tg_build_aload(b, word, e->bits, zero, 1);
+    tg_value *by = tg_build_cast(b, which, word->dtype);
+    tg_value *bit = ts_bin(b, TG_OP_AND, tg_build_binary(b, TG_OP_SHR, bits, by), 1);
+    (void)tg_build_mbar_wait(b, S->mbarriers, barrier_of(S, e, which),
+                             tg_build_cast(b, bit, TG_DT_I32));
+    tg_value *flip = tg_build_binary(b, TG_OP_SHL, tg_build_int(b, word, 1), by);
+    (void)tg_build_astore(b, e->bits, zero, tg_build_binary(b, TG_OP_XOR, bits, flip), 1);
+}
+
+void ts_emit_signal(tg_simt *S, tg_op *op) {
+    const ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+    tg_builder *b = &S->b;
+    tg_value *at = barrier_of(S, e, semaphore(S, e, tg_operand(op, 1)));
+    if (op->n_operands > 2) {
+        (void)tg_build_mbar_copied(b, S->mbarriers, at);
+    }
+    (void)tg_build_barrier(b, TG_FENCE_SHARED, GROUP);
+    tg_value *first = ts_bin(b, TG_OP_REM, S->args.lane, GROUP);
+    (void)tg_build_mbar_arrive(b, S->mbarriers, at,
+                               tg_build_cmp(b, TG_CMP_EQ, first, tg_build_int(b, first->type, 0)));
+}
+
+/* ---- roles ----------------------------------------------------------------------------------- */
+
+/* Parities of what the role awaits. */
+static void start_parities(tg_simt *S, const tg_op *role) {
+    for (const tg_op *op = S->kernel->body->first; op != NULL; op = op->next) {
+        ts_event *e = op->code == TG_OP_EVENT ? ts_of(S, &op->results[0])->event : NULL;
+        if (e != NULL && e->role == role) {
+            tg_dtype t = e->n > GROUP ? TG_DT_I64 : TG_DT_I32;
+            tg_value *start = tg_build_int(&S->b, tg_type_scalar(S->out, t), e->full ? -1 : 0);
+            e->bits = ts_array(S, t, 1, "parities");
+            (void)tg_build_astore(&S->b, e->bits, tg_build_int(&S->b, S->args.lane->type, 0), start,
+                                  1);
+        }
+    }
+}
+
+/*
+ * Registers: the launch gives every lane the same; roles that only copy give theirs back and the
+ * others share what that frees. Groups of 128 lanes do it together, and where a lane has nearly all
+ * it can name there is nothing to gain.
+ */
+static void set_registers(tg_simt *S, const tg_op *role) {
+    int64_t lanes = S->kernel->lanes, copiers = 0;
+    if ((S->mc->simt & TG_SIMT_SETREGS) == 0 || lanes <= 256) {
+        return;
+    }
+    for (const tg_op *op = S->kernel->body->first; op != NULL; op = op->next) {
+        if (op->code == TG_OP_ROLE) {
+            if (lanes_of(op) % 128 != 0) {
+                return;
+            }
+            copiers += ts_role_copies(op) ? lanes_of(op) * replicas_of(op) : 0;
+        }
+    }
+    int64_t each = REGISTERS / lanes / 8 * 8;
+    if (copiers == 0 || copiers == lanes || each <= COPY_REGISTERS) {
+        return;
+    }
+    int64_t more = (each * lanes - COPY_REGISTERS * copiers) / (lanes - copiers) / 8 * 8;
+    bool copies = ts_role_copies(role);
+    (void)tg_build_setregs(&S->b, copies ? COPY_REGISTERS : tg_min_i64(more, 240), copies);
+}
+
+bool ts_role_copies(const tg_op *role) {
+    const char *units = tg_attr_str(role, TG_ATTR_UNITS);
+    return units != NULL && units[0] == 'c';
+}
+
+/* Lanes and numbers before this role's. */
+static void find_first(const tg_op *role, int64_t *lane, int64_t *number) {
+    *lane = 0;
+    *number = 1;
+    for (const tg_op *op = role->prev; op != NULL; op = op->prev) {
+        if (op->code == TG_OP_ROLE) {
+            *lane += lanes_of(op) * replicas_of(op);
+            *number += replicas_of(op);
+        }
+    }
+}
+
+/* The number of this lane's replica, alike in its sub-group and evidently so. */
+static tg_value *replica_of(tg_builder *b, tg_value *lane, int64_t n) {
+    tg_value *r = ts_bin(b, TG_OP_DIV, lane, n);
+    return tg_build_shfl(b, TG_SHUFFLE_INDEX, r, tg_build_int(b, r->type, 0));
+}
+
+/* Numbers of a role's lanes stand before everything, as all that follows from them does. */
+static void enter(tg_simt *S, tg_op *role, int64_t first, int64_t number) {
+    tg_builder *b = &S->entry;
+    int64_t n = lanes_of(role);
+    tg_value *own = ts_bin(b, TG_OP_SUB, S->args.lane, first);
+    tg_value *which = tg_build_int(b, own->type, 0);
+    if (replicas_of(role) > 1) {
+        which = replica_of(b, own, n);
+        own = tg_build_binary(b, TG_OP_SUB, own, ts_bin(b, TG_OP_MUL, which, n));
+    }
+    S->lanes = n;
+    S->args.lane = own;
+    S->lane_parts.count = 0;
+    S->role = role;
+    S->number = n > GROUP ? ts_bin(b, TG_OP_ADD, which, number) : NULL;
+    ts_of(S, role->regions[0]->args[0])->scalar = tg_build_cast(b, which, TG_DT_I64);
+}
+
+void ts_emit_role(tg_simt *S, tg_op *role) {
+    tg_builder *b = &S->b;
+    int64_t n = lanes_of(role), replicas = replicas_of(role), first, number;
+    tg_value *lane = S->args.lane;
+    find_first(role, &first, &number);
+    if (number + replicas - 1 > MAX_NUMBER || n % GROUP != 0 || S->mc->subgroup != GROUP) {
+        ts_unsupported(S, role, "this number of roles or of their lanes");
+        return;
+    }
+    tg_value *past = tg_build_int(b, lane->type, first + n * replicas);
+    tg_value *mine = tg_build_cmp(b, TG_CMP_LT, lane, past);
+    if (first > 0) {
+        tg_value *from = tg_build_int(b, lane->type, first);
+        mine = tg_build_binary(b, TG_OP_AND, mine, tg_build_cmp(b, TG_CMP_GE, lane, from));
+    }
+    tg_op *branch = tg_build_if(b, mine, 0, NULL);
+    set_registers(S, role);
+    enter(S, role, first, number);
+    start_parities(S, role);
+    ts_emit_region(S, role->regions[0]);
+    S->args.lane = lane;
+    S->lanes = S->kernel->lanes;
+    S->lane_parts.count = 0;
+    S->role = NULL;
+    if (S->status == TG_OK) {
+        tg_build_else(b, branch, 0, NULL);
+        tg_build_end_if(b, branch, 0, NULL);
+    }
+}
