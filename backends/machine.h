@@ -42,6 +42,8 @@ typedef enum tg_simt_feature {
     TG_SIMT_FMA = 32,         /* fma rounds once */
     TG_SIMT_SUBGROUPS = 64,   /* shfl and ballot over `subgroup` lanes */
     TG_SIMT_SUBNORMALS = 128, /* f32 subnormals kept */
+    TG_SIMT_BULK = 4096,      /* copies of boxes of tensors by maps (tmap, tcopy), with barriers in
+                                 shared memory that count their bytes */
     TG_SIMT_ASYNC = 512, /* copies to shared memory that land later; 16 bytes of a lane at once */
     TG_SIMT_MBARRIER = 1024, /* barriers in shared memory, and of some of the lanes */
     TG_SIMT_SETREGS = 2048,  /* groups of 128 lanes give registers to others */

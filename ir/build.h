@@ -133,6 +133,14 @@ tg_op *tg_build_mbar_expect(tg_builder *b, tg_value *array, tg_value *index, tg_
 tg_op *tg_build_mbar_copied(tg_builder *b, tg_value *array, tg_value *index);
 tg_op *tg_build_mbar_wait(tg_builder *b, tg_value *array, tg_value *index, tg_value *parity);
 tg_op *tg_build_setregs(tg_builder *b, int64_t n, bool fewer);
+/* A map of a tensor: extents of `rank` axes, strides of all but the first, box; innermost first. */
+tg_value *tg_build_tmap(tg_builder *b, tg_dtype t, int rank, tg_value *address,
+                        tg_value *const *extents, tg_value *const *strides, const int64_t *box,
+                        int64_t swizzle);
+tg_value *tg_build_tmap_ok(tg_builder *b, tg_value *map);
+/* at: i32, one an axis of the map. */
+tg_op *tg_build_tcopy(tg_builder *b, tg_value *map, tg_value *array, tg_value *index,
+                      tg_value *bars, tg_value *bar, tg_value *who, tg_value *const *at);
 /* Fragments of a matrix unit's parts; strides of rows and columns in elements. */
 tg_value *tg_build_fragload(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part part,
                             tg_value *array, tg_value *index, const int64_t strides[2],

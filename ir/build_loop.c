@@ -221,6 +221,42 @@ tg_op *tg_build_setregs(tg_builder *b, int64_t n, bool fewer) {
     return op;
 }
 
+enum { MAX_MAP_RANK = 5 };
+
+tg_value *tg_build_tmap(tg_builder *b, tg_dtype t, int rank, tg_value *address,
+                        tg_value *const *extents, tg_value *const *strides, const int64_t *box,
+                        int64_t swizzle) {
+    tg_value *operands[2 * MAX_MAP_RANK] = {address};
+    const tg_type *ptr = tg_type_ptr(b->module);
+    for (int i = 0; i < rank; i++) {
+        operands[1 + i] = extents[i];
+        if (i > 0) {
+            operands[rank + i] = strides[i];
+        }
+    }
+    tg_op *op = tg_build_op(b, TG_OP_TMAP, 2 * rank, operands, 1, &ptr, 0);
+    tg_op_set_type(op, TG_ATTR_DTYPE, tg_type_scalar(b->module, t));
+    tg_op_set_list(op, TG_ATTR_SHAPE, box, (size_t)rank);
+    if (swizzle) {
+        tg_op_set_int(op, TG_ATTR_SWIZZLE, swizzle);
+    }
+    return &op->results[0];
+}
+
+tg_value *tg_build_tmap_ok(tg_builder *b, tg_value *map) {
+    return tg_build1(b, TG_OP_TMAP_OK, tg_type_scalar(b->module, TG_DT_BOOL), 1, map);
+}
+
+tg_op *tg_build_tcopy(tg_builder *b, tg_value *map, tg_value *array, tg_value *index,
+                      tg_value *bars, tg_value *bar, tg_value *who, tg_value *const *at) {
+    tg_value *operands[6 + MAX_MAP_RANK] = {map, array, index, bars, bar, who};
+    int rank = map->def->n_operands / 2;
+    for (int i = 0; i < rank; i++) {
+        operands[6 + i] = at[i];
+    }
+    return tg_build_op(b, TG_OP_TCOPY, 6 + rank, operands, 0, NULL, 0);
+}
+
 static void set_block(tg_op *op, const tg_matrix_unit *u, tg_matrix_part part,
                       const int64_t strides[2]) {
     tg_op_set_str(op, TG_ATTR_UNIT, u->name);

@@ -253,6 +253,16 @@ int64_t tg_layout_size(const tg_layout *l, tg_resource r) {
     return size;
 }
 
+int64_t tg_layout_memory_size(const tg_layout *l) {
+    int64_t size = 1;
+    for (int i = 0; i < l->n_modes; i++) {
+        if (l->modes[i].resource == TG_RES_MEM) {
+            size = tg_max_i64(size, l->modes[i].extent * l->modes[i].place);
+        }
+    }
+    return size;
+}
+
 int64_t tg_layout_swizzle(const tg_layout *l, int64_t row, int64_t column) {
     if (l->xor_g == 0) {
         return column;

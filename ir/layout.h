@@ -55,6 +55,8 @@ int64_t tg_layout_swizzle(const tg_layout *l, int64_t row, int64_t column);
 
 /* Number of distinct indices of a resource: 1 + the greatest. */
 int64_t tg_layout_size(const tg_layout *l, tg_resource r);
+/* Elements of a memory layout with the padding of its last row: what copies of a ring lie apart. */
+int64_t tg_layout_memory_size(const tg_layout *l);
 /* Coordinates held by (lane, reg), all -1 when it holds nothing; also for memory layouts with `reg`
  * the memory index. They may lie beyond the tile (padding). */
 void tg_layout_coords(const tg_layout *l, int64_t lane, int64_t reg, int64_t *coords);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verifier rules of bulk copies: maps of tensors. */
+/* Verifier rules of bulk copies: maps of tensors, copies by them. */
 #include "ir/tensor_map.h"
 #include "ir/verify.h"
 
@@ -57,5 +57,36 @@ static bool is_map(const tg_value *v) { return v->def != NULL && v->def->code ==
 bool tg_verify_TMAP_OK(tg_verifier *v, const tg_op *op) {
     TG_CHECK(is_map(op->operands[0].value), "takes a map");
     TG_CHECK(tg_is_scalar_of(op->results[0].type, TG_DT_BOOL), "gives a bool");
+    return true;
+}
+
+static bool is_shared_array(const tg_type *t) {
+    return t->kind == TG_TY_BUFFER && t->rank == 1 && t->space == TG_SPACE_SHARED;
+}
+
+bool tg_verify_TCOPY(tg_verifier *v, const tg_op *op) {
+    enum { MAP, ARRAY, INDEX, BARS, BAR, WHO, FIRST };
+    const tg_type *a = tg_operand_type(op, ARRAY), *bars = tg_operand_type(op, BARS);
+    tg_tensor_map m;
+    TG_CHECK(is_map(op->operands[MAP].value), "copies by a map");
+    tg_tensor_map_of(op->operands[MAP].value->def, &m);
+    TG_CHECK(is_shared_array(a) && tg_dtype_bits(a->dtype) == tg_dtype_bits(m.dtype),
+             "fills a shared array with elements as wide as the map's, not %s",
+             tg_verify_type(v, a));
+    TG_CHECK(is_shared_array(bars) && bars->dtype == TG_DT_U64,
+             "completes on a shared array of u64, not %s", tg_verify_type(v, bars));
+    TG_CHECK(tg_is_scalar_of(tg_operand_type(op, INDEX), TG_DT_I32) &&
+                 tg_is_scalar_of(tg_operand_type(op, BAR), TG_DT_I32),
+             "indices are i32");
+    TG_CHECK(tg_is_scalar_of(tg_operand_type(op, WHO), TG_DT_BOOL), "`who` is a bool");
+    TG_CHECK(op->n_operands == FIRST + m.rank, "%d coordinates for %d axes", op->n_operands - FIRST,
+             m.rank);
+    for (int i = FIRST; i < op->n_operands; i++) {
+        TG_CHECK(tg_is_scalar_of(tg_operand_type(op, i), TG_DT_I32), "coordinates are i32, not %s",
+                 tg_verify_type(v, tg_operand_type(op, i)));
+    }
+    TG_CHECK(tg_tensor_map_bytes(&m) * 8 / tg_dtype_bits(m.dtype) <= a->shape[0],
+             "a box of %lld bytes does not fit %s", (long long)tg_tensor_map_bytes(&m),
+             tg_verify_type(v, a));
     return true;
 }

@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-enum { GROUP = 32, WORD = 4, MAX_BANKS = 64, ACOPY_BYTES = 16 };
+enum { GROUP = 32, WORD = 4, MAX_BANKS = 64, ACOPY_BYTES = 16, MAX_BOX = 256 };
 
 /* Lanes that touch a buffer together. */
 typedef struct access {
@@ -44,6 +44,7 @@ typedef struct chooser {
     const tg_type *type; /* of the buffer in hand */
     bool fixed;          /* something takes its rows to be dense */
     bool rows16;         /* a matrix unit reads its rows in 16 bytes: they stay aligned */
+    int64_t most_row;    /* elements of a row with its padding: a box copies both */
     TG_LIST(access) accesses;
     uint32_t *stamp, now; /* by word: when it was last counted */
     int64_t words;
@@ -155,6 +156,11 @@ static void visit_copy(chooser *s, const tg_op *op, const int64_t *map) {
     const tg_type *t = op->operands[0].value->type;
     bool async = (s->p->machine->simt & TG_SIMT_ASYNC) != 0;
     int64_t vec = async ? ACOPY_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
+    if (tg_place_is_bulk(op)) { /* rows stay whole pieces of boxes, no lane touches them */
+        s->rows16 = true;
+        s->most_row = MAX_BOX;
+        return;
+    }
     if (t->rank == 0) {
         return;
     }
@@ -319,7 +325,7 @@ static int64_t best_pad(chooser *s, int64_t *gain) {
     bool best_aligned = true;
     for (int64_t p = 1; p * width <= s->p->machine->banks * WORD && least > 0; p++) {
         bool aligned = (row + p) * width % 16 == 0;
-        if (p * width % WORD != 0 || (s->rows16 && !aligned)) {
+        if (p * width % WORD != 0 || (s->rows16 && !aligned) || row + p > s->most_row) {
             continue;
         }
         int64_t extra = extra_with(s, row + p);
@@ -342,6 +348,7 @@ static void consider(chooser *s, tg_op *op, padding *out) {
         return;
     }
     s->fixed = s->rows16 = false;
+    s->most_row = INT64_MAX;
     s->accesses.count = 0;
     visit_uses(s, &op->results[0]);
     int64_t width = tg_place_elem_bytes(t->dtype);

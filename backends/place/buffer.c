@@ -45,13 +45,18 @@ tg_op *tg_place_buffer_of(tg_value *buf) {
     return buf->def;
 }
 
+bool tg_place_is_bulk(const tg_op *copy) {
+    const char *kind = tg_attr_str(copy, TG_ATTR_KIND);
+    return kind != NULL && strcmp(kind, "tensor") == 0;
+}
+
 int64_t tg_place_elem_bytes(tg_dtype t) {
     int bits = (int)tg_dtype_bits(t);
     return t == TG_DT_BOOL || bits < 8 ? 1 : bits / 8;
 }
 
 int64_t tg_place_buffer_bytes(const tg_type *t) {
-    int64_t n = t->layout != NULL ? tg_layout_size(t->layout, TG_RES_MEM) : tg_type_count(t);
+    int64_t n = t->layout != NULL ? tg_layout_memory_size(t->layout) : tg_type_count(t);
     if (!tg_mul_i64(n, t->depth, &n) || !tg_mul_i64(n, tg_place_elem_bytes(t->dtype), &n)) {
         return INT64_MAX;
     }

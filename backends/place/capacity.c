@@ -22,7 +22,7 @@ typedef struct block {
     tg_op *op;
     tg_region *home; /* encloses all accesses */
     int begin, end;  /* alive */
-    int64_t bytes, width, offset;
+    int64_t bytes, width, offset, align;
     int64_t traffic; /* bytes accessed, roughly */
     bool placed;
 } block;
@@ -86,6 +86,7 @@ static void collect(blocks *s) {
                    .begin = INT32_MAX,
                    .end = -1,
                    .bytes = tg_place_buffer_bytes(t),
+                   .align = tg_max_i64(16, tg_attr_int(op, TG_ATTR_ALIGN, 1)),
                    .width = tg_place_elem_bytes(t->dtype)};
         each_access(&op->results[0], find_home, &b);
         if (is_planned(op) && b.home != NULL && b.home->parent != NULL) {
@@ -115,7 +116,7 @@ static int64_t first_fit(const blocks *s, const block *b) {
             const block *o = &s->all.data[i];
             if (o->placed && space_of(o) == space_of(b) && !may_share(o, b, space_of(b)) &&
                 offset < o->offset + o->bytes && o->offset < offset + b->bytes) {
-                offset = tg_round_up_i64(o->offset + o->bytes, 16);
+                offset = tg_round_up_i64(o->offset + o->bytes, b->align);
                 moved = true;
             }
         }

@@ -9,6 +9,7 @@
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
+ *             ─ bulk ─▶ copies that the machine does as boxes of tensors
  *             ─ prefetch ─▶ blocks of a loop fetched while those before are used, elsewhere
  *             ─ capacity ─▶ bytes of the buffers
  *             ─ banks ─▶ rows of buffers apart so that lanes do not meet in banks
@@ -67,6 +68,7 @@ tg_status tg_place_operands(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
+tg_status tg_place_bulk(tg_placer *p);
 tg_status tg_place_prefetch(tg_placer *p);
 tg_status tg_place_capacity(tg_placer *p);
 tg_status tg_place_banks(tg_placer *p);
@@ -102,6 +104,8 @@ tg_value *tg_place_window_reshape(tg_builder *b, tg_value *buf, int rank, const 
 int64_t tg_place_shared_need(tg_placer *p);
 /* The buffer op below windows. */
 tg_op *tg_place_buffer_of(tg_value *buf);
+/* A copy that bulk.c marked. */
+bool tg_place_is_bulk(const tg_op *copy);
 /* Bytes of one element and of all copies. */
 int64_t tg_place_elem_bytes(tg_dtype t);
 int64_t tg_place_buffer_bytes(const tg_type *t);

@@ -167,24 +167,30 @@ static tg_value *copy_at(fetcher *s, tg_op *before, tg_op *copy, tg_value *slot,
     const tg_attr *axes = tg_attr_get(copy, TG_ATTR_AXES);
     tg_op_set_list(made, TG_ATTR_AXES, axes->list, axes->n_list);
     tg_op_set_int(made, TG_ATTR_RING, 1);
+    if (tg_place_is_bulk(copy)) {
+        tg_op_set_str(made, TG_ATTR_KIND, tg_attr_str(copy, TG_ATTR_KIND));
+    }
     return &made->results[0];
 }
 
 enum { THIS_COPY = -1 };
 
-/* Until the copy (THIS_COPY), or all but the last `keep` copies, are done. */
-static void wait_at(tg_op *before, tg_value *token, int64_t keep) {
+/* Until the copy (THIS_COPY), or all but the last `keep` copies, are done. slot: the number of the
+ * bulk copy that this is the wait for; NULL: of none. */
+static void wait_at(tg_op *before, tg_value *token, tg_value *slot, int64_t keep) {
     tg_builder b = tg_builder_before(before);
     b.span = token->def->span;
-    tg_op *wait = tg_build_op(&b, TG_OP_WAIT, 1, &token, 0, NULL, 0);
+    tg_value *operands[2] = {token, slot};
+    tg_op *wait = tg_build_op(&b, TG_OP_WAIT, slot != NULL ? 2 : 1, operands, 0, NULL, 0);
     if (keep != THIS_COPY) {
         tg_op_set_int(wait, TG_ATTR_N, keep);
     }
 }
 
-/* The blocks of the first trips; the last one's token. */
-static tg_value *fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
-    tg_value *token = NULL;
+/* The blocks of the first trips; a token of each copy's. Of bulk copies only the first trip's are
+ * waited for: later ones have their wait in the trip before them. */
+static tg_value **fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
+    tg_value **tokens = TG_NEW_ARRAY(s->p->arena, tg_value *, copies->count + 1);
     for (int64_t k = 0; k < depth - 1; k++) {
         tg_value_map *map = tg_value_map_make(s->p->arena);
         tg_builder b = tg_builder_before(loop);
@@ -195,11 +201,30 @@ static tg_value *fetch_first(fetcher *s, tg_op *loop, const op_list *copies, int
         tg_value *slot = tg_build_index(&b, k);
         tg_value_map_put(map, loop->regions[0]->args[0], iv);
         for (size_t i = 0; i < copies->count; i++) {
-            token = copy_at(s, loop, copies->data[i], slot, loop, map);
-            wait_at(loop, token, THIS_COPY);
+            tokens[i] = copy_at(s, loop, copies->data[i], slot, loop, map);
+            bool first = k == 0 && tg_place_is_bulk(copies->data[i]);
+            wait_at(loop, tokens[i], first ? slot : NULL, THIS_COPY);
         }
     }
-    return token;
+    return tokens;
+}
+
+/* What the last trips left under way may be anybody's memory next. */
+static void fetch_last(tg_op *loop, tg_value *const *tokens, size_t n, int64_t depth) {
+    tg_op *before = loop->next;
+    for (size_t i = 0; i < n; i++) {
+        bool bulk = tg_place_is_bulk(tokens[i]->def);
+        for (int64_t k = 1; bulk && k < depth - 1; k++) {
+            tg_builder b = tg_builder_before(before);
+            b.span = loop->span;
+            tg_value *trips = &loop->results[loop->n_results - 1];
+            tg_value *slot = tg_build_binary(&b, TG_OP_ADD, trips, tg_build_index(&b, k));
+            wait_at(before, tokens[i], slot, 0);
+        }
+        if (!bulk && i == n - 1) {
+            wait_at(before, tokens[i], NULL, 0);
+        }
+    }
 }
 
 /* The loop with one more carried value, which counts trips from 0. */
@@ -264,10 +289,17 @@ static void remark(const fetcher *s, const tg_op *copy, int64_t depth, bool regi
               (long long)depth, (long long)(tg_place_buffer_bytes(t) / depth));
 }
 
+/* The number of the next trip's block. */
+static tg_value *next_slot(tg_op *before, tg_value *counter) {
+    tg_builder b = tg_builder_before(before);
+    b.span = before->span;
+    return tg_build_binary(&b, TG_OP_ADD, counter, tg_build_index(&b, 1));
+}
+
 static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t depth) {
     tg_value *counter;
     set_depth(s, copies, depth);
-    tg_value *fetched = fetch_first(s, loop, copies, depth);
+    tg_value **fetched = fetch_first(s, loop, copies, depth);
     loop = count_trips(s, loop, &counter);
     tg_region *body = loop->regions[0];
     tg_op *first = body->first;
@@ -289,7 +321,8 @@ static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t dept
         s->room -= registers ? bytes : 0;
         read_slot(first, copy, counter);
         tg_value *token = copy_at(s, first, copy, slot, loop, map);
-        wait_at(registers || async ? body->last : first, token,
+        tg_value *next = tg_place_is_bulk(copy) ? next_slot(first, counter) : NULL;
+        wait_at(registers || async ? body->last : first, token, next,
                 async ? (depth - 2) * (int64_t)copies->count : THIS_COPY);
         remark(s, copy, depth, registers);
     }
@@ -297,8 +330,8 @@ static void rewrite(fetcher *s, tg_op *loop, const op_list *copies, int64_t dept
         tg_op_erase(copies->data[i]->results[0].uses->user); /* the wait */
         tg_op_erase(copies->data[i]);
     }
-    if (async && depth > 2) { /* what the last trips left under way may be anybody's memory next */
-        wait_at(loop->next, fetched, 0);
+    if (async && depth > 2) {
+        fetch_last(loop, fetched, copies->count, depth);
     }
 }
 

@@ -243,7 +243,7 @@ static int64_t immediate(const tg_op *op) {
 }
 
 /* Operations that find operands beyond four by their values. */
-static bool has_many(const tg_op *op) { return op->code == TG_OP_TMAP; }
+static bool has_many(const tg_op *op) { return op->code == TG_OP_TMAP || op->code == TG_OP_TCOPY; }
 
 static void compile_plain(compiler *c, tg_op *op) {
     if (op->n_operands > 4 && !has_many(op)) {

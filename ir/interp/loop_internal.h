@@ -143,6 +143,17 @@ typedef struct tg_li_arrival {
     uint32_t *clock[2]; /* what the lane knew */
 } tg_li_arrival;
 
+/* A box on its way to shared memory. */
+typedef struct tg_li_box {
+    const tg_li_ins *ins;
+    int lane;
+    int64_t at, bytes;
+    unsigned char *data;
+    bool undefined;
+    tg_li_mbarrier *bar;
+    uint32_t *clock[2]; /* what the lane knew, itself included */
+} tg_li_box;
+
 typedef struct tg_li_lane {
     int32_t pc;
     tg_li_state state;
@@ -188,7 +199,8 @@ typedef struct tg_li_run {
     bool tracing;
     TG_LIST(tg_li_mbarrier *) mbarriers;
     TG_LIST(tg_li_arrival) arrivals;
-    int64_t n_arrivals;               /* so far */
+    int64_t n_arrivals; /* so far */
+    TG_LIST(tg_li_box) boxes;
     TG_LIST(tg_li_history) histories; /* in rows of a word for 32 lanes */
     TG_LIST(int32_t) free_rows;
 } tg_li_run;
@@ -249,11 +261,20 @@ bool tg_li_touch_ordered(tg_li_run *r, tg_li_space *s, const tg_li_ins *i, int l
                          int64_t n, tg_li_access access, const unsigned char *with, bool undefined);
 /* The instructions of barriers in shared memory. */
 void tg_li_mbar(tg_li_run *r, const tg_li_ins *i, int lane);
+/* The barrier that operands `array` and the next one name, or NULL after a report. */
+tg_li_mbarrier *tg_li_mbar_at(tg_li_run *r, const tg_li_ins *i, int lane, int array);
+/* So many bytes of copies that the barrier expects are there, as `clock` knows. */
+void tg_li_mbar_bytes(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier *m, int64_t bytes,
+                      uint32_t *const clock[2]);
+/* What a lane knows now, kept; then it moves on. */
+void tg_li_order_keep(tg_li_run *r, int lane, uint32_t *clock[2]);
 
 /* loop_async.c */
 void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
 /* loop_bulk.c; false when i is none of its operations. */
 bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane);
+/* The first box in line lands; false: there is none. */
+bool tg_li_land_box(tg_li_run *r);
 void tg_li_land_arrival(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival);
 /* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);

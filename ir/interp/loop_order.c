@@ -38,6 +38,7 @@ void tg_li_order_init(tg_li_run *r) {
 void tg_li_order_start(tg_li_run *r) {
     r->mbarriers.count = 0;
     r->arrivals.count = 0;
+    r->boxes.count = 0;
     r->histories.count = 0;
     r->free_rows.count = 0;
     for (int k = 0; r->code->roles && k < r->n_lanes; k++) {
@@ -77,10 +78,15 @@ void tg_li_order_barrier(tg_li_run *r, tg_fence fence, const int *lanes, int n) 
 
 /* ---- barriers in shared memory --------------------------------------------------------------- */
 
-static int64_t place_of(const tg_li_run *r, const tg_li_ins *i, int lane) {
-    const tg_li_array *a = &r->code->arrays.data[i->arg[0]];
-    int64_t index = (int64_t)r->lanes[lane].cells[i->arg[1]];
+static int64_t place_at(const tg_li_run *r, const tg_li_ins *i, int lane, int array) {
+    const tg_value *where = i->op->operands[array].value, *which = i->op->operands[array + 1].value;
+    const tg_li_array *a = &r->code->arrays.data[r->code->reg_of[where->id]];
+    int64_t index = (int64_t)r->lanes[lane].cells[r->code->reg_of[which->id]];
     return index < 0 || index >= a->count ? -1 : a->offset + index * a->elem_bytes;
+}
+
+static int64_t place_of(const tg_li_run *r, const tg_li_ins *i, int lane) {
+    return place_at(r, i, lane, 0);
 }
 
 static tg_li_mbarrier *find(const tg_li_run *r, int64_t at) {
@@ -93,18 +99,23 @@ static tg_li_mbarrier *find(const tg_li_run *r, int64_t at) {
 }
 
 /* The barrier that the lane's instruction names; NULL after a report. */
-static tg_li_mbarrier *named(tg_li_run *r, const tg_li_ins *i, int lane) {
+tg_li_mbarrier *tg_li_mbar_at(tg_li_run *r, const tg_li_ins *i, int lane, int array) {
     tg_li_mbarrier *m = NULL;
-    if (tg_li_is_defined(r, i, lane, i->arg[1], "the index")) {
-        m = find(r, place_of(r, i, lane));
+    int32_t index = r->code->reg_of[i->op->operands[array + 1].value->id];
+    if (tg_li_is_defined(r, i, lane, index, "the index")) {
+        m = find(r, place_at(r, i, lane, array));
     }
     if (m == NULL) {
         tg_li_report(r, TG_LOOP_MBARRIER, i->op, lane, "element %lld is no barrier",
-                     (long long)r->lanes[lane].cells[i->arg[1]]);
+                     (long long)r->lanes[lane].cells[index]);
         return NULL;
     }
     (void)tg_li_touch(r, &r->shared, i, lane, m->at, 8, LI_ATOMIC, NULL, false); /* init is known */
     return m;
+}
+
+static tg_li_mbarrier *named(tg_li_run *r, const tg_li_ins *i, int lane) {
+    return tg_li_mbar_at(r, i, lane, 0);
 }
 
 static void init(tg_li_run *r, const tg_li_ins *i, int lane) {
@@ -135,6 +146,27 @@ static void settle(tg_li_run *r, tg_li_mbarrier *m) {
     join(r, m->done[1], m->clock[1]);
     m->phase++;
     m->pending = m->expected;
+}
+
+void tg_li_mbar_bytes(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier *m, int64_t bytes,
+                      uint32_t *const clock[2]) {
+    if (m->bytes < bytes) {
+        tg_li_report(r, TG_LOOP_MBARRIER, i->op, lane, "%lld bytes where the phase expects %lld",
+                     (long long)bytes, (long long)m->bytes);
+        return;
+    }
+    join(r, m->clock[0], clock[0]);
+    join(r, m->clock[1], clock[1]);
+    m->bytes -= bytes;
+    settle(r, m);
+}
+
+void tg_li_order_keep(tg_li_run *r, int lane, uint32_t *clock[2]) {
+    for (int d = 0; d < 2; d++) {
+        clock[d] = make_clock(r);
+        join(r, clock[d], r->lanes[lane].clock[d]);
+    }
+    tick(r, lane);
 }
 
 static void arrive(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier *m,
@@ -281,7 +313,7 @@ bool tg_li_meet(tg_li_run *r) {
             moved |= before < 0 && meet_partial(r, k);
         }
     }
-    return moved || land_one(r);
+    return moved || land_one(r) || tg_li_land_box(r);
 }
 
 bool tg_li_report_deadlock(tg_li_run *r) {

@@ -195,6 +195,9 @@ static const broken tile_level[] = {
 };
 
 #define MAP_PARTS "%a = slot %p {i = 0} : ptr %e = slot %p {i = 1} : i64 %k = const {i = 64} : i64 "
+#define COPY_PARTS                                                                                 \
+    MAP_PARTS                                                                                      \
+    "%map = tmap %a, %e {dtype = f16, shape = [64]} : ptr %0 = const {i = 0} : i32 "
 static const broken loop_level[] = {
     /* maps of tensors */
     {MAP_PARTS "%1 = tmap %a, %e, %i {dtype = f16, shape = [64, 8]} : ptr", "no address, extents"},
@@ -214,6 +217,14 @@ static const broken loop_level[] = {
     {MAP_PARTS "%1 = tmap %a, %e {dtype = f4e2m1, shape = [64]} : ptr", "elements are no"},
     {MAP_PARTS "%1 = tmap %a, %e {shape = [64]} : ptr", "needs the attribute `dtype`"},
     {MAP_PARTS "%1 = tmap_ok %a : bool", "takes a map"},
+    {COPY_PARTS "tcopy %a, %mem, %0, %bars, %0, %t, %0", "copies by a map"},
+    {COPY_PARTS "tcopy %map, %mem, %0, %bars, %0, %t, %0, %0", "2 coordinates for 1 axes"},
+    {COPY_PARTS "tcopy %map, %mem, %0, %bars, %0, %t, %i", "coordinates are i32"},
+    {COPY_PARTS "tcopy %map, %mem, %i, %bars, %0, %t, %0", "indices are i32"},
+    {COPY_PARTS "tcopy %map, %mem, %0, %bars, %0, %0, %0", "`who` is a bool"},
+    {COPY_PARTS "tcopy %map, %mem, %0, %mem, %0, %t, %0", "a shared array of u64"},
+    {COPY_PARTS "tcopy %map, %bars, %0, %bars, %0, %t, %0", "elements as wide as the map's"},
+    {COPY_PARTS "tcopy %map, %few, %0, %bars, %0, %t, %0", "128 bytes does not fit"},
     {"%1 = iota : i32[4]", "level"},
     {"%1 = const {i = 1} : i32[4]", "level"},
     {"%1 = slot %i {i = 0} : i64", "address"},
@@ -285,12 +296,16 @@ static void test_loop_level(void **state) {
     (void)state;
     irtest t;
     irtest_init(&t);
-    static const char prelude[] =
-        "tegula-ir 1\nkernel loop k { body (%p: ptr, %i: i64, %s: f32) {\n"
-        "%t = const {i = 1} : bool\n"
-        "%v = splat %s : vec<f32, 8>\n"
-        "%iv = splat %i : vec<i64, 8>\n"
-        "%m4 = pmask %i : vec<bool, 4>\n";
+    static const char prelude[] = "tegula-ir 1\nkernel loop k { program lanes 32 shared 512 "
+                                  "scratch 0 body (%p: ptr, %i: i64, "
+                                  "%s: f32) {\n"
+                                  "%mem = array {offset = 0} : buf<shared, f16[64], 1>\n"
+                                  "%few = array {offset = 128} : buf<shared, f16[63], 1>\n"
+                                  "%bars = array {offset = 256} : buf<shared, u64[4], 1>\n"
+                                  "%t = const {i = 1} : bool\n"
+                                  "%v = splat %s : vec<f32, 8>\n"
+                                  "%iv = splat %i : vec<i64, 8>\n"
+                                  "%m4 = pmask %i : vec<bool, 4>\n";
     irtest_parse(&t, tg_arena_printf(&t.arena, "%s}}", prelude));
     for (size_t i = 0; i < TG_COUNT_OF(loop_level); i++) {
         must_fail(tg_arena_printf(&t.arena, "%s%s }}", prelude, loop_level[i].body),

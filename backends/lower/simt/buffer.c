@@ -40,7 +40,7 @@ static bool strides_of(const tg_type *t, ts_buf *u) {
             seen[mode->axis] = true;
         }
     }
-    u->count = tg_layout_size(t->layout, TG_RES_MEM);
+    u->count = tg_layout_memory_size(t->layout);
     return true;
 }
 

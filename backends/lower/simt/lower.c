@@ -384,8 +384,10 @@ static void emit_copy(tg_simt *S, tg_op *op) {
     item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->lanes, vec);
     if (ts_is_async(S)) { /* a group of its own, empty where it was done at once */
         ts_run_flush(S);
-        ts_run_add(S, item);
-        ts_run_flush(S);
+        if (!ts_emit_bulk(S, op, &item)) {
+            ts_run_add(S, item);
+            ts_run_flush(S);
+        }
         (void)tg_build_agroup(&S->b);
         token->scalar = tg_build_index(&S->entry, 0);
         return;
@@ -409,6 +411,7 @@ static void land(tg_simt *S, const tg_op *op) {
     if (S->landing && looks) {
         ts_run_flush(S);
         (void)tg_build_aland(&S->b, S->aloft);
+        ts_bulk_land(S);
         S->landing = false;
     }
 }
@@ -416,6 +419,7 @@ static void land(tg_simt *S, const tg_op *op) {
 static void emit_wait(tg_simt *S, tg_op *op) {
     int64_t keep = tg_attr_int(op, TG_ATTR_N, 0);
     if (ts_is_async(S)) {
+        (void)ts_bulk_wait(S, op);
         S->aloft = S->landing && S->aloft < keep ? S->aloft : keep;
         S->landing = true;
         return;
@@ -658,10 +662,14 @@ static void grid_blocks(tg_simt *S, tg_value **out, bool check) {
 }
 
 /* Behind the buffers: accumulators on their way to a matrix unit, or barriers of events. */
-static int64_t shared_bytes(const tg_simt *S) {
+static int64_t buffer_bytes(const tg_simt *S) {
     int64_t more = ts_dot_memory_bytes(S->kernel->body), bytes = S->kernel->shared_bytes;
     more = tg_round_up_i64(more, 16) + ts_roles_bytes(S->kernel);
     return more == 0 ? bytes : tg_round_up_i64(bytes, 16) + more;
+}
+
+static int64_t shared_bytes(const tg_simt *S) {
+    return buffer_bytes(S) + ts_bulk_bytes(S, buffer_bytes(S));
 }
 
 static void store_plan(tg_simt *S, tg_value *plan, size_t offset, tg_value *v) {
@@ -727,10 +735,11 @@ static void emit_phase(tg_simt *S) {
     f->scratch_bytes = k->scratch_bytes;
     S->lanes = k->lanes;
     start_body(S, f);
-    ts_emit_events(S, f->shared_bytes - ts_roles_bytes(k));
+    ts_emit_events(S, buffer_bytes(S) - ts_roles_bytes(k));
     tg_value *blocks[TG_MAX_RANK + 1];
     grid_blocks(S, blocks, false);
     decode_program(S, blocks);
+    ts_bulk_begin(S, buffer_bytes(S));
     ts_emit_region(S, k->body);
     if (S->status == TG_OK) {
         tg_build_op(&S->b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);

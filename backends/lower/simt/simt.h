@@ -7,6 +7,7 @@
  *   nest.c     runs of operations become loops over registers
  *   eval.c     the value of a tile at a position
  *   tensor.c   loads, stores, atomics: addresses and presence
+ *   bulk.c     copies of boxes of tensors, and the waits for them
  *   buffer.c   buffers of the program, windows, put and get
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
  *   shuffle.c  or through shuffles of a sub-group
@@ -51,7 +52,21 @@ typedef struct ts_buf {
     int rank;
     int64_t shape[TG_MAX_RANK], stride[TG_MAX_RANK], offset;
     tg_value *slot; /* i32, where the chosen copy of a ring begins; NULL: at 0 */
+    int bar;        /* 1 + the first of the barriers on which its bulk copies complete; 0: none */
 } ts_buf;
+
+/* Barriers in shared memory that count the bytes of bulk copies, one for each copy of a ring. */
+typedef struct ts_bulk {
+    tg_value *bars; /* shared array of u64 */
+    tg_value
+        *phases; /* private array of one u32: bit i, the parity to wait for at barrier i next */
+    int n;
+    TG_LIST(struct ts_landing) landings; /* waited for; they land before what looks at them */
+} ts_bulk;
+
+typedef struct ts_landing {
+    tg_value *bar; /* i32 */
+} ts_landing;
 
 /* What is known about one placed value. */
 typedef struct ts_info {
@@ -118,11 +133,12 @@ typedef struct tg_simt {
     const tg_op *role;   /* being lowered; NULL: the program is one */
     tg_value *number;    /* i32, of the barrier of the role's lanes; NULL: they are a sub-group */
     tg_value *mbarriers; /* array of the events' */
-    bool landing;        /* copies were waited for: they land before what looks at them */
-    int64_t aloft;       /* but for that many groups */
-    bool fixed;          /* registers are taken by constant numbers: matrix units hold them */
-    tg_value *zero;      /* i64 0 where loops over registers and products start */
-    ts_info *info;       /* by value id */
+    ts_bulk bulk;
+    bool landing;   /* copies were waited for: they land before what looks at them */
+    int64_t aloft;  /* but for that many groups */
+    bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
+    tg_value *zero; /* i64 0 where loops over registers and products start */
+    ts_info *info;  /* by value id */
     tg_value **syms;
     tg_status status;
     int next_nest;
@@ -309,6 +325,20 @@ tg_value *ts_copy_aligned(tg_simt *S, const ts_item *item);
 enum { TS_ACOPY_BYTES = 16 };
 bool ts_is_async(const tg_simt *S);
 bool ts_store_is_packed(const tg_op *op);
+
+/* ---- bulk.c -----------------------------------------------------------------------------------
+ */
+
+/* Bytes of shared memory that the barriers take behind `shared_bytes` of others. */
+int64_t ts_bulk_bytes(const tg_simt *S, int64_t shared_bytes);
+/* Before the body: the barriers, at byte `offset`. */
+void ts_bulk_begin(tg_simt *S, int64_t offset);
+/* A copy as a box of its tensor where that can be; false: it is an ordinary one. */
+bool ts_emit_bulk(tg_simt *S, tg_op *copy, const ts_item *item);
+/* A wait for it; false: for another. */
+bool ts_bulk_wait(tg_simt *S, const tg_op *wait);
+/* All that was waited for is here. */
+void ts_bulk_land(tg_simt *S);
 
 /* ---- buffer.c ---------------------------------------------------------------------------------
  */
