@@ -2,6 +2,7 @@
 /* The table of matrix units and the layouts made of their fragments; see matrix.h. */
 #include "ir/matrix.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const tg_matrix_unit units[] = {
@@ -42,7 +43,12 @@ void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]
 int64_t tg_matrix_elems(const tg_matrix_unit *u, tg_matrix_part p) {
     int64_t shape[2];
     tg_matrix_shape(u, p, shape);
-    return shape[0] * shape[1] / u->lanes;
+    return shape[0] * shape[1] * tg_matrix_copies(u, p) / u->lanes;
+}
+
+int64_t tg_matrix_copies(const tg_matrix_unit *u, tg_matrix_part p) {
+    const char *replica = strstr(u->layout[p], " r:"); /* a mode of lanes: layout.h */
+    return replica == NULL ? 1 : strtoll(replica + strlen(" r:"), NULL, 10);
 }
 
 const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {

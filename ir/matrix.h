@@ -41,6 +41,8 @@ bool tg_matrix_rounds(const tg_matrix_unit *u);
 void tg_matrix_shape(const tg_matrix_unit *u, tg_matrix_part p, int64_t shape[2]);
 /* Elements of a part that one lane holds. */
 int64_t tg_matrix_elems(const tg_matrix_unit *u, tg_matrix_part p);
+/* Lanes that hold the same element of a part. */
+int64_t tg_matrix_copies(const tg_matrix_unit *u, tg_matrix_part p);
 /* Which lane holds what is known: else accumulators meet elements in memory alone. */
 static inline bool tg_matrix_is_open(const tg_matrix_unit *u) {
     return u->layout[TG_PART_C][0] != '\0';

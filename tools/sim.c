@@ -2,7 +2,8 @@
 /*
  * The devices `sim:MACHINE` and `placed:MACHINE`: tile passes, placement and (sim) lowering for the
  * machine, the static checker, then an interpreter instead of a device. Slow, but it sees what no
- * device tells.
+ * device tells. `loop:MACHINE` is `sim:MACHINE` also for machines whose code has a simulator of its
+ * own behind that name.
  */
 #include "tools/sim.h"
 
@@ -18,7 +19,7 @@
 #define TEGULA_HAVE_SIMT 0
 #endif
 
-static const char placed_prefix[] = "placed:", loop_prefix[] = "sim:";
+static const char placed_prefix[] = "placed:", loop_prefix[] = "sim:", always_prefix[] = "loop:";
 
 static bool stops_at_placed(const char *device) {
     return strncmp(device, placed_prefix, strlen(placed_prefix)) == 0;
@@ -30,7 +31,8 @@ const char *tool_sim_device(const char *device) {
     if (m != NULL && m->class_ == TG_MACHINE_SIMT && m->emitter == TG_EMIT_LLVM) {
         return NULL; /* the runtime's own driver runs its code */
     }
-    return loop || stops_at_placed(device) ? device : NULL;
+    bool always = strncmp(device, always_prefix, strlen(always_prefix)) == 0;
+    return loop || always || stops_at_placed(device) ? device : NULL;
 }
 
 static const tg_machine *machine_of(tool *t, const char *device) {
@@ -121,11 +123,13 @@ static bool compare_banks(tool *t, tg_module *loop, const tg_loop_report *r) {
 static bool run_loops(tool *t, tool_kernel *k, const tg_machine *m, const tg_loop_options *options,
                       tg_loop_report *out) {
     tg_module *loop = tg_module_make(&t->arena);
+    tg_loop_options own = *options;
+    own.subgroup = m->subgroup;
     if (!lower(t, k->func, m, loop) || tg_module_verify(loop, &t->sink) != TG_OK) {
         return false;
     }
-    if (tg_loop_run_kernel(loop, k->func, tool_kernel_interp_args(t, k), k->syms, options,
-                           &t->arena, out) != TG_OK) {
+    if (tg_loop_run_kernel(loop, k->func, tool_kernel_interp_args(t, k), k->syms, &own, &t->arena,
+                           out) != TG_OK) {
         tool_error(t, TG_D_TOOL, "%s: the lowering made no function to run", k->name);
         return false;
     }

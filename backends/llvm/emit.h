@@ -11,6 +11,7 @@
  *   memory.c     loads, stores, gathers, atomics, shuffles
  *   simt.c       what functions of SIMT machines have besides
  *   amdgpu.c     what they have on AMD's machines
+ *   amd_matrix.c products of AMD's matrix units
  *   matrix.c     fragments and products of matrix units
  *   bulk.c       bulk copies of boxes of tensors
  *   debug.c      line tables
@@ -155,6 +156,7 @@ LLVMValueRef tg_emit_amd_shuffle(tg_emitter *e, tg_shuffle_mode mode, LLVMValueR
                                  LLVMValueRef which);
 LLVMValueRef tg_emit_amd_ballot(tg_emitter *e, LLVMValueRef x); /* i32 or i64, by the wave */
 void tg_emit_amd_barrier(tg_emitter *e);
+LLVMValueRef tg_emit_amd_mma(tg_emitter *e, tg_op *op); /* amd_matrix.c */
 
 /* The address of element operand 1 of the array operand 0. */
 LLVMValueRef tg_emit_place(tg_emitter *e, tg_op *op);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Matrix units for NVPTX: fragments from shared memory and mma.sync.
+ * Matrix units: fragments from shared memory, and NVIDIA's mma.sync (AMD's: amd_matrix.c).
  *
  * A fragment is loaded by ldmatrix (PTX ISA 8.5, 9.7.14.5.15) where its words are those of 8x8
  * matrices of 16 bits, as they lie or transposed, and its rows are aligned; else every lane reads
@@ -97,7 +97,9 @@ static LLVMValueRef address(tg_emitter *e, tg_op *op, const block *x, LLVMValueR
 }
 
 static LLVMValueRef lane_of(tg_emitter *e, const tg_matrix_unit *u) {
-    LLVMValueRef tid = tg_emit_intrinsic(e, "llvm.nvvm.read.ptx.sreg.tid.x", 0, NULL, 0, NULL);
+    LLVMValueRef tid =
+        e->is_amd ? tg_emit_amd_lane(e)
+                  : tg_emit_intrinsic(e, "llvm.nvvm.read.ptx.sreg.tid.x", 0, NULL, 0, NULL);
     return LLVMBuildURem(e->builder, tid, const32(e, u->lanes), "");
 }
 
@@ -131,15 +133,34 @@ static LLVMValueRef emit_ldmatrix(tg_emitter *e, tg_op *op, const block *x, bool
     return LLVMBuildBitCast(b, v, tg_emit_type(e, x->type), "");
 }
 
-/* Elements of a word lie side by side and aligned. */
-static bool reads_words(const block *x, const tg_op *op) {
-    int64_t align = tg_attr_int(op, TG_ATTR_ALIGN, 1) * x->elem_bytes, a[2], c[2];
-    if (x->along < 0 || align < WORD || x->each == 1) {
-        return false;
+/* Do registers i .. i + n - 1 of a lane lie side by side? */
+static bool side_by_side(const block *x, int64_t i, int64_t n) {
+    for (int64_t k = i; k < i + n; k++) {
+        int64_t a[2], c[2];
+        tg_layout_coords(x->layout, 0, i, a);
+        tg_layout_coords(x->layout, 0, k, c);
+        if (offset_of(x, c) != offset_of(x, a) + k - i) {
+            return false;
+        }
     }
-    tg_layout_coords(x->layout, 0, 0, a);
-    tg_layout_coords(x->layout, 0, 1, c);
-    return c[x->along] == a[x->along] + 1;
+    return true;
+}
+
+/* Elements that a lane reads at once: as many as everywhere lie side by side and aligned, up to a
+ * word of NVIDIA's and 16 bytes of AMD's. Lanes begin at multiples of their elements along K. */
+static int64_t read_at_once(tg_emitter *e, const block *x, const tg_op *op) {
+    int64_t align = tg_attr_int(op, TG_ATTR_ALIGN, 1) * x->elem_bytes;
+    for (int64_t bytes = e->is_amd ? ROW_BYTES : WORD; bytes > x->elem_bytes; bytes /= 2) {
+        int64_t n = bytes / x->elem_bytes;
+        bool fits = x->along >= 0 && align >= bytes && x->elems % n == 0;
+        for (int64_t i = 0; i < x->elems && fits; i += n) {
+            fits = side_by_side(x, i, n);
+        }
+        if (fits) {
+            return n;
+        }
+    }
+    return 1;
 }
 
 static LLVMValueRef lane_offset(tg_emitter *e, const block *x) {
@@ -157,9 +178,9 @@ static LLVMValueRef lane_offset(tg_emitter *e, const block *x) {
 static LLVMValueRef emit_elements(tg_emitter *e, tg_op *op, const block *x) {
     LLVMBuilderRef b = e->builder;
     LLVMValueRef lane = lane_offset(e, x);
-    int64_t n = reads_words(x, op) ? x->each : 1;
+    int64_t n = read_at_once(e, x, op);
     LLVMTypeRef elem = tg_emit_dtype(e, x->type->dtype);
-    LLVMTypeRef read = n > 1 ? i32_of(e) : elem;
+    LLVMTypeRef read = n > 1 ? tg_emit_int_type(e, (unsigned)(n * x->elem_bytes * 8)) : elem;
     LLVMValueRef v = LLVMGetUndef(LLVMVectorType(read, (unsigned)(x->elems / n)));
     for (int64_t i = 0; i < x->elems / n; i++) {
         int64_t at[2];
@@ -178,8 +199,8 @@ LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op) {
     if (!block_of(e, op, &x)) {
         return NULL;
     }
-    return has_ldmatrix(&x, op, &trans) ? emit_ldmatrix(e, op, &x, trans)
-                                        : emit_elements(e, op, &x);
+    return e->is_ptx && has_ldmatrix(&x, op, &trans) ? emit_ldmatrix(e, op, &x, trans)
+                                                     : emit_elements(e, op, &x);
 }
 
 /* ---- products --------------------------------------------------------------------------------
@@ -253,6 +274,9 @@ static LLVMValueRef text_of(tg_emitter *e, LLVMTypeRef type, const char *name) {
 }
 
 LLVMValueRef tg_emit_mma(tg_emitter *e, tg_op *op) {
+    if (e->is_amd) {
+        return tg_emit_amd_mma(e, op);
+    }
     const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT));
     LLVMBuilderRef b = e->builder;
     const char *name = products[u->id].intrinsic;

@@ -165,8 +165,8 @@ static void multiply(tg_li_run *r, const tg_li_ins *i, const tg_matrix_unit *u, 
 
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n) {
     const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(i->op, TG_ATTR_UNIT));
-    int64_t most = u == NULL ? 0 : tg_max_i64(u->m, tg_max_i64(u->n, u->k));
-    if (u == NULL || n != u->lanes || most * most > MAX_ELEMS) {
+    if (u == NULL || n != u->lanes || u->m * u->k > MAX_ELEMS || u->k * u->n > MAX_ELEMS ||
+        u->m * u->n > MAX_ELEMS) {
         tg_li_report(r, TG_LOOP_BAD_CODE, i->op, first, "%d lanes are no group of this unit", n);
         r->stop = true;
         return;

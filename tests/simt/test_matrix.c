@@ -19,7 +19,8 @@
 
 enum { LANES = 32, SHARED = 4096 };
 
-/* Every element of a block in exactly one lane's register. */
+/* Every element of a block in exactly one lane's register, or in as many lanes' as the unit wants.
+ */
 static void covers_once(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {
     unsigned char seen[1024] = {0};
     int64_t shape[2], n = tg_matrix_elems(u, p), at[2];
@@ -31,7 +32,10 @@ static void covers_once(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p)
     for (int64_t i = 0; i < u->lanes * n; i++) {
         tg_layout_coords(l, i / n, i % n, at);
         assert_true(at[0] >= 0 && at[0] < shape[0] && at[1] >= 0 && at[1] < shape[1]);
-        assert_int_equal(seen[at[0] * shape[1] + at[1]]++, 0);
+        seen[at[0] * shape[1] + at[1]]++;
+    }
+    for (int64_t i = 0; i < shape[0] * shape[1]; i++) {
+        assert_int_equal(seen[i], tg_matrix_copies(u, p));
     }
 }
 

@@ -412,6 +412,12 @@ static bool check_row(const row *r) {
     if (wrong == NULL) { /* matrix units, copies that land later */
         wrong = run_on(&t, r, f, tg_machine_find("sm_80"), want);
     }
+    if (wrong == NULL) { /* waves of 64 lanes; operands that two halves of 32 lanes hold */
+        wrong = run_on(&t, r, f, tg_machine_find("gfx942"), want);
+    }
+    if (wrong == NULL) {
+        wrong = run_on(&t, r, f, tg_machine_find("gfx1100"), want);
+    }
     if (wrong == NULL) {
         wrong = run_on(&t, r, f, tg_machine_find("vulkan-coopmat"), want);
     }
