@@ -19,7 +19,7 @@
 #include "backends/place/place.h"
 #include "ir/matrix.h"
 
-enum { F32_BITS = 24 };
+enum { F32_BITS = 24, REDUCED_WITHIN = 8 };
 
 /* Narrow elements are widened on their way to the unit. */
 static bool widens(tg_dtype from, tg_dtype to) {
@@ -71,10 +71,41 @@ static bool form_fits(const tg_machine *mc, const tg_matrix_unit *u, const tg_op
             acc_bytes(dot) + operand_bytes(dot, 0) + operand_bytes(dot, 1) <= mc->shared_bytes);
 }
 
+/* v, or what elementwise operations make of it, is reduced along its last axis: lanes that hold a
+ * row's elements should then be in one sub-group. */
+static bool reduced_along_rows(const tg_value *v, int depth) {
+    int last = v->type->rank - 1;
+    for (const tg_use *u = v->uses; u != NULL && depth > 0; u = u->next) {
+        const tg_op *op = u->user;
+        if (op->code == TG_OP_REDUCE) {
+            if (tg_attr_int(op, TG_ATTR_AXIS, -1) == last) {
+                return true;
+            }
+        } else if ((tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
+                   reduced_along_rows(&op->results[0], depth - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Units of large blocks read less for a product; where sub-groups would go without a block, or rows
+ * that are reduced would be spread over several, one of smaller blocks is better.
+ */
+static bool too_coarse(const tg_matrix_unit *u, int64_t lanes, const tg_op *dot) {
+    const tg_type *t = dot->results[0].type;
+    int64_t blocks = tg_type_count(t) / (u->m * u->n), groups = lanes / u->lanes;
+    if (reduced_along_rows(&dot->results[0], REDUCED_WITHIN)) {
+        blocks = blocks * u->n / t->shape[t->rank - 1];
+    }
+    return blocks < groups;
+}
+
 /* The unit, or NULL and why there is none. */
 static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const tg_op *dot,
                                       const char **out_why) {
-    const tg_matrix_unit *u;
+    const tg_matrix_unit *u, *coarse = NULL;
     *out_why = "no unit has these types";
     for (int own = 1; own >= 0; own--) {
         for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
@@ -88,9 +119,14 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
                 *out_why = "the extents are no multiples of a unit's block";
             } else if (!form_fits(mc, u, dot)) {
                 *out_why = "the unit takes plain products that shared memory holds";
-            } else {
+            } else if (!too_coarse(u, lanes, dot)) {
                 return u;
+            } else if (coarse == NULL || u->m * u->n < coarse->m * coarse->n) {
+                coarse = u;
             }
+        }
+        if (coarse != NULL) {
+            return coarse;
         }
     }
     return NULL;
@@ -195,24 +231,6 @@ void tg_place_tell_units(const tg_placer *p) {
 
 /* ---- layouts --------------------------------------------------------------------------------- */
 
-/* v, or what elementwise operations make of it, is reduced along its last axis: lanes that hold a
- * row's elements should then be in one sub-group. */
-static bool reduced_along_rows(const tg_value *v, int depth) {
-    int last = v->type->rank - 1;
-    for (const tg_use *u = v->uses; u != NULL && depth > 0; u = u->next) {
-        const tg_op *op = u->user;
-        if (op->code == TG_OP_REDUCE) {
-            if (tg_attr_int(op, TG_ATTR_AXIS, -1) == last) {
-                return true;
-            }
-        } else if ((tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
-                   reduced_along_rows(&op->results[0], depth - 1)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What a choice of warps costs: registers first, then elements read for one step along K. */
 static bool better(int64_t regs, int64_t reads, int64_t best_regs, int64_t best_reads) {
     return regs < best_regs || (regs == best_regs && reads < best_reads);
@@ -226,7 +244,7 @@ const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like
     int64_t all = p->lanes / u->lanes, best_regs = INT64_MAX, best_reads = INT64_MAX;
     int64_t blocks_m = t->shape[m] / u->m, blocks_n = t->shape[n] / u->n;
     int64_t batches = t->rank > 2 ? t->shape[m - 1] : 1, best[TG_MAX_RANK];
-    bool rows = reduced_along_rows(&dot->results[0], 8);
+    bool rows = reduced_along_rows(&dot->results[0], REDUCED_WITHIN);
     for (int a = 0; a < t->rank; a++) {
         best[a] = 1;
     }
