@@ -149,6 +149,15 @@ tg_op *tg_build_fragstore(tg_builder *b, const tg_matrix_unit *u, tg_matrix_part
                           tg_value *array, tg_value *index, tg_value *v, const int64_t strides[2]);
 tg_value *tg_build_mma(tg_builder *b, const tg_matrix_unit *u, tg_value *x, tg_value *y,
                        tg_value *acc);
+tg_op *tg_build_pfence(tg_builder *b);
+tg_op *tg_build_gfence(tg_builder *b);
+tg_op *tg_build_gcommit(tg_builder *b);
+/* values[i] becomes what it is behind the wait for all but n groups. */
+tg_op *tg_build_gwait(tg_builder *b, int64_t n, int count, tg_value **values);
+/* a: array with a_index, or (a_index NULL) a fragment; acc NULL: 0, `type` the accumulator's. */
+tg_value *tg_build_gmma(tg_builder *b, const tg_matrix_unit *u, const tg_type *type, tg_value *a,
+                        tg_value *a_index, tg_value *b_array, tg_value *b_index, tg_value *acc,
+                        const tg_gmma_operand how[2]);
 /* What a SIMT function starts from: a tg_func of role "simt" with its five body arguments in the
  * order of docs/placed.md. */
 typedef struct tg_simt_args {

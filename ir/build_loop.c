@@ -288,6 +288,55 @@ tg_value *tg_build_mma(tg_builder *b, const tg_matrix_unit *u, tg_value *x, tg_v
     return r;
 }
 
+static tg_op *build_bare(tg_builder *b, tg_opcode code) {
+    return tg_build_op(b, code, 0, NULL, 0, NULL, 0);
+}
+
+tg_op *tg_build_pfence(tg_builder *b) { return build_bare(b, TG_OP_PFENCE); }
+
+tg_op *tg_build_gfence(tg_builder *b) { return build_bare(b, TG_OP_GFENCE); }
+
+tg_op *tg_build_gcommit(tg_builder *b) { return build_bare(b, TG_OP_GCOMMIT); }
+
+tg_op *tg_build_gwait(tg_builder *b, int64_t n, int count, tg_value **values) {
+    const tg_type *types[TG_GMMA_MAX] = {NULL};
+    for (int i = 0; i < count; i++) {
+        types[i] = values[i]->type;
+    }
+    tg_op *op = tg_build_op(b, TG_OP_GWAIT, count, values, count, types, 0);
+    tg_op_set_int(op, TG_ATTR_N, n);
+    for (int i = 0; i < count; i++) {
+        values[i] = &op->results[i];
+    }
+    return op;
+}
+
+tg_value *tg_build_gmma(tg_builder *b, const tg_matrix_unit *u, const tg_type *type, tg_value *a,
+                        tg_value *a_index, tg_value *b_array, tg_value *b_index, tg_value *acc,
+                        const tg_gmma_operand how[2]) {
+    tg_value *operands[5];
+    int64_t numbers[6];
+    int n = 0;
+    operands[n++] = a;
+    if (a_index != NULL) {
+        operands[n++] = a_index;
+    }
+    operands[n++] = b_array;
+    operands[n++] = b_index;
+    if (acc != NULL) {
+        operands[n++] = acc;
+    }
+    for (int i = 0; i < 2; i++) {
+        numbers[3 * i] = how[i].swizzle;
+        numbers[3 * i + 1] = how[i].turned;
+        numbers[3 * i + 2] = how[i].panel;
+    }
+    tg_op *op = tg_build_op(b, TG_OP_GMMA, n, operands, 1, &type, 0);
+    tg_op_set_str(op, TG_ATTR_UNIT, u->name);
+    tg_op_set_list(op, TG_ATTR_STRIDES, numbers, 6);
+    return &op->results[0];
+}
+
 tg_func *tg_build_simt_func(tg_module *m, const char *name, int64_t lanes, tg_simt_args *out) {
     tg_func *f = tg_func_make(m, name, TG_LEVEL_LOOP);
     const tg_type *ptr = tg_type_ptr(m);

@@ -51,6 +51,17 @@ int64_t tg_matrix_copies(const tg_matrix_unit *u, tg_matrix_part p) {
     return replica == NULL ? 1 : strtoll(replica + strlen(" r:"), NULL, 10);
 }
 
+const tg_matrix_unit *tg_matrix_instead(const tg_matrix_unit *u) {
+    for (size_t i = 0; tg_matrix_reads_memory(u) && i < TG_COUNT_OF(units); i++) {
+        const tg_matrix_unit *o = &units[i];
+        if (!tg_matrix_reads_memory(o) && tg_matrix_is_open(o) && o->k == u->k && o->n == u->n &&
+            memcmp(o->type, u->type, sizeof o->type) == 0) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
 const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p) {
     return u->layout[p][0] == '\0' ? NULL : tg_layout_parse(m, u->layout[p]);
 }

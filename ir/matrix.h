@@ -21,6 +21,21 @@ typedef enum tg_matrix_id {
  * 9.7.14.5.15). */
 enum { TG_UNIT_ROWS = 8, TG_UNIT_BYTES = 16 };
 
+/* Most columns of one gmma (PTX ISA 8.5, 9.7.15.2). */
+enum { TG_GMMA_COLUMNS = 256 };
+/* Accumulators that one gwait gives back, at most. */
+enum { TG_GMMA_MAX = 64 };
+
+/*
+ * How an operand of a gmma lies in shared memory (PTX ISA 8.5, 9.7.15.5.1): panels of `swizzle`
+ * bytes a row, `panel` elements apart; within one, a row is M or N (K is contiguous), or, `turned`,
+ * a step of K. Then 16-byte chunks of a row are xor-ed with its number: byte address bits 4.. with
+ * bits 7.., as many as the mode has (3 of 128 bytes, 2 of 64, 1 of 32).
+ */
+typedef struct tg_gmma_operand {
+    int64_t swizzle, turned, panel;
+} tg_gmma_operand;
+
 /* Whose fragment: number in the lists below. */
 typedef enum tg_matrix_part { TG_PART_A, TG_PART_B, TG_PART_C, TG_PART_COUNT } tg_matrix_part;
 
@@ -47,6 +62,13 @@ int64_t tg_matrix_copies(const tg_matrix_unit *u, tg_matrix_part p);
 static inline bool tg_matrix_is_open(const tg_matrix_unit *u) {
     return u->layout[TG_PART_C][0] != '\0';
 }
+/* Reads operand b from swizzled shared memory by itself (gmma); its M rows belong to all its lanes,
+ * and one instruction takes many of its blocks side by side. */
+static inline bool tg_matrix_reads_memory(const tg_matrix_unit *u) {
+    return u->layout[TG_PART_C][0] != '\0' && u->layout[TG_PART_B][0] == '\0';
+}
+/* The unit of single sub-groups that has the same types and whose accumulators lie alike; NULL. */
+const tg_matrix_unit *tg_matrix_instead(const tg_matrix_unit *u);
 /* Layout of a part's fragment; NULL: the device does not say. Interned in m. */
 const tg_layout *tg_matrix_layout(tg_module *m, const tg_matrix_unit *u, tg_matrix_part p);
 /* Type of a fragment in loop code: a vector of elements as registers carry them. */
@@ -60,6 +82,15 @@ const tg_type *tg_matrix_type(tg_module *m, const tg_matrix_unit *u, tg_matrix_p
  */
 const tg_layout *tg_matrix_accumulator(tg_module *m, const tg_matrix_unit *u, int rank,
                                        const int64_t *shape, const int64_t *warps, int64_t lanes);
+/* Byte address (from an aligned start) after the swizzle: its own inverse. */
+static inline int64_t tg_swizzled(int64_t address, int64_t swizzle) {
+    enum { CHUNK = 16, ROWS_AT = 7, CHUNK_AT = 4 };
+    return swizzle <= CHUNK ? address
+                            : address ^ ((address >> ROWS_AT & (swizzle / CHUNK - 1)) << CHUNK_AT);
+}
+/* Bytes that a swizzled array begins at a multiple of. */
+enum { TG_SWIZZLE_ALIGN = 1024 };
+
 /* l holds fragments: elems(C) consecutive registers of a sub-group's lanes are one block's, whose
  * corner lies at multiples of M and N. */
 bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, const tg_layout *l, int rank);

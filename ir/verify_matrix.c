@@ -77,6 +77,76 @@ bool tg_verify_MMA(tg_verifier *v, const tg_op *op) {
     return fragment_is(v, u, TG_PART_C, op->results[0].type);
 }
 
+/* ---- units of several sub-groups ------------------------------------------------------------- */
+
+bool tg_verify_PFENCE(tg_verifier *v, const tg_op *op) {
+    (void)v;
+    (void)op;
+    return true;
+}
+
+bool tg_verify_GFENCE(tg_verifier *v, const tg_op *op) { return tg_verify_PFENCE(v, op); }
+
+bool tg_verify_GCOMMIT(tg_verifier *v, const tg_op *op) { return tg_verify_PFENCE(v, op); }
+
+bool tg_verify_GWAIT(tg_verifier *v, const tg_op *op) {
+    TG_CHECK(tg_attr_int(op, TG_ATTR_N, 0) >= 0 && tg_attr_int(op, TG_ATTR_N, 0) <= 7,
+             "waits for all but 0 to 7 groups");
+    TG_CHECK(op->n_results == op->n_operands, "gives back what it waited for");
+    for (int i = 0; i < op->n_operands; i++) {
+        TG_CHECK(op->results[i].type == tg_operand_type(op, i) &&
+                     op->results[i].type->kind == TG_TY_VEC,
+                 "result %d is not operand %d", i, i);
+    }
+    return true;
+}
+
+/* An operand in shared memory: array, index and how it lies. */
+static bool memory_ok(tg_verifier *v, const tg_op *op, int at, const tg_matrix_unit *u,
+                      tg_matrix_part part, const int64_t how[3]) {
+    const tg_type *t = tg_operand_type(op, at), *want = tg_matrix_type(v->f->module, u, part);
+    const tg_op *def = op->operands[at].value->def;
+    int64_t bytes = tg_dtype_bits(u->type[part]) / 8, rows = part == TG_PART_A ? u->m : u->n;
+    TG_CHECK(t->kind == TG_TY_BUFFER && t->rank == 1 && t->space == TG_SPACE_SHARED &&
+                 t->dtype == want->dtype,
+             "operand %d is no shared array of %s", at, tg_dtype_name(want->dtype));
+    TG_CHECK(tg_is_scalar_of(tg_operand_type(op, at + 1), TG_DT_I32), "the index is i32, not %s",
+             tg_verify_type(v, tg_operand_type(op, at + 1)));
+    TG_CHECK(how[0] == 32 || how[0] == 64 || how[0] == 128, "there is no swizzle of %lld bytes",
+             (long long)how[0]);
+    TG_CHECK(how[1] == 0 || bytes == 2, "only elements of 16 bits lie turned");
+    TG_CHECK(how[2] >= 0 && how[2] * bytes % (8 * how[0]) == 0 && rows % 8 == 0,
+             "panels are no multiple of 8 rows apart");
+    TG_CHECK(def == NULL || tg_attr_int(def, TG_ATTR_OFFSET, 0) % TG_SWIZZLE_ALIGN == 0,
+             "a swizzled array begins at a multiple of %d bytes", TG_SWIZZLE_ALIGN);
+    return true;
+}
+
+bool tg_verify_GMMA(tg_verifier *v, const tg_op *op) {
+    const tg_matrix_unit *u = unit_of(v, op);
+    const tg_attr *how = tg_attr_get(op, TG_ATTR_STRIDES);
+    const tg_type *r = op->results[0].type;
+    if (u == NULL) {
+        return false;
+    }
+    TG_CHECK(tg_matrix_reads_memory(u), "%s does not read shared memory", u->name);
+    TG_CHECK(how != NULL && how->n_list == 6, "six numbers say how operands lie");
+    bool registers = tg_operand_type(op, 0)->kind == TG_TY_VEC;
+    int b = registers ? 1 : 2, left = op->n_operands - b - 2;
+    TG_CHECK(left == 0 || left == 1, "%d operands", op->n_operands);
+    const tg_type *block = tg_matrix_type(v->f->module, u, TG_PART_C);
+    TG_CHECK(r->kind == TG_TY_VEC && r->dtype == block->dtype && r->shape[0] > 0 &&
+                 r->shape[0] % block->shape[0] == 0 &&
+                 r->shape[0] / block->shape[0] * u->n <= TG_GMMA_COLUMNS,
+             "%s is no accumulator of %s", tg_verify_type(v, r), u->name);
+    TG_CHECK(left == 0 || tg_operand_type(op, op->n_operands - 1) == r,
+             "the accumulator is %s, not %s", tg_verify_type(v, r),
+             tg_verify_type(v, tg_operand_type(op, op->n_operands - 1)));
+    return (registers ? fragment_is(v, u, TG_PART_A, tg_operand_type(op, 0))
+                      : memory_ok(v, op, 0, u, TG_PART_A, how->list)) &&
+           memory_ok(v, op, b, u, TG_PART_B, how->list + 3);
+}
+
 bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
     const char *name = tg_attr_str(op, TG_ATTR_UNIT);
     if (name == NULL) {

@@ -167,6 +167,8 @@ bool tg_emit_meet(tg_emitter *e, tg_op *op);
 /* matrix.c */
 LLVMValueRef tg_emit_fragload(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_mma(tg_emitter *e, tg_op *op);
+/* products.c: false when op is none of those around products that end later. */
+bool tg_emit_products(tg_emitter *e, tg_op *op, LLVMValueRef *out);
 
 /* ---- bulk.c -----------------------------------------------------------------------------------
  */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/llvm/emit.h"
+#include "ir/matrix.h"
 #include "ir/tensor_map.h"
 
 /* STATIC_SHARED: the most that code may declare; beyond it the launch gives what the record says
@@ -144,7 +145,7 @@ static void make_dynamic_shared(tg_emitter *e) {
         LLVMTypeRef bytes = LLVMArrayType2(tg_emit_int_type(e, 8), 0);
         e->shared = LLVMAddGlobalInAddressSpace(e->module, bytes, name, SHARED);
         LLVMSetLinkage(e->shared, LLVMExternalLinkage);
-        LLVMSetAlignment(e->shared, 128);
+        LLVMSetAlignment(e->shared, TG_SWIZZLE_ALIGN);
     }
 }
 
@@ -162,7 +163,7 @@ static void make_shared(tg_emitter *e, const tg_func *f) {
         SHARED);
     LLVMSetLinkage(e->shared, LLVMInternalLinkage);
     LLVMSetInitializer(e->shared, LLVMGetUndef(bytes));
-    LLVMSetAlignment(e->shared, 128);
+    LLVMSetAlignment(e->shared, TG_SWIZZLE_ALIGN);
 }
 
 static void set_argument(tg_emitter *e, const tg_func *f, int i, LLVMValueRef v) {
@@ -424,5 +425,5 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out) {
         *out = tg_emit_mma(e, op);
         return true;
     }
-    return tg_emit_meet(e, op) || tg_emit_bulk(e, op, out);
+    return tg_emit_meet(e, op) || tg_emit_products(e, op, out) || tg_emit_bulk(e, op, out);
 }

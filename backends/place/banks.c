@@ -431,7 +431,8 @@ tg_status tg_place_banks(tg_placer *p) {
     TG_LIST(padding) found = {0};
     for (tg_op *op = p->f->body->first; op != NULL; op = op->next) {
         padding d;
-        if (op->code == TG_OP_BUFFER) {
+        bool swizzled = op->code == TG_OP_BUFFER && op->results[0].type->layout != NULL;
+        if (op->code == TG_OP_BUFFER && !swizzled) {
             consider(&s, op, &d);
             if (d.layout != NULL) {
                 TG_LIST_PUSH(p->arena, &found, d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making and asking about buffers and the operations on them; see place.h. */
 #include "backends/place/place.h"
+#include "ir/matrix.h"
 
 #include <string.h>
 
@@ -53,6 +54,11 @@ bool tg_place_is_bulk(const tg_op *copy) {
 int64_t tg_place_elem_bytes(tg_dtype t) {
     int bits = (int)tg_dtype_bits(t);
     return t == TG_DT_BOOL || bits < 8 ? 1 : bits / 8;
+}
+
+int64_t tg_place_buffer_align(const tg_type *t) {
+    enum { PLAIN = 16 };
+    return t->layout != NULL && t->layout->xor_g != 0 ? TG_SWIZZLE_ALIGN : PLAIN;
 }
 
 int64_t tg_place_buffer_bytes(const tg_type *t) {

@@ -86,7 +86,7 @@ static void collect(blocks *s) {
                    .begin = INT32_MAX,
                    .end = -1,
                    .bytes = tg_place_buffer_bytes(t),
-                   .align = tg_max_i64(16, tg_attr_int(op, TG_ATTR_ALIGN, 1)),
+                   .align = tg_max_i64(tg_place_buffer_align(t), tg_attr_int(op, TG_ATTR_ALIGN, 1)),
                    .width = tg_place_elem_bytes(t->dtype)};
         each_access(&op->results[0], find_home, &b);
         if (is_planned(op) && b.home != NULL && b.home->parent != NULL) {

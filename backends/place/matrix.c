@@ -13,7 +13,9 @@
  *
  * A unit can do a product when both operands' types are its own or widen exactly to them, it adds
  * up in the accumulator's type and as exactly as asked for, and its block divides all three
- * extents. f32 operands are rounded to TF32 only where the source says so (`@ tf32`). Among those
+ * extents. Units of several sub-groups that read shared memory by themselves come first, for plain
+ * products of their own types; where the operands can lie as such a unit wants them says swizzle.c.
+ * f32 operands are rounded to TF32 only where the source says so (`@ tf32`). Among those
  * that can, one with the operands' own types comes first, then the table's order.
  */
 #include "backends/place/place.h"
@@ -63,9 +65,13 @@ static int64_t operand_bytes(const tg_op *dot, int i) {
     return rows * (t->shape[t->rank - 1] * tg_place_elem_bytes(t->dtype) + PADDING);
 }
 
-/* A unit that keeps its fragments to itself takes the product through shared memory: plain ones
+/* A unit that reads shared memory by itself takes the elements as they lie there, all of them. A
+ * unit that keeps its fragments to itself takes the product through shared memory: plain ones
  * that it has room for. */
 static bool form_fits(const tg_machine *mc, const tg_matrix_unit *u, const tg_op *dot) {
+    if (tg_matrix_reads_memory(u)) {
+        return dot->n_operands == 3;
+    }
     return tg_matrix_is_open(u) ||
            (dot->results[0].type->rank == 2 && dot->n_operands == 3 &&
             acc_bytes(dot) + operand_bytes(dot, 0) + operand_bytes(dot, 1) <= mc->shared_bytes);
@@ -102,15 +108,19 @@ static bool too_coarse(const tg_matrix_unit *u, int64_t lanes, const tg_op *dot)
     return blocks < groups;
 }
 
+/* Which units are asked, one kind after the other. */
+typedef enum preference { MEMORY, OWN_TYPES, WIDENED, PREFERENCES } preference;
+
 /* The unit, or NULL and why there is none. */
 static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const tg_op *dot,
                                       const char **out_why) {
     const tg_matrix_unit *u, *coarse = NULL;
     *out_why = "no unit has these types";
-    for (int own = 1; own >= 0; own--) {
+    for (preference now = MEMORY; now < PREFERENCES; now++) {
         for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
-            if ((mc->matrix >> i & 1) == 0 || !types_fit(u, dot, own || !tg_matrix_is_open(u)) ||
-                !exact_enough(u, dot)) {
+            bool own = now != WIDENED || !tg_matrix_is_open(u);
+            if ((mc->matrix >> i & 1) == 0 || tg_matrix_reads_memory(u) != (now == MEMORY) ||
+                !types_fit(u, dot, own) || !exact_enough(u, dot)) {
                 continue;
             }
             if (lanes % u->lanes != 0) {
@@ -256,6 +266,9 @@ const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like
                 }
                 int64_t bm = blocks_m / wm, bn = blocks_n / wn, regs = batches / wb * bm * bn;
                 int64_t reads = batches / wb * (bm * u->m + bn * u->n);
+                if (tg_matrix_reads_memory(u)) { /* each block of rows reads all columns */
+                    reads = batches / wb * bm * (u->m + bn * u->n);
+                }
                 reads += (rows && wn > 1 ? reads : 0) + (like > 0 && like != wm ? reads / 2 : 0);
                 if (better(regs, reads, best_regs, best_reads)) {
                     best_regs = regs;

@@ -12,6 +12,7 @@
  *             ─ bulk ─▶ copies that the machine does as boxes of tensors
  *             ─ prefetch ─▶ blocks of a loop fetched while those before are used, elsewhere
  *             ─ capacity ─▶ bytes of the buffers
+ *             ─ swizzle ─▶ operands of units that read shared memory lie as those want them
  *             ─ banks ─▶ rows of buffers apart so that lanes do not meet in banks
  *             ─ sync ─▶ barriers
  *
@@ -71,6 +72,7 @@ tg_status tg_place_roles(tg_placer *p);
 tg_status tg_place_bulk(tg_placer *p);
 tg_status tg_place_prefetch(tg_placer *p);
 tg_status tg_place_capacity(tg_placer *p);
+tg_status tg_place_swizzle(tg_placer *p);
 tg_status tg_place_banks(tg_placer *p);
 tg_status tg_place_sync(tg_placer *p);
 
@@ -106,6 +108,8 @@ int64_t tg_place_shared_need(tg_placer *p);
 tg_op *tg_place_buffer_of(tg_value *buf);
 /* A copy that bulk.c marked. */
 bool tg_place_is_bulk(const tg_op *copy);
+/* Bytes that the buffer's offset is a multiple of. */
+int64_t tg_place_buffer_align(const tg_type *t);
 /* Bytes of one element and of all copies. */
 int64_t tg_place_elem_bytes(tg_dtype t);
 int64_t tg_place_buffer_bytes(const tg_type *t);

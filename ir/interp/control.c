@@ -294,13 +294,14 @@ void tg_eval_EXTERN(tg_interp *in, tg_op *op) {
     X(GATHERM)                                                                                     \
     X(SCATTERM)                                                                                    \
     X(PREFETCH)                                                                                    \
-    X(MEMSET) X(MEMCPY) X(SPLAT) X(EXTRACT) X(INSERT) X(SHUFFLE) X(LANES) X(REDUCEV) X(INTRINSIC)  \
-        X(PMASK) X(MASKBITS) X(ATOMICM) X(TRAP) X(BUFFER) X(WINDOW) X(CONVERT) X(PUT) X(GET)       \
-            X(GET_AT) X(COPY) X(WAIT) X(EVENT) X(SIGNAL) X(AWAIT) X(ROLE) X(TEAM) X(ARRAY)         \
-                X(ALOAD) X(ASTORE) X(AATOMIC) X(BARRIER) X(SHFL) X(BALLOT) X(ACOPY) X(AGROUP)      \
-                    X(ALAND) X(FRAGLOAD) X(FRAGSTORE) X(MMA) X(MBAR_INIT) X(MBAR_ARRIVE)           \
-                        X(MBAR_EXPECT) X(MBAR_COPIED) X(MBAR_WAIT) X(SETREGS) X(TMAP) X(TMAP_OK)   \
-                            X(TCOPY)
+    X(MEMSET)                                                                                      \
+    X(MEMCPY) X(SPLAT) X(EXTRACT) X(INSERT) X(SHUFFLE) X(LANES) X(REDUCEV) X(INTRINSIC) X(PMASK)   \
+        X(MASKBITS) X(ATOMICM) X(TRAP) X(BUFFER) X(WINDOW) X(CONVERT) X(PUT) X(GET) X(GET_AT)      \
+            X(COPY) X(WAIT) X(EVENT) X(SIGNAL) X(AWAIT) X(ROLE) X(TEAM) X(ARRAY) X(ALOAD)          \
+                X(ASTORE) X(AATOMIC) X(BARRIER) X(SHFL) X(BALLOT) X(ACOPY) X(AGROUP) X(ALAND)      \
+                    X(FRAGLOAD) X(FRAGSTORE) X(MMA) X(MBAR_INIT) X(MBAR_ARRIVE) X(MBAR_EXPECT)     \
+                        X(MBAR_COPIED) X(MBAR_WAIT) X(SETREGS) X(TMAP) X(TMAP_OK) X(TCOPY)         \
+                            X(PFENCE) X(GFENCE) X(GMMA) X(GCOMMIT) X(GWAIT)
 
 #define X(ident)                                                                                   \
     void tg_eval_##ident(tg_interp *in, tg_op *op) {                                               \

@@ -253,6 +253,9 @@ static bool meet_subgroups(tg_li_run *r) {
             moved = true;
         }
     }
+    for (int lane = 0; lane < r->n_lanes; lane++) {
+        moved |= r->lanes[lane].state == LI_AT_UNIT && tg_li_gmma(r, lane);
+    }
     return moved;
 }
 

@@ -243,7 +243,10 @@ static int64_t immediate(const tg_op *op) {
 }
 
 /* Operations that find operands beyond four by their values. */
-static bool has_many(const tg_op *op) { return op->code == TG_OP_TMAP || op->code == TG_OP_TCOPY; }
+static bool has_many(const tg_op *op) {
+    return op->code == TG_OP_TMAP || op->code == TG_OP_TCOPY || op->code == TG_OP_GMMA ||
+           op->code == TG_OP_GWAIT;
+}
 
 static void compile_plain(compiler *c, tg_op *op) {
     if (op->n_operands > 4 && !has_many(op)) {
@@ -264,8 +267,9 @@ static void compile_plain(compiler *c, tg_op *op) {
         int32_t at = reg(c, tg_operand(op, k));
         i.arg[k < 4 ? k : 3] = at;
     }
-    if (op->n_results > 0) {
-        i.result = reg(c, &op->results[0]);
+    for (int k = 0; k < op->n_results; k++) {
+        int32_t at = reg(c, &op->results[k]);
+        i.result = k == 0 ? at : i.result;
     }
     if (op->code == TG_OP_BARRIER) { /* where in which loops: equal for lanes that meet here */
         i.imm = (int64_t)c->code->trips.count;

@@ -277,7 +277,7 @@ static void exec_astore(tg_li_run *r, const tg_li_ins *i, int lane) {
     }
     for (int32_t k = 0; k < i->n; k++) {
         uint64_t v = l->cells[i->arg[2] + k];
-        bool u = l->undefined[i->arg[2] + k] != 0;
+        uint8_t u = l->undefined[i->arg[2] + k];
         if (a->space == TG_SPACE_PRIVATE) {
             l->cells[a->cell + index + k] = v;
             l->undefined[a->cell + index + k] = u;
@@ -362,6 +362,12 @@ static bool exec_memory(tg_li_run *r, const tg_li_ins *i, int lane) {
         tg_li_mbar(r, i, lane);
         return true;
     case TG_OP_SETREGS:
+        return true;
+    case TG_OP_PFENCE:
+    case TG_OP_GFENCE:
+    case TG_OP_GCOMMIT:
+    case TG_OP_GWAIT:
+        tg_li_products(r, i, lane);
         return true;
     case TG_OP_ALLOCA:
         l->cells[i->result] = (uint64_t)(uintptr_t)l->stack->base + (uint64_t)i->n;
@@ -478,6 +484,9 @@ static bool exec_control(tg_li_run *r, const tg_li_ins *i, int lane) {
     case TG_OP_FRAGSTORE:
     case TG_OP_MMA:
         l->state = LI_AT_SHUFFLE;
+        return true;
+    case TG_OP_GMMA:
+        l->state = LI_AT_UNIT;
         return true;
     }
     return false;

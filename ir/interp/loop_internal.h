@@ -9,6 +9,7 @@
  *   loop_bulk.c    bulk copies of boxes of tensors
  *   loop_matrix.c  fragments and products of matrix units
  *   loop_order.c   order where only some lanes meet: barriers in shared memory, clocks of lanes
+ *   loop_products.c  products that end later
  *   loop_memory.c  spaces of bytes with a shadow: bounds, alignment, order, definedness
  *   loop.c         launches, lanes, barriers, the report
  *
@@ -111,6 +112,7 @@ typedef enum tg_li_state {
     LI_AT_BARRIER,
     LI_AT_SHUFFLE,
     LI_AT_MBARRIER,
+    LI_AT_UNIT,
     LI_DONE
 } tg_li_state;
 
@@ -162,8 +164,9 @@ typedef struct tg_li_lane {
     uint32_t *instances; /* executions per instruction, for the counters; NULL: not counted */
     tg_li_space *stack;
     TG_LIST(tg_li_flight) flights;
-    int64_t groups;     /* that have been closed */
-    uint32_t *clock[2]; /* code->roles: of every lane, what this one knows; shared, device */
+    int64_t groups;         /* that have been closed */
+    uint32_t *clock[2];     /* code->roles: of every lane, what this one knows; shared, device */
+    int64_t product_groups; /* the same of products that end later */
 } tg_li_lane;
 
 typedef struct tg_li_trace {
@@ -270,6 +273,10 @@ void tg_li_mbar_bytes(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier
 void tg_li_order_keep(tg_li_run *r, int lane, uint32_t *clock[2]);
 
 /* loop_async.c */
+/* Of one lane: fences, groups and waits of products that end later. */
+void tg_li_products(tg_li_run *r, const tg_li_ins *i, int lane);
+/* The lanes of a unit that meet at a gmma, `first` on; false: not all of them are there. */
+bool tg_li_gmma(tg_li_run *r, int first);
 void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
 /* loop_bulk.c; false when i is none of its operations. */
 bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane);

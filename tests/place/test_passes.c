@@ -245,6 +245,35 @@ static void test_room_ahead(void **state) {
     place_test_fini(&t);
 }
 
+/* Operands of units that read shared memory lie in xor-ed panels; one that cannot takes the product
+ * to another unit, whose operands lie in plain rows. */
+static void test_swizzle(void **state) {
+    static const char turned[] = "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N])\n"
+                                 "  grid i: M by 64, j: N by 128\n"
+                                 "{ var s = zeros f32[64, 128]\n"
+                                 "  for k: K by 32 { s += a[i, k] @ b[k, j] }\n  c[i, j] = s }\n";
+    static const char bytes[] =
+        "kernel k(a: f8e4m3[M, K], b: f8e4m3[K, N], out c: f32[M, N])\n"
+        "  grid i: M by 64, j: N by 128\n"
+        "{ var s = zeros f32[64, 128]\n"
+        "  for k: K by 64 { s += a[i, k] @ fast b[k, j] }\n  c[i, j] = s }\n";
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    const char *text = placed_text(&t, turned, "sm_90a", NULL, 0);
+    assert_int_equal(
+        count_words(text, "f16[64, 32], 3 @\"2; 1:32*1@mem*1 0:64*1@mem*32 xor(2,4,8)\""), 1);
+    assert_int_equal(
+        count_words(
+            text, "f16[32, 128], 3 @\"2; 1:64*1@mem*1 0:32*1@mem*64 1:2*64@mem*2048 xor(1,8,8)\""),
+        1);
+    assert_int_equal(count_words(text, "unit = \"wgmma.m64k16.f16\""), 1);
+    text = placed_text(&t, bytes, "sm_90a", NULL, 0);
+    assert_int_equal(count_words(text, "xor("), 0);
+    assert_int_equal(count_words(text, "unit = \"mma.m16n8k32.e4m3\""), 1);
+    place_test_fini(&t);
+}
+
 /* Without scratch memory too much is an error that names values, lines, bytes and what would fit.
  */
 static void test_refusal(void **state) {
@@ -313,9 +342,9 @@ static void test_schedule(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_capacity),
-                                       cmocka_unit_test(test_room_ahead),
-                                       cmocka_unit_test(test_schedule),
-                                       cmocka_unit_test(test_refusal)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_room_ahead), cmocka_unit_test(test_swizzle),
+        cmocka_unit_test(test_schedule),   cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,47 @@ static const row rows[] = {
      "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
      "  c[0:16, 0:16] = (t * 0.5) @ b[0:16, 0:16] + t }",
      {0}},
+    {"groups of f16, b turned, 128 bytes",
+     "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 64, j: N by 64\n"
+     "{ var acc = zeros f32[64, 64]\n  for k: K by 64 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {70, 130, 66}},
+    {"groups of bf16, b along k, 64 bytes",
+     "kernel k(a: bf16[M, K], b: bf16[N, K], out c: f32[M, N]) grid i: M by 64, j: N by 24\n"
+     "{ var acc = zeros f32[64, 24]\n  for k: K by 32 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = acc + 1.0 }",
+     {64, 100, 40}},
+    {"groups of f16, both turned, 32 bytes",
+     "kernel k(a: f16[K, M], b: f16[K, N], out c: f32[M, N]) grid i: M by 64, j: N by 16\n"
+     "{ var acc = zeros f32[64, 16]\n  for k: K by 16 { acc += a[k, i].T @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {50, 64, 33}},
+    {"groups of f16, panels of a and of b",
+     "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 64, j: N by 192\n"
+     "{ var acc = zeros f32[64, 192]\n  for k: K by 128 { acc += a[i, k] @ b[k, j] }\n"
+     "  c[i, j] = acc }",
+     {64, 128, 64}},
+    {"two groups of rows, a turned",
+     "kernel k(a: f16[K, M], b: f16[N, K], out c: f16[M, N]) grid i: M by 256, j: N by 128\n"
+     "{ var acc = zeros f32[256, 128]\n  for k: K by 32 { acc += a[k, i].T @ b[j, k].T }\n"
+     "  c[i, j] = acc as f16 }",
+     {32, 200, 64}},
+    {"groups of i8",
+     "kernel k(a: i8[M, K], b: i8[N, K], out c: i32[M, N]) grid i: M by 64, j: N by 40\n"
+     "{ var acc = zeros i32[64, 40]\n  for k: K by 64 { acc += a[i, k] @ b[j, k].T }\n"
+     "  c[i, j] = acc }",
+     {70, 100, 50}},
+    {"groups, columns of one operand twice",
+     "kernel k(a: f16[M, 96], b: f16[N, 96], out c: f32[M, 64]) grid i: M by 64\n"
+     "{ var acc = zeros f32[64, 64]\n  for j: N by 32 {\n    let x = b[j, 0:96]\n"
+     "    let s = a[i, 0:96] @ x.T\n"
+     "    acc += ((min(s, 3.0) else 0.0) as f16) @ x[:, 0:64] }\n  c[i, :] = acc }",
+     {64, 64}},
+    {"groups in batches",
+     "kernel k(a: f16[3, M, K], b: f16[3, K, N], out c: f32[3, M, N]) grid i: M by 64, j: N by 16\n"
+     "{ var acc = zeros f32[3, 64, 16]\n  for k: K by 32 { acc += a[:, i, k] @ b[:, k, j] }\n"
+     "  c[:, i, j] = acc }",
+     {64, 32, 16}},
     {"blocks of f16",
      "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 32, j: N by 24\n"
      "{ var acc = zeros f32[32, 24]\n  for k: K by 32 { acc += a[i, k] @ b[k, j] }\n"
@@ -411,6 +452,11 @@ static bool check_row(const row *r) {
     }
     if (wrong == NULL) { /* matrix units, copies that land later */
         wrong = run_on(&t, r, f, tg_machine_find("sm_80"), want);
+    }
+    if (wrong == NULL) { /* units that read shared memory, buffers that are swizzled for them */
+        machine = *tg_machine_find("sm_90a");
+        machine.simt &= ~(unsigned)TG_SIMT_BULK;
+        wrong = run_on(&t, r, f, &machine, want);
     }
     if (wrong == NULL) { /* waves of 64 lanes; operands that two halves of 32 lanes hold */
         wrong = run_on(&t, r, f, tg_machine_find("gfx942"), want);

@@ -21,7 +21,7 @@ static bool strides_of(const tg_type *t, ts_buf *u) {
         return true;
     }
     if (t->layout->xor_g != 0) {
-        return false;
+        return ts_swizzle_of(t, u);
     }
     bool seen[TG_MAX_RANK] = {false};
     for (int m = 0; m < t->layout->n_modes; m++) {
@@ -54,6 +54,7 @@ void ts_emit_buffer(tg_simt *S, tg_op *op) {
     if (!strides_of(t, u)) {
         ts_unsupported(S, op, "this memory layout");
     }
+    S->swizzled |= u->swizzle != 0;
     int64_t offset = tg_attr_int(op, TG_ATTR_OFFSET, 0);
     if (t->space == TG_SPACE_SCRATCH) {
         u->memory = tg_build_gep(&S->entry, S->args.scratch, tg_build_index(&S->entry, offset), 1);
@@ -81,6 +82,9 @@ static ts_buf *window(tg_simt *S, const tg_op *op) {
         return u;
     }
     if (axes == NULL && offsets == NULL) { /* reshape */
+        if (from->swizzle != 0) {
+            ts_unsupported(S, op, "a reshape of swizzled memory");
+        }
         int64_t dense = 1;
         for (int a = from->rank - 1; a >= 0; a--) {
             if (from->stride[a] != dense && from->shape[a] != 1) {
@@ -127,6 +131,9 @@ tg_value *ts_buf_slot(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *slot
 
 tg_value *ts_buf_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, int lanes) {
     const tg_type *t = ts_type(S, u->dtype, lanes);
+    if (u->swizzle != 0) {
+        return ts_swizzled_read(S, b, u, index, lanes);
+    }
     if (u->space != TG_SPACE_SCRATCH) {
         return tg_build_aload(b, t, u->memory, index, 1);
     }
@@ -136,7 +143,10 @@ tg_value *ts_buf_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *inde
 }
 
 void ts_buf_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, tg_value *v) {
-    (void)S;
+    if (u->swizzle != 0) {
+        ts_swizzled_write(S, b, u, index, v);
+        return;
+    }
     if (u->space != TG_SPACE_SCRATCH) {
         (void)tg_build_astore(b, u->memory, index, v, 1);
         return;
@@ -246,7 +256,10 @@ tg_value *ts_put_row(ts_ctx *x, const ts_buf *u, tg_value *slot, const ts_pos *p
         return NULL;
     }
     place p = place_of(x, u, slot, NULL, pos->c);
-    return p.vec == NULL && p.step == 1 ? p.index : NULL;
+    if (p.vec != NULL || p.step != 1) {
+        return NULL;
+    }
+    return u->swizzle != 0 ? ts_swizzled(&x->b, u, p.index) : p.index;
 }
 
 void ts_put_at(ts_ctx *x, const ts_buf *u, tg_value *slot, const int64_t *offsets,

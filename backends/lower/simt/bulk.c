@@ -126,6 +126,9 @@ static bool box_of(tg_simt *S, const tg_op *copy, box *x) {
     x->tensor = ts_tensor_of(S, tg_operand(copy, 1 + ring));
     x->rank = x->tensor->rank;
     int64_t row = row_of(x->buf), width = x->tensor->elem_bytes;
+    if (x->buf->swizzle != 0 && x->buf->columns != x->buf->width) {
+        return false; /* several panels */
+    }
     if (row == 0 || x->rank > TG_MAP_RANK || row > TG_MAP_BOX || row * width % TG_MAP_ALIGN != 0 ||
         x->tensor->const_stride[x->rank - 1] != width ||
         width != tg_scratch_elem_bytes(x->buf->dtype)) {
@@ -150,7 +153,8 @@ static tg_value *map_of(tg_simt *S, const box *x) {
         strides[i] =
             t->const_stride[k] >= 0 ? tg_build_index(&S->entry, t->const_stride[k]) : t->stride[k];
     }
-    return tg_build_tmap(&S->entry, t->dtype, x->rank, t->base, extents, strides, x->side, 0);
+    return tg_build_tmap(&S->entry, t->dtype, x->rank, t->base, extents, strides, x->side,
+                         x->buf->swizzle);
 }
 
 /* i32 coordinates; `ok` and-ed with what the box cannot express. */

@@ -316,7 +316,8 @@ static void batches(product *p, tg_value *end, int axis, int mode, tg_value *coo
 
 static bool single_use(const tg_value *v) { return v->uses != NULL && v->uses->next == NULL; }
 
-tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op) {
+/* The array of the sums; *out_filled: it holds the accumulator already. */
+static tg_value *sums_of(tg_simt *S, tg_op *op, bool *out_filled) {
     tg_value *acc = tg_operand(op, 2), *r = &op->results[0];
     ts_info *i = ts_of(S, r), *from = ts_of(S, acc);
     bool lazy = ts_is_lazy(acc);
@@ -326,6 +327,7 @@ tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op) {
                        op->parent->parent != NULL && op->parent->parent->code == TG_OP_FOR &&
                        ts_uses_done(S, acc, 0, op, NULL);
         if (own || carried) {
+            *out_filled = true;
             return i->array = from->array;
         }
     }
@@ -336,8 +338,38 @@ tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op) {
     if (i->array == NULL) {
         i->array = ts_array(S, tg_carrier(r->type->dtype), ts_regs(r->type->layout), r->name);
     }
-    ts_fill(S, acc, i->array);
     return i->array;
+}
+
+tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op) {
+    bool filled = false;
+    tg_value *array = sums_of(S, op, &filled);
+    if (!filled) {
+        ts_fill(S, tg_operand(op, 2), array);
+    }
+    return array;
+}
+
+static bool is_zero(const tg_value *v) {
+    const tg_op *op = v->def;
+    while (op != NULL && op->code == TG_OP_BROADCAST) {
+        op = op->operands[0].value->def;
+    }
+    int64_t c;
+    const tg_attr *f =
+        op != NULL && op->code == TG_OP_CONST_FLOAT ? tg_attr_get(op, TG_ATTR_VALUE_F) : NULL;
+    return op != NULL &&
+           ((f != NULL && f->f == 0.0) || (tg_value_const_int(&op->results[0], &c) && c == 0));
+}
+
+tg_value *ts_dot_accumulator_or_zero(tg_simt *S, tg_op *op, bool *out_zero) {
+    bool filled = false;
+    tg_value *array = sums_of(S, op, &filled);
+    *out_zero = !filled && is_zero(tg_operand(op, 2));
+    if (!filled && !*out_zero) {
+        ts_fill(S, tg_operand(op, 2), array);
+    }
+    return array;
 }
 
 void ts_emit_dot(tg_simt *S, tg_op *op) {
@@ -349,6 +381,10 @@ void ts_emit_dot(tg_simt *S, tg_op *op) {
         return;
     }
     const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT));
+    if (u != NULL && tg_matrix_reads_memory(u)) {
+        ts_emit_dot_group(S, op, u);
+        return;
+    }
     if (u != NULL && tg_matrix_is_open(u)) {
         ts_emit_dot_unit(S, op);
         return;

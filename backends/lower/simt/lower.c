@@ -472,6 +472,9 @@ static bool emit_structure(tg_simt *S, tg_op *op) {
         return true;
     case TG_OP_BARRIER:
         ts_run_flush(S);
+        if (S->swizzled) {
+            (void)tg_build_pfence(&S->b);
+        }
         ts_meet(S, (tg_fence)tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL));
         return true;
     case TG_OP_WINDOW:

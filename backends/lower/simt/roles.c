@@ -161,6 +161,9 @@ void ts_emit_await(tg_simt *S, tg_op *op) {
                              tg_build_cast(b, bit, TG_DT_I32));
     tg_value *flip = tg_build_binary(b, TG_OP_SHL, tg_build_int(b, word, 1), by);
     (void)tg_build_astore(b, e->bits, zero, tg_build_binary(b, TG_OP_XOR, bits, flip), 1);
+    if (S->swizzled && !ts_role_copies(S->role)) { /* units read what the others' lanes wrote */
+        (void)tg_build_pfence(b);
+    }
 }
 
 void ts_emit_signal(tg_simt *S, tg_op *op) {

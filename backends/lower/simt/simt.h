@@ -9,9 +9,11 @@
  *   tensor.c   loads, stores, atomics: addresses and presence
  *   bulk.c     copies of boxes of tensors, and the waits for them
  *   buffer.c   buffers of the program, windows, put and get
+ *   swizzle.c  buffers whose rows are cut into panels and xor-ed
  *   reduce.c   reductions: registers, then lanes through the exchange buffer
  *   shuffle.c  or through shuffles of a sub-group
  *   matrix.c   products on matrix units
+ *   matrix_group.c  products on units that read shared memory by themselves
  *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
  *   roles.c    roles as ranges of lanes, events as barriers in shared memory
@@ -53,6 +55,9 @@ typedef struct ts_buf {
     int64_t shape[TG_MAX_RANK], stride[TG_MAX_RANK], offset;
     tg_value *slot; /* i32, where the chosen copy of a ring begins; NULL: at 0 */
     int bar;        /* 1 + the first of the barriers on which its bulk copies complete; 0: none */
+    /* Swizzled: places are those of dense rows until the memory is touched (swizzle.c). Bytes of a
+     * panel's row (0: none), its elements, and columns and rows of one copy. */
+    int64_t swizzle, width, columns, rows;
 } ts_buf;
 
 /* Barriers in shared memory that count the bytes of bulk copies, one for each copy of a ring. */
@@ -136,6 +141,7 @@ typedef struct tg_simt {
     ts_bulk bulk;
     bool landing;   /* copies were waited for: they land before what looks at them */
     int64_t aloft;  /* but for that many groups */
+    bool swizzled;  /* some buffer is: units read what lanes wrote */
     bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
     ts_info *info;  /* by value id */
@@ -364,6 +370,18 @@ ts_ev ts_get(ts_ctx *x, tg_op *op, const ts_pos *pos);
 /* The tile of type t from all of u. */
 ts_ev ts_get_from(ts_ctx *x, const ts_buf *u, const tg_type *t, const ts_pos *pos);
 
+/* ---- swizzle.c --------------------------------------------------------------------------------
+ */
+
+/* Reads the panels off a buffer's layout; false: it is another layout. */
+bool ts_swizzle_of(const tg_type *t, ts_buf *u);
+/* Where in its copy the element of dense rows lies, before the xor. */
+int64_t ts_panel_place(const ts_buf *u, int64_t element);
+/* i32 index in memory of an i32 index in dense rows. */
+tg_value *ts_swizzled(tg_builder *b, const ts_buf *u, tg_value *index);
+tg_value *ts_swizzled_read(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, int lanes);
+void ts_swizzled_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *index, tg_value *v);
+
 /* ---- reduce.c, dot.c, team.c ------------------------------------------------------------------
  */
 
@@ -382,12 +400,16 @@ tg_value *ts_better(tg_builder *b, bool max, tg_value *v, tg_value *i, tg_value 
 void ts_emit_dot(tg_simt *S, tg_op *op);
 /* The array a product works in: acc's own if nobody else wants it, else a copy. */
 tg_value *ts_dot_accumulator(tg_simt *S, tg_op *op);
+/* The same, but an accumulator that starts from 0 is not filled: *out_zero. */
+tg_value *ts_dot_accumulator_or_zero(tg_simt *S, tg_op *op, bool *out_zero);
 /* i64 end of a product's k where its mask is known to be a prefix; NULL: it has none, or is not. */
 tg_value *ts_dot_end(tg_simt *S, const tg_op *dot);
 /* matrix.c: on the matrix unit that the product names. */
 void ts_emit_dot_unit(tg_simt *S, tg_op *op);
 /* matrix_memory.c: on one that keeps its fragments to itself, the accumulator through shared memory
  * behind the buffers; false where the operands do not lie as it reads them. */
+/* matrix_group.c */
+void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
 bool ts_emit_dot_memory(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
 /* Bytes of shared memory that needs beyond the placed function's. */
 int64_t ts_dot_memory_bytes(const tg_region *r);
