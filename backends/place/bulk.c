@@ -61,6 +61,15 @@ static bool is_awaited(const tg_op *copy) {
            u->user->parent == copy->parent && tg_attr_int(copy, TG_ATTR_RING, 0) == 0;
 }
 
+/* A role that copies tells others of it: each replica of them by a signal of its own. */
+static bool is_signalled(const tg_op *copy) {
+    bool all = copy->results[0].uses != NULL && tg_attr_int(copy, TG_ATTR_RING, 0) != 0;
+    for (const tg_use *u = copy->results[0].uses; u != NULL; u = u->next) {
+        all = all && u->user->code == TG_OP_SIGNAL && u->user->parent == copy->parent;
+    }
+    return all;
+}
+
 static bool can_be_bulk(const tg_op *copy) {
     const tg_type *b = copy->operands[0].value->type;
     int ring = tg_attr_int(copy, TG_ATTR_RING, 0) != 0;
@@ -70,7 +79,7 @@ static bool can_be_bulk(const tg_op *copy) {
            b->rank > 0 && tensor->type->rank <= 5 && tg_dtype_bits(b->dtype) >= 8 &&
            tg_attr_int(copy, TG_ATTR_MASKED, 0) == 0 && b->shape[b->rank - 1] * width % 16 == 0 &&
            bytes % ALIGN == 0 && bytes >= LEAST_BYTES && is_consecutive(tensor) &&
-           is_box(copy, 2 + ring, tensor->type->rank) && is_awaited(copy);
+           is_box(copy, 2 + ring, tensor->type->rank) && (is_awaited(copy) || is_signalled(copy));
 }
 
 static void visit_buffer(tg_op *buffer, int64_t *barriers, int64_t stages) {

@@ -28,7 +28,12 @@ static const char source[] = "kernel product(a: f16[M, K], b: f16[K, N], out c: 
                              "  c[i, j] = s\n"
                              "}\n";
 
+/* Rings that all lanes fill, a role that copies, and one for two that compute. */
+static const tgr_setting settings[] = {{"schedule.roles", "copy"}, {"schedule.replicas", "2"}};
+enum { WAYS = 3 };
+
 typedef struct world {
+    int way; /* settings taken */
     tgr_context *context;
     tgr_device *device;
     tgr_queue *queue;
@@ -47,6 +52,8 @@ static void open_world(world *w) {
     char *text = NULL;
     o.source = source;
     o.source_bytes = strlen(source);
+    o.settings = settings;
+    o.n_settings = w->way;
     if (tgr_module_from_source(w->device, &o, NULL, NULL, &w->module, &text) != TGR_OK) {
         fail_msg("%s", text ? text : "no module");
     }
@@ -165,7 +172,8 @@ static void product(world *w, const shape *s, int more) {
     }
     if (bytes > 0) {
         assert_int_equal(tgr_buffer_read(w->queue, y, 0, c, bytes), TGR_OK);
-        assert_int_equal(came_by_maps(w), s->maps);
+        /* what a role copies by lanes is told of by barriers, too, and looks alike */
+        assert_true(came_by_maps(w) == s->maps || (w->way > 0 && !s->maps));
     }
     check(c, s->m, s->n, s->k);
     free(c);
@@ -184,26 +192,30 @@ static void test_views(void **state) {
         {40, 40, 0, 16, 0, 0, 0, false},     {0, 40, 40, 0, 0, 0, 0, false},
         {5, 8, 200, 1 << 29, 0, 0, 0, true},
     };
-    world w = {0};
     (void)state;
-    open_world(&w);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        product(&w, &rows[i], 0);
+    for (int way = 0; way < WAYS; way++) {
+        world w = {.way = way};
+        open_world(&w);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            product(&w, &rows[i], 0);
+        }
+        close_world(&w);
     }
-    close_world(&w);
 }
 
 /* A span that ends before its tensor: what is behind its end is absent, not the tensor's. */
 static void test_ends(void **state) {
     static const int ends[] = {8, 64, 72, 128, 136, 200};
-    world w = {0};
     (void)state;
-    open_world(&w);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        const shape s = {.m = 64, .n = 32, .k = ends[i], .maps = true};
-        product(&w, &s, 1);
+    for (int way = 0; way < WAYS; way++) {
+        world w = {.way = way};
+        open_world(&w);
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            const shape s = {.m = 64, .n = 32, .k = ends[i], .maps = true};
+            product(&w, &s, 1);
+        }
+        close_world(&w);
     }
-    close_world(&w);
 }
 
 int main(void) {

@@ -32,13 +32,19 @@ static bool is_bulk(const tg_op *copy) {
 
 static int ring_of(const tg_op *copy) { return tg_attr_int(copy, TG_ATTR_RING, 0) != 0; }
 
+/* Its token goes with a signal: roles.c has the barrier. */
+static bool is_signalled(const tg_op *copy) {
+    const tg_use *u = copy->results[0].uses;
+    return u != NULL && u->user->code == TG_OP_SIGNAL;
+}
+
 /* ---- barriers ---------------------------------------------------------------------------------
  */
 
 /* The one copy into a buffer that is looked at; NULL: none of them is bulk. */
 static const tg_op *bulk_copy_of(const tg_op *buffer) {
     for (const tg_use *u = buffer->results[0].uses; u != NULL; u = u->next) {
-        if (is_bulk(u->user)) {
+        if (is_bulk(u->user) && !is_signalled(u->user)) {
             return u->user;
         }
     }
@@ -185,15 +191,15 @@ static void coordinates(tg_simt *S, const tg_op *copy, const box *x, tg_value **
 /* ---- copies -----------------------------------------------------------------------------------
  */
 
-static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *map, tg_value *bar,
-                  tg_value *const *at) {
+static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *map, tg_value *bars,
+                  tg_value *bar, tg_value *const *at) {
     tg_builder *b = &S->b;
     tg_value *index = ts_buf_start(b, x->buf);
     if (ring_of(copy)) {
         index =
             tg_build_binary(b, TG_OP_ADD, index, ts_buf_slot(S, b, x->buf, tg_operand(copy, 1)));
     }
-    (void)tg_build_tcopy(b, map, x->buf->memory, index, S->bulk.bars, bar, ts_lane_is(S, 0), at);
+    (void)tg_build_tcopy(b, map, x->buf->memory, index, bars, bar, ts_lane_is(S, 0), at);
 }
 
 /* All copies into the buffer can be boxes, or none is one: waits are those of the buffer. */
@@ -218,7 +224,8 @@ bool ts_emit_bulk(tg_simt *S, tg_op *copy, const ts_item *item) {
     tg_builder *b = &S->b;
     tg_value *at[TG_MAP_RANK] = {NULL};
     box x;
-    if (!is_bulk(copy) || !claim(S, tg_operand(copy, 0)) || !box_of(S, copy, &x)) {
+    if (!is_bulk(copy) || is_signalled(copy) || !claim(S, tg_operand(copy, 0)) ||
+        !box_of(S, copy, &x)) {
         return false;
     }
     tg_value *map = map_of(S, &x), *ok = tg_build_tmap_ok(&S->entry, map);
@@ -228,12 +235,101 @@ bool ts_emit_bulk(tg_simt *S, tg_op *copy, const ts_item *item) {
         tg_build_select(b, ok, tg_build_int(b, i32, x.bytes), tg_build_int(b, i32, 0));
     (void)tg_build_mbar_expect(b, S->bulk.bars, bar, bytes, ts_lane_is(S, 0));
     tg_op *branch = tg_build_if(b, ok, 0, NULL);
-    start(S, copy, &x, map, bar, at);
+    start(S, copy, &x, map, S->bulk.bars, bar, at);
     tg_build_else(b, branch, 0, NULL);
     ts_run_add(S, *item);
     ts_run_flush(S);
     tg_build_end_if(b, branch, 0, NULL);
     return true;
+}
+
+/* ---- in roles ---------------------------------------------------------------------------------
+ */
+
+/* The span ends where its tensor does, or no later than the box: nothing is to be asked. */
+static bool is_whole(const tg_op *copy, int operand, const tg_dim *extent) {
+    const tg_op *span = copy->operands[operand].value->def;
+    const tg_value *hi = span->operands[1].value;
+    int64_t from, to;
+    if (tg_value_const_int(hi, &to)) {
+        return (extent->code == TG_DIM_CONST && to >= extent->value) ||
+               (tg_value_const_int(span->operands[0].value, &from) &&
+                to - from >= span->results[0].type->shape[0]);
+    }
+    return hi->def != NULL && hi->def->code == TG_OP_SYM && extent->code == TG_DIM_SYM &&
+           tg_attr_int(hi->def, TG_ATTR_SYM, -1) == extent->value;
+}
+
+static bool is_known_box(tg_simt *S, const tg_op *copy, box *x) {
+    if (!is_bulk(copy) || !ring_of(copy) || !box_of(S, copy, x)) {
+        return false;
+    }
+    const tg_type *t = copy->operands[2].value->type;
+    for (int k = 0; k < x->rank; k++) {
+        bool span = copy->operands[x->first + k].value->type->kind == TG_TY_SPAN;
+        if (span && !is_whole(copy, x->first + k, t->dims[k])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Signals of a copy's token, all of them of this event; 0: others have it, too. */
+static int64_t signals_of(const tg_op *copy, const tg_op *event) {
+    int64_t n = 0;
+    for (const tg_use *u = copy->results[0].uses; u != NULL; u = u->next) {
+        bool own = u->user->code == TG_OP_SIGNAL && u->user->parent == copy->parent &&
+                   u->user->operands[0].value->def == event;
+        if (!own) {
+            return 0;
+        }
+        n++;
+    }
+    return n;
+}
+
+int64_t ts_bulk_signals(tg_simt *S, const tg_op *event) {
+    int64_t n = 0;
+    for (const tg_use *u = event->results[0].uses; u != NULL; u = u->next) {
+        const tg_op *copy = u->user->n_operands > 2 ? tg_operand(u->user, 2)->def : NULL;
+        box x;
+        if (u->user->code != TG_OP_SIGNAL) {
+            continue;
+        }
+        int64_t own = copy != NULL && is_known_box(S, copy, &x) ? signals_of(copy, event) : 0;
+        bool rings = own > 0 && tg_attr_int(event, TG_ATTR_N, 1) == own * x.buf->copies;
+        if (!rings || (n != 0 && n != own)) {
+            return 0;
+        }
+        n = own;
+    }
+    return n;
+}
+
+tg_value *ts_bulk_all_ok(tg_simt *S, const tg_op *event) {
+    tg_value *all = NULL;
+    for (const tg_use *u = event->results[0].uses; u != NULL; u = u->next) {
+        box x;
+        if (u->user->code == TG_OP_SIGNAL && box_of(S, tg_operand(u->user, 2)->def, &x)) {
+            tg_value *ok = tg_build_tmap_ok(&S->entry, map_of(S, &x));
+            all = all == NULL ? ok : tg_build_binary(&S->entry, TG_OP_AND, all, ok);
+        }
+    }
+    return all;
+}
+
+void ts_bulk_start(tg_simt *S, tg_op *copy, tg_value *bars, tg_value *bar) {
+    tg_value *at[TG_MAP_RANK] = {NULL}, *ok = tg_build_bool(&S->b, true);
+    tg_builder *b = &S->b;
+    box x;
+    if (!box_of(S, copy, &x)) {
+        ts_unsupported(S, copy, "this box"); /* cannot be: the event asked */
+        return;
+    }
+    coordinates(S, copy, &x, at, &ok);
+    tg_value *bytes = tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), x.bytes);
+    (void)tg_build_mbar_expect(b, bars, bar, bytes, ts_lane_is(S, 0));
+    start(S, copy, &x, map_of(S, &x), bars, bar, at);
 }
 
 /* ---- waits ------------------------------------------------------------------------------------

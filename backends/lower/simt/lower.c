@@ -382,6 +382,12 @@ static void emit_copy(tg_simt *S, tg_op *op) {
         vec /= 2;
     }
     item.layout = tg_layout_blocked(S->kernel->module, t->rank, t->shape, S->lanes, vec);
+    if (ts_is_async(S) && ts_role_bulk_event(S, op) != NULL) { /* with its first signal */
+        token->flight = TG_NEW(S->arena, ts_item);
+        *token->flight = item;
+        token->scalar = tg_build_index(&S->entry, 0);
+        return;
+    }
     if (ts_is_async(S)) { /* a group of its own, empty where it was done at once */
         ts_run_flush(S);
         if (!ts_emit_bulk(S, op, &item)) {
@@ -437,6 +443,13 @@ static void emit_assert(tg_simt *S, tg_op *op) {
     tg_value *bad = tg_build_unary(&S->b, TG_OP_NOT, ts_scalar(S, tg_operand(op, 0)));
     tg_op *trap = tg_build_op(&S->b, TG_OP_TRAP, 1, &bad, 0, NULL, 0);
     tg_op_set_int(trap, TG_ATTR_VALUE_I, TG_CPU_TRAP_ASSERT);
+}
+
+/* Behind the buffers: accumulators on their way to a matrix unit, or barriers of events. */
+static int64_t buffer_bytes(const tg_simt *S) {
+    int64_t more = ts_dot_memory_bytes(S->kernel->body), bytes = S->kernel->shared_bytes;
+    more = tg_round_up_i64(more, 16) + ts_roles_bytes(S->kernel);
+    return more == 0 ? bytes : tg_round_up_i64(bytes, 16) + more;
 }
 
 /* A store or put of a scalar: one lane does it. */
@@ -535,7 +548,10 @@ static bool emit_ender(tg_simt *S, tg_op *op) {
     case TG_OP_EXTERN:
         ts_unsupported(S, op, "vendor code (use the portable body)");
         return true;
-    case TG_OP_EVENT: /* made before everything */
+    case TG_OP_EVENT: /* all together: they stand behind the buffers and before the roles */
+        if (S->mbarriers == NULL) {
+            ts_emit_events(S, buffer_bytes(S) - ts_roles_bytes(S->kernel));
+        }
         return true;
     case TG_OP_SIGNAL:
         ts_run_flush(S);
@@ -664,13 +680,6 @@ static void grid_blocks(tg_simt *S, tg_value **out, bool check) {
     }
 }
 
-/* Behind the buffers: accumulators on their way to a matrix unit, or barriers of events. */
-static int64_t buffer_bytes(const tg_simt *S) {
-    int64_t more = ts_dot_memory_bytes(S->kernel->body), bytes = S->kernel->shared_bytes;
-    more = tg_round_up_i64(more, 16) + ts_roles_bytes(S->kernel);
-    return more == 0 ? bytes : tg_round_up_i64(bytes, 16) + more;
-}
-
 static int64_t shared_bytes(const tg_simt *S) {
     return buffer_bytes(S) + ts_bulk_bytes(S, buffer_bytes(S));
 }
@@ -738,7 +747,6 @@ static void emit_phase(tg_simt *S) {
     f->scratch_bytes = k->scratch_bytes;
     S->lanes = k->lanes;
     start_body(S, f);
-    ts_emit_events(S, buffer_bytes(S) - ts_roles_bytes(k));
     tg_value *blocks[TG_MAX_RANK + 1];
     grid_blocks(S, blocks, false);
     decode_program(S, blocks);

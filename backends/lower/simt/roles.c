@@ -18,6 +18,9 @@
  *   with the token of a copy   each lane's arrival when what it copies has landed, and one for 32
  *                              lanes that says what they have stored themselves
  *   without                    one for 32 lanes, which meet before it
+ *   of boxes (bulk.c)          one lane's, with the bytes that the copy brings. Who waits for a
+ *                              phase takes nothing, so the semaphores that replicas have of one
+ *                              copy are one barrier. Where the launch has no maps: as above
  *
  * Refuses events whose signals or awaits differ among each other, more than 64 semaphores, more
  * than 15 groups of lanes, and machines without such barriers.
@@ -38,6 +41,8 @@ typedef struct ts_event {
     bool full;         /* at first */
     const tg_op *role; /* that awaits it */
     tg_value *bits;    /* array of one: parities by semaphore */
+    int64_t group;     /* semaphores that are one barrier */
+    tg_value *ok;      /* its copies come as boxes; NULL: they never do */
 } ts_event;
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -92,6 +97,9 @@ static ts_event *make_event(tg_simt *S, const tg_op *op, int64_t first) {
         }
     }
     e->full = start != 0;
+    e->group = ts_bulk_signals(S, op);
+    e->ok = e->group > 0 ? ts_bulk_all_ok(S, op) : NULL;
+    e->group = tg_max_i64(1, e->group);
     if (e->n > 64 || (start != 0 && start != e->count)) {
         ts_unsupported(S, op, "this number of semaphores or their first count");
     }
@@ -104,6 +112,34 @@ int64_t ts_roles_bytes(const tg_func *f) {
         n += op->code == TG_OP_EVENT ? tg_attr_int(op, TG_ATTR_N, 1) : 0;
     }
     return n * 8;
+}
+
+static void init_each(tg_simt *S, const ts_event *e, int64_t arrivals) {
+    for (int64_t k = 0; k < e->n / e->group && arrivals > 0; k++) {
+        tg_value *i = tg_build_int(&S->b, S->args.lane->type, e->first + k);
+        (void)tg_build_mbar_init(&S->b, S->mbarriers, i, arrivals);
+    }
+}
+
+static void init_barriers(tg_simt *S, const ts_event *e) {
+    tg_op *branch = e->ok != NULL ? tg_build_if(&S->b, e->ok, 0, NULL) : NULL;
+    if (branch != NULL) {
+        init_each(S, e, e->count);
+        tg_build_else(&S->b, branch, 0, NULL);
+    }
+    init_each(S, e, e->count * e->arrivals);
+    if (branch != NULL) {
+        tg_build_end_if(&S->b, branch, 0, NULL);
+    }
+}
+
+ts_event *ts_role_bulk_event(const tg_simt *S, const tg_op *copy) {
+    const tg_use *u = copy->results[0].uses;
+    if (u == NULL || u->user->code != TG_OP_SIGNAL) {
+        return NULL;
+    }
+    ts_event *e = ts_of(S, tg_operand(u->user, 0))->event;
+    return e != NULL && e->ok != NULL ? e : NULL;
 }
 
 /* Barriers of all events, made by lane 0. */
@@ -128,10 +164,7 @@ void ts_emit_events(tg_simt *S, int64_t offset) {
         }
         ts_event *e = make_event(S, op, first);
         ts_of(S, &op->results[0])->event = e;
-        for (int64_t k = 0; k < e->n && e->count * e->arrivals > 0; k++) {
-            (void)tg_build_mbar_init(b, S->mbarriers, tg_build_int(b, i32, first + k),
-                                     e->count * e->arrivals);
-        }
+        init_barriers(S, e);
         first += e->n;
     }
     tg_build_else(b, branch, 0, NULL);
@@ -145,6 +178,7 @@ static tg_value *semaphore(tg_simt *S, const ts_event *e, tg_value *slot) {
 }
 
 static tg_value *barrier_of(tg_simt *S, const ts_event *e, tg_value *which) {
+    which = e->group > 1 ? ts_bin(&S->b, TG_OP_DIV, which, e->group) : which;
     return ts_bin(&S->b, TG_OP_ADD, which, e->first);
 }
 
@@ -166,10 +200,8 @@ void ts_emit_await(tg_simt *S, tg_op *op) {
     }
 }
 
-void ts_emit_signal(tg_simt *S, tg_op *op) {
-    const ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+static void signal_of_lanes(tg_simt *S, const tg_op *op, tg_value *at) {
     tg_builder *b = &S->b;
-    tg_value *at = barrier_of(S, e, semaphore(S, e, tg_operand(op, 1)));
     if (op->n_operands > 2) {
         (void)tg_build_mbar_copied(b, S->mbarriers, at);
     }
@@ -177,6 +209,37 @@ void ts_emit_signal(tg_simt *S, tg_op *op) {
     tg_value *first = ts_bin(b, TG_OP_REM, S->args.lane, GROUP);
     (void)tg_build_mbar_arrive(b, S->mbarriers, at,
                                tg_build_cmp(b, TG_CMP_EQ, first, tg_build_int(b, first->type, 0)));
+}
+
+/* The copy stands here, where its barrier is known. Replicas' further signals are the first's. */
+static void signal_of_box(tg_simt *S, const ts_event *e, tg_op *op, tg_value *at) {
+    ts_info *token = ts_of(S, tg_operand(op, 2));
+    tg_builder *b = &S->b;
+    if (token->flight == NULL) {
+        return;
+    }
+    tg_op *branch = tg_build_if(b, e->ok, 0, NULL);
+    ts_bulk_start(S, token->flight->op, S->mbarriers, at);
+    tg_build_else(b, branch, 0, NULL);
+    ts_run_add(S, *token->flight);
+    ts_run_flush(S);
+    signal_of_lanes(S, op, at);
+    tg_build_end_if(b, branch, 0, NULL);
+    token->flight = NULL;
+}
+
+void ts_emit_signal(tg_simt *S, tg_op *op) {
+    const ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+    bool box = op->n_operands > 2 && e->ok != NULL;
+    if (box && ts_of(S, tg_operand(op, 2))->flight == NULL) {
+        return;
+    }
+    tg_value *at = barrier_of(S, e, semaphore(S, e, tg_operand(op, 1)));
+    if (box) {
+        signal_of_box(S, e, op, at);
+    } else {
+        signal_of_lanes(S, op, at);
+    }
 }
 
 /* ---- roles ----------------------------------------------------------------------------------- */

@@ -341,6 +341,13 @@ int64_t ts_bulk_bytes(const tg_simt *S, int64_t shared_bytes);
 void ts_bulk_begin(tg_simt *S, int64_t offset);
 /* A copy as a box of its tensor where that can be; false: it is an ordinary one. */
 bool ts_emit_bulk(tg_simt *S, tg_op *copy, const ts_item *item);
+/* Copies of a role that signals with their token: how many signals a copy gives, one for each
+ * replica of who waits; 0: some copy is no box that is known to be one before the launch. */
+int64_t ts_bulk_signals(tg_simt *S, const tg_op *event);
+/* Bool of the whole launch: all copies that the event tells of come by maps. */
+tg_value *ts_bulk_all_ok(tg_simt *S, const tg_op *event);
+/* Such a copy as a box that completes on barrier `bar` of `bars`. */
+void ts_bulk_start(tg_simt *S, tg_op *copy, tg_value *bars, tg_value *bar);
 /* A wait for it; false: for another. */
 bool ts_bulk_wait(tg_simt *S, const tg_op *wait);
 /* All that was waited for is here. */
