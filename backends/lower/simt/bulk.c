@@ -109,8 +109,25 @@ typedef struct box {
     const ts_buf *buf;
     int first;                        /* operand of the tensor's first index */
     int rank;                         /* of the tensor */
-    int64_t side[TG_MAP_RANK], bytes; /* innermost first */
+    int64_t side[TG_MAP_RANK], bytes; /* innermost first; of all panels together */
+    int64_t panels, panel;            /* boxes beside each other, and elements of each */
 } box;
+
+/*
+ * Swizzled rows are cut into panels, which lie one behind the other (swizzle.c): each is a box. The
+ * hardware spreads rows by the address (PTX ISA 8.5, 5.5.7), so panels begin where the pattern
+ * does.
+ */
+static bool cut_panels(box *x, int64_t *row, int64_t width) {
+    const ts_buf *u = x->buf;
+    x->panels = 1;
+    if (u->swizzle != 0) {
+        x->panels = u->columns / u->width;
+        *row = u->width;
+    }
+    x->panel = u->count / x->panels;
+    return x->panel * width % (u->swizzle != 0 ? 8 * u->swizzle : BOX_ALIGN) == 0;
+}
 
 /* Elements of a row with its padding, which is copied along; 0: rows are not pieces of a box. */
 static int64_t row_of(const ts_buf *u) {
@@ -132,11 +149,8 @@ static bool box_of(tg_simt *S, const tg_op *copy, box *x) {
     x->tensor = ts_tensor_of(S, tg_operand(copy, 1 + ring));
     x->rank = x->tensor->rank;
     int64_t row = row_of(x->buf), width = x->tensor->elem_bytes;
-    if (x->buf->swizzle != 0 && x->buf->columns != x->buf->width) {
-        return false; /* several panels */
-    }
-    if (row == 0 || x->rank > TG_MAP_RANK || row > TG_MAP_BOX || row * width % TG_MAP_ALIGN != 0 ||
-        x->tensor->const_stride[x->rank - 1] != width ||
+    if (row == 0 || !cut_panels(x, &row, width) || x->rank > TG_MAP_RANK || row > TG_MAP_BOX ||
+        row * width % TG_MAP_ALIGN != 0 || x->tensor->const_stride[x->rank - 1] != width ||
         width != tg_scratch_elem_bytes(x->buf->dtype)) {
         return false;
     }
@@ -146,7 +160,7 @@ static bool box_of(tg_simt *S, const tg_op *copy, box *x) {
         int64_t n = t->kind == TG_TY_SPAN ? t->shape[0] : 1;
         x->side[x->rank - 1 - k] = k == x->rank - 1 ? row : n;
     }
-    return x->bytes % BOX_ALIGN == 0;
+    return true;
 }
 
 /* The map, made of what the launch knows. */
@@ -192,14 +206,19 @@ static void coordinates(tg_simt *S, const tg_op *copy, const box *x, tg_value **
  */
 
 static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *map, tg_value *bars,
-                  tg_value *bar, tg_value *const *at) {
+                  tg_value *bar, tg_value **at) {
     tg_builder *b = &S->b;
     tg_value *index = ts_buf_start(b, x->buf);
     if (ring_of(copy)) {
         index =
             tg_build_binary(b, TG_OP_ADD, index, ts_buf_slot(S, b, x->buf, tg_operand(copy, 1)));
     }
-    (void)tg_build_tcopy(b, map, x->buf->memory, index, bars, bar, ts_lane_is(S, 0), at);
+    tg_value *column = at[0];
+    for (int64_t p = 0; p < x->panels; p++) {
+        at[0] = ts_bin(b, TG_OP_ADD, column, p * x->side[0]);
+        tg_value *to = ts_bin(b, TG_OP_ADD, index, p * x->panel);
+        (void)tg_build_tcopy(b, map, x->buf->memory, to, bars, bar, ts_lane_is(S, 0), at);
+    }
 }
 
 /* All copies into the buffer can be boxes, or none is one: waits are those of the buffer. */
