@@ -156,6 +156,7 @@ bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane) {
         return true;
     case TG_OP_TCOPY:
         start(r, i, lane);
+        tg_li_order_tick(r, lane);
         return true;
     }
     return false;

@@ -269,7 +269,9 @@ tg_li_mbarrier *tg_li_mbar_at(tg_li_run *r, const tg_li_ins *i, int lane, int ar
 /* So many bytes of copies that the barrier expects are there, as `clock` knows. */
 void tg_li_mbar_bytes(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier *m, int64_t bytes,
                       uint32_t *const clock[2]);
-/* What a lane knows now, kept; then it moves on. */
+/* The lane moves on: as lanes beside it do, whose clocks agree with its own. */
+void tg_li_order_tick(tg_li_run *r, int lane);
+/* What a lane knows now, kept. */
 void tg_li_order_keep(tg_li_run *r, int lane, uint32_t *clock[2]);
 
 /* loop_async.c */

@@ -166,8 +166,9 @@ void tg_li_order_keep(tg_li_run *r, int lane, uint32_t *clock[2]) {
         clock[d] = make_clock(r);
         join(r, clock[d], r->lanes[lane].clock[d]);
     }
-    tick(r, lane);
 }
+
+void tg_li_order_tick(tg_li_run *r, int lane) { tick(r, lane); }
 
 static void arrive(tg_li_run *r, const tg_li_ins *i, int lane, tg_li_mbarrier *m,
                    uint32_t *const clock[2]) {

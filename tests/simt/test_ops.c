@@ -455,7 +455,6 @@ static bool check_row(const row *r) {
     }
     if (wrong == NULL) { /* units that read shared memory, buffers that are swizzled for them */
         machine = *tg_machine_find("sm_90a");
-        machine.simt &= ~(unsigned)TG_SIMT_BULK;
         wrong = run_on(&t, r, f, &machine, want);
     }
     if (wrong == NULL) { /* waves of 64 lanes; operands that two halves of 32 lanes hold */
