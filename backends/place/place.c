@@ -90,7 +90,9 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who
 /* Tries layouts in a module of its own. */
 static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_module *out,
                               tg_sink *sink, crew *who) {
-    int64_t lanes = 1, most = tg_max_i64(1, largest_tile(kernel->body) / who->replicas);
+    int64_t most = tg_max_i64(1, largest_tile(kernel->body) / who->replicas);
+    /* roles are whole sub-groups */
+    int64_t lanes = tg_place_wants_roles(kernel, machine) ? tg_max_i64(1, machine->subgroup) : 1;
     int64_t warps = tg_place_schedule_int(kernel, "warps", 0);
     int64_t max_lanes = tg_max_i64(1, machine->max_lanes / who->replicas);
     if (warps > 0) { /* the greatest power of two that the schedule and the machine allow */

@@ -51,7 +51,8 @@ static const char *run_placed(place_test *t, gen_case *c, const tg_machine *mach
     if (tg_interp_bind(c->func, args, syms, &t->sink) != TG_OK) {
         return place_test_messages(t);
     }
-    tg_loop_options options = {.seed = order, .max_steps = 300000000};
+    tg_loop_options options = {
+        .seed = order, .subgroup = machine->subgroup, .max_steps = 300000000};
     tg_loop_report report;
     if (tg_loop_run_kernel(loop, c->func, args, syms, &options, &t->arena, &report) != TG_OK) {
         return "nothing to run";
@@ -96,6 +97,22 @@ static void check_on(uint64_t seed, bool optimise, const tg_machine *machine, co
     place_test_fini(&t);
 }
 
+/* Barriers in shared memory, copies that land later, replicas where the tile can be split. */
+static void test_roles(void **state) {
+    tg_machine machine = *tg_machine_find("sm_90a");
+    int before = n_ran;
+    (void)state;
+    machine.matrix = 0; /* whose sums have another order */
+    for (uint64_t seed = first_seed; seed < first_seed + (uint64_t)n_seeds; seed++) {
+        machine.replicas = 1 + (int)(seed % 3);
+        machine.lanes = seed % 2 == 0 ? 128 : 64;
+        machine.copy_lanes = seed % 5 == 0 ? 32 : 128;
+        check_on(seed, true, &machine, "roles");
+    }
+    assert_int_equal(n_wrong, 0);
+    assert_true(n_ran - before > n_seeds / 2);
+}
+
 static void test_random(void **state) {
     tg_machine machine = *tg_machine_find("opencl");
     (void)state;
@@ -117,6 +134,6 @@ int main(int argc, char **argv) {
         first_seed = strtoull(argv[1], NULL, 10);
         n_seeds = (int)strtol(argv[2], NULL, 10);
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_roles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,7 +205,7 @@ static void signal_of_lanes(tg_simt *S, const tg_op *op, tg_value *at) {
     if (op->n_operands > 2) {
         (void)tg_build_mbar_copied(b, S->mbarriers, at);
     }
-    (void)tg_build_barrier(b, TG_FENCE_SHARED, GROUP);
+    (void)tg_build_barrier(b, TG_FENCE_ALL, GROUP); /* a ring may lie in device memory */
     tg_value *first = ts_bin(b, TG_OP_REM, S->args.lane, GROUP);
     (void)tg_build_mbar_arrive(b, S->mbarriers, at,
                                tg_build_cmp(b, TG_CMP_EQ, first, tg_build_int(b, first->type, 0)));
