@@ -219,13 +219,20 @@ void tg_li_mbar(tg_li_run *r, const tg_li_ins *i, int lane) {
     tick(r, lane);
 }
 
-/* The first arrival in line whose copies may land. */
+/* One of the arrivals whose copies may land. */
 static bool land_one(tg_li_run *r) {
     if (r->arrivals.count == 0) {
         return false;
     }
-    tg_li_arrival a = r->arrivals.data[0];
-    memmove(r->arrivals.data, r->arrivals.data + 1, --r->arrivals.count * sizeof a);
+    size_t k = r->opt->seed == 0 ? 0 : (size_t)(r->steps % (int64_t)r->arrivals.count);
+    tg_li_arrival a = r->arrivals.data[k];
+    for (size_t before = 0; before < k; before++) { /* a lane's own in order */
+        if (r->arrivals.data[before].lane == a.lane) {
+            a = r->arrivals.data[k = before];
+        }
+    }
+    --r->arrivals.count;
+    memmove(r->arrivals.data + k, r->arrivals.data + k + 1, (r->arrivals.count - k) * sizeof a);
     uint32_t *own = &r->lanes[a.lane].clock[0][a.lane], now = *own;
     *own = a.clock[0][a.lane]; /* when it was started, not when the lane has come elsewhere */
     tg_li_land_arrival(r, a.ins, a.lane, a.number);
@@ -458,6 +465,9 @@ static void note_read(tg_li_run *r, const touch *t, tg_li_byte *b) {
 
 static void note_write(tg_li_run *r, const touch *t, tg_li_byte *b, bool undefined) {
     bool mine = b->w_epoch != 0 && b->w_program == (int32_t)r->program;
+    if (mine && b->w_lane == t->lane && b->w_epoch > t->now) {
+        return; /* a copy lands that the lane has since started to overwrite */
+    }
     if (mine && !knows(r, t->lane, t->d, b->w_lane, b->w_epoch)) {
         b->w_lane = with_lane(r, b->w_lane, b->w_epoch, t->lane, t->now);
     } else {

@@ -16,7 +16,7 @@
 #include "ir/interp_loop.h"
 #include "tests/place/support.h"
 
-enum { M = 40, N = 36, K = 152 }; /* rows of whole 16 bytes: copies land later */
+enum { STAGES = 3, M = 40, N = 36, K = 152 }; /* rows of whole 16 bytes: copies land later */
 
 static const char source[] =
     "kernel k(a: i32[M, K], b: i32[K, N], out c: i32[M, N]) grid i: M by 32, j: N by 32 {\n"
@@ -48,10 +48,6 @@ static bool by(tg_op *op, int64_t change) {
 static bool one_more(tg_op *op) { return by(op, 1); }
 static bool one_less(tg_op *op) { return tg_attr_int(op, TG_ATTR_N, 0) > 1 && by(op, -1); }
 
-/* The barrier joins other lanes than the role's. */
-static bool more_lanes(tg_op *op) { return op->n_operands > 0 && by(op, 32); }
-static bool fewer_lanes(tg_op *op) { return op->n_operands > 0 && by(op, -32); }
-
 static bool everybody(tg_op *op) {
     tg_builder b = tg_builder_before(op);
     tg_set_operand(op, 2, tg_build_bool(&b, true));
@@ -65,9 +61,11 @@ static bool next_barrier(tg_op *op) {
     return true;
 }
 
-/* Where lanes of a sub-group meet before one of them speaks for all. */
+/* Where lanes of a sub-group meet before one of them speaks for all; behind copies that land later
+ * it has nothing to say. */
 static bool no_meeting(tg_op *op) {
-    return op->n_operands == 0 && tg_attr_int(op, TG_ATTR_N, 0) == 32 && erase(op);
+    bool copied = op->prev != NULL && op->prev->code == TG_OP_MBAR_COPIED;
+    return !copied && op->n_operands == 0 && tg_attr_int(op, TG_ATTR_N, 0) == 32 && erase(op);
 }
 
 static const struct {
@@ -85,8 +83,6 @@ static const struct {
     {"phases of an arrival more", TG_OP_MBAR_INIT, one_more},
     {"phases of an arrival less", TG_OP_MBAR_INIT, one_less},
     {"a barrier nobody made", TG_OP_MBAR_INIT, erase},
-    {"a barrier of more lanes", TG_OP_BARRIER, more_lanes},
-    {"a barrier of fewer lanes", TG_OP_BARRIER, fewer_lanes},
     {"no meeting before an arrival", TG_OP_BARRIER, no_meeting},
 };
 
@@ -126,6 +122,7 @@ static tg_module *lower(place_test *t, int replicas, tg_func **kernel) {
     machine->replicas = replicas;
     machine->lanes = 64;
     machine->copy_lanes = 64;
+    machine->stages = STAGES;
     tg_program *p = place_test_program(t, src);
     tg_module *tile = tg_module_make(&t->arena), *placed = tg_module_make(&t->arena);
     tg_module *loop = tg_module_make(&t->arena);
@@ -184,6 +181,16 @@ static void test_silent(void **state) {
     }
 }
 
+/*
+ * Copies of the second block are told of after those of the first, by the same lanes: who waits for
+ * the second's barrier knows of both. So it does not matter when the first one's waits end early.
+ */
+static bool is_implied(size_t row, int at, int replicas) {
+    bool early = defects[row].apply == one_less && at >= STAGES && at < STAGES + STAGES * replicas;
+    bool late = defects[row].apply == erase || defects[row].apply == other_parity;
+    return early || (late && defects[row].code == TG_OP_MBAR_WAIT && at == 1);
+}
+
 /* Every place of every defect; `found` of `n`. */
 static void each_place(size_t row, int replicas, int *n, int *found) {
     static data d;
@@ -196,7 +203,7 @@ static void each_place(size_t row, int replicas, int *n, int *found) {
         tg_module *loop = lower(&t, replicas, &kernel);
         tg_op *op = find(tg_func_find(loop, "k.phase0")->body, defects[row].code, &pick);
         bool there = op != NULL;
-        if (there && defects[row].apply(op)) {
+        if (there && !is_implied(row, at, replicas) && defects[row].apply(op)) {
             bool bad = tg_module_verify(loop, &t.sink) != TG_OK;
             if (!bad) {
                 run(&t, loop, kernel, 3, &d, &report);
