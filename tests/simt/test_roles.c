@@ -114,7 +114,7 @@ static tg_interp_arg matrix(int32_t *p, int64_t rows, int64_t columns) {
     return (tg_interp_arg){.data = p, .extent = {rows, columns}, .stride_bytes = {4 * columns, 4}};
 }
 
-static tg_module *lower(place_test *t, int replicas, tg_func **kernel) {
+static tg_module *lower(place_test *t, int replicas, bool bulk, tg_func **kernel) {
     tg_machine *machine = TG_NEW(&t->arena, tg_machine);
     tg_source *src = TG_NEW(&t->arena, tg_source);
     *machine = *tg_machine_find("sm_90a");
@@ -123,6 +123,7 @@ static tg_module *lower(place_test *t, int replicas, tg_func **kernel) {
     machine->lanes = 64;
     machine->copy_lanes = 64;
     machine->stages = STAGES;
+    machine->simt &= bulk ? ~0u : ~(unsigned)TG_SIMT_BULK;
     tg_program *p = place_test_program(t, src);
     tg_module *tile = tg_module_make(&t->arena), *placed = tg_module_make(&t->arena);
     tg_module *loop = tg_module_make(&t->arena);
@@ -157,13 +158,13 @@ static void test_silent(void **state) {
     static data d;
     (void)state;
     for (int replicas = 1; replicas <= 2; replicas++) {
-        for (uint64_t seed = 0; seed < 3; seed++) {
+        for (uint64_t seed = 0; seed < 4; seed++) {
             place_test t;
             tg_func *kernel = NULL;
             tg_loop_report report;
             int pick = 0;
             place_test_init(&t);
-            tg_module *loop = lower(&t, replicas, &kernel);
+            tg_module *loop = lower(&t, replicas, seed % 2 != 0, &kernel);
             tg_func *f = tg_func_find(loop, "k.phase0");
             assert_int_equal(f->lanes, 64 + 64 * replicas);
             assert_non_null(find(f->body, TG_OP_MBAR_COPIED, &pick));
@@ -200,7 +201,7 @@ static void each_place(size_t row, int replicas, int *n, int *found) {
         tg_loop_report report;
         int pick = at;
         place_test_init(&t);
-        tg_module *loop = lower(&t, replicas, &kernel);
+        tg_module *loop = lower(&t, replicas, false, &kernel);
         tg_op *op = find(tg_func_find(loop, "k.phase0")->body, defects[row].code, &pick);
         bool there = op != NULL;
         if (there && !is_implied(row, at, replicas) && defects[row].apply(op)) {
