@@ -17,6 +17,7 @@ static tgr_status broken(tgr_context *context, const char *what) {
     return tgr_fail(context, TGR_E_FORMAT, "package: a SIMT image %s", what);
 }
 
+/* NULL and not bad: there is no memory, as for all that reads a part of a record. */
 static const char *read_name(tgr_zone *zone, tgr_cursor *c) {
     uint32_t n = tgr_cursor_count(c, 1, MAX_NAME);
     const uint8_t *b = tgr_cursor_bytes(c, n);
@@ -24,9 +25,7 @@ static const char *read_name(tgr_zone *zone, tgr_cursor *c) {
         c->bad = true;
         return NULL;
     }
-    const char *text = tgr_zone_text(zone, b, n);
-    c->bad |= !text;
-    return text;
+    return tgr_zone_text(zone, b, n);
 }
 
 static bool read_pointers(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e, uint32_t *out_n,
@@ -113,7 +112,8 @@ static bool read_maps(tgr_zone *zone, tgr_cursor *c, uint32_t isa, tgr_simt_entr
     e->n_maps = tgr_cursor_count(c, 24, TG_SIMT_MAX_MAPS);
     e->maps = tgr_zone_alloc(zone, e->n_maps, sizeof *e->maps);
     bool ptx = isa >= TG_ISA_PTX_SM_80 && isa < TG_ISA_GFX906;
-    bool read = e->maps && !c->bad && (ptx || e->n_maps == 0);
+    c->bad |= !ptx && e->n_maps > 0;
+    bool read = e->maps && !c->bad;
     for (uint32_t i = 0; read && i < e->n_maps; i++) {
         read = read_map(zone, c, e, &e->maps[i]);
     }
@@ -123,8 +123,8 @@ static bool read_maps(tgr_zone *zone, tgr_cursor *c, uint32_t isa, tgr_simt_entr
 static bool read_entry(tgr_zone *zone, tgr_cursor *c, tgr_simt_entry *e) {
     e->offset = tgr_cursor_at(c);
     e->name = read_name(zone, c);
-    e->plan = read_name(zone, c);
-    if (c->bad) {
+    e->plan = e->name ? read_name(zone, c) : NULL;
+    if (!e->name || !e->plan) {
         return false;
     }
     e->plan = e->plan[0] ? e->plan : NULL;
@@ -165,6 +165,9 @@ static tgr_status read_image(tgr_context *context, const tgr_image_desc *desc, t
         tgr_simt_entry *e = &m->entries[i];
         bool read = read_entry(&m->zone, &c, e) &&
                     (magic == TG_SIMT_MAGIC || read_maps(&m->zone, &c, desc->isa, e));
+        if (!read && !c.bad) {
+            return tgr_fail(context, TGR_E_NOMEM, "out of memory reading a SIMT image");
+        }
         if (!read || tgr_cursor_at(&c) > at) {
             return broken(context, "has an entry that cannot be read");
         }

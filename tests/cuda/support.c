@@ -27,6 +27,9 @@ cuda_fake cuda_fake_open(void) {
 
 static void *count(void *user, void *p, size_t old_bytes, size_t new_bytes) {
     cuda_world *w = user;
+    if (new_bytes > 0 && w->until_none > 0 && --w->until_none == 0) {
+        return NULL;
+    }
     w->host_bytes += (int64_t)new_bytes - (p ? (int64_t)old_bytes : 0);
     if (new_bytes == 0) {
         free(p);

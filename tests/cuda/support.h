@@ -30,6 +30,7 @@ typedef struct cuda_world {
     tgr_queue *queue;
     int64_t host_bytes; /* of the runtime, alive */
     int64_t device_ns;  /* of the last launch */
+    int until_none;     /* the allocation that fails, from 1 on; 0: none does */
 } cuda_world;
 
 typedef struct cuda_fake {

@@ -179,6 +179,31 @@ static void test_each_without_pools(void **state) {
     (void)unsetenv("FAKE_CUDA_POOLS");
 }
 
+/* ---- no memory of the host's ---------------------------------------------------------------- */
+
+/* Records with maps, read while one allocation after the other fails. */
+static void test_no_memory(void **state) {
+    tgr_status st = TGR_E_NOMEM;
+    int k = 0;
+    (void)state;
+    while (st != TGR_OK) {
+        cuda_world w;
+        tgr_module *m = NULL;
+        cuda_begin(&w);
+        cuda_open(&w);
+        w.until_none = ++k;
+        st = cuda_load(&w, "sm_80", NULL, 0, &m);
+        bool failed = w.until_none == 0;
+        w.until_none = 0;
+        assert_int_equal(st, failed ? TGR_E_NOMEM : TGR_OK);
+        if (m) {
+            tgr_module_release(m);
+        }
+        cuda_end(&w);
+    }
+    assert_true(k > 5);
+}
+
 /* ---- lost ----------------------------------------------------------------------------------- */
 
 static void test_lost(void **state) {
@@ -218,6 +243,7 @@ int main(void) {
         cmocka_unit_test(test_each_unsupported),
         cmocka_unit_test(test_each_lost),
         cmocka_unit_test(test_each_without_pools),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
