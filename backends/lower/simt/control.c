@@ -125,6 +125,7 @@ void ts_emit_for(tg_simt *S, tg_op *op) {
     }
     begin_tiles(S, op, n, v, args);
     set_homes(S, body, 0, n, args);
+    bool late = ts_late_begin(S, op);
     int n_scalars = scalars_of(S, n, v, carried);
     tg_value *lo = ts_scalar(S, tg_operand(op, 0)), *hi = ts_scalar(S, tg_operand(op, 1));
     tg_value *step = ts_scalar(S, tg_operand(op, 2)), *iv;
@@ -145,6 +146,9 @@ void ts_emit_for(tg_simt *S, tg_op *op) {
     bind_scalars(S, n, results, carried);
     for (int i = 0; i < n; i++) {
         ts_of(S, results[i])->array = ts_of(S, args[i])->array;
+    }
+    if (late) {
+        ts_late_end(S, op);
     }
 }
 

@@ -159,12 +159,41 @@ static tg_value *multiply(product *p, const run *r, tg_value *acc) {
     return acc;
 }
 
+/* Sums as registers, and back. */
+static void take_sums(product *p, tg_value **acc) {
+    tg_builder *b = &p->S->b;
+    int64_t each = tg_matrix_elems(p->u, TG_PART_C);
+    for (int i = 0; i < p->n_runs; i++) {
+        const tg_type *t = tg_type_vec(p->S->out, p->t->dtype, p->runs[i].blocks * each);
+        tg_value *at = tg_build_int(b, tg_type_scalar(p->S->out, TG_DT_I32), p->runs[i].reg);
+        acc[i] = tg_build_aload(b, t, p->array, at, each);
+    }
+}
+
+static void keep_sums(product *p, tg_value **acc) {
+    tg_builder *b = &p->S->b;
+    for (int i = 0; i < p->n_runs; i++) {
+        tg_value *at = tg_build_int(b, tg_type_scalar(p->S->out, TG_DT_I32), p->runs[i].reg);
+        (void)tg_build_astore(b, p->array, at, acc[i], tg_matrix_elems(p->u, TG_PART_C));
+    }
+}
+
+void ts_group_wait(tg_simt *S, const tg_matrix_unit *u, const tg_type *t, tg_value *array) {
+    product *p = TG_NEW(S->arena, product);
+    tg_value *acc[MAX_RUNS];
+    *p = (product){.S = S, .u = u, .t = t, .array = array};
+    if (!find_runs(p)) {
+        return; /* the product itself was refused */
+    }
+    take_sums(p, acc);
+    (void)tg_build_gwait(&S->b, 0, p->n_runs, acc);
+    keep_sums(p, acc);
+}
+
 void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u) {
     product *p = TG_NEW(S->arena, product);
     tg_builder *b = &S->b;
-    p->S = S;
-    p->u = u;
-    p->t = op->results[0].type;
+    *p = (product){.S = S, .u = u, .t = op->results[0].type};
     p->array = ts_dot_accumulator_or_zero(S, op, &p->zero);
     p->k = tg_operand(op, 0)->type->shape[p->t->rank - 1];
     if (S->status != TG_OK) {
@@ -175,20 +204,19 @@ void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u) {
         ts_unsupported(S, op, "a product whose operands do not lie as its unit wants them");
         return;
     }
-    int64_t each = tg_matrix_elems(u, TG_PART_C);
-    tg_value *acc[MAX_RUNS] = {NULL}, *at[MAX_RUNS];
-    for (int i = 0; i < p->n_runs; i++) {
-        const tg_type *t = tg_type_vec(S->out, p->t->dtype, p->runs[i].blocks * each);
-        at[i] = tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), p->runs[i].reg);
-        acc[i] = p->zero ? NULL : tg_build_aload(b, t, p->array, at[i], each);
+    tg_value *acc[MAX_RUNS] = {NULL};
+    if (!p->zero) {
+        take_sums(p, acc);
     }
     (void)tg_build_gfence(b);
     for (int i = 0; i < p->n_runs; i++) {
         acc[i] = multiply(p, &p->runs[i], acc[i]);
     }
     (void)tg_build_gcommit(b);
-    (void)tg_build_gwait(b, 0, p->n_runs, acc);
-    for (int i = 0; i < p->n_runs; i++) {
-        (void)tg_build_astore(b, p->array, at[i], acc[i], each);
+    if (S->late.dot == op) { /* the product before it is done, this one is waited for later */
+        (void)tg_build_gwait(b, 1, 0, NULL);
+    } else {
+        (void)tg_build_gwait(b, 0, p->n_runs, acc);
     }
+    keep_sums(p, acc);
 }

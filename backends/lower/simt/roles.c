@@ -237,7 +237,7 @@ void ts_emit_signal(tg_simt *S, tg_op *op) {
     tg_value *at = barrier_of(S, e, semaphore(S, e, tg_operand(op, 1)));
     if (box) {
         signal_of_box(S, e, op, at);
-    } else {
+    } else if (!ts_late_signal(S, op, at)) {
         signal_of_lanes(S, op, at);
     }
 }

@@ -14,6 +14,7 @@
  *   shuffle.c  or through shuffles of a sub-group
  *   matrix.c   products on matrix units
  *   matrix_group.c  products on units that read shared memory by themselves
+ *   late.c     loops that leave such a product under way
  *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
  *   roles.c    roles as ranges of lanes, events as barriers in shared memory
@@ -125,6 +126,14 @@ typedef struct ts_lane_part {
     tg_value *v;
 } ts_lane_part;
 
+/* A loop that leaves its product under way (late.c): by signal, the barrier of the trip before. */
+enum { TS_LATE_SIGNALS = 4 };
+typedef struct ts_late {
+    const tg_op *dot;                   /* NULL: there is none */
+    tg_value *barrier[TS_LATE_SIGNALS]; /* arrays of one i32; -1: no trip before */
+    int n;                              /* signals lowered */
+} ts_late;
+
 typedef struct tg_simt {
     tg_func *kernel;
     const tg_machine *mc;
@@ -139,8 +148,9 @@ typedef struct tg_simt {
     tg_value *number;    /* i32, of the barrier of the role's lanes; NULL: they are a sub-group */
     tg_value *mbarriers; /* array of the events' */
     ts_bulk bulk;
-    bool landing;   /* copies were waited for: they land before what looks at them */
-    int64_t aloft;  /* but for that many groups */
+    bool landing;  /* copies were waited for: they land before what looks at them */
+    int64_t aloft; /* but for that many groups */
+    ts_late late;
     bool swizzled;  /* some buffer is: units read what lanes wrote */
     bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
@@ -415,7 +425,13 @@ tg_value *ts_dot_end(tg_simt *S, const tg_op *dot);
 void ts_emit_dot_unit(tg_simt *S, tg_op *op);
 /* matrix_memory.c: on one that keeps its fragments to itself, the accumulator through shared memory
  * behind the buffers; false where the operands do not lie as it reads them. */
-/* matrix_group.c */
+/* late.c: whether the loop leaves its product under way; behind the loop; a signal in it, which
+ * then is given by a trip later. */
+bool ts_late_begin(tg_simt *S, const tg_op *loop);
+void ts_late_end(tg_simt *S, const tg_op *loop);
+bool ts_late_signal(tg_simt *S, const tg_op *signal, tg_value *barrier);
+/* matrix_group.c: waits for the products whose sums (of type t) lie in the array. */
+void ts_group_wait(tg_simt *S, const tg_matrix_unit *u, const tg_type *t, tg_value *array);
 void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
 bool ts_emit_dot_memory(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
 /* Bytes of shared memory that needs beyond the placed function's. */
