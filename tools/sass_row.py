@@ -107,7 +107,9 @@ def loops(code):
         return sum(flops(c[1]) for c in code[s[0]:s[1]] if not isinstance(c, str))
     busy = [s for s in spans if work(s)]
     inner = [s for s in busy if not any(o != s and s[0] <= o[0] and o[1] <= s[1] for o in busy)]
-    return [[c for c in code[a:b + 1] if not isinstance(c, str)] for a, b in sorted(inner, key=work, reverse=True)]
+    # code moved out of a loop jumps back into it from afar: of loops with the same work the shortest is one
+    inner.sort(key=lambda s: (-work(s), s[1] - s[0]))
+    return [[c for c in code[a:b + 1] if not isinstance(c, str)] for a, b in inner]
 
 
 def is_spill(c):

@@ -122,8 +122,7 @@ tg_value *ts_buf_slot(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *slot
     if (slot == NULL) {
         return NULL;
     }
-    tg_value *s = ts_i32(b, ts_bin(b, TG_OP_REM, ts_scalar(S, slot), u->copies));
-    return ts_bin(b, TG_OP_MUL, s, u->count);
+    return ts_bin(b, TG_OP_MUL, ts_ring_position(S, b, slot, u->copies), u->count);
 }
 
 /* ---- elements ---------------------------------------------------------------------------------

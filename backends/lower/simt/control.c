@@ -133,7 +133,10 @@ void ts_emit_for(tg_simt *S, tg_op *op) {
     iv->name = ts_name(S, body->args[0]->name);
     ts_of(S, body->args[0])->scalar = iv;
     bind_scalars(S, n, args, carried);
+    ts_loop here = {.placed = op, .made = loop, .outer = S->loop};
+    S->loop = &here;
     ts_emit_region(S, body);
+    S->loop = here.outer;
     if (S->status != TG_OK) {
         return;
     }
@@ -142,6 +145,7 @@ void ts_emit_for(tg_simt *S, tg_op *op) {
     }
     end_tiles(S, n, v, args);
     scalars_of(S, n, v, carried);
+    ts_ring_step(S, &here);
     tg_build_end_for(&S->b, loop, n_scalars, carried);
     bind_scalars(S, n, results, carried);
     for (int i = 0; i < n; i++) {

@@ -77,9 +77,10 @@ static bool find_runs(product *p) {
     return true;
 }
 
-/* Where along an axis the lane's group starts, by the digits that count groups. */
+/* Where along an axis the lane's group starts, by the digits that count groups. Said before
+ * everything: loops find it made. */
 static tg_value *group_start(product *p, tg_value *group, int axis) {
-    tg_builder *b = &p->S->b;
+    tg_builder *b = &p->S->entry;
     tg_value *sum = NULL;
     for (int i = 0; i < p->t->layout->n_modes; i++) {
         const tg_layout_mode *d = &p->t->layout->modes[i];
@@ -87,7 +88,8 @@ static tg_value *group_start(product *p, tg_value *group, int axis) {
             d->place >= p->u->lanes) {
             tg_value *v = ts_bin(b, TG_OP_DIV, group, d->place / p->u->lanes);
             v = ts_bin(b, TG_OP_REM, v, d->extent);
-            sum = plus(p, sum, ts_bin(b, TG_OP_MUL, v, d->stride));
+            v = ts_bin(b, TG_OP_MUL, v, d->stride);
+            sum = sum == NULL ? v : tg_build_binary(b, TG_OP_ADD, sum, v);
         }
     }
     return sum;
@@ -95,7 +97,7 @@ static tg_value *group_start(product *p, tg_value *group, int axis) {
 
 /* The group's number comes by a shuffle: what follows is known to be alike in all lanes. */
 static void find_group(product *p) {
-    tg_builder *b = &p->S->b;
+    tg_builder *b = &p->S->entry;
     if (tg_layout_size(p->t->layout, TG_RES_LANE) <= p->u->lanes) {
         return;
     }
@@ -128,7 +130,7 @@ static bool make_operand(product *p, tg_op *op, tg_matrix_part part) {
             continue;
         }
         int64_t step = a == o->x && o->how.turned ? u->rows : u->stride[a] / u->columns * u->width;
-        o->base = plus(p, o->base, ts_bin(&p->S->b, TG_OP_MUL, p->first[a], step));
+        o->base = plus(p, o->base, ts_bin(&p->S->entry, TG_OP_MUL, p->first[a], step));
     }
     return true;
 }
@@ -207,6 +209,10 @@ void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u) {
     tg_value *acc[MAX_RUNS] = {NULL};
     if (!p->zero) {
         take_sums(p, acc);
+    }
+    if (S->unfenced) {
+        (void)tg_build_pfence(b);
+        S->unfenced = false;
     }
     (void)tg_build_gfence(b);
     for (int i = 0; i < p->n_runs; i++) {

@@ -174,7 +174,7 @@ void ts_emit_events(tg_simt *S, int64_t offset) {
 
 /* i32 number of the semaphore. */
 static tg_value *semaphore(tg_simt *S, const ts_event *e, tg_value *slot) {
-    return ts_i32(&S->b, ts_bin(&S->b, TG_OP_REM, ts_scalar(S, slot), e->n));
+    return ts_ring_position(S, &S->b, slot, e->n);
 }
 
 static tg_value *barrier_of(tg_simt *S, const ts_event *e, tg_value *which) {
@@ -195,9 +195,7 @@ void ts_emit_await(tg_simt *S, tg_op *op) {
                              tg_build_cast(b, bit, TG_DT_I32));
     tg_value *flip = tg_build_binary(b, TG_OP_SHL, tg_build_int(b, word, 1), by);
     (void)tg_build_astore(b, e->bits, zero, tg_build_binary(b, TG_OP_XOR, bits, flip), 1);
-    if (S->swizzled && !ts_role_copies(S->role)) { /* units read what the others' lanes wrote */
-        (void)tg_build_pfence(b);
-    }
+    S->unfenced = S->swizzled && !ts_role_copies(S->role);
 }
 
 static void signal_of_lanes(tg_simt *S, const tg_op *op, tg_value *at) {

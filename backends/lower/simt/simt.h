@@ -134,6 +134,19 @@ typedef struct ts_late {
     int n;                              /* signals lowered */
 } ts_late;
 
+/* Where in rings of n places a loop's trips stand (ring.c). */
+typedef struct ts_ring {
+    int64_t n;
+    tg_value *array; /* of one i32 */
+} ts_ring;
+
+typedef struct ts_loop {
+    const tg_op *placed;
+    tg_op *made;
+    struct ts_loop *outer;
+    TG_LIST(ts_ring) rings;
+} ts_loop;
+
 typedef struct tg_simt {
     tg_func *kernel;
     const tg_machine *mc;
@@ -151,6 +164,8 @@ typedef struct tg_simt {
     bool landing;  /* copies were waited for: they land before what looks at them */
     int64_t aloft; /* but for that many groups */
     ts_late late;
+    ts_loop *loop;  /* innermost of those being lowered */
+    bool unfenced;  /* others' writes were awaited that a unit may read */
     bool swizzled;  /* some buffer is: units read what lanes wrote */
     bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
@@ -425,6 +440,9 @@ tg_value *ts_dot_end(tg_simt *S, const tg_op *dot);
 void ts_emit_dot_unit(tg_simt *S, tg_op *op);
 /* matrix_memory.c: on one that keeps its fragments to itself, the accumulator through shared memory
  * behind the buffers; false where the operands do not lie as it reads them. */
+/* ring.c: i32 slot % n of a placed slot; at the end of a loop's body. */
+tg_value *ts_ring_position(tg_simt *S, tg_builder *b, tg_value *slot, int64_t n);
+void ts_ring_step(tg_simt *S, const ts_loop *loop);
 /* late.c: whether the loop leaves its product under way; behind the loop; a signal in it, which
  * then is given by a trip later. */
 bool ts_late_begin(tg_simt *S, const tg_op *loop);
