@@ -373,7 +373,7 @@ static void bind(const tg_func *f, const int64_t *syms, memory *m, tg_interp_arg
 
 static const char *lowered(place_test *t, tg_func *f, const tg_machine *machine, tg_module **out) {
     const tg_check_limits limits = {.shared_bytes = machine->shared_bytes,
-                                    .max_lanes = machine->max_lanes,
+                                    .max_lanes = machine->max_lanes + machine->copy_lanes,
                                     .one_width = machine->emitter == TG_EMIT_SPIRV_VULKAN};
     tg_module *placed = tg_module_make(&t->arena);
     *out = tg_module_make(&t->arena);
@@ -470,6 +470,16 @@ static bool check_row(const row *r) {
         machine = *tg_machine_find("vulkan-subgroup8");
         machine.subgroup = 64;
         wrong = run_on(&t, r, f, &machine, want);
+    }
+    if (wrong == NULL) { /* roles, barriers in shared memory, products under way over a back edge */
+        static const tg_setting roles = {.name = "schedule.roles", .value = "copy"};
+        tg_func *apart = NULL;
+        if (tg_program_specialise(p, "k", &roles, 1, NULL, m, &apart) != TG_OK) {
+            wrong = place_test_messages(&t);
+        } else {
+            place_test_optimise(&t, apart);
+            wrong = run_on(&t, r, apart, tg_machine_find("sm_90a"), want);
+        }
     }
     if (wrong != NULL) {
         (void)fprintf(stderr, "%s: %s\n", r->name, wrong);

@@ -210,10 +210,6 @@ void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u) {
     if (!p->zero) {
         take_sums(p, acc);
     }
-    if (S->unfenced) {
-        (void)tg_build_pfence(b);
-        S->unfenced = false;
-    }
     (void)tg_build_gfence(b);
     for (int i = 0; i < p->n_runs; i++) {
         acc[i] = multiply(p, &p->runs[i], acc[i]);

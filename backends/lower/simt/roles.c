@@ -195,12 +195,39 @@ void ts_emit_await(tg_simt *S, tg_op *op) {
                              tg_build_cast(b, bit, TG_DT_I32));
     tg_value *flip = tg_build_binary(b, TG_OP_SHL, tg_build_int(b, word, 1), by);
     (void)tg_build_astore(b, e->bits, zero, tg_build_binary(b, TG_OP_XOR, bits, flip), 1);
-    S->unfenced = S->swizzled && !ts_role_copies(S->role);
 }
 
+static bool writes_shared(const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            if (writes_shared(op->regions[i])) {
+                return true;
+            }
+        }
+        if (op->code == TG_OP_PUT || op->code == TG_OP_COPY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where units may read what lanes wrote, each lane says so before it arrives: its copies have to
+ * have landed for that. */
 static void signal_of_lanes(tg_simt *S, const tg_op *op, tg_value *at) {
     tg_builder *b = &S->b;
-    if (op->n_operands > 2) {
+    bool fence = S->swizzled && writes_shared(S->role->regions[0]);
+    if (fence && op->n_operands > 2) {
+        (void)tg_build_agroup(b);
+        (void)tg_build_aland(b, 0);
+    }
+    if (fence) {
+        (void)tg_build_pfence(b);
+    }
+    if (op->n_operands > 2 && fence) {
+        tg_value *zero = tg_build_int(b, S->args.lane->type, 0);
+        (void)tg_build_mbar_arrive(b, S->mbarriers, at,
+                                   tg_build_cmp(b, TG_CMP_GE, S->args.lane, zero));
+    } else if (op->n_operands > 2) {
         (void)tg_build_mbar_copied(b, S->mbarriers, at);
     }
     (void)tg_build_barrier(b, TG_FENCE_ALL, GROUP); /* a ring may lie in device memory */

@@ -165,7 +165,6 @@ typedef struct tg_simt {
     int64_t aloft; /* but for that many groups */
     ts_late late;
     ts_loop *loop;  /* innermost of those being lowered */
-    bool unfenced;  /* others' writes were awaited that a unit may read */
     bool swizzled;  /* some buffer is: units read what lanes wrote */
     bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
     tg_value *zero; /* i64 0 where loops over registers and products start */
