@@ -84,6 +84,23 @@ static const row rows[] = {
       {"32, 64], 2>", 1},
       {"64, 32], 2 @", 1},
       {" dot ", 1}}},
+    {"boxes of tensors: three stages, a wait that names each copy, buffers for boxes",
+     "sm_90a",
+     MATMUL,
+     {{" = copy ", 6},
+      {"copy = \"tensor\"", 6},
+      {" wait ", 8},
+      {"align = 128", 2},
+      {"ring = true", 8}}},
+    {"boxes: what indices gather, what a span orders otherwise and what steps over elements is "
+     "none",
+     "sm_90a",
+     "kernel k(a: f16[P, K], at: i32[M], b: f16[K, N] strided, d: f16[N, M], out c: f32[M, N])\n"
+     "  grid i: M by 64, j: N by 64\n"
+     "{ var s = zeros f32[64, 64]\n"
+     "  for k: K by 64 { s += (a[at[i], k] else 0.0) @ b[k, j] }\n"
+     "  c[i, j] = s + (d[j, i].T as f32) }\n",
+     {{"tensor\"", 0}, {"align", 0}}},
     {"what shared memory does not hold twice is fetched when it is used",
      "staged",
      "kernel k(a: f32[M, K], b: f32[K, N], out c: f32[M, N])\n"

@@ -197,16 +197,19 @@ static int count_of(const tg_region *r, tg_opcode code) {
     return n;
 }
 
-/* Copies in the code for a machine that are boxes. */
-static int boxes_of(const char *machine, const char *source) {
+/* Copies in the code for a machine that are boxes. replicas: of the role that computes; 0: there
+ * are none. */
+static int boxes_in(const char *name, int replicas, const char *source) {
     place_test t;
     place_test_init(&t);
     tg_source src = {.name = "text", .text = source, .len = strlen(source)};
     tg_program *p = place_test_program(&t, &src);
     tg_module *m = tg_module_make(&t.arena), *placed = tg_module_make(&t.arena);
     tg_module *loop = tg_module_make(&t.arena);
-    const tg_machine *mc = tg_machine_find(machine);
+    tg_machine own = *tg_machine_find(name);
+    const tg_machine *mc = &own;
     tg_func *f = NULL;
+    own.replicas = replicas;
     if (p == NULL || tg_program_specialise(p, "k", NULL, 0, NULL, m, &f) != TG_OK) {
         fail_msg("%s", place_test_messages(&t));
     }
@@ -216,9 +219,14 @@ static int boxes_of(const char *machine, const char *source) {
     assert_int_equal(tg_lower_simt(placed->first_func, mc, loop, &t.sink), TG_OK);
     assert_int_equal(tg_module_verify(loop, &t.sink), TG_OK);
     int n = count_of(loop->first_func->body, TG_OP_TCOPY);
-    assert_int_equal(n > 0, count_of(loop->first_func->body, TG_OP_MBAR_WAIT) > 0);
+    bool waits = count_of(loop->first_func->body, TG_OP_MBAR_WAIT) > 0;
+    assert_true(waits == (n > 0) || replicas > 0);
     place_test_fini(&t);
     return n;
+}
+
+static int boxes_of(const char *machine, const char *source) {
+    return boxes_in(machine, 0, source);
 }
 
 #define PRODUCT(params, loads)                                                                     \
@@ -230,6 +238,9 @@ static void test_choice(void **state) {
     (void)state;
     assert_true(boxes_of("sm_90a", PLAIN) >= 2);
     assert_int_equal(boxes_of("sm_80", PLAIN), 0);
+    /* of roles: one text for all trips, and each replica's rows */
+    assert_int_equal(boxes_in("sm_90a", 1, PLAIN), 2);
+    assert_int_equal(boxes_in("sm_80", 1, PLAIN), 0);
     assert_true(boxes_of("sm_90a", PRODUCT("a: f16[4, M, K], b: f16[K, N]",
                                            "s += a[1, i, k] @ b[k, j]")) >= 2);
     /* rows whose places data tell, and elements that do not follow each other */
