@@ -165,9 +165,10 @@ static LLVMValueRef descriptor(tg_emitter *e, const tg_op *op, int at, const int
         more = 0;
     }
     *out_more = more * bytes / UNIT_BYTES;
-    LLVMValueRef p = LLVMBuildGEP2(b, tg_emit_int_type(e, (unsigned)(8 * bytes)),
-                                   tg_emit_operand(e, op, at), &index, 1, "");
-    LLVMValueRef address = LLVMBuildPtrToInt(b, p, i32_of(e), "");
+    /* in 32 bits: addresses of the address space have 64 */
+    LLVMValueRef start = LLVMBuildPtrToInt(b, tg_emit_operand(e, op, at), i32_of(e), "");
+    LLVMValueRef width = LLVMConstInt(i32_of(e), (unsigned long long)bytes, 0);
+    LLVMValueRef address = LLVMBuildAdd(b, start, LLVMBuildMul(b, index, width, ""), "");
     address = LLVMBuildAnd(b, address, LLVMConstInt(i32_of(e), ADDRESS_MASK, 0), "");
     address = LLVMBuildLShr(b, address, LLVMConstInt(i32_of(e), 4, 0), "");
     uint64_t mode = how[0] == 128 ? 1 : how[0] == 64 ? 2 : 3;
