@@ -6,7 +6,9 @@
  * for it alone, and that are too large to stand in shared memory together, is a loop over pieces of
  * the contracted axis; where a loop along that axis does nothing else, its trips get shorter. The
  * order along that axis is kept. On machines that fetch blocks ahead the pieces leave room for it.
- * Also drops the mask of a `dot` whose both operands are zero where it is false. Refuses nothing.
+ * Also drops the mask of a `dot` whose both operands are zero where it is false; where a unit that
+ * reads shared memory by itself would do the product, a computed operand is made zero there first.
+ * Refuses nothing.
  *
  * Before:
  *   %3 = span %k, %K : span<256>
@@ -61,16 +63,43 @@ static bool find_side(tg_value *v, int64_t axis, side *out) {
 
 /* ---- masks ---------------------------------------------------------------------------------- */
 
+/* The mask is false only where a side was read as zero: beyond its span or its tensor. */
+static bool reads_zero(const tg_value *mask, const side *s) {
+    const tg_op *op = mask->def;
+    if (op == NULL || (op->code != TG_OP_SPAN_MASK && op->code != TG_OP_PRESENT) ||
+        op->operands[0].value != tg_operand(s->load, s->index)) {
+        return false;
+    }
+    const tg_dim *dim = s->load->operands[0].value->type->dims[s->index - 1];
+    const tg_op *n = op->code == TG_OP_PRESENT ? op->operands[1].value->def : NULL;
+    return op->code == TG_OP_SPAN_MASK ||
+           (n != NULL && n->code == TG_OP_SYM && dim->code == TG_DIM_SYM &&
+            tg_attr_int(n, TG_ATTR_SYM, -1) == dim->value);
+}
+
 /* Where the mask is false both operands were read as zero, so it masks nothing. */
 static void drop_mask(tg_op *dot, const side *a, const side *b) {
     tg_value *mask = dot->n_operands == 4 ? tg_operand(dot, 3) : NULL;
-    if (mask == NULL || mask->def == NULL || mask->def->code != TG_OP_SPAN_MASK) {
-        return;
-    }
-    tg_value *span = tg_operand(mask->def, 0);
-    if (tg_operand(a->load, a->index) == span && tg_operand(b->load, b->index) == span) {
+    if (mask != NULL && reads_zero(mask, a) && reads_zero(mask, b)) {
         tg_drop_mask(dot);
     }
+}
+
+/* Units that read shared memory cannot mask: where b was read as zero, a becomes zero. */
+static void move_mask(tg_placer *p, tg_op *dot, const side *b) {
+    tg_value *mask = dot->n_operands == 4 ? tg_operand(dot, 3) : NULL, *a = tg_operand(dot, 0);
+    if (mask == NULL || !reads_zero(mask, b) || !tg_place_reads_memory(p, dot)) {
+        return;
+    }
+    const tg_type *t = a->type;
+    tg_builder at = tg_builder_before(dot);
+    at.span = dot->span;
+    const int64_t last = t->rank - 1;
+    tg_value *here = tg_build_broadcast(&at, mask, t->rank, t->shape, &last);
+    bool real = tg_dtype_is_float(t->dtype);
+    tg_value *zero = real ? tg_build_float(&at, t, 0.0) : tg_build_int(&at, t, 0);
+    tg_set_operand(dot, 0, tg_build_select(&at, here, a, zero));
+    tg_drop_mask(dot);
 }
 
 /* ---- chunks --------------------------------------------------------------------------------- */
@@ -223,8 +252,11 @@ static void make_loop(tg_op *dot, const side *a, const side *b, int64_t k, int64
 static void visit_dot(tg_placer *p, tg_op *dot) {
     int batch = (int)tg_attr_int(dot, TG_ATTR_BATCH, 0);
     side a, b;
-    if (!find_side(tg_operand(dot, 0), batch + 1, &a) ||
-        !find_side(tg_operand(dot, 1), batch, &b)) {
+    if (!find_side(tg_operand(dot, 1), batch, &b)) {
+        return;
+    }
+    if (!find_side(tg_operand(dot, 0), batch + 1, &a)) {
+        move_mask(p, dot, &b);
         return;
     }
     drop_mask(dot, &a, &b);

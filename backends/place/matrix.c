@@ -142,6 +142,18 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
     return NULL;
 }
 
+bool tg_place_reads_memory(const tg_placer *p, const tg_op *dot) {
+    const tg_matrix_unit *u;
+    for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
+        if ((p->machine->matrix >> i & 1) != 0 && tg_matrix_reads_memory(u) &&
+            p->lanes % u->lanes == 0 && types_fit(u, dot, true) && exact_enough(u, dot) &&
+            extents_fit(u, dot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* *memory: the most bytes of shared memory that an accumulator passes through. */
 static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
     const char *why;

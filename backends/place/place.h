@@ -86,6 +86,8 @@ int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwi
 
 /* ---- matrix units (matrix.c) ----------------------------------------------------------------- */
 
+/* Would a unit that reads shared memory by itself do the product, were it plain? */
+bool tg_place_reads_memory(const tg_placer *p, const tg_op *dot);
 /* A remark for each product: its unit, or why it has none. */
 void tg_place_tell_units(const tg_placer *p);
 /* Layout of the accumulator of a product with a unit; *out_warps: its groups of lanes along M.
