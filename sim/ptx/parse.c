@@ -567,7 +567,7 @@ static void settle(sim_parser *p) {
         sim_kernel *k = m->functions.data[f];
         k->rows = base + m->function_rows;
         k->local_bytes = m->entry_local + m->function_local;
-        if (k->shared_bytes < m->shared_bytes) {
+        if (m->shared_used && k->shared_bytes < m->shared_bytes) {
             k->shared_bytes = m->shared_bytes;
         }
         k->return_row = base + (k->return_row & ROW_INDEX);

@@ -219,6 +219,7 @@ struct sim_module {
     SIM_ARRAY(uint64_t) globals; /* addresses of the module's variables */
     SIM_ARRAY(char *) global_names;
     uint32_t shared_bytes; /* variables outside of functions */
+    bool shared_used;      /* some function names one; assemblers drop what nobody does */
     uint32_t function_rows, function_local, entry_rows, entry_local;
     uint32_t dynamic_align; /* of dynamic shared memory */
     bool asynchronous;      /* has mbarriers, bulk copies or wgmma: clocks are longer */

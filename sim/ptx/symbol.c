@@ -51,6 +51,8 @@ const sim_symbol *sim_symbol_find(sim_parser *p, const char *name, uint32_t *out
     size_t n = strlen(name), digits = n;
     const sim_symbol *s = lookup(p, name, n, false);
     if (s) {
+        bool outer = s->kind == SYMBOL_SHARED && s->depth == 0 && s->offset < SHARED_DYNAMIC;
+        p->module->shared_used |= outer && p->function != NULL;
         *out_row = s->row;
         return s;
     }

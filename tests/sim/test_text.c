@@ -117,8 +117,31 @@ static void launches(void **state) {
     free(text);
 }
 
+/* A variable of the module that nobody names takes no memory of its kernels. */
+static void module_variables(void **state) {
+#define HEAD ".version 7.8\n.target sm_80\n.address_size 64\n.shared .align 1024 .b8 spare[640];\n"
+#define KERNEL(name, line)                                                                         \
+    ".visible .entry " name "() {\n.reg .b32 %r<2>;\n.shared .align 8 .b8 own[16];\n" line         \
+    "mov.u32 %r0, own;\nret;\n}\n"
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } rows[] = {
+        {HEAD KERNEL("k", ""), 656},
+        {HEAD KERNEL("k", "mov.u32 %r1, spare;\n"), 656},
+        {HEAD ".visible .entry k() {\nret;\n}\n", 0},
+        {HEAD ".visible .entry k() {\n.reg .b32 %r<1>;\nmov.u32 %r0, spare;\nret;\n}\n", 640}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        simtest *s = simtest_open(rows[i].text, 80, 1);
+        assert_int_equal(sim_kernel_shared_bytes(sim_module_kernel(s->module, "k")), rows[i].bytes);
+        simtest_close(s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused), cmocka_unit_test(targets),
-                                       cmocka_unit_test(broken), cmocka_unit_test(launches)};
+                                       cmocka_unit_test(broken), cmocka_unit_test(launches),
+                                       cmocka_unit_test(module_variables)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
