@@ -272,6 +272,16 @@ static void emit_if(tg_emitter *e, tg_op *op) {
     }
 }
 
+void tg_emit_structured(tg_emitter *e, tg_op *op) {
+    if (op->code == TG_OP_FOR) {
+        emit_for(e, op);
+    } else if (op->code == TG_OP_IF) {
+        emit_if(e, op);
+    } else {
+        emit_while(e, op);
+    }
+}
+
 /* ---- dispatch ----------------------------------------------------------------------------------
  */
 
@@ -293,13 +303,11 @@ void tg_emit_op(tg_emitter *e, tg_op *op) {
     }
     switch ((int)op->code) {
     case TG_OP_FOR:
-        emit_for(e, op);
-        return;
     case TG_OP_WHILE:
-        emit_while(e, op);
-        return;
     case TG_OP_IF:
-        emit_if(e, op);
+        if (!tg_emit_shared(e, op)) {
+            tg_emit_structured(e, op);
+        }
         return;
     case TG_OP_ASSERT:
     case TG_OP_TRAP:
@@ -424,7 +432,7 @@ static void phase_attributes(tg_emitter *e, tg_func *f) {
     }
 }
 
-static void function_attributes(tg_emitter *e, tg_func *f) {
+static void function_attributes(tg_emitter *e) {
     const char *bits = tg_arena_printf(e->arena, "%d", e->machine->vector_bytes * 8);
     enum_attribute(e, (unsigned)LLVMAttributeFunctionIndex, "nounwind", 0);
     enum_attribute(e, (unsigned)LLVMAttributeFunctionIndex, "nofree", 0);
@@ -432,7 +440,6 @@ static void function_attributes(tg_emitter *e, tg_func *f) {
         string_attribute(e, "prefer-vector-width", bits);
         string_attribute(e, "min-legal-vector-width", bits);
     }
-    phase_attributes(e, f);
 }
 
 static void declare(tg_emitter *e, tg_func *f) {
@@ -444,7 +451,25 @@ static void declare(tg_emitter *e, tg_func *f) {
     LLVMTypeRef type = LLVMFunctionType(LLVMInt32TypeInContext(e->context), params, (unsigned)n, 0);
     e->function = LLVMAddFunction(e->module, f->name, type);
     LLVMSetVisibility(e->function, LLVMHiddenVisibility);
-    function_attributes(e, f);
+    function_attributes(e);
+    phase_attributes(e, f);
+}
+
+/* The entry block holds the allocas and a branch. */
+static void begin_blocks(tg_emitter *e) {
+    LLVMBasicBlockRef entry = tg_emit_block(e, "entry"), first = tg_emit_block(e, "");
+    go_to(e, entry);
+    tg_emit_debug_function(e, e->func);
+    e->alloca_mark = LLVMBuildBr(e->builder, first);
+    go_to(e, first);
+}
+
+void tg_emit_part_begin(tg_emitter *e, const char *name, LLVMTypeRef type) {
+    e->function = LLVMAddFunction(e->module, name, type);
+    LLVMSetLinkage(e->function, LLVMInternalLinkage);
+    function_attributes(e);
+    e->report = NULL;
+    begin_blocks(e);
 }
 
 void tg_emit_function(tg_emitter *e, tg_func *f) {
@@ -456,11 +481,7 @@ void tg_emit_function(tg_emitter *e, tg_func *f) {
     for (int i = 0; i < f->body->n_args && !e->is_simt; i++) {
         tg_emit_set(e, f->body->args[i], LLVMGetParam(e->function, (unsigned)i));
     }
-    LLVMBasicBlockRef entry = tg_emit_block(e, "entry"), first = tg_emit_block(e, "");
-    go_to(e, entry);
-    tg_emit_debug_function(e, f);
-    e->alloca_mark = LLVMBuildBr(e->builder, first);
-    go_to(e, first);
+    begin_blocks(e);
     if (e->is_simt) {
         tg_emit_simt_arguments(e, f);
     }

@@ -322,11 +322,15 @@ static void emit_functions(tg_emitter *e, tg_module *loop) {
         e->wants_unroll |= f->level == TG_LEVEL_LOOP && region_unrolls(f->body);
     }
     tg_emit_debug_begin(e, loop);
+    if (!e->is_simt && e->options->opt_level > 0) {
+        tg_emit_shares_find(e, loop);
+    }
     for (tg_func *f = loop->first_func; f; f = f->next) {
         if (f->level == TG_LEVEL_LOOP) {
             tg_emit_function(e, f);
         }
     }
+    tg_emit_shares_end(e, loop);
     tg_emit_debug_end(e);
 }
 

@@ -5,6 +5,7 @@
  *   emit.c       the door: target machine, passes, object / assembly / text
  *   guard.c      LLVM's fatal errors end the compile, not the process
  *   control.c    functions, regions, for / while / if, trap
+ *   share.c      loops that repeat become functions
  *   arith.c      elementwise operations, casts, reductions of a vector
  *   magnitude.c  maxima that integers give
  *   instructions.c  machine instructions by name, or their definitions
@@ -54,6 +55,8 @@ typedef struct tg_emitter {
     LLVMValueRef program, shared; /* SIMT: number of the program, its shared memory or NULL */
     LLVMValueRef alloca_mark;     /* allocas go before this instruction of the entry block */
     bool nontemporal;             /* it stores past the cache: fence before returning */
+
+    struct tg_emit_shares *shares; /* share.c; NULL: nothing is shared */
 
     LLVMModuleRef fences; /* AMD: a release and an acquire of the work-group, to copy */
 
@@ -112,7 +115,15 @@ void tg_emit_refuse(tg_emitter *e, const tg_op *op, const char *why);
  */
 
 void tg_emit_function(tg_emitter *e, tg_func *f);
-void tg_emit_op(tg_emitter *e, tg_op *op); /* control.c: dispatch over all ops */
+void tg_emit_op(tg_emitter *e, tg_op *op);         /* control.c: dispatch over all ops */
+void tg_emit_structured(tg_emitter *e, tg_op *op); /* control.c: for, while, if in place */
+/* control.c: begins a function of the module's own; the caller ends and leaves it. */
+void tg_emit_part_begin(tg_emitter *e, const char *name, LLVMTypeRef type);
+/* share.c: before the functions of m are emitted, in place of a loop (false: it is not shared), and
+ * after them. */
+void tg_emit_shares_find(tg_emitter *e, tg_module *m);
+bool tg_emit_shared(tg_emitter *e, tg_op *loop);
+void tg_emit_shares_end(tg_emitter *e, tg_module *m);
 LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op);
 /* Smaller / larger of two values of dtype t, NaN propagating, -0 below +0. */

@@ -33,7 +33,7 @@ set(llvm_is_static $<BOOL:$<TARGET_PROPERTY:TEGULA_LLVM_STATIC>>)
 
 set(llvm_room ${CMAKE_CURRENT_LIST_DIR})
 add_library(tg_llvm STATIC
-  ${llvm_room}/emit.c ${llvm_room}/guard.c ${llvm_room}/control.c ${llvm_room}/arith.c ${llvm_room}/magnitude.c
+  ${llvm_room}/emit.c ${llvm_room}/guard.c ${llvm_room}/control.c ${llvm_room}/share.c ${llvm_room}/arith.c ${llvm_room}/magnitude.c
   ${llvm_room}/instructions.c ${llvm_room}/memory.c ${llvm_room}/debug.c ${llvm_room}/simt.c ${llvm_room}/matrix.c ${llvm_room}/products.c ${llvm_room}/meet.c
   ${llvm_room}/bulk.c ${llvm_room}/amdgpu.c ${llvm_room}/amd_matrix.c)
 target_include_directories(tg_llvm SYSTEM PRIVATE ${LLVM_INCLUDE_DIR})

@@ -258,6 +258,76 @@ static void test_unroll(void **state) {
     end(x);
 }
 
+/* ---- loops that repeat
+ * ------------------------------------------------------------------------------------------- */
+
+/* to[i] = 3 (.. 3 (3 start + 1) .. + 1) + 1, `rounds` times over, for i in 0 .. n: long enough. */
+static void nest(struct fixture *x, tg_value *to, tg_value *n, tg_value *start, int rounds) {
+    tg_value *i, *j, *v = start;
+    tg_op *outer =
+        tg_build_for(x->b, tg_build_index(x->b, 0), n, tg_build_index(x->b, 1), 0, NULL, &i);
+    tg_op *inner =
+        tg_build_for(x->b, tg_build_index(x->b, 0), n, tg_build_index(x->b, 1), 0, NULL, &j);
+    for (int k = 0; k < rounds; k++) {
+        v = tg_build_binary(x->b, TG_OP_MUL, v, tg_build_index(x->b, 3));
+        v = tg_build_binary(x->b, TG_OP_ADD, v, tg_build_index(x->b, 1));
+    }
+    tg_build_storem(x->b, tg_build_gep(x->b, to, i, 8), v, 0);
+    tg_build_end_for(x->b, inner, 0, NULL);
+    tg_build_end_for(x->b, outer, 0, NULL);
+}
+
+static int count_text(const char *text, const char *part) {
+    int n = 0;
+    for (const char *at = strstr(text, part); at; at = strstr(at + 1, part)) {
+        n++;
+    }
+    return n;
+}
+
+/* One function where two loops are equal; none where a constant makes them differ, where they are
+ * short, or where they take what will be a constant. */
+static void test_shared_loops(void **state) {
+    (void)state;
+    static const struct {
+        int rounds[2];
+        bool one_trip;
+        int parts;
+    } cases[] = {
+        {{40, 40}, false, 1}, {{40, 41}, false, 0}, {{4, 4}, false, 0}, {{40, 40}, true, 0}};
+    for (size_t c = 0; c < TG_COUNT_OF(cases); c++) {
+        struct fixture *x = begin();
+        function(x, "two");
+        tg_value *n = load_i64(x, x->arg[0], 0), *start = load_i64(x, x->arg[0], 1), *iv;
+        tg_op *once = NULL;
+        if (cases[c].one_trip) {
+            once = tg_build_for(x->b, tg_build_index(x->b, 7), tg_build_index(x->b, 9),
+                                tg_build_index(x->b, 4), 0, NULL, &iv);
+            start = iv;
+        }
+        nest(x, x->arg[2], n, start, cases[c].rounds[0]);
+        nest(x, at(x, x->arg[2], 4, 8), n, start, cases[c].rounds[1]);
+        if (once) {
+            tg_build_end_for(x->b, once, 0, NULL);
+        }
+        int64_t in[2] = {3, 7}, out[8] = {0};
+        load(x, "two")(in, NULL, out);
+        for (int k = 0; k < 2; k++) {
+            uint64_t want = 7;
+            for (int r = 0; r < cases[c].rounds[k]; r++) {
+                want = 3 * want + 1;
+            }
+            for (int i = 0; i < 4; i++) {
+                assert_int_equal(out[4 * k + i], i < 3 ? (int64_t)want : 0);
+            }
+        }
+        const char *text = tg_test_asm(x->t.module, NULL);
+        assert_non_null(text);
+        assert_int_equal(count_text(text, "\ntwo.part"), cases[c].parts);
+        end(x);
+    }
+}
+
 /* ---- maxima of magnitudes
  * ---------------------------------------------------------------------------------------- */
 
@@ -802,7 +872,7 @@ int main(void) {
         cmocka_unit_test(test_floats),         cmocka_unit_test(test_fmod_f64),
         cmocka_unit_test(test_reduce_lanes),   cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_fatal_recovery), cmocka_unit_test(test_text_outputs),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_shared_loops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
