@@ -21,6 +21,8 @@
 
 #include <tegula/sim_ptx.h>
 
+#include "sim/common/memory.h"
+
 enum {
     LANES = 32,
     MAX_OPERANDS = 8,
@@ -203,13 +205,6 @@ struct sim_kernel {
     uint32_t needs_block[3], needs_cluster[3]; /* .reqntid, .reqnctapercluster; 0: none */
 };
 
-/* A growing array; memory.c's sim_grow. */
-#define SIM_ARRAY(T)                                                                               \
-    struct {                                                                                       \
-        T *data;                                                                                   \
-        size_t n, cap;                                                                             \
-    }
-
 struct sim_module {
     sim_machine *machine;
     SIM_ARRAY(sim_insn) code;
@@ -225,13 +220,6 @@ struct sim_module {
     bool asynchronous;      /* has mbarriers, bulk copies or wgmma: clocks are longer */
     bool warpgroups;        /* has wgmma: registers are looked after */
 };
-
-bool sim_grow(void **data, size_t *cap, size_t n, size_t size);
-/* Appends; false when there is no memory. */
-#define SIM_PUSH(a, v)                                                                             \
-    (sim_grow((void **)&(a)->data, &(a)->cap, (a)->n + 1, sizeof *(a)->data)                       \
-         ? ((a)->data[(a)->n++] = (v), true)                                                       \
-         : false)
 
 /* ---- types (decode.c) ------------------------------------------------------------------------ */
 
@@ -252,24 +240,6 @@ enum {
     FUNCTION_LOCAL = 1 << 20, /* where the local memory of .funcs begins; below: the entry's */
     SHARED_DYNAMIC = 0xffffff /* offset of extern shared variables while a module is read */
 };
-
-typedef struct sim_range {
-    uint64_t begin, bytes;
-    uint8_t *data;
-    uint8_t *written; /* a bit a byte */
-    uint8_t *touched; /* a bit for 32 bytes: by the launch, where times are modelled */
-} sim_range;
-
-struct sim_machine {
-    int sm;
-    SIM_ARRAY(sim_range) ranges; /* ascending */
-    uint64_t next;
-};
-
-const sim_range *sim_range_find(const sim_machine *m, uint64_t address);
-/* Sets or tests bits of a shadow. */
-void sim_shadow_set(uint8_t *shadow, uint64_t at, uint64_t bytes);
-bool sim_shadow_all(const uint8_t *shadow, uint64_t at, uint64_t bytes);
 
 /* ---- running (run.c) ------------------------------------------------------------------------- */
 

@@ -16,7 +16,6 @@
 
 #include "ir/build.h"
 #include "ir/interp_loop.h"
-#include "ir/tensor_map.h"
 #include "tests/place/support.h"
 
 enum { LANES = 32, W = 8, H = 4, PITCH = 12, WIDE = 10, HIGH = 6, NO_MAP = -7 };
@@ -200,7 +199,7 @@ static int count_of(const tg_region *r, tg_opcode code) {
 
 /* Copies in the code for a machine that are boxes. replicas: of the role that computes; 0: there
  * are none. */
-static int boxes_in(const char *name, int replicas, int stages, const char *source) {
+static int boxes_in(const char *name, int replicas, const char *source) {
     place_test t;
     place_test_init(&t);
     tg_source src = {.name = "text", .text = source, .len = strlen(source)};
@@ -211,7 +210,6 @@ static int boxes_in(const char *name, int replicas, int stages, const char *sour
     const tg_machine *mc = &own;
     tg_func *f = NULL;
     own.replicas = replicas;
-    own.stages = stages;
     if (p == NULL || tg_program_specialise(p, "k", NULL, 0, NULL, m, &f) != TG_OK) {
         fail_msg("%s", place_test_messages(&t));
     }
@@ -221,7 +219,6 @@ static int boxes_in(const char *name, int replicas, int stages, const char *sour
     assert_int_equal(tg_lower_simt(placed->first_func, mc, loop, &t.sink), TG_OK);
     assert_int_equal(tg_module_verify(loop, &t.sink), TG_OK);
     int n = count_of(loop->first_func->body, TG_OP_TCOPY);
-    assert_true(count_of(loop->first_func->body, TG_OP_TMAP) <= TG_MAX_MAPS);
     bool waits = count_of(loop->first_func->body, TG_OP_MBAR_WAIT) > 0;
     assert_true(waits == (n > 0) || replicas > 0);
     place_test_fini(&t);
@@ -229,7 +226,7 @@ static int boxes_in(const char *name, int replicas, int stages, const char *sour
 }
 
 static int boxes_of(const char *machine, const char *source) {
-    return boxes_in(machine, 0, 3, source);
+    return boxes_in(machine, 0, source);
 }
 
 #define PRODUCT(params, loads)                                                                     \
@@ -237,28 +234,13 @@ static int boxes_of(const char *machine, const char *source) {
     "{ var s = zeros f32[64, 64]\n  for k: K by 64 { " loads " }\n  c[i, j] = s }"
 #define PLAIN PRODUCT("a: f16[M, K], b: f16[K, N]", "s += a[i, k] @ b[k, j]")
 
-#define PAIR(n) "a" n ": f16[M, K], b" n ": f16[K, N], "
-#define TIMES(n) "s += a" n "[i, k] @ b" n "[k, j]\n"
-
-/* More tensors than a launch takes maps: the others are copied by the lanes. */
-static void test_many(void **state) {
-    static const char source[] =
-        "kernel k(" PAIR("0") PAIR("1") PAIR("2") PAIR("3") PAIR("4") PAIR("5") PAIR("6") PAIR("7")
-            PAIR("8") "out c: f32[M, N]) grid i: M by 64, j: N by 64\n"
-                      "{ var s = zeros f32[64, 64]\n  for k: K by 64 {\n" TIMES("0") TIMES("1")
-                          TIMES("2") TIMES("3") TIMES("4") TIMES("5") TIMES("6") TIMES("7")
-                              TIMES("8") "}\n  c[i, j] = s }";
-    (void)state;
-    assert_int_equal(boxes_in("sm_90a", 0, 1, source), TG_MAX_MAPS);
-}
-
 static void test_choice(void **state) {
     (void)state;
     assert_true(boxes_of("sm_90a", PLAIN) >= 2);
     assert_int_equal(boxes_of("sm_80", PLAIN), 0);
     /* of roles: one text for all trips, and each replica's rows */
-    assert_int_equal(boxes_in("sm_90a", 1, 3, PLAIN), 2);
-    assert_int_equal(boxes_in("sm_80", 1, 3, PLAIN), 0);
+    assert_int_equal(boxes_in("sm_90a", 1, PLAIN), 2);
+    assert_int_equal(boxes_in("sm_80", 1, PLAIN), 0);
     assert_true(boxes_of("sm_90a", PRODUCT("a: f16[4, M, K], b: f16[K, N]",
                                            "s += a[1, i, k] @ b[k, j]")) >= 2);
     /* rows whose places data tell, and elements that do not follow each other */
@@ -270,6 +252,6 @@ static void test_choice(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_boxes), cmocka_unit_test(test_no_maps),
                                        cmocka_unit_test(test_defects),
-                                       cmocka_unit_test(test_choice), cmocka_unit_test(test_many)};
+                                       cmocka_unit_test(test_choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,7 +111,6 @@ typedef struct box {
     int rank;                         /* of the tensor */
     int64_t side[TG_MAP_RANK], bytes; /* innermost first; of all panels together */
     int64_t panels, panel;            /* boxes beside each other, and elements of each */
-    tg_value *map;
 } box;
 
 /*
@@ -144,39 +143,6 @@ static int64_t row_of(const ts_buf *u) {
     return fits && u->space == TG_SPACE_SHARED && u->offset == 0 ? row : 0;
 }
 
-/* The map, made of what the launch knows. */
-static tg_value *make_map(tg_simt *S, const box *x) {
-    const ts_tensor *t = x->tensor;
-    tg_value *extents[TG_MAP_RANK], *strides[TG_MAP_RANK];
-    for (int i = 0; i < x->rank; i++) {
-        int k = x->rank - 1 - i;
-        extents[i] = t->dim[k];
-        strides[i] =
-            t->const_stride[k] >= 0 ? tg_build_index(&S->entry, t->const_stride[k]) : t->stride[k];
-    }
-    return tg_build_tmap(&S->entry, t->dtype, x->rank, t->base, extents, strides, x->side,
-                         x->buf->swizzle);
-}
-
-/* The one map of its kind; NULL: a launch takes no more of them. */
-static tg_value *map_of(tg_simt *S, const box *x) {
-    for (size_t i = 0; i < S->bulk.maps.count; i++) {
-        const ts_map *m = &S->bulk.maps.data[i];
-        if (m->tensor == x->tensor && m->swizzle == x->buf->swizzle &&
-            memcmp(m->side, x->side, sizeof x->side) == 0) {
-            return m->map;
-        }
-    }
-    if (S->bulk.maps.count == TG_MAX_MAPS) {
-        return NULL;
-    }
-    int64_t *side = TG_NEW_ARRAY(S->arena, int64_t, TG_MAP_RANK);
-    memcpy(side, x->side, sizeof x->side);
-    ts_map m = {x->tensor, side, x->buf->swizzle, make_map(S, x)};
-    TG_LIST_PUSH(S->arena, &S->bulk.maps, m);
-    return m.map;
-}
-
 static bool box_of(tg_simt *S, const tg_op *copy, box *x) {
     int ring = ring_of(copy);
     *x = (box){.first = 2 + ring, .buf = ts_buf_of(S, tg_operand(copy, 0))};
@@ -194,8 +160,21 @@ static bool box_of(tg_simt *S, const tg_op *copy, box *x) {
         int64_t n = t->kind == TG_TY_SPAN ? t->shape[0] : 1;
         x->side[x->rank - 1 - k] = k == x->rank - 1 ? row : n;
     }
-    x->map = map_of(S, x);
-    return x->map != NULL;
+    return true;
+}
+
+/* The map, made of what the launch knows. */
+static tg_value *map_of(tg_simt *S, const box *x) {
+    const ts_tensor *t = x->tensor;
+    tg_value *extents[TG_MAP_RANK], *strides[TG_MAP_RANK];
+    for (int i = 0; i < x->rank; i++) {
+        int k = x->rank - 1 - i;
+        extents[i] = t->dim[k];
+        strides[i] =
+            t->const_stride[k] >= 0 ? tg_build_index(&S->entry, t->const_stride[k]) : t->stride[k];
+    }
+    return tg_build_tmap(&S->entry, t->dtype, x->rank, t->base, extents, strides, x->side,
+                         x->buf->swizzle);
 }
 
 /* i32 coordinates; `ok` and-ed with what the box cannot express. */
@@ -226,8 +205,8 @@ static void coordinates(tg_simt *S, const tg_op *copy, const box *x, tg_value **
 /* ---- copies -----------------------------------------------------------------------------------
  */
 
-static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *bars, tg_value *bar,
-                  tg_value **at) {
+static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *map, tg_value *bars,
+                  tg_value *bar, tg_value **at) {
     tg_builder *b = &S->b;
     tg_value *index = ts_buf_start(b, x->buf);
     if (ring_of(copy)) {
@@ -238,7 +217,7 @@ static void start(tg_simt *S, const tg_op *copy, const box *x, tg_value *bars, t
     for (int64_t p = 0; p < x->panels; p++) {
         at[0] = ts_bin(b, TG_OP_ADD, column, p * x->side[0]);
         tg_value *to = ts_bin(b, TG_OP_ADD, index, p * x->panel);
-        (void)tg_build_tcopy(b, x->map, x->buf->memory, to, bars, bar, ts_lane_is(S, 0), at);
+        (void)tg_build_tcopy(b, map, x->buf->memory, to, bars, bar, ts_lane_is(S, 0), at);
     }
 }
 
@@ -268,14 +247,14 @@ bool ts_emit_bulk(tg_simt *S, tg_op *copy, const ts_item *item) {
         !box_of(S, copy, &x)) {
         return false;
     }
-    tg_value *ok = tg_build_tmap_ok(&S->entry, x.map);
+    tg_value *map = map_of(S, &x), *ok = tg_build_tmap_ok(&S->entry, map);
     tg_value *bar = bar_of(S, x.buf, ring_of(copy) ? tg_operand(copy, 1) : NULL);
     coordinates(S, copy, &x, at, &ok);
     tg_value *bytes =
         tg_build_select(b, ok, tg_build_int(b, i32, x.bytes), tg_build_int(b, i32, 0));
     (void)tg_build_mbar_expect(b, S->bulk.bars, bar, bytes, ts_lane_is(S, 0));
     tg_op *branch = tg_build_if(b, ok, 0, NULL);
-    start(S, copy, &x, S->bulk.bars, bar, at);
+    start(S, copy, &x, map, S->bulk.bars, bar, at);
     tg_build_else(b, branch, 0, NULL);
     ts_run_add(S, *item);
     ts_run_flush(S);
@@ -351,7 +330,7 @@ tg_value *ts_bulk_all_ok(tg_simt *S, const tg_op *event) {
     for (const tg_use *u = event->results[0].uses; u != NULL; u = u->next) {
         box x;
         if (u->user->code == TG_OP_SIGNAL && box_of(S, tg_operand(u->user, 2)->def, &x)) {
-            tg_value *ok = tg_build_tmap_ok(&S->entry, x.map);
+            tg_value *ok = tg_build_tmap_ok(&S->entry, map_of(S, &x));
             all = all == NULL ? ok : tg_build_binary(&S->entry, TG_OP_AND, all, ok);
         }
     }
@@ -369,7 +348,7 @@ void ts_bulk_start(tg_simt *S, tg_op *copy, tg_value *bars, tg_value *bar) {
     coordinates(S, copy, &x, at, &ok);
     tg_value *bytes = tg_build_int(b, tg_type_scalar(S->out, TG_DT_I32), x.bytes);
     (void)tg_build_mbar_expect(b, bars, bar, bytes, ts_lane_is(S, 0));
-    start(S, copy, &x, bars, bar, at);
+    start(S, copy, &x, map_of(S, &x), bars, bar, at);
 }
 
 /* ---- waits ------------------------------------------------------------------------------------

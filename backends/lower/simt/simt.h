@@ -68,16 +68,7 @@ typedef struct ts_bulk {
         *phases; /* private array of one u32: bit i, the parity to wait for at barrier i next */
     int n;
     TG_LIST(struct ts_landing) landings; /* waited for; they land before what looks at them */
-    TG_LIST(struct ts_map) maps;
 } ts_bulk;
-
-/* A map that was made, and of what. */
-typedef struct ts_map {
-    const ts_tensor *tensor;
-    const int64_t *side; /* of its box, innermost first */
-    int64_t swizzle;
-    tg_value *map;
-} ts_map;
 
 typedef struct ts_landing {
     tg_value *bar; /* i32 */

@@ -15,16 +15,25 @@
 
 enum { PLAN_THREADS = 1, GROUPS_ALONG_X = 1 << 16, GROUPS_AT_ONCE = 1 << 16 };
 
+/* The plug-ins: a library and the function that gives its table. */
+static const struct {
+    const char *file, *symbol, *version, *code;
+} plugins[] = {
+    {"libtegula-dev-sim-ptx.so", "tegula_sim_ptx", "functional simulation of PTX", "PTX"},
+    {"libtegula-dev-sim-amdgcn.so", "tegula_sim_amdgcn", "functional simulation of AMD code",
+     "code object"}};
+enum { PLUGIN_PTX, PLUGIN_AMD, N_PLUGINS };
+
 typedef struct sim_globals {
-    void *library;
-    const sim_ptx_interface *api;
+    void *library[N_PLUGINS];
+    const sim_ptx_interface *api[N_PLUGINS]; /* NULL: it is not there */
 } sim_globals;
 
 typedef struct sim_state {
     tgr_context *context;
     const sim_ptx_interface *api;
     sim_machine *machine;
-    int32_t device;
+    size_t device;        /* row of the table */
     pthread_mutex_t lock; /* one launch or copy at a time */
 } sim_state;
 
@@ -35,52 +44,67 @@ typedef struct sim_image {
 
 static const struct {
     const char *name;
-    int sm;
+    int plugin, model; /* model: the machine's number */
     uint32_t isa;
     int64_t shared_bytes; /* of a block that opts in */
-} devices[] = {{"sm_80", 80, TG_ISA_PTX_SM_80, 163 << 10},
-               {"sm_86", 86, TG_ISA_PTX_SM_86, 99 << 10},
-               {"sm_89", 89, TG_ISA_PTX_SM_89, 99 << 10},
-               {"sm_90", 90, TG_ISA_PTX_SM_90, 227 << 10},
-               {"sm_90a", 90, TG_ISA_PTX_SM_90A, 227 << 10}};
+    int32_t subgroup;
+} devices[] = {{"sm_80", PLUGIN_PTX, 80, TG_ISA_PTX_SM_80, 163 << 10, 32},
+               {"sm_86", PLUGIN_PTX, 86, TG_ISA_PTX_SM_86, 99 << 10, 32},
+               {"sm_89", PLUGIN_PTX, 89, TG_ISA_PTX_SM_89, 99 << 10, 32},
+               {"sm_90", PLUGIN_PTX, 90, TG_ISA_PTX_SM_90, 227 << 10, 32},
+               {"sm_90a", PLUGIN_PTX, 90, TG_ISA_PTX_SM_90A, 227 << 10, 32},
+               {"gfx942", PLUGIN_AMD, 942, TG_ISA_GFX942, 64 << 10, 64},
+               {"gfx1100", PLUGIN_AMD, 1100, TG_ISA_GFX1100, 64 << 10, 32}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 
-static void *open_in(const char *directory, size_t n) {
+static void *open_in(const char *directory, size_t n, const char *file) {
     char path[4096];
-    int length = snprintf(path, sizeof path, "%.*s%slibtegula-dev-sim-ptx.so", (int)n, directory,
-                          n ? "/" : "");
+    int length = snprintf(path, sizeof path, "%.*s%s%s", (int)n, directory, n ? "/" : "", file);
     return length > 0 && (size_t)length < sizeof path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
 }
 
 /* Where TEGULA_PLUGINS says, beside this library or program, then where the system looks. */
-static void *open_library(void) {
+static void *open_library(const char *file) {
     const char *named = getenv("TEGULA_PLUGINS");
     Dl_info self;
-    void *library = named ? open_in(named, strlen(named)) : NULL;
+    void *library = named ? open_in(named, strlen(named), file) : NULL;
     if (!library && dladdr(&devices, &self) && self.dli_fname) {
         const char *slash = strrchr(self.dli_fname, '/');
-        library = slash ? open_in(self.dli_fname, (size_t)(slash - self.dli_fname)) : NULL;
+        library = slash ? open_in(self.dli_fname, (size_t)(slash - self.dli_fname), file) : NULL;
     }
-    return library ? library : open_in("", 0);
+    return library ? library : open_in("", 0, file);
+}
+
+static const sim_ptx_interface *open_plugin(size_t i, void **out_library) {
+    const sim_ptx_interface *(*table)(void), *api = NULL;
+    *out_library = open_library(plugins[i].file);
+    void *symbol = *out_library ? dlsym(*out_library, plugins[i].symbol) : NULL;
+    if (symbol) {
+        memcpy(&table, &symbol, sizeof table);
+        api = table();
+    }
+    if (api && api->version == SIM_PTX_VERSION) {
+        return api;
+    }
+    if (*out_library) {
+        (void)dlclose(*out_library);
+        *out_library = NULL;
+    }
+    return NULL;
 }
 
 static tgr_status sim_attach(tgr_context *context, void **out_globals) {
     sim_globals *g = tgr_alloc(context, sizeof *g);
-    const sim_ptx_interface *(*table)(void);
+    bool any = false;
     if (!g) {
         return tgr_fail(context, TGR_E_NOMEM, "out of memory looking for simulators");
     }
-    g->library = open_library();
-    void *symbol = g->library ? dlsym(g->library, "tegula_sim_ptx") : NULL;
-    if (symbol) {
-        memcpy(&table, &symbol, sizeof table);
-        g->api = table();
+    for (size_t i = 0; i < N_PLUGINS; i++) {
+        g->api[i] = open_plugin(i, &g->library[i]);
+        any = any || g->api[i];
     }
-    if (!g->api || g->api->version != SIM_PTX_VERSION) {
-        if (g->library) {
-            (void)dlclose(g->library);
-        }
+    if (!any) {
         tgr_free(context, g, sizeof *g);
         return tgr_fail(context, TGR_E_NOT_FOUND,
                         "no simulator: libtegula-dev-sim-ptx.so is not there (TEGULA_PLUGINS names "
@@ -92,30 +116,50 @@ static tgr_status sim_attach(tgr_context *context, void **out_globals) {
 
 static void sim_detach(tgr_context *context, void *globals) {
     sim_globals *g = globals;
-    (void)dlclose(g->library);
+    for (size_t i = 0; i < N_PLUGINS; i++) {
+        if (g->library[i]) {
+            (void)dlclose(g->library[i]);
+        }
+    }
     tgr_free(context, g, sizeof *g);
+}
+
+/* Row of device `index` among those whose plug-in is there; the table's length when there is none.
+ */
+static size_t row_of(const sim_globals *g, int32_t index) {
+    size_t row = 0;
+    for (; row < TGR_COUNT_OF(devices); row++) {
+        if (g->api[devices[row].plugin] && index-- == 0) {
+            break;
+        }
+    }
+    return row;
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
-static bool sim_describe(tgr_context *context, void *globals, int32_t index, tgr_device_info *out) {
-    (void)context;
-    (void)globals;
-    if (index < 0 || (size_t)index >= TGR_COUNT_OF(devices)) {
-        return false;
-    }
-    *out = (tgr_device_info){.driver = "sim",
-                             .name = devices[index].name,
-                             .isa = devices[index].name,
+static tgr_device_info info_of(size_t row) {
+    return (tgr_device_info){.driver = "sim",
+                             .name = devices[row].name,
+                             .isa = devices[row].name,
                              .max_threads = 1,
                              .features = TGR_SIMT_F64 | TGR_SIMT_INT8 | TGR_SIMT_INT16 |
                                          TGR_SIMT_INT64 | TGR_SIMT_ATOMIC64 | TGR_SIMT_FMA |
                                          TGR_SIMT_SUBGROUPS | TGR_SIMT_SUBNORMALS | TGR_SIMT_DIV,
-                             .version = "functional simulation of PTX",
+                             .version = plugins[devices[row].plugin].version,
                              .memory_bytes = (int64_t)4 << 30,
-                             .shared_bytes = devices[index].shared_bytes,
+                             .shared_bytes = devices[row].shared_bytes,
                              .max_lanes = 1024,
-                             .subgroup = 32};
+                             .subgroup = devices[row].subgroup};
+}
+
+static bool sim_describe(tgr_context *context, void *globals, int32_t index, tgr_device_info *out) {
+    (void)context;
+    size_t row = index < 0 ? TGR_COUNT_OF(devices) : row_of(globals, index);
+    if (row == TGR_COUNT_OF(devices)) {
+        return false;
+    }
+    *out = info_of(row);
     return true;
 }
 
@@ -130,9 +174,9 @@ static tgr_status sim_open(tgr_context *context, void *globals, int32_t index,
         return tgr_fail(context, TGR_E_NOMEM, "out of memory opening a simulator");
     }
     s->context = context;
-    s->api = g->api;
-    s->device = index;
-    s->machine = s->api->machine_make(devices[index].sm);
+    s->device = row_of(g, index);
+    s->api = g->api[devices[s->device].plugin];
+    s->machine = s->api->machine_make(devices[s->device].model);
     if (!s->machine) {
         pthread_mutex_destroy(&s->lock);
         tgr_free(context, s, sizeof *s);
@@ -223,7 +267,8 @@ static tgr_status sim_fill(tgr_context *context, void *state, void *to, size_t b
 
 static int32_t sim_isa_rank(void *state, uint32_t isa) {
     const sim_state *s = state;
-    return isa == devices[s->device].isa ? 2 : isa == TG_ISA_PTX_SM_80 ? 1 : -1;
+    bool ptx = devices[s->device].plugin == PLUGIN_PTX;
+    return isa == devices[s->device].isa ? 2 : ptx && isa == TG_ISA_PTX_SM_80 ? 1 : -1;
 }
 
 static tgr_status find_kernels(sim_state *s, sim_image *m) {
@@ -266,7 +311,8 @@ static tgr_status sim_image_load(tgr_context *context, void *state, const tgr_im
         pthread_mutex_unlock(&s->lock);
         st = loaded == SIM_OK        ? TGR_OK
              : loaded == SIM_E_NOMEM ? tgr_fail(context, TGR_E_NOMEM, "out of memory loading code")
-                                     : tgr_fail(context, TGR_E_UNSUPPORTED, "PTX: %s", message);
+                                     : tgr_fail(context, TGR_E_UNSUPPORTED, "%s: %s",
+                                                plugins[devices[s->device].plugin].code, message);
     }
     st = st ? st : find_kernels(s, m);
     if (st) {
@@ -364,7 +410,7 @@ static tgr_status tell(launch *l, sim_status st, const sim_report *r) {
                         "kernel `%s`: %s", l->run->name, r->message);
     }
     return tgr_fail(l->s->context, TGR_E_TRAP,
-                    "kernel `%s`: %s at line %d (PTX %d), block %u, thread %u, address 0x%" PRIx64
+                    "kernel `%s`: %s at line %d (code %d), block %u, thread %u, address 0x%" PRIx64
                     ": %s; %u kinds of findings",
                     l->run->name, l->s->api->fault_name(f->fault), (int)f->source_line,
                     (int)f->ptx_line, f->block[0], f->thread, f->address, f->text, r->n_findings);
@@ -447,9 +493,8 @@ static tgr_status run_programs(sim_state *s, const tgr_run *run, const tgr_simt_
 static tgr_status run_locked(sim_state *s, tgr_run *run) {
     const tgr_simt_entry *e = run->entry->simt;
     const sim_image *image = run->entry->image;
-    tgr_device_info info;
+    tgr_device_info info = info_of(s->device);
     int64_t programs = 0;
-    (void)sim_describe(s->context, NULL, s->device, &info);
     tgr_status st = tgr_simt_admit(s->context, &info, run, e);
     if (!st) {
         st = e->plan ? run_plan(s, run, e, &programs)
