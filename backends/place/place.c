@@ -70,6 +70,7 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who
                    .arena = out->arena,
                    .sink = sink,
                    .lanes = who.lanes,
+                   .roles = tg_place_wants_roles(kernel, machine),
                    .replicas = who.replicas,
                    .shared_bytes = machine->shared_bytes};
     p.f = tg_place_clone(kernel, out);

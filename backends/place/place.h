@@ -33,6 +33,7 @@ typedef struct tg_placer {
     tg_sink *sink;
     int64_t lanes;        /* of one replica */
     int64_t shared_bytes; /* budget of the program */
+    bool roles;           /* copies and the rest are to be programs of their own */
     int64_t replicas;     /* copies of the role that computes, 1 usually */
     int64_t split_axis;   /* of its product (of what it stores), where replicas > 1 */
     tg_value *replica;    /* the copy's number: last argument of the body until roles; NULL */
@@ -59,7 +60,8 @@ tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, 
  * for more than one and there is no axis to split. Works in a module of its own. */
 int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module *out,
                           tg_sink *sink);
-/* roles.c: the machine has a copy unit, and the schedule does not say otherwise. */
+/* roles.c: the machine has a copy unit, and the schedule asks for roles, or the machine does and
+ * the schedule does not say otherwise; of a tile function. */
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
 
 tg_status tg_place_chunk(tg_placer *p);

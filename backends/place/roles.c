@@ -190,16 +190,80 @@ static void find_loops(splitter *s, tg_region *r) {
 
 /* ---- depth ---------------------------------------------------------------------------------- */
 
+/* The loop does nothing but add one product of blocks as tensors have them to what it carries. */
+static bool only_multiplies(const tg_op *loop) {
+    const tg_op *dot = NULL;
+    for (const tg_op *op = loop->regions[0]->first; op != NULL; op = op->next) {
+        const tg_type *t = op->n_results == 1 ? op->results[0].type : NULL;
+        bool tile = t != NULL && t->kind == TG_TY_TILE && t->rank > 0;
+        if (op->code == TG_OP_DOT && dot == NULL) {
+            dot = op;
+        } else if (op->n_regions > 0 || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC ||
+                   (tile && op->code != TG_OP_LOAD && op->code != TG_OP_PERMUTE &&
+                    op->code != TG_OP_SPAN_MASK)) {
+            return false;
+        }
+        for (int i = 0; op->code == TG_OP_LOAD && i < op->n_operands; i++) {
+            if (op->operands[i].value->type->kind == TG_TY_TILE &&
+                op->operands[i].value->type->rank > 0) {
+                return false; /* rows by index, or a mask */
+            }
+        }
+    }
+    return dot != NULL && dot->operands[2].value->def == NULL &&
+           dot->operands[2].value->region == loop->regions[0] && loop->n_results == 1 &&
+           tg_operand(loop->regions[0]->last, 0) == &dot->results[0];
+}
+
+/* Two groups of lanes that multiply have 64 rows each, and the unit takes them from shared memory.
+ */
+static bool is_for_groups(const tg_op *dot) {
+    enum { ROWS = 128, COLUMNS = 64 };
+    const tg_type *t = dot->results[0].type, *a = dot->operands[0].value->type;
+    return t->rank == 2 && t->shape[0] % ROWS == 0 && t->shape[1] >= COLUMNS &&
+           t->dtype == TG_DT_F32 && tg_dtype_bits(a->dtype) <= 16;
+}
+
+/*
+ * A machine whose lanes give registers to others (sm_90a) splits what gains by it: contractions
+ * fed by copies alone. The loop of the lanes that multiply has neither barriers nor addresses of
+ * copies then. Where a loop does more than multiply, the model of the simulator saw no gain.
+ */
+static bool gains_by_roles(const tg_region *r) {
+    bool gains = false;
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        bool loop = op->code == TG_OP_FOR;
+        for (int i = 0; i < op->n_regions; i++) {
+            gains |= gains_by_roles(op->regions[i]);
+        }
+        for (const tg_op *o = loop ? op->regions[0]->first : NULL; o != NULL; o = o->next) {
+            if (o->code == TG_OP_DOT && !(is_for_groups(o) && only_multiplies(op))) {
+                return false;
+            }
+            gains |= o->code == TG_OP_DOT;
+        }
+    }
+    return gains;
+}
+
+static bool by_itself(const tg_func *f, const tg_machine *machine) {
+    return (machine->simt & TG_SIMT_SETREGS) != 0 && machine->replicas == 0 &&
+           machine->matrix != 0 && gains_by_roles(f->body);
+}
+
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine) {
     const char *roles = tg_place_schedule(f, "roles");
-    bool wants = roles != NULL ? strstr(roles, "copy") != NULL : machine->replicas > 0;
+    bool wants = roles != NULL ? strstr(roles, "copy") != NULL
+                               : machine->replicas > 0 || by_itself(f, machine);
     return wants && (machine->units & TG_UNIT_COPY) != 0;
 }
 
 /* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
  * shared memory. */
 static int64_t choose_depth(const splitter *s) {
-    int64_t depth = tg_place_schedule_int(s->p->f, "stages", s->p->machine->stages), bytes = 0;
+    bool groups = (s->p->machine->simt & TG_SIMT_SETREGS) != 0; /* a trip is a fraction of a copy */
+    int64_t otherwise = s->p->machine->stages + (groups ? 1 : 0), bytes = 0;
+    int64_t depth = tg_place_schedule_int(s->p->f, "stages", otherwise);
     for (size_t i = 0; i < s->loops.count; i++) {
         for (size_t k = 0; k < s->loops.data[i]->copies.count; k++) {
             const moved *m = &s->loops.data[i]->copies.data[k];
@@ -480,7 +544,7 @@ static void split(splitter *s) {
 
 tg_status tg_place_roles(tg_placer *p) {
     splitter s = {.p = p, .ivs = tg_value_map_make(p->arena)};
-    if (!tg_place_wants_roles(p->f, p->machine)) {
+    if (!p->roles) {
         return TG_OK;
     }
     find_loops(&s, p->f->body);

@@ -123,6 +123,7 @@ static tg_module *lower(place_test *t, int replicas, bool bulk, tg_func **kernel
     machine->lanes = 64;
     machine->copy_lanes = 64;
     machine->stages = STAGES;
+    machine->simt &= ~(unsigned)TG_SIMT_SETREGS; /* as many stages as it says */
     machine->simt &= bulk ? ~0u : ~(unsigned)TG_SIMT_BULK;
     tg_program *p = place_test_program(t, src);
     tg_module *tile = tg_module_make(&t->arena), *placed = tg_module_make(&t->arena);

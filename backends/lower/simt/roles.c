@@ -31,7 +31,7 @@
 
 #include <stddef.h>
 
-enum { GROUP = 32, MAX_NUMBER = 15, REGISTERS = 65536, COPY_REGISTERS = 40 };
+enum { GROUP = 32, MAX_NUMBER = 15, REGISTERS = 65536, COPY_REGISTERS = 56 };
 
 /* An event, in its op's value. */
 typedef struct ts_event {
