@@ -3,6 +3,7 @@
  * Inside of placement: the state of one placement and its passes.
  *
  *   tile func ─ clone ─▶ placed func without layouts
+ *             ─ branch ─▶ costly sides of selects by one condition are computed where wanted
  *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
  *             ─ split ─▶ the program of one of several replicas, where roles are split
  *             ─ units ─▶ products that the machine's matrix units do
@@ -64,6 +65,7 @@ int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module 
  * the schedule does not say otherwise; of a tile function. */
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
 
+tg_status tg_place_branch(tg_placer *p);
 tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_split(tg_placer *p);
 tg_status tg_place_units(tg_placer *p);

@@ -262,6 +262,33 @@ static void test_room_ahead(void **state) {
     place_test_fini(&t);
 }
 
+/* Long code that one scalar may make useless stands in a branch; short code does not, nor what
+ * somebody else wants. */
+static void test_branch(void **state) {
+    static const struct {
+        const char *body;
+        int branches;
+    } cases[] = {{"y[i] = where(c > 0.0, c * tanh(x[i] / c), x[i])", 1},
+                {"y[i] = where(c > 0.0, x[i], exp(x[i]) + log(x[i] + 2.0))", 1},
+                {"y[i] = where(c > 0.0, sqrt(x[i]) * 2.0, x[i])", 0},
+                {"let t = tanh(x[i])\n  y[i] = where(c > 0.0, t * 2.0, x[i]) + t", 0},
+                {"y[i] = where(x[i] > 0.0, tanh(x[i]), x[i])", 0}};
+    (void)state;
+    for (size_t k = 0; k < TG_COUNT_OF(cases); k++) {
+        char source[512];
+        place_test t;
+        place_test_init(&t);
+        (void)snprintf(source, sizeof source,
+                       "kernel k(x: f32[N], c: f32, out y: f32[N]) grid i: N by 256\n{ %s }\n",
+                       cases[k].body);
+        const char *text = placed_text(&t, source, "opencl", NULL, 0);
+        if (count_words(text, " = if %") != cases[k].branches) {
+            fail_msg("%s", text);
+        }
+        place_test_fini(&t);
+    }
+}
+
 /* Operands of units that read shared memory lie in xor-ed panels; one that cannot takes the product
  * to another unit, whose operands lie in plain rows. */
 static void test_swizzle(void **state) {
@@ -362,6 +389,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),       cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_room_ahead), cmocka_unit_test(test_swizzle),
-        cmocka_unit_test(test_schedule),   cmocka_unit_test(test_refusal)};
+        cmocka_unit_test(test_branch),     cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
