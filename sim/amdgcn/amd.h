@@ -31,7 +31,11 @@ enum {
     SRC_VGPR = 256,
     SRC_AGPR = 512,
     NO_OPERAND = 0xffff,
-    MAX_GROUP_WAVES = 32
+    MAX_GROUP_WAVES = 32,
+    SEGMENT_FLAT = 0, /* of memory instructions: as encoded */
+    SEGMENT_SCRATCH = 1,
+    SEGMENT_GLOBAL = 2,
+    SEGMENT_BUFFER = 3
 };
 
 typedef enum amd_format {
@@ -101,7 +105,7 @@ typedef struct amd_insn {
     uint16_t imm; /* SOPK, SOPP; type of an SDWA's second form */
     /* memory */
     int32_t offset;
-    uint8_t offset1, segment; /* segment: 0 flat, 1 scratch, 2 global */
+    uint8_t offset1, segment; /* SEGMENT_ */
     uint16_t addr, saddr, data[2];
     bool returns;
     /* the second half of a pair (VOPD) */
@@ -113,6 +117,7 @@ struct sim_kernel {
     struct sim_module *module;
     uint64_t entry; /* offset in the image */
     uint32_t lds_bytes, private_bytes, kernarg_bytes, rsrc1, rsrc2, properties;
+    uint32_t preload_words, preload_at; /* of the arguments, in words: SGPRs that begin with them */
 };
 
 struct sim_module {

@@ -122,11 +122,14 @@ static sim_status add_kernel(reader *r, struct sim_module *m, const char *name, 
     if (k.kernarg_bytes > MAX_KERNARG || k.private_bytes > 1 << 20) {
         return refuse(r, "a kernel wants more than 1 KiB of arguments or 1 MiB of scratch a lane");
     }
-    if (u32_at(d + 56) >> 16 != 0 || (k.properties & 0x0801) != 0) {
-        (void)snprintf(r->message, 256,
-                       "kernel `%.60s`: preloaded arguments, a buffer for scratch "
-                       "or a dynamic stack",
-                       name);
+    k.preload_words = u32_at(d + 56) >> 16 & 0x7f;
+    k.preload_at = u32_at(d + 56) >> 23;
+    if (k.preload_words > 16 || 4 * (k.preload_words + k.preload_at) > k.kernarg_bytes) {
+        return refuse(r, "a kernel wants arguments in registers that it does not have");
+    }
+    if ((k.properties & 0x0801) != 0) {
+        (void)snprintf(r->message, 256, "kernel `%.*s`: a buffer for scratch or a dynamic stack",
+                       (int)(length < 60 ? length : 60), name);
         return SIM_E_UNSUPPORTED;
     }
     k.name = strndup(name, length);

@@ -436,12 +436,35 @@ static bool flat(decoder *d) {
     return true;
 }
 
-/* Of buffer instructions only those that order caches: what they do is nothing here. */
+/* Buffer instructions: those that order caches, which do nothing here, and loads, stores and
+ * atomics, whose numbers are those of flat ones. */
 static bool mubuf(decoder *d) {
-    uint32_t x;
-    d->in->form = AMD_MUBUF;
-    return next_word(d, &x) &&
-           take(d, "MUBUF", find(d->generation, AMD_MUBUF, field(d->word[0], 24, 18)));
+    uint32_t w = d->word[0], x;
+    amd_insn *in = d->in;
+    bool late = d->generation == 1;
+    if (!next_word(d, &x)) {
+        return false;
+    }
+    in->op = (uint16_t)find(d->generation, AMD_MUBUF, field(w, 24, 18));
+    if (in->op < AMD_N_OPS) {
+        in->form = AMD_MUBUF;
+        return true;
+    }
+    bool indexed = late ? field(x, 23, 23) : field(w, 13, 13);
+    if (indexed || (!late && field(w, 16, 16))) {
+        return unknown(d, "the buffer instruction");
+    }
+    uint16_t up = !late && field(x, 23, 23) ? SRC_AGPR : SRC_VGPR;
+    in->form = AMD_FLAT;
+    in->segment = SEGMENT_BUFFER;
+    in->offset = (int32_t)field(w, 11, 0);
+    in->returns = field(w, 14, 14);
+    in->addr = (late ? field(x, 22, 22) : field(w, 12, 12)) ? (uint16_t)(SRC_VGPR + field(x, 7, 0))
+                                                            : NO_OPERAND;
+    in->data[0] = in->dst = (uint16_t)(up + field(x, 15, 8));
+    in->saddr = (uint16_t)(field(x, 20, 16) * 4);
+    in->src[0] = (uint16_t)field(x, 31, 24);
+    return take(d, "MUBUF", find(d->generation, AMD_FLAT, field(w, late ? 25 : 24, 18)));
 }
 
 bool amd_decode(int generation, const uint32_t *word, size_t word_count, amd_insn *out, char *why) {

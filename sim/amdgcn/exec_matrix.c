@@ -143,6 +143,7 @@ bool amd_exec_matrix(amd_wave *w, const amd_insn *in) {
         return false;
     }
     memset(&o, 0, sizeof o);
+    w->run->report->counters.matrix_flops += 2u * p->m * p->m * p->k;
     gather(w, in, p, wmma, &o);
     uint64_t out[16][LANES];
     for (int r = 0; r < registers; r++) {

@@ -154,7 +154,7 @@ static uint64_t pair_at(amd_wave *w, uint16_t code, int lane) {
 
 static uint64_t address_of(amd_wave *w, const amd_insn *in, int lane) {
     uint64_t at = (uint64_t)(int64_t)in->offset;
-    if (in->segment == 1) {
+    if (in->segment == SEGMENT_SCRATCH) {
         at += in->saddr != NO_OPERAND ? w->s[in->saddr] : 0;
         at += in->addr != NO_OPERAND ? w->v[in->addr - SRC_VGPR][lane] : 0;
         return at;
@@ -166,16 +166,36 @@ static uint64_t address_of(amd_wave *w, const amd_insn *in, int lane) {
     return at + pair_at(w, in->addr, lane);
 }
 
+/* By a descriptor of four scalars: base of 48 bits, bytes from there on (CDNA3 ISA 9.1.5); beyond
+ * them loads give zero and stores are dropped. Without strides and swizzles. */
+static uint8_t *buffer_place(amd_wave *w, const amd_insn *in, int lane, uint32_t bytes,
+                             amd_access access) {
+    const uint32_t *d = &w->s[in->saddr];
+    uint64_t base = d[0] | (uint64_t)(d[1] & 0xffff) << 32, soffset = amd_scalar(w, in, in->src[0]);
+    uint64_t at = (uint32_t)in->offset;
+    at += in->addr != NO_OPERAND ? w->v[in->addr - SRC_VGPR][lane] : 0;
+    if ((d[1] >> 16 & 0x3fff) != 0) {
+        amd_find(w, SIM_FAULT_TRAP, lane, d[1], "a buffer with a stride is not simulated");
+        w->run->stop = true;
+        return NULL;
+    }
+    return at + bytes + soffset > d[2] ? NULL
+                                       : amd_global(w, lane, base + at + soffset, bytes, access);
+}
+
 static uint8_t *place_of(amd_wave *w, const amd_insn *in, int lane, uint32_t bytes,
                          amd_access access) {
+    if (in->segment == SEGMENT_BUFFER) {
+        return buffer_place(w, in, lane, bytes, access);
+    }
     uint64_t at = address_of(w, in, lane);
-    if (in->segment == 1) {
+    if (in->segment == SEGMENT_SCRATCH) {
         return amd_scratch(w, lane, at, bytes, access);
     }
-    if (in->segment == 0 && at >> 32 == SHARED_TOP) {
+    if (in->segment == SEGMENT_FLAT && at >> 32 == SHARED_TOP) {
         return amd_lds(w, lane, at & UINT32_MAX, bytes, access);
     }
-    if (in->segment == 0 && at >> 32 == PRIVATE_TOP) {
+    if (in->segment == SEGMENT_FLAT && at >> 32 == PRIVATE_TOP) {
         return amd_scratch(w, lane, at & UINT32_MAX, bytes, access);
     }
     return amd_global(w, lane, at, bytes, access);
@@ -191,20 +211,20 @@ static const move *find(const move *rows, size_t n, uint16_t op) {
 }
 
 static void addresses_used(amd_wave *w, const amd_insn *in) {
-    used(w, in->addr, in->segment == 1 || in->saddr != NO_OPERAND ? 1 : 2);
-    if (in->saddr != NO_OPERAND) {
-        (void)amd_scalar(w, in, in->saddr);
-        if (in->segment != 1) {
-            (void)amd_scalar(w, in, (uint16_t)(in->saddr + 1));
-        }
+    uint32_t words = in->segment == SEGMENT_BUFFER ? 4 : in->segment == SEGMENT_SCRATCH ? 1 : 2;
+    used(w, in->addr, words != 2 || in->saddr != NO_OPERAND ? 1 : 2);
+    for (uint32_t i = 0; in->saddr != NO_OPERAND && i < words; i++) {
+        (void)amd_scalar(w, in, (uint16_t)(in->saddr + i));
     }
 }
 
 static void load(amd_wave *w, const amd_insn *in, const move *m) {
+    static const uint8_t nothing[16];
     uint64_t lanes = amd_exec(w);
     addresses_used(w, in);
     for (int l = 0; l < w->run->wave_lanes; l++) {
         const uint8_t *p = lanes >> l & 1 ? place_of(w, in, l, m->bytes, AMD_READ) : NULL;
+        p = !p && (lanes >> l & 1) && in->segment == SEGMENT_BUFFER ? nothing : p;
         if (p) {
             put(w, m, in->dst, l, p);
         }

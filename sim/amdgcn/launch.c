@@ -78,6 +78,10 @@ static void set_scalars(amd_wave *w, uint64_t packet) {
     if (k->properties >> 6 & 1) {
         w->s[at++] = k->private_bytes;
     }
+    for (uint32_t i = 0; i < k->preload_words; i++) {
+        (void)sim_memory_read(w->run->machine, &w->s[at++],
+                              w->run->kernarg + UINT64_C(4) * (k->preload_at + i), 4);
+    }
     at = k->rsrc2 >> 1 & 31 ? k->rsrc2 >> 1 & 31 : at;
     for (int i = 0; i < 3; i++) {
         if (k->rsrc2 >> (7 + i) & 1) {
@@ -94,7 +98,9 @@ static void start_wave(amd_run *run, amd_group *g, uint32_t index, uint64_t pack
     w->run = run;
     w->group = g;
     w->index = index;
-    w->pc = (uint32_t)run->kernel->entry;
+    /* Where arguments are in registers already the first 256 bytes, which load them, are skipped.
+     */
+    w->pc = (uint32_t)run->kernel->entry + (run->kernel->preload_words ? 256 : 0);
     w->at = NULL;
     w->scc = w->waiting = false;
     w->live = true;

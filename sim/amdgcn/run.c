@@ -128,11 +128,11 @@ static sim_class class_of(const amd_insn *in) {
     if (flags & AMD_MATRIX) {
         return SIM_CLASS_MATRIX;
     }
-    return in->op == AMD_S_BARRIER       ? SIM_CLASS_BARRIER
-           : flags & AMD_F64             ? SIM_CLASS_DOUBLE
-           : flags & (AMD_F32 | AMD_F16) ? SIM_CLASS_FLOAT
-           : in->segment == 1            ? SIM_CLASS_LOCAL
-                                         : (sim_class)classes[amd_ops[in->op].format];
+    return in->op == AMD_S_BARRIER          ? SIM_CLASS_BARRIER
+           : flags & AMD_F64                ? SIM_CLASS_DOUBLE
+           : flags & (AMD_F32 | AMD_F16)    ? SIM_CLASS_FLOAT
+           : in->segment == SEGMENT_SCRATCH ? SIM_CLASS_LOCAL
+                                            : (sim_class)classes[amd_ops[in->op].format];
 }
 
 static const amd_insn *fetch(amd_wave *w) {

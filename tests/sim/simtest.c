@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "simtest.h"
 
-char *simtest_file(const char *name) {
+char *simtest_bytes(const char *name, size_t *out_bytes) {
     char path[512];
     (void)snprintf(path, sizeof path, "%s/%s", TESTS_SIM_DIR, name);
     FILE *f = fopen(path, "rb");
     assert_non_null(f);
     char *text = calloc(1, 1 << 20);
     assert_non_null(text);
-    size_t n = fread(text, 1, (1 << 20) - 1, f);
-    assert_true(n > 0);
+    *out_bytes = fread(text, 1, (1 << 20) - 1, f);
+    assert_true(*out_bytes > 0);
     (void)fclose(f);
     return text;
+}
+
+char *simtest_file(const char *name) {
+    size_t n;
+    return simtest_bytes(name, &n);
 }
 
 char *simtest_edited(const char *text, const char *after, const char *from, int n, const char *to) {

@@ -30,6 +30,7 @@ typedef struct simtest {
 } simtest;
 
 /* Text of a file of tests/sim; free it. */
+char *simtest_bytes(const char *name, size_t *out_bytes);
 char *simtest_file(const char *name);
 /* The text with the n-th occurrence of `from` behind `after` replaced; free it. */
 char *simtest_edited(const char *text, const char *after, const char *from, int n, const char *to);

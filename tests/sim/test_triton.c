@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PTX that PyPI's triton wrote (triton/make_ptx.py), for sm_80 and sm_90, told a second time in C.
+ * Code that PyPI's triton wrote (triton/make_ptx.py), PTX for sm_80 and sm_90 and code objects for
+ * gfx942 (here: machine 942), told a second time in C.
  * Whatever is made of small whole numbers has to come out exactly; the rest within the error of the
  * formats that the kernel rounds to.
  */
@@ -11,9 +12,12 @@
 /* ---- launches ----------------------------------------------------------------------------------
  */
 
-enum { MOST_BUFFERS = 6 };
+enum { MOST_BUFFERS = 6, GFX942 = 942 };
+
+const sim_ptx_interface *tegula_sim_amdgcn(void);
 
 typedef struct launch {
+    const sim_ptx_interface *api;
     sim_machine *machine;
     sim_module *module;
     const char *name;
@@ -30,28 +34,46 @@ typedef struct launch {
     sim_report report;
 } launch;
 
-static void open_kernel(launch *k, const char *name, int sm) {
-    char file[128], message[256];
-    (void)snprintf(file, sizeof file, "triton/%s_%d.ptx", name, sm);
-    char *text = simtest_file(file);
+/* What the first line of a text tells, or the line of triton/amd.txt. */
+static void read_needs(launch *k, const char *text) {
     unsigned threads, shared, scratch;
-    *k = (launch){.name = name, .sm = sm, .machine = sim_machine_make(sm)};
-    assert_int_equal(sscanf(strchr(text, ','), ", %u threads, %u bytes of shared memory, %u",
-                            &threads, &shared, &scratch),
-                     3);
+    const char *needs = strchr(text, ',');
+    assert_non_null(needs);
+    assert_int_equal(
+        sscanf(needs, ", %u threads, %u bytes of shared memory, %u", &threads, &shared, &scratch),
+        3);
     k->threads = threads;
     k->shared = shared;
     k->scratch = scratch;
+}
+
+static void open_kernel(launch *k, const char *name, int sm) {
+    char file[128], message[256];
+    bool amd = sm == GFX942;
+    (void)snprintf(file, sizeof file, "triton/%s_%d.%s", name, sm, amd ? "hsaco" : "ptx");
+    size_t n;
+    char *text = simtest_bytes(file, &n), *needs = amd ? simtest_file("triton/amd.txt") : NULL;
+    *k = (launch){.name = name, .sm = sm, .api = amd ? tegula_sim_amdgcn() : tegula_sim_ptx()};
+    k->machine = k->api->machine_make(sm);
+    if (amd) {
+        char line[64];
+        (void)snprintf(line, sizeof line, "%s,", name);
+        assert_non_null(strstr(needs, line));
+        read_needs(k, strstr(needs, line));
+    } else {
+        read_needs(k, text);
+    }
     assert_non_null(k->machine);
-    if (sim_module_load(k->machine, text, strlen(text), &k->module, message) != SIM_OK) {
+    if (k->api->module_load(k->machine, text, n, &k->module, message) != SIM_OK) {
         fail_msg("%s: %s", file, message);
     }
     free(text);
+    free(needs);
 }
 
 static void close_kernel(launch *k) {
-    sim_module_free(k->module);
-    sim_machine_free(k->machine);
+    k->api->module_free(k->module);
+    k->api->machine_free(k->machine);
     for (int i = 0; i < k->n_buffers; i++) {
         free(k->buffer[i].host);
     }
@@ -70,7 +92,7 @@ static void *make_buffer(launch *k, size_t bytes) {
     assert_true(k->n_buffers < MOST_BUFFERS);
     void *host = calloc(1, bytes);
     assert_non_null(host);
-    k->buffer[k->n_buffers].address = sim_memory_alloc(k->machine, bytes);
+    k->buffer[k->n_buffers].address = k->api->memory_alloc(k->machine, bytes);
     k->buffer[k->n_buffers].host = host;
     k->buffer[k->n_buffers++].bytes = bytes;
     return host;
@@ -109,32 +131,34 @@ static void *push_tensor(launch *k, tile t) {
 }
 
 static void run(launch *k, uint32_t x, uint32_t y, const char *entry) {
-    uint64_t scratch = k->scratch ? sim_memory_alloc(k->machine, (size_t)k->scratch * x * y) : 0;
+    uint64_t scratch =
+        k->scratch ? k->api->memory_alloc(k->machine, (size_t)k->scratch * x * y) : 0;
     uint64_t nothing = 0;
     push(k, &scratch, 8, 8);
     push(k, &nothing, 8, 8);
-    const sim_kernel *f = sim_module_kernel(k->module, entry);
+    const sim_kernel *f = k->api->module_kernel(k->module, entry);
+    assert_non_null(f);
+    size_t fixed = k->sm == GFX942 ? k->api->kernel_shared_bytes(f) : 0;
     sim_launch_options o = {.grid = {x, y, 1},
                             .block = {k->threads, 1, 1},
-                            .dynamic_shared = k->shared,
+                            .dynamic_shared = k->shared - fixed,
                             .seed = 7,
                             .registers = true,
                             .model = k->sm == 90,
                             .most_issues = 1 << 24};
-    assert_non_null(f);
-    assert_int_equal(k->n_params, sim_kernel_param_bytes(f));
+    assert_true(k->sm == GFX942 || k->n_params == sim_kernel_param_bytes(f));
     for (int i = 0; i < k->n_buffers; i++) {
-        assert_true(sim_memory_write(k->machine, k->buffer[i].address, k->buffer[i].host,
-                                     k->buffer[i].bytes));
+        assert_true(k->api->memory_write(k->machine, k->buffer[i].address, k->buffer[i].host,
+                                         k->buffer[i].bytes));
     }
-    if (sim_launch(k->machine, f, &o, k->params, &k->report) != SIM_OK) {
+    if (k->api->launch(k->machine, f, &o, k->params, &k->report) != SIM_OK) {
         simtest_print(&k->report);
         fail_msg("%s, sm_%d: %s", k->name, k->sm, k->report.message);
     }
     assert_true((k->report.grid_cycles > 0) == o.model);
     for (int i = 0; i < k->n_buffers; i++) {
-        assert_true(sim_memory_read(k->machine, k->buffer[i].host, k->buffer[i].address,
-                                    k->buffer[i].bytes));
+        assert_true(k->api->memory_read(k->machine, k->buffer[i].host, k->buffer[i].address,
+                                        k->buffer[i].bytes));
     }
 }
 
@@ -553,13 +577,25 @@ static void attention_tma(int sm) {
 
 static const struct {
     void (*test)(int sm);
-    bool old, new;
-} all[] = {{add, true, true},           {softmax, true, true},     {layer_norm, true, true},
-           {scan, true, true},          {order, true, true},       {count, true, true},
-           {dropout, true, true},       {matmul_half, true, true}, {matmul_bf16, true, true},
-           {matmul_tf32, true, true},   {matmul_int8, true, true}, {matmul_fp8, false, true},
-           {matmul_fp8e5, true, false}, {matmul_tma, false, true}, {matmul_tma_fp8, false, true},
-           {matmul_made, false, true},  {attention, true, true},   {attention_tma, false, true}};
+    bool old, new, amd;
+} all[] = {{add, true, true, true},
+           {softmax, true, true, true},
+           {layer_norm, true, true, true},
+           {scan, true, true, true},
+           {order, true, true, true},
+           {count, true, true, true},
+           {dropout, true, true, true},
+           {matmul_half, true, true, true},
+           {matmul_bf16, true, true, true},
+           {matmul_tf32, true, true, false},
+           {matmul_int8, true, true, true},
+           {matmul_fp8, false, true, false},
+           {matmul_fp8e5, true, false, false},
+           {matmul_tma, false, true, false},
+           {matmul_tma_fp8, false, true, false},
+           {matmul_made, false, true, false},
+           {attention, true, true, true},
+           {attention_tma, false, true, false}};
 
 static void sm_80(void **state) {
     (void)state;
@@ -578,7 +614,17 @@ static void sm_90(void **state) {
     }
 }
 
+static void gfx942(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].amd) {
+            all[i].test(GFX942);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sm_80), cmocka_unit_test(sm_90)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sm_80), cmocka_unit_test(sm_90),
+                                       cmocka_unit_test(gfx942)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,13 +225,38 @@ def compile_one(name, fn, args, constants, sm, warps):
     print("%-20s sm_%d %6d bytes, maps %s" % (name, sm, len(text), [d["swizzle"] for d in meta.tensordesc_meta or []]))
 
 
+# Code objects for AMD's GPUs, as they are.
+AMD = ("add", "softmax", "layer_norm", "scan", "order", "count", "dropout", "matmul_half", "matmul_bf16", "matmul_int8", "attention")
+
+
+def compile_amd(name, fn, args, constants, warps):
+    signature = {**args, **{c: "constexpr" for c in constants}}
+    attrs = {(i,): [["tt.divisibility", 16]] for i, (arg, t) in enumerate(signature.items())
+             if t.startswith("*") or arg in ("N", "K")}
+    src = ASTSource(fn=fn, signature=signature, constexprs=constants, attrs=attrs)
+    k = triton.compile(src, target=GPUTarget("hip", "gfx942", 64), options={"num_warps": warps, "num_stages": 2})
+    path = os.path.join(HERE, "%s_942.hsaco" % name)
+    with open(path, "wb") as f:
+        f.write(k.asm["hsaco"])
+    print("%-20s gfx942 %6d bytes" % (name, len(k.asm["hsaco"])))
+    return "%s, %d threads, %d bytes of shared memory, %d of scratch for a block\n" % (
+        name, 64 * k.metadata.num_warps, k.metadata.shared, k.metadata.global_scratch_size)
+
+
 def main():
     if triton.__version__ != VERSION:
         sys.exit("triton %s is wanted, this is %s" % (VERSION, triton.__version__))
+    needs = ""
     for name, fn, args, constants, machines, warps in KERNELS:
+        if len(sys.argv) > 1 and name not in sys.argv[1:]:
+            continue
         for sm in machines:
-            if len(sys.argv) == 1 or name in sys.argv[1:]:
-                compile_one(name, fn, args, constants, sm, warps)
+            compile_one(name, fn, args, constants, sm, warps)
+        if name in AMD:
+            needs += compile_amd(name, fn, args, constants, warps)
+    if len(sys.argv) == 1:
+        with open(os.path.join(HERE, "amd.txt"), "w") as f:
+            f.write("# triton %s for gfx942: how each kernel wants to be launched\n%s" % (VERSION, needs))
 
 
 main()
