@@ -405,14 +405,39 @@ static void assign(tg_layout_pass *s, tg_value *v, const tg_layout *l) {
     }
 }
 
-static void anchor_region(tg_layout_pass *s, tg_region *r) {
+typedef void anchor_fn(tg_layout_pass *s, tg_op *dot);
+
+static void each_dot(tg_layout_pass *s, tg_region *r, anchor_fn *fn) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
         if (op->code == TG_OP_DOT) {
-            assign(s, &op->results[0], accumulator_layout(s, op));
+            fn(s, op);
         }
         for (int i = 0; i < op->n_regions && op->code != TG_OP_TEAM; i++) {
-            anchor_region(s, op->regions[i]);
+            each_dot(s, op->regions[i], fn);
         }
+    }
+}
+
+/* Fragments of units cannot be otherwise: they stand before anything flows, since what flows from
+ * one product (turned, say) would not do for another. */
+static void anchor_unit(tg_layout_pass *s, tg_op *dot) {
+    const tg_matrix_unit *u = tg_matrix_find(tg_attr_str(dot, TG_ATTR_UNIT));
+    uint32_t root = find(s, dot->results[0].id);
+    if (u != NULL && tg_matrix_is_open(u) && s->got[root] == NULL) {
+        s->got[root] = accumulator_layout(s, dot);
+    }
+}
+
+static void flow_from(tg_layout_pass *s, tg_op *dot) {
+    uint32_t root = find(s, dot->results[0].id);
+    if (s->got[root] != NULL) {
+        flow(s, root);
+    }
+}
+
+static void anchor(tg_layout_pass *s, tg_op *dot) {
+    if (s->got[find(s, dot->results[0].id)] == NULL) {
+        assign(s, &dot->results[0], accumulator_layout(s, dot));
     }
 }
 
@@ -437,7 +462,9 @@ static tg_value *largest_left(tg_layout_pass *s) {
 
 void tg_layout_choose(tg_layout_pass *s) {
     visit_region(s, s->p->f->body);
-    anchor_region(s, s->p->f->body);
+    each_dot(s, s->p->f->body, anchor_unit);
+    each_dot(s, s->p->f->body, flow_from);
+    each_dot(s, s->p->f->body, anchor);
     for (tg_value *v = largest_left(s); v != NULL; v = largest_left(s)) {
         assign(s, v, tg_layout_default(s->p, v->type));
     }

@@ -110,6 +110,11 @@ static const row rows[] = {
      "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
      "  c[0:16, 0:16] = (t * 0.5) @ b[0:16, 0:16] + t }",
      {0}},
+    {"products of units, one turned to the other",
+     "kernel k(a: f16[16, 16], b: f16[16, 16], out c: f32[16, 16]) grid z: 1\n"
+     "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
+     "  c[0:16, 0:16] = t.T + b[0:16, 0:16] @ a[0:16, 0:16] }",
+     {0}},
     {"groups of f16, b turned, 128 bytes",
      "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 64, j: N by 64\n"
      "{ var acc = zeros f32[64, 64]\n  for k: K by 64 { acc += a[i, k] @ b[k, j] }\n"
