@@ -96,7 +96,8 @@ static const tg_machine machines[] = {
      .isa_id = isa_,                                                                               \
      .emitter = TG_EMIT_LLVM,                                                                      \
      .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
-             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV,                   \
+             TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV |                  \
+             TG_SIMT_UNROLLED,                                                                     \
      .lanes = 256,                                                                                 \
      .max_lanes = 512,                                                                             \
      .subgroup = wave_,                                                                            \

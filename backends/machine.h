@@ -28,6 +28,7 @@ typedef enum tg_cpu_feature {
 typedef enum tg_emitter_kind {
     TG_EMIT_LLVM,
     TG_EMIT_OPENCL_C,
+    TG_EMIT_HIP, /* C++ for AMD and those whose compilers take its dialect */
     TG_EMIT_SPIRV_VULKAN,
     TG_EMIT_SPIRV_OPENCL
 } tg_emitter_kind;
@@ -47,6 +48,8 @@ typedef enum tg_simt_feature {
     TG_SIMT_ASYNC = 512, /* copies to shared memory that land later; 16 bytes of a lane at once */
     TG_SIMT_MBARRIER = 1024, /* barriers in shared memory, and of some of the lanes */
     TG_SIMT_SETREGS = 2048,  /* groups of 128 lanes give registers to others */
+    TG_SIMT_UNROLLED = 8192, /* registers are worth unrolling all loops over them: what is indexed
+                                at run time goes to memory */
     TG_SIMT_DIV = 256        /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 

@@ -134,7 +134,9 @@ tg_status tgc_lower(tgc_state *s) {
 
 /* ---- code generation ------------------------------------------------------------------------ */
 
-static bool is_amd(const tg_machine *m) { return strcmp(m->vendor, "hip") == 0; }
+static bool is_amd(const tg_machine *m) {
+    return m->emitter == TG_EMIT_LLVM && strcmp(m->vendor, "hip") == 0;
+}
 
 static tg_llvm_options llvm_options(const tgc_state *s, bool text) {
     text = text || s->o.emit == TGC_EMIT_AMDGCN;
@@ -193,8 +195,11 @@ static bool wants_code(const tgc_state *s, bool *out_fits) {
     case TGC_EMIT_OPENCL:
         *out_fits = c;
         return true;
+    case TGC_EMIT_HIP:
+        *out_fits = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_HIP;
+        return true;
     case TGC_EMIT_SPIRV:
-        *out_fits = tgc_is_simt(l) && !c && !llvm;
+        *out_fits = tgc_is_simt(l) && !c && !llvm && l->machine->emitter != TG_EMIT_HIP;
         return true;
     default:
         return tgc_wants_stop(s, "codegen");

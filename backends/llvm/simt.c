@@ -245,6 +245,9 @@ static LLVMValueRef emit_array(tg_emitter *e, tg_op *op) {
 LLVMValueRef tg_emit_place(tg_emitter *e, tg_op *op) {
     const tg_type *t = tg_operand(op, 0)->type;
     LLVMValueRef index = tg_emit_operand(e, op, 1);
+    if (t->shape[0] == 1) { /* there is no other element; a run-time index costs the register */
+        index = LLVMConstNull(LLVMTypeOf(index));
+    }
     return LLVMBuildInBoundsGEP2(e->builder, element_type(e, t), tg_emit_operand(e, op, 0), &index,
                                  1, "");
 }

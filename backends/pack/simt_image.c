@@ -45,7 +45,8 @@ void tg_simt_drop_plans(tg_module *loop, tg_module *tile) {
 }
 
 const char *tg_simt_entry_in_code(const tg_func *f, const tg_machine *machine, tg_arena *a) {
-    bool dots = machine->emitter != TG_EMIT_OPENCL_C && machine->emitter != TG_EMIT_LLVM;
+    bool dots =
+        machine->emitter == TG_EMIT_SPIRV_VULKAN || machine->emitter == TG_EMIT_SPIRV_OPENCL;
     return dots ? f->name : tg_simt_entry_name(a, f);
 }
 

@@ -154,8 +154,8 @@ static void visit_tile(chooser *s, const tg_op *op, const tg_type *t, const int6
 /* As the lowering deals a copy's elements to the lanes. */
 static void visit_copy(chooser *s, const tg_op *op, const int64_t *map) {
     const tg_type *t = op->operands[0].value->type;
-    bool async = (s->p->machine->simt & TG_SIMT_ASYNC) != 0;
-    int64_t vec = async ? ACOPY_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
+    bool wide = (s->p->machine->simt & (TG_SIMT_ASYNC | TG_SIMT_UNROLLED)) != 0;
+    int64_t vec = wide ? ACOPY_BYTES / tg_place_elem_bytes(t->dtype) : most_vector(s);
     if (tg_place_is_bulk(op)) { /* rows stay whole pieces of boxes, no lane touches them */
         s->rows16 = true;
         s->most_row = MAX_BOX;
@@ -339,12 +339,56 @@ static int64_t best_pad(chooser *s, int64_t *gain) {
     return best;
 }
 
+/*
+ * Units without a transposing read want K's neighbours side by side. A matrix that products alone
+ * read, each with K along its rows' axis, lies the other way round: copied once, read by each
+ * block.
+ */
+static bool is_turned(const chooser *s, const tg_value *buf) {
+    int products = 0;
+    if ((s->p->machine->simt & TG_SIMT_UNROLLED) == 0 || buf->type->rank != 2) {
+        return false;
+    }
+    for (const tg_use *u = buf->uses; u != NULL; u = u->next) {
+        int i = (int)(u - u->user->operands);
+        bool product = u->user->code == TG_OP_DOT && i == 1 &&
+                       tg_attr_str(u->user, TG_ATTR_UNIT) != NULL &&
+                       u->user->results[0].type->rank == 2;
+        bool filled = (u->user->code == TG_OP_COPY || u->user->code == TG_OP_PUT) && i == 0;
+        if (!product && !filled) {
+            return false;
+        }
+        products += product;
+    }
+    return products > 0;
+}
+
+/* Columns of 16 bytes more than they have, as rows of a unit's operands. */
+static const tg_layout *turned(const chooser *s, int64_t *pad) {
+    const tg_type *t = s->type;
+    *pad = TG_UNIT_BYTES / tg_place_elem_bytes(t->dtype);
+    tg_layout l = {.rank = 2, .n_modes = 2};
+    for (int a = 0; a < 2; a++) {
+        l.modes[a] = (tg_layout_mode){.axis = (int8_t)a,
+                                      .resource = TG_RES_MEM,
+                                      .extent = t->shape[a],
+                                      .stride = 1,
+                                      .place = a == 0 ? 1 : t->shape[0] + *pad};
+    }
+    return tg_layout_intern(s->p->m, &l);
+}
+
 static void consider(chooser *s, tg_op *op, padding *out) {
     s->type = op->results[0].type;
     const tg_type *t = s->type;
     int64_t count = tg_type_count(t), row = t->rank < 2 ? 0 : t->shape[t->rank - 1];
     *out = (padding){.op = op};
     if (row == 0 || count <= row || t->layout != NULL || t->space != TG_SPACE_SHARED) {
+        return;
+    }
+    if (is_turned(s, &op->results[0])) {
+        out->layout = turned(s, &out->pad);
+        out->gain = INT64_MAX;
         return;
     }
     s->fixed = s->rows16 = false;

@@ -347,9 +347,9 @@ static void emit_array(tg_c_emitter *e, tg_op *op) {
         tg_c_line(e, "%s %s[%lld];", type, name, (long long)t->shape[0]);
         return;
     }
-    tg_c_line(e, "%s %s *%s = (%s %s *)(shared + %lld); // %lld elements", e->dialect->shared, type,
-              name, e->dialect->shared, type, (long long)tg_attr_int(op, TG_ATTR_OFFSET, 0),
-              (long long)t->shape[0]);
+    tg_c_line(e, "%s %s *%s = (%s %s *)(shared + %lld); // %lld elements",
+              e->dialect->shared_pointer, type, name, e->dialect->shared_pointer, type,
+              (long long)tg_attr_int(op, TG_ATTR_OFFSET, 0), (long long)t->shape[0]);
 }
 
 static void emit_op(tg_c_emitter *e, tg_op *op) {

@@ -19,6 +19,17 @@ const char *tg_c_text(tg_c_emitter *e, const char *fmt, ...) {
     return sb.data;
 }
 
+void tg_c_list(tg_c_emitter *e, tg_sb *sb, const char *type) {
+    for (const char *c = e->dialect->list; *c != '\0'; c++) {
+        if (c[0] == '%') {
+            tg_sb_add(sb, type);
+            c++;
+        } else {
+            tg_sb_addc(sb, *c);
+        }
+    }
+}
+
 void tg_c_refuse(tg_c_emitter *e, const tg_op *op, const char *fmt, ...) {
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
@@ -63,29 +74,34 @@ const char *tg_c_lane(tg_c_emitter *e, const tg_value *v, int64_t lane) {
 /* ---- names ------------------------------------------------------------------------------------
  */
 
-/* Words of C, OpenCL C and of this printer that no variable may be called. */
+/* Words of C, C++, OpenCL C and of this printer that no variable may be called. */
 static const char *const reserved[] = {
-    "slots",     "first",   "end",       "scratch_base", "report",   "program",  "lane",
-    "shared",    "scratch", "float",     "double",       "int",      "uint",     "long",
-    "ulong",     "short",   "ushort",    "char",         "uchar",    "half",     "bool",
-    "void",      "if",      "else",      "for",          "while",    "do",       "break",
-    "return",    "const",   "static",    "struct",       "union",    "enum",     "switch",
-    "case",      "default", "goto",      "kernel",       "global",   "local",    "constant",
-    "private",   "min",     "max",       "abs",          "exp",      "exp2",     "log",
-    "log2",      "sqrt",    "rsqrt",     "sin",          "cos",      "tan",      "tanh",
-    "fma",       "floor",   "ceil",      "round",        "rint",     "select",   "clamp",
-    "mix",       "step",    "sign",      "dot",          "cross",    "length",   "any",
-    "all",       "trap",    "pow",       "erf",          "fabs",     "mad",      "rotate",
-    "popcount",  "barrier", "size_t",    "true",         "false",    "sizeof",   "volatile",
-    "restrict",  "inline",  "signed",    "unsigned",     "image",    "event_t",  "sampler_t",
-    "vload2",    "pipe",    "typedef",   "extern",       "auto",     "register", "continue",
-    "degrees",   "radians", "normalize", "distance",     "upsample", "hypot",    "fmod",
-    "fdim",      "fmax",    "fmin",      "frexp",        "ldexp",    "modf",     "nan",
-    "remainder", "isnan",   "isinf",     "signbit",      "convert",  "as",       "prefetch",
-    "printf",    "NAN",     "INFINITY",  "acos",         "asin",     "atan",     "atan2",
-    "cbrt",      "cosh",    "sinh",      "log10",        "log1p",    "expm1",    "trunc",
-    "sincos",    "shuffle", "mad24",     "mul24",        "ctz",      "clz",      "lgamma",
-    "tgamma",
+    "slots",     "first",    "end",       "scratch_base", "report",   "program",  "lane",
+    "shared",    "scratch",  "float",     "double",       "int",      "uint",     "long",
+    "ulong",     "short",    "ushort",    "char",         "uchar",    "half",     "bool",
+    "void",      "if",       "else",      "for",          "while",    "do",       "break",
+    "return",    "const",    "static",    "struct",       "union",    "enum",     "switch",
+    "case",      "default",  "goto",      "kernel",       "global",   "local",    "constant",
+    "private",   "min",      "max",       "abs",          "exp",      "exp2",     "log",
+    "log2",      "sqrt",     "rsqrt",     "sin",          "cos",      "tan",      "tanh",
+    "fma",       "floor",    "ceil",      "round",        "rint",     "select",   "clamp",
+    "mix",       "step",     "sign",      "dot",          "cross",    "length",   "any",
+    "all",       "trap",     "pow",       "erf",          "fabs",     "mad",      "rotate",
+    "popcount",  "barrier",  "size_t",    "true",         "false",    "sizeof",   "volatile",
+    "restrict",  "inline",   "signed",    "unsigned",     "image",    "event_t",  "sampler_t",
+    "vload2",    "pipe",     "typedef",   "extern",       "auto",     "register", "continue",
+    "degrees",   "radians",  "normalize", "distance",     "upsample", "hypot",    "fmod",
+    "fdim",      "fmax",     "fmin",      "frexp",        "ldexp",    "modf",     "nan",
+    "remainder", "isnan",    "isinf",     "signbit",      "convert",  "as",       "prefetch",
+    "printf",    "NAN",      "INFINITY",  "acos",         "asin",     "atan",     "atan2",
+    "cbrt",      "cosh",     "sinh",      "log10",        "log1p",    "expm1",    "trunc",
+    "sincos",    "shuffle",  "mad24",     "mul24",        "ctz",      "clz",      "lgamma",
+    "tgamma",    "new",      "delete",    "this",         "class",    "template", "typename",
+    "operator",  "public",   "protected", "namespace",    "using",    "virtual",  "friend",
+    "mutable",   "explicit", "try",       "catch",        "throw",    "asm",      "and",
+    "or",        "not",      "xor",       "export",       "decltype", "concept",  "requires",
+    "nullptr",   "noexcept", "alignas",   "alignof",      "typeid",   "wchar_t",  "bitand",
+    "bitor",     "compl",    "tegula",
 };
 
 static bool taken(const tg_c_emitter *e, const char *name) {
@@ -252,7 +268,7 @@ static void arguments(tg_c_emitter *e, const survey *s) {
                "        %s uint *report",
                d, d, d);
     for (size_t i = 0; i < TG_COUNT_OF(s->pointer); i++) {
-        if (s->pointer[i]) {
+        if (s->pointer[i] && !e->dialect->addresses) {
             tg_sb_addf(e->out, ",\n        %s uchar *arg%zu", d, i);
         }
     }
@@ -300,8 +316,16 @@ static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
     e->names.count = 0;
     e->last_line = 0;
     int64_t lanes = f->lanes > 0 ? f->lanes : 1;
-    tg_sb_addf(e->out, "\n%s __attribute__((reqd_work_group_size(%lld, 1, 1)))\nvoid %s",
-               e->dialect->kernel, (long long)lanes, tg_simt_entry_name(e->arena, f));
+    tg_sb_addc(e->out, '\n');
+    for (const char *c = e->dialect->kernel_head; *c != '\0'; c++) {
+        if (strncmp(c, "%lld", strlen("%lld")) == 0) {
+            tg_sb_addf(e->out, "%lld", (long long)lanes);
+            c += strlen("%lld") - 1;
+        } else {
+            tg_sb_addc(e->out, *c);
+        }
+    }
+    tg_sb_addf(e->out, " %s", tg_simt_entry_name(e->arena, f));
     arguments(e, s);
     preamble(e, f);
     tg_c_region(e, f->body);
@@ -312,14 +336,17 @@ static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
 tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                          const unsigned char **out, size_t *out_bytes) {
     tg_sb kernels, file;
-    if (machine->emitter != TG_EMIT_OPENCL_C) {
+    if (machine->emitter != TG_EMIT_OPENCL_C && machine->emitter != TG_EMIT_HIP) {
         tg_error(sink, TG_D_BACKEND, (tg_span){0}, "there is no C dialect of machine `%s`",
                  machine->name);
         return TG_E_UNSUPPORTED;
     }
     tg_sb_init(&kernels, a);
     tg_sb_init(&file, a);
-    tg_c_emitter e = {.dialect = &tg_c_opencl, .arena = a, .sink = sink, .out = &kernels};
+    tg_c_emitter e = {.dialect = machine->emitter == TG_EMIT_HIP ? &tg_c_hip : &tg_c_opencl,
+                      .arena = a,
+                      .sink = sink,
+                      .out = &kernels};
     tg_sb_init(&e.helper_text, a);
     bool f64 = false, atomic64 = false;
     for (tg_func *f = loop->first_func; f != NULL && !e.failed; f = f->next) {
@@ -344,7 +371,10 @@ tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a
     tg_sb_add(&file, e.dialect->contract_off);
     tg_sb_add(&file, f64 ? e.dialect->extension_f64 : "");
     tg_sb_add(&file, atomic64 ? e.dialect->extension_atomic64 : "");
-    tg_sb_addf(&file, "\n%s%s", e.helper_text.len > 0 ? e.helper_text.data : "", kernels.data);
+    tg_sb_add(&file, e.dialect->prelude);
+    tg_sb_addf(&file, "\n%s", e.helper_text.len > 0 ? e.helper_text.data : "");
+    tg_sb_addf(&file, "%s%s", e.dialect->kernels_head, kernels.data);
+    tg_sb_add(&file, e.dialect->file_end);
     *out = (const unsigned char *)file.data;
     *out_bytes = file.len;
     return TG_OK;

@@ -8,7 +8,8 @@
  *   cast.c     conversions and constants
  *   memory.c   device memory, arrays, atomics, vectors
  *   range.c    intervals of integers: where plain signed arithmetic cannot overflow
- *   dialect.c  spellings
+ *   dialect.c  spellings of OpenCL C
+ *   hip.c      of HIP C++, and what it lacks of OpenCL C
  *
  * A value used once becomes part of its user's expression where that keeps the order of memory
  * effects; others become variables. Index arithmetic (i64) whose interval fits in 32 bits is done
@@ -39,13 +40,19 @@ enum {
 /* How a dialect says things. */
 typedef struct tg_c_dialect {
     const char *name, *file_head;
-    const char *kernel, *device, *shared; /* qualifiers of functions and memory */
+    const char *prelude;      /* behind the switches: what the language lacks of OpenCL C */
+    const char *kernels_head; /* between the functions that kernels call and the kernels */
+    const char *kernel_head;  /* printf format: lanes; what stands before a kernel's name */
+    const char *device, *shared, *shared_pointer; /* qualifiers of memory; of pointers to it */
+    const char *list; /* printf format: vector type; what stands before a vector's elements */
+    const char *file_end;
+    bool addresses; /* slots hold addresses; else buffers are arguments and slots offsets */
     const char *contract_off;
     const char *extension_f64, *extension_atomic64;
     const char *barrier_shared, *barrier_global, *barrier_all;
     const char *group_x, *group_y, *groups_x, *lane;
 } tg_c_dialect;
-extern const tg_c_dialect tg_c_opencl;
+extern const tg_c_dialect tg_c_opencl, tg_c_hip;
 
 typedef struct tg_c_expr {
     const char *text;
@@ -82,6 +89,8 @@ typedef struct tg_c_emitter {
 /* emit.c */
 void tg_c_refuse(tg_c_emitter *e, const tg_op *op, const char *fmt, ...) TG_PRINTF(3, 4);
 const char *tg_c_text(tg_c_emitter *e, const char *fmt, ...) TG_PRINTF(2, 3);
+/* Begins a vector of the type written out, whose elements and `)` follow. */
+void tg_c_list(tg_c_emitter *e, tg_sb *sb, const char *type);
 /* A free identifier like hint. */
 const char *tg_c_name(tg_c_emitter *e, const char *hint, const tg_type *t);
 /* Prints helper `name` (whole definition `text`) before the kernels, once. */

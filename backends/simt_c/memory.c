@@ -76,7 +76,7 @@ static tg_c_expr masked_read(tg_c_emitter *e, const tg_op *op, const char *p) {
     }
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "(%s)(", tg_c_type(e, t));
+    tg_c_list(e, &sb, tg_c_type(e, t));
     for (int64_t l = 0; l < t->shape[0]; l++) {
         tg_c_expr x = element(e, op, t, p, l);
         if (t->dtype == TG_DT_BOOL) {
@@ -102,7 +102,7 @@ static tg_c_expr read_device(tg_c_emitter *e, const tg_op *op) {
     if (unaligned(op, t)) {
         tg_sb sb;
         tg_sb_init(&sb, e->arena);
-        tg_sb_addf(&sb, "(%s)(", tg_c_type(e, t));
+        tg_c_list(e, &sb, tg_c_type(e, t));
         for (int64_t l = 0; l < n; l++) {
             tg_sb_addf(&sb, "%s%s", l > 0 ? ", " : "", element(e, op, t, p, l).text);
         }
@@ -178,7 +178,7 @@ static tg_c_expr gather(tg_c_emitter *e, const tg_op *op) {
     const tg_value *pass = tg_operand(op, 2), *mask = is_masked(op) ? tg_operand(op, 3) : NULL;
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "(%s)(", tg_c_type(e, t));
+    tg_c_list(e, &sb, tg_c_type(e, t));
     for (int64_t l = 0; l < t->shape[0]; l++) {
         const char *x = element(e, op, t, gather_at(e, op, l), 0).text;
         if (t->dtype == TG_DT_BOOL) {
@@ -290,9 +290,9 @@ static const char *small_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
                space, space);
     tg_sb_addf(&sb,
                "    uint shift = (uint)((size_t)at & 3) * 8, seen = *word;\n    for (;;) {\n"
-               "        %s old = (%s)(seen >> shift), new = (%s)(%s);\n",
+               "        %s old = (%s)(seen >> shift), put = (%s)(%s);\n",
                s, s, s, updates[kind]);
-    tg_sb_addf(&sb, "        uint want = (seen & ~(%s << shift)) | (uint)(%s)new << shift;\n", mask,
+    tg_sb_addf(&sb, "        uint want = (seen & ~(%s << shift)) | (uint)(%s)put << shift;\n", mask,
                u);
     tg_sb_add(&sb,
               "        uint found = atomic_cmpxchg(word, seen, want);\n        if (found == seen)\n"
@@ -339,7 +339,7 @@ static tg_c_expr shuffle(tg_c_emitter *e, const tg_op *op) {
     int64_t lanes = tg_c_lanes(tg_operand(op, 0)->type);
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "(%s)(", tg_c_type(e, t));
+    tg_c_list(e, &sb, tg_c_type(e, t));
     for (size_t i = 0; i < axes->n_list; i++) {
         int64_t l = axes->list[i] < 0 ? 0 : axes->list[i];
         const tg_value *from = tg_operand(op, l >= lanes);
@@ -352,9 +352,9 @@ static tg_c_expr shuffle(tg_c_emitter *e, const tg_op *op) {
 static tg_c_expr counting(tg_c_emitter *e, const tg_type *t) {
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "(%s)(",
-               t->dtype == TG_DT_BOOL ? tg_c_text(e, "long%lld", (long long)t->shape[0])
-                                      : tg_c_type(e, t));
+    tg_c_list(e, &sb,
+              t->dtype == TG_DT_BOOL ? tg_c_text(e, "long%lld", (long long)t->shape[0])
+                                     : tg_c_type(e, t));
     for (int64_t l = 0; l < t->shape[0]; l++) {
         tg_sb_addf(&sb, "%s%lld", l > 0 ? ", " : "", (long long)l);
     }
@@ -431,6 +431,9 @@ static tg_c_expr slot(tg_c_emitter *e, const tg_op *op) {
     const char *slots = tg_c_at(e, tg_operand(op, 0), TG_PREC_PRIMARY);
     long long i = (long long)tg_attr_int(op, TG_ATTR_VALUE_I, 0);
     const char *word = tg_c_text(e, "%s[%lld]", slots, i);
+    if (t->kind == TG_TY_PTR && e->dialect->addresses) {
+        return (tg_c_expr){tg_c_text(e, "(uchar *)%s", word), TG_PREC_UNARY};
+    }
     if (t->kind == TG_TY_PTR) { /* the buffer is an argument, the slot its offset */
         return (tg_c_expr){tg_c_text(e, "arg%lld + %s", i, word), TG_PREC_ADD};
     }
@@ -476,7 +479,7 @@ tg_c_expr tg_c_read(tg_c_emitter *e, const tg_op *op) {
         return atomic(e, op, e->dialect->device, "device",
                       tg_c_at(e, tg_operand(op, 0), TG_PREC_UNARY), 1);
     case TG_OP_AATOMIC:
-        return atomic(e, op, e->dialect->shared, "shared",
+        return atomic(e, op, e->dialect->shared_pointer, "shared",
                       tg_c_text(e, "(%s + %s)", tg_c_at(e, tg_operand(op, 0), TG_PREC_PRIMARY),
                                 tg_c_at(e, tg_operand(op, 1), TG_PREC_ADD)),
                       2);

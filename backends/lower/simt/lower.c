@@ -370,8 +370,8 @@ static bool has_time(const tg_op *copy) {
 static void emit_copy(tg_simt *S, tg_op *op) {
     const tg_type *t = tg_operand(op, 0)->type;
     int64_t vec = S->mc->emitter == TG_EMIT_OPENCL_C ? 8
-                  : ts_is_async(S) ? TS_ACOPY_BYTES / tg_scratch_elem_bytes(t->dtype)
-                                   : 4;
+                  : ts_copies_wide(S) ? TS_ACOPY_BYTES / tg_scratch_elem_bytes(t->dtype)
+                                      : 4;
     ts_item item = {.kind = TS_COPY, .op = op, .rank = t->rank, .shape = t->shape};
     ts_info *token = ts_of(S, &op->results[0]);
     if (t->rank == 0) {
@@ -794,7 +794,7 @@ tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *o
     }
     S->info = TG_NEW_ARRAY(S->arena, ts_info, placed->next_value_id);
     S->syms = TG_NEW_ARRAY(S->arena, tg_value *, placed->n_syms + 1);
-    S->fixed = uses_units(placed->body);
+    S->fixed = (S->mc->simt & TG_SIMT_UNROLLED) != 0 || uses_units(placed->body);
     number_ops(S, placed->grid);
     number_ops(S, placed->body);
     emit_phase(S);

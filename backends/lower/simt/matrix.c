@@ -16,7 +16,8 @@
 
 #include "backends/lower/expand/expand.h"
 
-enum { MAX_BLOCKS = 512, MAX_ACC = 32, ROW_BYTES = 16 };
+/* MAX_UNROLLED: products of a loop over k that is written out. */
+enum { MAX_BLOCKS = 512, MAX_ACC = 32, ROW_BYTES = 16, MAX_UNROLLED = 64 };
 
 /* Where a block's corner lies, of lane 0, and its first register. */
 typedef struct corner {
@@ -259,6 +260,12 @@ static void steps(product *p, tile *w, tg_value *lo, tg_value *hi, bool mask) {
     int n = w->nr * w->nc;
     tg_op *loop = tg_build_for(b, lo, hi, tg_build_index(b, p->u->k), n, w->acc, &k);
     step(p, w, ts_i32(b, k), mask);
+    int64_t trips = p->k / p->u->k;
+    bool short_loop = trips > 1 && trips * n <= MAX_UNROLLED && p->end == NULL &&
+                      p->in[0].whole && p->in[1].whole;
+    if (short_loop && (p->S->mc->simt & TG_SIMT_UNROLLED) != 0) {
+        tg_op_set_int(loop, TG_ATTR_UNROLL, trips); /* addresses become constants of the reads */
+    }
     tg_build_end_for(b, loop, n, w->acc);
     for (int i = 0; i < n; i++) {
         w->acc[i] = &loop->results[i];

@@ -258,6 +258,9 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
     /* Implementations that run lanes in loops keep arrays whole only where indices vary. */
     bool unroll = S->mc->emitter != TG_EMIT_OPENCL_C && worth_unrolling(x->nest, x->lanes);
     bool whole = S->fixed && holds_registers(x->nest);
+    /* Wide copies that do not land by themselves: all reads are on their way before the first
+     * write. */
+    bool together = x->aligned && !ts_is_async(S);
     tg_value *zero = x->inside ? S->zero : tg_build_index(&x->b, 0);
     for (int k = x->nest->n - 1; k >= 0; k--) {
         int64_t trips = x->nest->extent[k] / (k == 0 ? x->lanes : 1);
@@ -266,7 +269,7 @@ static void open_nest(ts_ctx *x, tg_op **loops) {
         if (trips > 1) {
             loops[k] = tg_build_for(&x->b, zero, tg_build_index(&x->b, trips),
                                     tg_build_index(&x->b, 1), 0, NULL, &x->iv[k]);
-            if ((unroll && trips <= 8) || whole) {
+            if (((unroll || together) && trips <= 8) || whole) {
                 tg_op_set_int(loops[k], TG_ATTR_UNROLL, trips);
             }
         }
@@ -389,7 +392,7 @@ static void emit_loops(tg_simt *S, const ts_nest *n, bool inside, bool aligned) 
  * later, aligned. */
 static void emit_nest(tg_simt *S, const ts_nest *n) {
     tg_value *all = NULL;
-    bool aligned = ts_is_async(S);
+    bool aligned = ts_copies_wide(S);
     for (size_t i = 0; i < n->items.count; i++) {
         const ts_item *item = &n->items.data[i];
         bool asks = item->kind == TS_COPY || item->kind == TS_FETCH;

@@ -164,9 +164,9 @@ typedef struct tg_simt {
     bool landing;  /* copies were waited for: they land before what looks at them */
     int64_t aloft; /* but for that many groups */
     ts_late late;
-    ts_loop *loop;  /* innermost of those being lowered */
-    bool swizzled;  /* some buffer is: units read what lanes wrote */
-    bool fixed;     /* registers are taken by constant numbers: matrix units hold them */
+    ts_loop *loop; /* innermost of those being lowered */
+    bool swizzled; /* some buffer is: units read what lanes wrote */
+    bool fixed; /* registers are taken by constant numbers: units hold them, or TG_SIMT_UNROLLED */
     tg_value *zero; /* i64 0 where loops over registers and products start */
     ts_info *info;  /* by value id */
     tg_value **syms;
@@ -351,9 +351,10 @@ void ts_emit_land(ts_ctx *x, tg_op *op, tg_value *array, const tg_layout *l, con
 tg_value *ts_copy_inside(tg_simt *S, const ts_item *item);
 /* Do a copy's rows begin at multiples of 16 bytes? Emitted at S->b; NULL: nobody can say. */
 tg_value *ts_copy_aligned(tg_simt *S, const ts_item *item);
-/* Bytes that a lane copies at a time where all is aligned: the machine's copies land later. */
+/* Bytes that a lane copies at a time where all is aligned (ts_copies_wide). */
 enum { TS_ACOPY_BYTES = 16 };
 bool ts_is_async(const tg_simt *S);
+bool ts_copies_wide(const tg_simt *S); /* 16 bytes of a lane at once, landing later or not */
 bool ts_store_is_packed(const tg_op *op);
 
 /* ---- bulk.c -----------------------------------------------------------------------------------

@@ -326,7 +326,8 @@ static void close_if(tg_builder *b, tg_op *branch) {
     }
 }
 
-/* All vector lanes in one asynchronous copy; false where that cannot be. */
+/* All vector lanes in one copy of the machine, or a read and a write of them; false where that
+ * cannot be. */
 static bool copy_row(ts_ctx *x, const access *a, const ts_buf *u, tg_value *slot, const ts_guard *g,
                      const ts_pos *pos) {
     int64_t bytes = x->lanes * tg_scratch_elem_bytes(u->dtype);
@@ -339,7 +340,12 @@ static bool copy_row(ts_ctx *x, const access *a, const ts_buf *u, tg_value *slot
         return false;
     }
     tg_op *branch = open_if(&x->b, g->ok);
-    (void)tg_build_acopy(&x->b, u->memory, index, a->ptr, bytes);
+    if (ts_is_async(x->S)) {
+        (void)tg_build_acopy(&x->b, u->memory, index, a->ptr, bytes);
+    } else {
+        tg_value *v = tg_build_loadm(&x->b, ts_type(x->S, u->dtype, x->lanes), a->ptr, bytes);
+        (void)tg_build_astore(&x->b, u->memory, index, v, x->lanes);
+    }
     close_if(&x->b, branch);
     return true;
 }
@@ -412,6 +418,10 @@ tg_value *ts_copy_inside(tg_simt *S, const ts_item *item) {
 }
 
 bool ts_is_async(const tg_simt *S) { return (S->mc->simt & TG_SIMT_ASYNC) != 0; }
+
+bool ts_copies_wide(const tg_simt *S) {
+    return (S->mc->simt & (TG_SIMT_ASYNC | TG_SIMT_UNROLLED)) != 0;
+}
 
 tg_value *ts_copy_aligned(tg_simt *S, const ts_item *item) {
     tg_builder *b = &S->b;

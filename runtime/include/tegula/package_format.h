@@ -135,7 +135,8 @@ typedef enum tg_pack_arg {
     X(GFX1030,          116, "gfx1030",            "hip")                                          \
     X(GFX1100,          117, "gfx1100",            "hip")                                          \
     X(GFX1151,          118, "gfx1151",            "hip")                                          \
-    X(GFX1200,          119, "gfx1200",            "hip")
+    X(GFX1200,          119, "gfx1200",            "hip")                                          \
+    X(HIP,              120, "hip",                "hip")
 /* clang-format on */
 
 typedef enum tg_isa {
