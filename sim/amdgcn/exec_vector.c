@@ -394,6 +394,8 @@ static bool halves(int op, int n, const uint32_t *a, const uint32_t *b, const ui
     case AMD_V_XOR_B16:
         EACH((a[l] ^ b[l]) & 0xffff);
     case AMD_V_MAD_U16:
+    case AMD_V_MAD_LEGACY_U16:
+    case AMD_V_MAD_LEGACY_I16:
     case AMD_V_MAD_I16:
         EACH(((a[l] & 0xffff) * (b[l] & 0xffff) + c[l]) & 0xffff);
     }

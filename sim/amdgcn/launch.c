@@ -179,6 +179,13 @@ static uint64_t make_packet(sim_machine *m, const sim_launch_options *o) {
     return at && sim_memory_write(m, at, bytes, sizeof bytes) ? at : 0;
 }
 
+static void forget(uint8_t *lds, uint32_t bytes) {
+    const uint32_t never = NEVER_WRITTEN;
+    for (uint32_t i = 0; i + 4 <= bytes; i += 4) {
+        memcpy(lds + i, &never, sizeof never);
+    }
+}
+
 static sim_status run_grid(amd_run *run, amd_group *g, uint64_t packet) {
     const uint32_t *grid = run->options->grid;
     sim_status st = SIM_OK;
@@ -187,6 +194,7 @@ static sim_status run_grid(amd_run *run, amd_group *g, uint64_t packet) {
             for (uint32_t x = 0; x < grid[0] && !run->stop; x++) {
                 memcpy(g->id, (uint32_t[3]){x, y, z}, sizeof g->id);
                 memset(g->lds_written, 0, run->lds_bytes / 8 + 4u);
+                forget(g->lds, run->lds_bytes);
                 g->epoch++;
                 for (uint32_t i = 0; i < g->n_waves; i++) {
                     start_wave(run, g, i, packet);

@@ -88,6 +88,14 @@ uint8_t *amd_lds(amd_wave *w, int lane, uint64_t address, uint32_t bytes, amd_ac
     for (uint32_t i = 0; !same && g->n_waves > 1 && !w->run->options->no_races && i < bytes; i++) {
         touch(w, lane, address + i, access);
     }
+    /* Compilers read LDS early where a branch would have kept them from it, so what nobody wrote
+     * may be read, if not used: only told where registers are, too. Until then it is a NaN. */
+    if (access != AMD_WRITE && !w->run->options->registers) {
+        if (access == AMD_ATOMIC) {
+            sim_shadow_set(g->lds_written, address, bytes);
+        }
+        return g->lds + address;
+    }
     return checked(w, lane, address, g->lds + address, g->lds_written, address, bytes, access,
                    "LDS");
 }

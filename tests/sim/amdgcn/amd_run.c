@@ -70,8 +70,11 @@ static sim_status launch(const uint8_t *bytes, size_t n, uint32_t lanes, uint64_
     sim_status st = amd_module_load(machine, (const char *)bytes, n, &m, report->message);
     const sim_kernel *k = st == SIM_OK ? amd_module_kernel(m, "k") : NULL;
     if (k) {
-        sim_launch_options o = {
-            .grid = {1, 1, 1}, .block = {lanes, 1, 1}, .seed = 1, .most_issues = most};
+        sim_launch_options o = {.grid = {1, 1, 1},
+                                .block = {lanes, 1, 1},
+                                .seed = 1,
+                                .most_issues = most,
+                                .registers = true};
         st = amd_launch(machine, k, &o, params, report);
         (void)sim_memory_read(machine, out, params[0], WORDS * sizeof *out);
     }
