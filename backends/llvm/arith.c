@@ -381,6 +381,10 @@ static bool arithmetic_on_storage(const tg_op *op) {
 }
 
 LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op) {
+    LLVMValueRef given = op->code == TG_OP_CONST_INT ? tg_emit_free(e, op) : NULL;
+    if (given) {
+        return given;
+    }
     if (op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT) {
         return emit_constant(e, op);
     }

@@ -123,6 +123,9 @@ void tg_emit_part_begin(tg_emitter *e, const char *name, LLVMTypeRef type);
  * after them. */
 void tg_emit_shares_find(tg_emitter *e, tg_module *m);
 bool tg_emit_shared(tg_emitter *e, tg_op *loop);
+/* The parameter (i64) that stands for op's constant in a shared loop, or NULL: the constant itself.
+ */
+LLVMValueRef tg_emit_free(const tg_emitter *e, const tg_op *op);
 void tg_emit_shares_end(tg_emitter *e, tg_module *m);
 LLVMValueRef tg_emit_arith(tg_emitter *e, tg_op *op);
 LLVMValueRef tg_emit_reducev(tg_emitter *e, tg_op *op);

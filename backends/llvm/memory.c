@@ -94,6 +94,13 @@ static LLVMValueRef address(tg_emitter *e, LLVMValueRef base, LLVMValueRef index
     return LLVMBuildGEP2(e->builder, unit, base, &index, 1, "");
 }
 
+static LLVMValueRef emit_gep(tg_emitter *e, tg_op *op) {
+    LLVMValueRef base = tg_emit_operand(e, op, 0), index = tg_emit_operand(e, op, 1);
+    LLVMValueRef bytes = tg_emit_free(e, op);
+    return bytes ? address(e, base, LLVMBuildMul(e->builder, index, bytes, ""), 1)
+                 : address(e, base, index, tg_attr_int(op, TG_ATTR_BYTES, 1));
+}
+
 static LLVMValueRef masked_load(tg_emitter *e, tg_op *op, LLVMTypeRef type, LLVMValueRef ptr) {
     const tg_type *t = op->results[0].type;
     LLVMValueRef mask = as_vector(e, tg_emit_operand(e, op, 1));
@@ -372,8 +379,7 @@ LLVMValueRef tg_emit_memory(tg_emitter *e, tg_op *op) {
     case TG_OP_ALLOCA:
         return emit_alloca(e, op);
     case TG_OP_GEP:
-        return address(e, tg_emit_operand(e, op, 0), tg_emit_operand(e, op, 1),
-                       tg_attr_int(op, TG_ATTR_BYTES, 1));
+        return emit_gep(e, op);
     case TG_OP_LOADM:
         return emit_load(e, op);
     case TG_OP_STOREM:

@@ -261,18 +261,20 @@ static void test_unroll(void **state) {
 /* ---- loops that repeat
  * ------------------------------------------------------------------------------------------- */
 
-/* to[i] = 3 (.. 3 (3 start + 1) .. + 1) + 1, `rounds` times over, for i in 0 .. n: long enough. */
-static void nest(struct fixture *x, tg_value *to, tg_value *n, tg_value *start, int rounds) {
+/* to[pitch i] = 3 (.. 3 (3 start + 1) .. + 1) + 1, `rounds` times over, for i in 0 .. n, inside a
+ * loop of `again` trips: long enough. */
+static void nest(struct fixture *x, tg_value *to, tg_value *n, tg_value *start, int rounds,
+                 int64_t pitch, int64_t again) {
     tg_value *i, *j, *v = start;
-    tg_op *outer =
-        tg_build_for(x->b, tg_build_index(x->b, 0), n, tg_build_index(x->b, 1), 0, NULL, &i);
+    tg_op *outer = tg_build_for(x->b, tg_build_index(x->b, 0), tg_build_index(x->b, again),
+                                tg_build_index(x->b, 1), 0, NULL, &j);
     tg_op *inner =
-        tg_build_for(x->b, tg_build_index(x->b, 0), n, tg_build_index(x->b, 1), 0, NULL, &j);
+        tg_build_for(x->b, tg_build_index(x->b, 0), n, tg_build_index(x->b, 1), 0, NULL, &i);
     for (int k = 0; k < rounds; k++) {
         v = tg_build_binary(x->b, TG_OP_MUL, v, tg_build_index(x->b, 3));
         v = tg_build_binary(x->b, TG_OP_ADD, v, tg_build_index(x->b, 1));
     }
-    tg_build_storem(x->b, tg_build_gep(x->b, to, i, 8), v, 0);
+    tg_build_storem(x->b, tg_build_gep(x->b, to, i, pitch), v, 0);
     tg_build_end_for(x->b, inner, 0, NULL);
     tg_build_end_for(x->b, outer, 0, NULL);
 }
@@ -285,16 +287,20 @@ static int count_text(const char *text, const char *part) {
     return n;
 }
 
-/* One function where two loops are equal; none where a constant makes them differ, where they are
- * short, or where they take what will be a constant. */
+/* One function where two loops are equal but for pitch and trips; none where other code makes them
+ * differ, where they are short, or where they take what will be a constant. */
 static void test_shared_loops(void **state) {
     (void)state;
     static const struct {
         int rounds[2];
+        int64_t pitch[2]; /* 8-byte elements */
         bool one_trip;
         int parts;
-    } cases[] = {
-        {{40, 40}, false, 1}, {{40, 41}, false, 0}, {{4, 4}, false, 0}, {{40, 40}, true, 0}};
+    } cases[] = {{{40, 40}, {1, 1}, false, 1},
+                 {{40, 40}, {2, 3}, false, 1},
+                 {{40, 41}, {1, 1}, false, 0},
+                 {{4, 4}, {1, 1}, false, 0},
+                 {{40, 40}, {1, 1}, true, 0}};
     for (size_t c = 0; c < TG_COUNT_OF(cases); c++) {
         struct fixture *x = begin();
         function(x, "two");
@@ -305,20 +311,23 @@ static void test_shared_loops(void **state) {
                                 tg_build_index(x->b, 4), 0, NULL, &iv);
             start = iv;
         }
-        nest(x, x->arg[2], n, start, cases[c].rounds[0]);
-        nest(x, at(x, x->arg[2], 4, 8), n, start, cases[c].rounds[1]);
+        for (int k = 0; k < 2; k++) {
+            nest(x, at(x, x->arg[2], 12 * k, 8), n, start, cases[c].rounds[k],
+                 8 * cases[c].pitch[k], 2 + cases[c].pitch[k]);
+        }
         if (once) {
             tg_build_end_for(x->b, once, 0, NULL);
         }
-        int64_t in[2] = {3, 7}, out[8] = {0};
+        int64_t in[2] = {3, 7}, out[24] = {0};
         load(x, "two")(in, NULL, out);
         for (int k = 0; k < 2; k++) {
             uint64_t want = 7;
             for (int r = 0; r < cases[c].rounds[k]; r++) {
                 want = 3 * want + 1;
             }
-            for (int i = 0; i < 4; i++) {
-                assert_int_equal(out[4 * k + i], i < 3 ? (int64_t)want : 0);
+            for (int i = 0; i < 12; i++) {
+                bool set = i % cases[c].pitch[k] == 0 && i / cases[c].pitch[k] < 3;
+                assert_int_equal(out[12 * k + i], set ? (int64_t)want : 0);
             }
         }
         const char *text = tg_test_asm(x->t.module, NULL);
