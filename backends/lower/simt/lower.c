@@ -794,7 +794,7 @@ tg_status tg_lower_simt(tg_func *placed, const tg_machine *machine, tg_module *o
     }
     S->info = TG_NEW_ARRAY(S->arena, ts_info, placed->next_value_id);
     S->syms = TG_NEW_ARRAY(S->arena, tg_value *, placed->n_syms + 1);
-    S->fixed = (S->mc->simt & TG_SIMT_UNROLLED) != 0 || uses_units(placed->body);
+    S->fixed = (S->mc->simt & (TG_SIMT_UNROLLED | TG_SIMT_ASYNC)) != 0 || uses_units(placed->body);
     number_ops(S, placed->grid);
     number_ops(S, placed->body);
     emit_phase(S);

@@ -166,7 +166,7 @@ typedef struct tg_simt {
     ts_late late;
     ts_loop *loop; /* innermost of those being lowered */
     bool swizzled; /* some buffer is: units read what lanes wrote */
-    bool fixed; /* registers are taken by constant numbers: units hold them, or TG_SIMT_UNROLLED */
+    bool fixed; /* registers are taken by constant numbers, so that they are none of local memory */
     tg_value *zero; /* i64 0 where loops over registers and products start */
     ts_info *info;  /* by value id */
     tg_value **syms;
