@@ -408,8 +408,10 @@ static void give_back(tg_emitter *e, const tg_op *op) {
     }
 }
 
-/* The function of an operation of e->func; its parameters are the key's inputs in order. */
-static void define(tg_emitter *e, part *p, const key *k) {
+/* The function of an operation of e->func; its parameters are the key's inputs in order. The body
+ * is that of the operation called first, which need not be the part's first: that may have been
+ * emitted in place. */
+static void define(tg_emitter *e, part *p, const key *k, tg_op *op) {
     int n = (int)k->inputs.count, n_copied = (int)k->copied.count;
     tg_value **inputs = TG_NEW_ARRAY(e->arena, tg_value *, n + 1);
     tg_op **copied = TG_NEW_ARRAY(e->arena, tg_op *, n_copied + 1);
@@ -428,7 +430,7 @@ static void define(tg_emitter *e, part *p, const key *k) {
     for (int i = 0; i < n_copied; i++) {
         copied[i] = k->copied.data[i];
     }
-    p->type = LLVMFunctionType(result_type(e, p->first), params, (unsigned)(n + p->n_free), 0);
+    p->type = LLVMFunctionType(result_type(e, op), params, (unsigned)(n + p->n_free), 0);
     tg_emitter outer = *e;
     LLVMBasicBlockRef at = LLVMGetInsertBlock(e->builder);
     const char *name = tg_arena_printf(e->arena, "%s.part%d", e->func->name, e->shares->n_parts++);
@@ -449,12 +451,12 @@ static void define(tg_emitter *e, part *p, const key *k) {
     for (int i = 0; i < n_copied; i++) {
         tg_emit_op(e, copied[i]);
     }
-    tg_emit_structured(e, p->first);
+    tg_emit_structured(e, op);
     e->shares->in_place -= p->n_free > 0;
     for (int i = 0; i < p->n_sites; i++) {
         sites[i].op->scratch = NULL;
     }
-    give_back(e, p->first);
+    give_back(e, op);
     outer.failed = e->failed;
     outer.wants_unroll = e->wants_unroll;
     *e = outer;
@@ -483,7 +485,7 @@ bool tg_emit_shared(tg_emitter *e, tg_op *op) {
         args[i] = tg_emit_get(e, k->inputs.data[i]);
     }
     if (!p->function) {
-        define(e, p, k);
+        define(e, p, k, op);
         tg_emit_debug_location(e, op->span);
     }
     LLVMValueRef x =

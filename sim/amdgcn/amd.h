@@ -280,6 +280,7 @@ uint16_t amd_f16_round_zero(double v);
 float amd_fp8_value(uint8_t v, bool bf8);
 uint8_t amd_fp8_round(float v, bool bf8);
 
+uint32_t amd_reversed(uint32_t v); /* the last bit first */
 static inline float amd_as_f32(uint32_t u) {
     union {
         uint32_t u;

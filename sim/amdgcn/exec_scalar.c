@@ -243,14 +243,6 @@ static bool two64(amd_wave *w, const amd_insn *in) {
 /* ---- one source ---------------------------------------------------------------------------------
  */
 
-static uint32_t reversed(uint32_t v) {
-    uint32_t out = 0;
-    for (int i = 0; i < 32; i++) {
-        out |= (v >> i & 1) << (31 - i);
-    }
-    return out;
-}
-
 /* Bits from the top on that are as the sign; -1: all of them. */
 static uint32_t sign_bits(int64_t v, int bits) {
     uint64_t x = (uint64_t)(v < 0 ? ~v : v);
@@ -283,7 +275,7 @@ static bool one32(amd_wave *w, const amd_insn *in) {
         set = true;
         break;
     case AMD_S_BREV_B32:
-        d = reversed(x);
+        d = amd_reversed(x);
         break;
     case AMD_S_BCNT0_I32_B32:
     case AMD_S_BCNT0_I32_B64:
@@ -394,7 +386,7 @@ static bool save_exec(amd_wave *w, const amd_insn *in) {
 }
 
 static uint64_t reversed64(uint64_t v) {
-    return (uint64_t)reversed((uint32_t)v) << 32 | reversed((uint32_t)(v >> 32));
+    return (uint64_t)amd_reversed((uint32_t)v) << 32 | amd_reversed((uint32_t)(v >> 32));
 }
 
 static bool one64(amd_wave *w, const amd_insn *in) {

@@ -148,14 +148,6 @@ static uint32_t max_u(uint32_t a, uint32_t b) { return a > b ? a : b; }
 static uint32_t min_i(uint32_t a, uint32_t b) { return (int32_t)a < (int32_t)b ? a : b; }
 static uint32_t max_i(uint32_t a, uint32_t b) { return (int32_t)a > (int32_t)b ? a : b; }
 
-static uint32_t reversed(uint32_t v) {
-    uint32_t out = 0;
-    for (int i = 0; i < 32; i++) {
-        out |= (v >> i & 1) << (31 - i);
-    }
-    return out;
-}
-
 static uint32_t bits_of(uint32_t v, uint32_t at, uint32_t n, bool is_signed) {
     at &= 31;
     n &= 31;
@@ -217,7 +209,7 @@ static bool simple(int op, int n, const uint32_t *a, const uint32_t *b, uint32_t
     case AMD_V_NOT_B32:
         EACH(~a[l]);
     case AMD_V_BFREV_B32:
-        EACH(reversed(a[l]));
+        EACH(amd_reversed(a[l]));
     case AMD_V_FFBH_U32:
         EACH(a[l] ? (uint32_t)__builtin_clz(a[l]) : UINT32_MAX);
     case AMD_V_FFBL_B32:

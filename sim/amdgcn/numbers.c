@@ -66,3 +66,11 @@ uint8_t amd_fp8_round(float v, bool bf8) {
     }
     return bits == 0 ? 0 : (uint8_t)(sign | bits);
 }
+
+uint32_t amd_reversed(uint32_t v) {
+    uint32_t out = 0;
+    for (int i = 0; i < 32; i++) {
+        out |= (v >> i & 1) << (31 - i);
+    }
+    return out;
+}
