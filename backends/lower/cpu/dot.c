@@ -29,12 +29,20 @@ tg_value *tg_scratch_take(tg_scratch *s, tg_builder *b, int64_t bytes) {
 
 static bool small_int(tg_dtype t) { return tg_dtype_is_int(t) && tg_dtype_bits(t) <= 8; }
 
-static const char *pair_intrinsic(const tg_machine *mc) {
+static const char *pair_intrinsic(const tg_machine *mc, int vector_bytes) {
     if (!(mc->features & TG_CPU_MADDUBS)) {
         return NULL;
     }
-    return mc->vector_bytes == 64 ? "x86.avx512.pmaddw.d.512"
-                                  : (mc->vector_bytes == 32 ? "x86.avx2.pmadd.wd" : NULL);
+    return vector_bytes == 64 ? "x86.avx512.pmaddw.d.512"
+                              : (vector_bytes == 32 ? "x86.avx2.pmadd.wd" : NULL);
+}
+
+/* Bytes along a k that ends within a whole vector: half a vector takes it without a tail. */
+static int choose_vector(const tg_machine *mc, const tg_dot_desc *d) {
+    int whole = mc->vector_bytes;
+    bool bytes = d->compute == TG_DT_I32 && small_int(d->a.dtype) && small_int(d->b.dtype);
+    bool half = d->k > 0 && d->k < 4 * whole && d->k % whole != 0 && d->k % (whole / 2) == 0;
+    return bytes && half && whole == 64 ? whole / 2 : whole;
 }
 
 static int64_t const_or(const tg_value *v, int64_t otherwise) {
@@ -60,6 +68,7 @@ static dot_side make_side(const tg_dot_desc *d, bool is_a) {
 static dot_gen make_gen(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
                         const tg_dot_desc *d) {
     dot_gen g = {.b = b, .mc = mc, .scratch = scratch, .d = d};
+    g.vector_bytes = choose_vector(mc, d);
     g.x = make_side(d, true);
     g.y = make_side(d, false);
     g.acc_x_elems = d->acc_pitch;
@@ -67,12 +76,12 @@ static dot_gen make_gen(tg_builder *b, const tg_machine *mc, tg_scratch *scratch
     g.word = d->compute;
     g.per_word = 1;
     if (d->compute == TG_DT_I32 && small_int(d->a.dtype) && small_int(d->b.dtype)) {
-        g.pair_product = pair_intrinsic(mc);
+        g.pair_product = pair_intrinsic(mc, g.vector_bytes);
         g.per_word = g.pair_product ? 2 : 1;
-        g.sums_words = mc->vector_bytes == 64 && (mc->features & TG_CPU_AVX512_VNNI) != 0;
+        g.sums_words = (mc->features & TG_CPU_AVX512_VNNI) != 0;
     }
     g.word_bytes = tg_dtype_bits(g.word) / 8;
-    g.vl = (int)(mc->vector_bytes / g.word_bytes);
+    g.vl = (int)(g.vector_bytes / g.word_bytes);
     g.word_type = tg_type_scalar(b->module, g.word);
     g.vec_type = tg_type_vec(b->module, g.word, g.vl);
     g.k_divisor = tg_max_i64(const_or(d->k_len, 1), 0);

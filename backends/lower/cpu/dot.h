@@ -47,7 +47,8 @@ typedef struct dot_gen {
     tg_dtype word;
     int per_word;
     int64_t word_bytes;
-    int vl;                   /* words of one vector register */
+    int vector_bytes;         /* of a vector register, or half of one along a short k */
+    int vl;                   /* words of one vector */
     const char *pair_product; /* intrinsic when per_word is 2 or 4: two of 16 bits to a word */
     bool sums_words;          /* the machine adds a word's products to a word at once (VNNI) */
     int64_t least;            /* per_word 4: y's elements come less this, unsigned */

@@ -11,9 +11,9 @@
 #include "backends/lower/cpu/dot.h"
 
 static const char *bytes_product(const dot_gen *g) {
-    return g->mc->vector_bytes == 64   ? "x86.avx512.pmaddubs.w.512"
-           : g->mc->vector_bytes == 32 ? "x86.avx2.pmadd.ub.sw"
-                                       : NULL;
+    return g->vector_bytes == 64   ? "x86.avx512.pmaddubs.w.512"
+           : g->vector_bytes == 32 ? "x86.avx2.pmadd.ub.sw"
+                                   : NULL;
 }
 
 void dot_choose_quads(dot_gen *g) {
@@ -35,7 +35,9 @@ void dot_choose_quads(dot_gen *g) {
 
 tg_value *dot_add_words(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
     tg_value *args[3] = {acc, y, x}; /* of bytes the unsigned ones come first */
-    const char *name = g->per_word == 4 ? "x86.avx512.vpdpbusd.512" : "x86.avx512.vpdpwssd.512";
+    static const char *const bytes[2] = {"x86.avx512.vpdpbusd.256", "x86.avx512.vpdpbusd.512"};
+    static const char *const halves[2] = {"x86.avx512.vpdpwssd.256", "x86.avx512.vpdpwssd.512"};
+    const char *name = (g->per_word == 4 ? bytes : halves)[g->vector_bytes == 64];
     return tg_build_intrinsic(g->b, name, g->vec_type, 3, args);
 }
 
