@@ -522,7 +522,8 @@ static tg_value *pick_nibble(tg_builder *b, tg_value *bytes, tg_value *position)
 
 static tg_value *interleave_nibbles(tg_lower *L, tg_builder *b, tg_value *ptr, int lanes) {
     tg_value *bytes = tg_build_loadm(b, tg_loop_type(L, TG_DT_U8, lanes / 2), ptr, 0);
-    if (lanes >= L->mc->vector_bytes) { /* whole registers: in 16 bits beside one another */
+    int whole = L->mc->vector_bytes < 32 ? L->mc->vector_bytes : 32;
+    if (lanes >= whole) { /* registers: in 16 bits beside one another */
         tg_value *w = tg_build_cast(b, bytes, TG_DT_U16);
         tg_value *up = tg_build_binary(b, TG_OP_SHL, w, tg_build_int(b, w->type, 4));
         w = tg_build_binary(b, TG_OP_OR, w, up);
