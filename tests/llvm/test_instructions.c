@@ -38,7 +38,7 @@ static const tg_dtype types[][4] = {[BYTE_LOOKUP] = {TG_DT_U8, TG_DT_U8, TG_DT_U
                                     [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32}};
 
 static int bytes_of(const row *r) {
-    return strstr(r->name, "512") ? 64 : strstr(r->name, "avx2") ? 32 : 16;
+    return strstr(r->name, ".512") ? 64 : strstr(r->name, ".128") ? 16 : 32;
 }
 
 /* ---- plain C ------------------------------------------------------------------------------------
