@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from bench_common import BUILT, THREADS, copies, many, noise, rotate
+from bench_common import BUILT, THREADS, copies, in_turn, many, noise, rotate
 
 ROW, PLAIN, TRANSPOSED = 101, 111, 112
 LIBRARIES = {}  # name: (library, cblas_sgemm)
@@ -82,8 +82,11 @@ def peers(kernel, s):
         return {}
     m, n, k = s["M"], s["N"], s["K"]
     a, out = noise(m, k), np.empty((m, n), np.float32)
+    if kernel == "matmul" and s.get("hot"):
+        return hot(a, noise(k, n), out)
     if kernel == "matmul":
-        b = noise(k, n)
-        return hot(a, b, out) if s.get("hot") else {name: call(f, False, a, b, out) for name, f in LIBRARIES.items()}
+        def make(f):
+            return call(f, False, noise(m, k), noise(k, n), np.empty((m, n), np.float32))
+        return {name: in_turn(lambda f=f: make(f), 4 * (m * k + k * n + m * n)) for name, f in LIBRARIES.items()}
     ws = [noise(n, k) for _ in range(copies(4 * n * k))]
     return {name: rotate([call(f, True, a, w, out) for w in ws]) for name, f in LIBRARIES.items()}

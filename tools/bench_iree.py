@@ -6,7 +6,7 @@ import iree.compiler
 import iree.runtime as rt
 import numpy as np
 
-from bench_common import THREADS
+from bench_common import THREADS, in_turn
 
 MATMUL = """
 func.func @main(%a: tensor<{m}x{k}xf32>, %b: tensor<{k}x{n}xf32>) -> tensor<{m}x{n}xf32> {{
@@ -34,6 +34,9 @@ def peers(kernel, s):
     context = rt.SystemContext(config=config)
     context.add_vm_module(rt.VmModule.copy_buffer(context.instance, code))
     main = context.modules.module["main"]
-    a, b = (rt.asdevicearray(config.device, np.random.rand(*shape).astype(np.float32))
-            for shape in ((s["M"], s["K"]), (s["K"], s["N"])))
-    return {"iree": lambda: main(a, b)}
+    m, n, k = s["M"], s["N"], s["K"]
+
+    def make():
+        a, b = (rt.asdevicearray(config.device, np.random.rand(*shape).astype(np.float32)) for shape in ((m, k), (k, n)))
+        return lambda: main(a, b)
+    return {"iree": in_turn(make, 4 * (m * k + k * n + m * n))}

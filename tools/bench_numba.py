@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from bench_common import THREADS, noise
+from bench_common import THREADS, in_turn, noise
 
 fast = numba.njit(parallel=True, fastmath=True)
 
@@ -91,25 +91,28 @@ def load():
     return numba.__version__
 
 
+def turns(f, arrays, *rest):
+    """f(arrays..., y, rest...) on sets of arrays and a result like the first of them."""
+    def make():
+        own = [x.copy() for x in arrays]
+        y = np.empty_like(own[0])
+        return lambda: f(*own, y, *rest)
+    return {"numba": in_turn(make, sum(x.nbytes for x in arrays) + arrays[0].nbytes)}
+
+
 def peers(kernel, s):
     if kernel != "sinkhorn" and s.get("T", "f32") != "f32":
         return {}
     if kernel == "rmsnorm":
-        x, g = noise(s["M"], s["D"]), noise(s["D"])
-        return {"numba": lambda y=np.empty_like(x): rmsnorm(x, g, y)}
+        return turns(rmsnorm, [noise(s["M"], s["D"]), noise(s["D"])])
     if kernel == "softmax":
-        x = noise(s["M"], s["N"])
-        return {"numba": lambda y=np.empty_like(x): softmax(x, y)}
+        return turns(softmax, [noise(s["M"], s["N"])])
     if kernel == "silu_mul":
-        a, b = noise(s["M"], s["N"]), noise(s["M"], s["N"])
-        return {"numba": lambda y=np.empty_like(a): silu_mul(a, b, y)}
+        return turns(silu_mul, [noise(s["M"], s["N"]), noise(s["M"], s["N"])])
     if kernel == "add":
-        a, b = noise(s["N"]), noise(s["N"])
-        return {"numba": lambda y=np.empty_like(a): add(a, b, y)}
+        return turns(add, [noise(s["N"]), noise(s["N"])])
     if kernel == "sinkhorn":
-        x = noise(s["T"], 4, 4)
-        return {"numba": lambda y=np.empty_like(x): sinkhorn(x, y, s["ITERS"])}
+        return turns(sinkhorn, [noise(s["T"], 4, 4)], s["ITERS"])
     if kernel in ("rope_interleaved_first", "rope_half_first") and 2 * s["R"] == s["D"]:
-        x, cs = noise(s["N"], s["H"], s["D"]), noise(s["N"], s["D"])
-        return {"numba": lambda y=np.empty_like(x): rope(x, cs, y, kernel == "rope_half_first")}
+        return turns(rope, [noise(s["N"], s["H"], s["D"]), noise(s["N"], s["D"])], kernel == "rope_half_first")
     return {}

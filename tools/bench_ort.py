@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from bench_common import THREADS, copies, noise, rotate
+from bench_common import THREADS, copies, in_turn, noise, rotate
 
 KINDS = {np.float32: TensorProto.FLOAT, np.int8: TensorProto.INT8, np.uint8: TensorProto.UINT8,
          np.int32: TensorProto.INT32, np.int64: TensorProto.INT64}
@@ -30,12 +30,18 @@ def session(op, inputs, outputs, constants=(), domain="", **attributes):
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
     s = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    bound = s.io_binding()
-    for i, x in enumerate(inputs):
-        bound.bind_cpu_input("x%d" % i, x)
-    for i, (t, shape) in enumerate(outputs):
-        bound.bind_ortvalue_output("y%d" % i, onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, t)))
-    return lambda: s.run_with_iobinding(bound)
+
+    def make():
+        bound = s.io_binding()
+        for i, x in enumerate(inputs):
+            bound.bind_ortvalue_input("x%d" % i, onnxruntime.OrtValue.ortvalue_from_numpy(x.copy()))
+        for i, (t, shape) in enumerate(outputs):
+            bound.bind_ortvalue_output("y%d" % i, onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, t)))
+        return lambda: s.run_with_iobinding(bound)
+    if constants:  # they are what is large: the caller has sessions in turn
+        return make()
+    out_bytes = sum(np.dtype(t).itemsize * int(np.prod(shape)) for t, shape in outputs)
+    return in_turn(make, sum(x.nbytes for x in inputs) + out_bytes)
 
 
 def linear4(s):
@@ -62,7 +68,8 @@ def peers(kernel, s):
     if kernel == "matmul_i8":
         a = np.random.randint(0, 255, (s["M"], s["K"]), dtype=np.uint8)
         b = np.random.randint(-127, 127, (s["K"], s["N"]), dtype=np.int8)
-        return {"ort": session("MatMulInteger", [a], [(np.int32, (s["M"], s["N"]))], [b])}
+        return {"ort": rotate([session("MatMulInteger", [a], [(np.int32, (s["M"], s["N"]))], [b])
+                               for _ in range(min(16, copies(a.nbytes + b.nbytes)))])}
     if kernel in ("linear_q4_0", "linear_q4_0_q8_0"):
         return {"ort": linear4(s)}
     if kernel == "softmax" and f32_only:
@@ -77,6 +84,6 @@ def peers(kernel, s):
     if kernel == "topk_select" and f32_only:
         x = np.random.randn(s["R"], s["N"]).astype(np.float32)
         shape = (s["R"], s["KTOP"])
-        return {"ort": session("TopK", [x], [(np.float32, shape), (np.int64, shape)],
-                               [np.array([s["KTOP"]], np.int64)], sorted=0)}
+        return {"ort": session("TopK", [x, np.array([s["KTOP"]], np.int64)], [(np.float32, shape), (np.int64, shape)],
+                               sorted=0)}
     return {}

@@ -2,7 +2,7 @@
 """PyTorch as a peer: eager (oneDNN and FBGEMM below it), and compiled by Inductor for what it fuses."""
 import torch
 
-from bench_common import THREADS, copies, rotate
+from bench_common import THREADS, copies, in_turn, rotate
 
 F = torch.nn.functional
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
@@ -30,13 +30,27 @@ def weights(t, *shape):
     return [rand(t, *shape) for _ in range(copies(size))]
 
 
+def turns(f, *args):
+    """f on sets of its arguments in turn; the last result of each set is kept, as Tegula's are."""
+    def make():
+        own, kept = [x.clone() for x in args], []
+
+        def call():
+            y = f(*own)
+            kept[:] = [y]
+        return call
+    result = f(*args)
+    tensors = [*args, *(result if isinstance(result, tuple) else (result,))]
+    return in_turn(make, sum(x.numel() * x.element_size() for x in tensors))
+
+
 def both(name, f, *args):
     """Eager, and compiled where Inductor takes it."""
-    calls = {name: lambda: f(*args)}
+    calls = {name: turns(f, *args)}
     try:
         compiled = torch.compile(f, dynamic=False)
         compiled(*args)
-        calls["inductor"] = lambda: compiled(*args)
+        calls["inductor"] = turns(compiled, *args)
     except Exception:  # no compiler on this machine, or an operation it does not take
         pass
     return calls
@@ -46,9 +60,11 @@ def both(name, f, *args):
 
 
 def matmul(s, t):
-    a, b = rand(t, s["M"], s["K"]), rand(t, s["K"], s["N"])
-    c = torch.empty(s["M"], s["N"], dtype=t)
-    return {"torch": lambda: torch.matmul(a, b, out=c)}
+    def make():
+        a, b, c = rand(t, s["M"], s["K"]), rand(t, s["K"], s["N"]), torch.empty(s["M"], s["N"], dtype=t)
+        return lambda: torch.matmul(a, b, out=c)
+    elements = s["M"] * s["K"] + s["K"] * s["N"] + s["M"] * s["N"]
+    return {"torch": in_turn(make, elements * torch.empty(0, dtype=t).element_size(), s.get("hot"))}
 
 
 def linear(s, t):
@@ -59,7 +75,7 @@ def linear(s, t):
 def matmul_i8(s, t):
     a = torch.randint(-128, 127, (s["M"], s["K"]), dtype=torch.int8)
     b = torch.randint(-128, 127, (s["N"], s["K"]), dtype=torch.int8)
-    calls = {"torch": lambda: torch._int_mm(a, b.t())}
+    calls = {"torch": turns(lambda a, b: torch._int_mm(a, b.t()), a, b)}
     calls.update({"onednn": v for v in quantised(s, "onednn").values()})
     return calls
 
@@ -124,24 +140,24 @@ def flash_attention(s, t):
     if s["H"] != s["HK"]:
         k, v = (x.repeat_interleave(s["H"] // s["HK"], 1) for x in (k, v))
     causal = s.get("right", -1) == 0
-    return {"torch": lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal)}
+    return {"torch": turns(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=causal), q, k, v)}
 
 
 def sparse_prefill(s, t):
     q, kv = rand(t, s["S"], s["H"], s["D"]), rand(t, s["L"], s["D"])
     idx = torch.stack([torch.randperm(s["L"])[:s["TOPK"]] for _ in range(s["S"])])
 
-    def call():
+    def f(q, kv, idx):
         rows = kv[idx]
         p = torch.softmax(torch.einsum("shd,skd->shk", q, rows).float() * s["D"] ** -0.5, -1).to(t)
         return torch.einsum("shk,ske->she", p, rows[:, :, :s["E"]])
-    return {"torch": call}
+    return {"torch": turns(f, q, kv, idx)}
 
 
 def indexer(s, t):
     q, k = rand(torch.float32, s["M"], s["H"], s["D"]), rand(torch.float32, s["N"], s["D"])
     w = rand(torch.float32, s["M"], s["H"])
-    return {"torch": lambda: torch.einsum("mhn,mh->mn", torch.relu(torch.matmul(q, k.t())), w)}
+    return {"torch": turns(lambda q, k, w: torch.einsum("mhn,mh->mn", torch.relu(torch.matmul(q, k.t())), w), q, k, w)}
 
 
 # ---- rows --------------------------------------------------------------------------------------
@@ -149,8 +165,7 @@ def indexer(s, t):
 
 def add(s, t):
     a, b = rand(t, s["N"]), rand(t, s["N"])
-    c = torch.empty_like(a)
-    return {"torch": lambda: torch.add(a, b, out=c)}
+    return {"torch": turns(lambda a, b, c: torch.add(a, b, out=c), a, b, torch.empty_like(a))}
 
 
 def silu_mul(s, t):
@@ -224,7 +239,7 @@ def embedding(s, t):
 
 def transpose(s, t):
     x, y = rand(t, s["M"], s["N"]), torch.empty(s["N"], s["M"], dtype=t)
-    return {"torch": lambda: y.copy_(x.t())}
+    return {"torch": turns(lambda x, y: y.copy_(x.t()), x, y)}
 
 
 def row_reduce(s, t):
@@ -237,7 +252,7 @@ def logsumexp(s, t):
 
 def topk_select(s, t):
     x = torch.randn(s["R"], s["N"]).to(t)
-    return {"torch": lambda: torch.topk(x, s["KTOP"], sorted=False)}
+    return {"torch": turns(lambda x: torch.topk(x, s["KTOP"], sorted=False), x)}
 
 
 MAKE = {"matmul": matmul, "linear": linear, "matmul_i8": matmul_i8, "linear_i8": linear_i8, "moe": moe,

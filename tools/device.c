@@ -177,7 +177,7 @@ tool_code *tool_device_compile(tool *t, tool_device *d, const char *path, const 
     }
     c.json = t->json;
     tgr_load_options load = TGR_INIT(tgr_load_options);
-    load.flags = TGR_LOAD_TRUSTED;
+    load.flags = TGR_LOAD_TRUSTED | (getenv("TEGULA_PERF_MAP") != NULL ? TGR_LOAD_PERF_MAP : 0);
     tool_code *code = TG_NEW(&t->arena, tool_code);
     *code = (tool_code){.device = d, .checked = options->checked};
     char *diagnostics = NULL;
