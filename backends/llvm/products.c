@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "backends/llvm/emit.h"
+#include "ir/build.h"
 #include "ir/matrix.h"
 
 enum { GROUP_ROWS = 8, UNIT_BYTES = 16, ADDRESS_MASK = 0x3ffff };
@@ -146,36 +147,85 @@ static uint64_t field(int64_t bytes, int at) {
     return (uint64_t)(bytes / UNIT_BYTES & 0x3fff) << at;
 }
 
+/*
+ * What an index adds to a descriptor's address, in its units. Sums and products with constants are
+ * taken apart: what a group's number adds stays outside of loops, and what a ring's position adds
+ * is one operation in them. NULL: an index of no such form.
+ */
+static LLVMValueRef units_of(tg_emitter *e, const tg_value *v, int64_t bytes) {
+    const tg_op *op = v->def;
+    int64_t c;
+    if (tg_value_const_int(v, &c)) {
+        return c * bytes % UNIT_BYTES == 0
+                   ? LLVMConstInt(i32_of(e), (uint64_t)(c * bytes / UNIT_BYTES), 0)
+                   : NULL;
+    }
+    if (op != NULL && op->code == TG_OP_ADD) {
+        LLVMValueRef x = units_of(e, op->operands[0].value, bytes);
+        LLVMValueRef y = units_of(e, op->operands[1].value, bytes);
+        return x != NULL && y != NULL ? LLVMBuildAdd(e->builder, x, y, "") : NULL;
+    }
+    for (int side = 0; op != NULL && op->code == TG_OP_MUL && side < 2; side++) {
+        if (tg_value_const_int(op->operands[side].value, &c) && c * bytes % UNIT_BYTES == 0) {
+            LLVMValueRef by = LLVMConstInt(i32_of(e), (uint64_t)(c * bytes / UNIT_BYTES), 0);
+            return LLVMBuildMul(e->builder, tg_emit_get(e, op->operands[1 - side].value), by, "");
+        }
+    }
+    return NULL;
+}
+
+/* Low word of the descriptor of array[0]: its address and the leading dimension. Said in the entry
+ * block where the array's place is a constant: loops find it made. */
+static LLVMValueRef low_of(tg_emitter *e, LLVMValueRef array, LLVMValueRef more_bytes,
+                           uint64_t leading) {
+    LLVMBuilderRef b = e->builder;
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(b);
+    bool fixed = LLVMIsConstant(array) && more_bytes == NULL && e->alloca_mark != NULL;
+    if (fixed) {
+        LLVMPositionBuilderBefore(b, e->alloca_mark);
+    }
+    /* in 32 bits: addresses of the address space have 64 */
+    LLVMValueRef v = LLVMBuildPtrToInt(b, array, i32_of(e), "");
+    v = more_bytes != NULL ? LLVMBuildAdd(b, v, more_bytes, "") : v;
+    v = LLVMBuildAnd(b, v, LLVMConstInt(i32_of(e), ADDRESS_MASK, 0), "");
+    v = LLVMBuildLShr(b, v, LLVMConstInt(i32_of(e), 4, 0), "");
+    v = LLVMBuildOr(b, v, LLVMConstInt(i32_of(e), leading, 0), "");
+    if (fixed) {
+        LLVMPositionBuilderAtEnd(b, here);
+    }
+    return v;
+}
+
+/* Low word of array[index]; the memory of a block ends before the address's field does. */
+static LLVMValueRef low_at(tg_emitter *e, const tg_op *op, int at, const tg_value *index,
+                           uint64_t leading) {
+    LLVMBuilderRef b = e->builder;
+    int64_t bytes = tg_dtype_bits(op->operands[at].value->type->dtype) / 8;
+    LLVMValueRef array = tg_emit_operand(e, op, at), more = units_of(e, index, bytes);
+    if (more != NULL) {
+        return LLVMBuildAdd(b, low_of(e, array, NULL, leading), more, "");
+    }
+    LLVMValueRef width = LLVMConstInt(i32_of(e), (uint64_t)bytes, 0);
+    return low_of(e, array, LLVMBuildMul(b, tg_emit_get(e, index), width, ""), leading);
+}
+
 /* Descriptor of the matrix at array[base]; *out_more: what the text adds to it. */
 static LLVMValueRef descriptor(tg_emitter *e, const tg_op *op, int at, const int64_t *how,
                                int64_t *out_more) {
     enum { LEADING = 16, STRIDE = 32, MODE = 62 };
-    LLVMBuilderRef b = e->builder;
-    const tg_type *t = op->operands[at].value->type;
-    int64_t bytes = tg_dtype_bits(t->dtype) / 8, more = 0;
+    int64_t bytes = tg_dtype_bits(op->operands[at].value->type->dtype) / 8, more = 0;
     const tg_value *base = base_of(op->operands[at + 1].value, &more);
-    LLVMValueRef index;
-    if (base->def != NULL && base->def->code == TG_OP_CONST_INT) {
-        more += tg_attr_int(base->def, TG_ATTR_VALUE_I, 0);
-        index = LLVMConstInt(i32_of(e), 0, 0);
-    } else if (more * bytes % UNIT_BYTES == 0) {
-        index = tg_emit_get(e, base);
-    } else {
-        index = tg_emit_operand(e, op, at + 1);
+    if (more * bytes % UNIT_BYTES != 0) {
+        base = op->operands[at + 1].value;
         more = 0;
     }
     *out_more = more * bytes / UNIT_BYTES;
-    /* in 32 bits: addresses of the address space have 64 */
-    LLVMValueRef start = LLVMBuildPtrToInt(b, tg_emit_operand(e, op, at), i32_of(e), "");
-    LLVMValueRef width = LLVMConstInt(i32_of(e), (unsigned long long)bytes, 0);
-    LLVMValueRef address = LLVMBuildAdd(b, start, LLVMBuildMul(b, index, width, ""), "");
-    address = LLVMBuildAnd(b, address, LLVMConstInt(i32_of(e), ADDRESS_MASK, 0), "");
-    address = LLVMBuildLShr(b, address, LLVMConstInt(i32_of(e), 4, 0), "");
+    uint64_t leading = how[1] != 0 ? field(how[2] * bytes, LEADING) : UINT64_C(1) << LEADING;
     uint64_t mode = how[0] == 128 ? 1 : how[0] == 64 ? 2 : 3;
-    uint64_t rest = mode << MODE | field(GROUP_ROWS * how[0], STRIDE) |
-                    (how[1] != 0 ? field(how[2] * bytes, LEADING) : UINT64_C(1) << LEADING);
-    return LLVMBuildOr(b, LLVMBuildZExt(b, address, i64_of(e), ""),
-                       LLVMConstInt(i64_of(e), rest, 0), "");
+    uint64_t high = mode << MODE | field(GROUP_ROWS * how[0], STRIDE);
+    LLVMValueRef low = low_at(e, op, at, base, leading);
+    return LLVMBuildOr(e->builder, LLVMBuildZExt(e->builder, low, i64_of(e), ""),
+                       LLVMConstInt(i64_of(e), high, 0), "");
 }
 
 /* ---- products -------------------------------------------------------------------------------- */

@@ -37,6 +37,9 @@
  *     }
  *   }
  *
+ * Blocks that one operation reads share a full event: each copy signals it, the reader awaits as
+ * many signals at once.
+ *
  * A slot's full and empty semaphores are back where they were when the loop ends, so a loop that is
  * entered again starts at slot 0 again.
  *
@@ -54,14 +57,16 @@
 /* A copy that moves. */
 typedef struct moved {
     tg_op *op;
-    int64_t parts; /* copies of the block in a slot: 1, or one for each replica */
+    int64_t parts;       /* copies of the block in a slot: 1, or one for each replica */
+    const tg_op *reader; /* the one operation that reads the block; NULL: there are several */
+    size_t first;        /* the first copy that the same event tells of */
 } moved;
 
 /* A loop whose copies move to the copy role. */
 typedef struct ringed {
     tg_op *loop;
     TG_LIST(moved) copies;
-    TG_LIST(tg_value *) full; /* an event each */
+    TG_LIST(tg_value *) full; /* by copy; blocks that are wanted together have one */
     tg_value *empty;
 } ringed;
 
@@ -159,14 +164,50 @@ static bool copy_can_move(const tg_op *copy, const tg_op *loop) {
     return true;
 }
 
+/* The one operation that reads a buffer or views of it; *several: there are more. */
+static void find_reader(const tg_value *buf, const tg_op *copy, const tg_op **reader,
+                        bool *several) {
+    for (const tg_use *u = buf->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_WINDOW) {
+            find_reader(&u->user->results[0], copy, reader, several);
+        } else if (u->user != copy) {
+            *several = *several || (*reader != NULL && *reader != u->user);
+            *reader = u->user;
+        }
+    }
+}
+
 static moved make_moved(const splitter *s, tg_op *copy) {
     moved m = {.op = copy, .parts = 1};
+    bool several = false;
+    find_reader(copy->operands[0].value, copy, &m.reader, &several);
+    m.reader = several ? NULL : m.reader;
     for (int i = 1; i < copy->n_operands; i++) {
         if (is_of_replica(s, tg_operand(copy, i), MAX_CHAIN)) {
             m.parts = s->p->replicas;
         }
     }
     return m;
+}
+
+/* Blocks of which one operation reads several are told of together: it waits once. */
+static void join_copies(ringed *g) {
+    for (size_t i = 0; i < g->copies.count; i++) {
+        moved *m = &g->copies.data[i];
+        m->first = i;
+        for (size_t k = 0; k < i && m->first == i && m->reader != NULL; k++) {
+            const moved *o = &g->copies.data[k];
+            m->first = o->reader == m->reader && o->parts == m->parts ? o->first : i;
+        }
+    }
+}
+
+static int64_t joined(const ringed *g, size_t first) {
+    int64_t n = 0;
+    for (size_t i = 0; i < g->copies.count; i++) {
+        n += g->copies.data[i].first == first;
+    }
+    return n;
 }
 
 static void find_loops(splitter *s, tg_region *r) {
@@ -182,6 +223,7 @@ static void find_loops(splitter *s, tg_region *r) {
             }
         }
         if (g->copies.count > 0) {
+            join_copies(g);
             TG_LIST_PUSH(s->p->arena, &s->loops, g);
         }
         find_loops(s, op->regions[0]);
@@ -299,6 +341,13 @@ static tg_value *slot_of(tg_builder *b, tg_value *iv, tg_value *lo, tg_value *st
     return tg_build_binary(b, TG_OP_DIV, tg_build_binary(b, TG_OP_SUB, iv, lo), step);
 }
 
+/* An await of n signals at once. */
+static void take(tg_op *await, int64_t n) {
+    if (n > 1) {
+        tg_op_set_int(await, TG_ATTR_N_COUNT, n);
+    }
+}
+
 static tg_op *on_event(tg_builder *b, tg_opcode code, tg_value *event, tg_value *slot,
                        tg_value *token) {
     tg_value *operands[] = {event, slot, token};
@@ -331,10 +380,7 @@ static tg_value *copy_again(splitter *s, tg_builder *b, const moved *m, tg_value
 
 static void produce(splitter *s, tg_builder *b, const ringed *g, tg_value *slot) {
     int64_t n = s->p->replicas;
-    tg_op *await = on_event(b, TG_OP_AWAIT, g->empty, slot, NULL);
-    if (n > 1) {
-        tg_op_set_int(await, TG_ATTR_N_COUNT, n);
-    }
+    take(on_event(b, TG_OP_AWAIT, g->empty, slot, NULL), n);
     tg_value_map *shared = tg_value_map_make(s->p->arena);
     for (size_t i = 0; i < g->copies.count; i++) {
         const moved *m = &g->copies.data[i];
@@ -428,7 +474,10 @@ static void consume(splitter *s, const ringed *g) {
     tg_value *mine = part_of(&b, slot, s->p->replicas, s->p->replica);
     for (size_t i = 0; i < g->copies.count; i++) {
         const moved *m = &g->copies.data[i];
-        on_event(&b, TG_OP_AWAIT, g->full.data[i], mine, NULL);
+        if (m->first == i) {
+            tg_op *await = on_event(&b, TG_OP_AWAIT, g->full.data[i], mine, NULL);
+            take(await, joined(g, i));
+        }
         make_ring(s, &b, tg_operand(m->op, 0), s->depth * m->parts, m->parts > 1 ? mine : slot,
                   m->op);
     }
@@ -504,7 +553,10 @@ static void make_events(splitter *s, tg_op *before) {
         ringed *g = s->loops.data[i];
         g->empty = make_event(s, before, s->depth, n);
         for (size_t k = 0; k < g->copies.count; k++) {
-            TG_LIST_PUSH(s->p->arena, &g->full, make_event(s, before, s->depth * n, 0));
+            size_t first = g->copies.data[k].first;
+            tg_value *full =
+                first < k ? g->full.data[first] : make_event(s, before, s->depth * n, 0);
+            TG_LIST_PUSH(s->p->arena, &g->full, full);
         }
     }
 }

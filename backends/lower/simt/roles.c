@@ -13,7 +13,8 @@
  * ends with as many signals as an `await` takes at once. What has been signalled and awaited how
  * often is the same in every lane of a replica, so each keeps a bit for each semaphore: the parity
  * of the phase it waits for next. A semaphore that starts full counts as one whose last phase has
- * ended. A signal is
+ * ended. Where each trip of a loop awaits the next one of the ring, the number of rounds says it.
+ * A signal is
  *
  *   with the token of a copy   each lane's arrival when what it copies has landed, and one for 32
  *                              lanes that says what they have stored themselves
@@ -38,7 +39,9 @@ typedef struct ts_event {
     int64_t first, n;  /* barriers */
     int64_t count;     /* signals of a phase */
     int64_t arrivals;  /* of one signal */
-    bool full;         /* at first */
+    bool full;         /* at first, */
+    bool kept;         /* but for the last (late.c) */
+    int awaits;        /* ops that await it */
     const tg_op *role; /* that awaits it */
     tg_value *bits;    /* array of one: parities by semaphore */
     int64_t group;     /* semaphores that are one barrier */
@@ -82,6 +85,7 @@ static bool fits(tg_simt *S, ts_event *e, const tg_op *user) {
         }
         e->count = n;
         e->role = role;
+        e->awaits++;
     }
     return S->status == TG_OK;
 }
@@ -97,6 +101,7 @@ static ts_event *make_event(tg_simt *S, const tg_op *op, int64_t first) {
         }
     }
     e->full = start != 0;
+    e->kept = e->full && start == e->count && ts_late_keeps(op);
     e->group = ts_bulk_signals(S, op);
     e->ok = e->group > 0 ? ts_bulk_all_ok(S, op) : NULL;
     e->group = tg_max_i64(1, e->group);
@@ -182,19 +187,30 @@ static tg_value *barrier_of(tg_simt *S, const ts_event *e, tg_value *which) {
     return ts_bin(&S->b, TG_OP_ADD, which, e->first);
 }
 
-void ts_emit_await(tg_simt *S, tg_op *op) {
-    ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+/* i32 parity of the phase that is awaited; a bit of the lane's word, which is turned over. */
+static tg_value *parity_of(tg_simt *S, const ts_event *e, tg_value *which) {
     tg_builder *b = &S->b;
     const tg_type *word = tg_type_scalar(S->out, e->n > GROUP ? TG_DT_I64 : TG_DT_I32);
     tg_value *zero = tg_build_int(b, S->args.lane->type, 0);
-    tg_value *which = semaphore(S, e, tg_operand(op, 1));
     tg_value *bits = tg_build_aload(b, word, e->bits, zero, 1);
     tg_value *by = tg_build_cast(b, which, word->dtype);
     tg_value *bit = ts_bin(b, TG_OP_AND, tg_build_binary(b, TG_OP_SHR, bits, by), 1);
-    (void)tg_build_mbar_wait(b, S->mbarriers, barrier_of(S, e, which),
-                             tg_build_cast(b, bit, TG_DT_I32));
     tg_value *flip = tg_build_binary(b, TG_OP_SHL, tg_build_int(b, word, 1), by);
     (void)tg_build_astore(b, e->bits, zero, tg_build_binary(b, TG_OP_XOR, bits, flip), 1);
+    return tg_build_cast(b, bit, TG_DT_I32);
+}
+
+void ts_emit_await(tg_simt *S, tg_op *op) {
+    ts_event *e = ts_of(S, tg_operand(op, 0))->event;
+    tg_value *slot = tg_operand(op, 1), *which = semaphore(S, e, slot);
+    bool alike = e->awaits == 1 && !e->kept; /* all semaphores of a round */
+    tg_value *parity = alike ? ts_ring_round(S, op, slot, e->n) : NULL;
+    if (parity == NULL) {
+        parity = parity_of(S, e, which);
+    } else if (e->full) {
+        parity = ts_bin(&S->b, TG_OP_XOR, parity, 1);
+    }
+    (void)tg_build_mbar_wait(&S->b, S->mbarriers, barrier_of(S, e, which), parity);
 }
 
 static bool writes_shared(const tg_region *r) {
@@ -262,7 +278,7 @@ void ts_emit_signal(tg_simt *S, tg_op *op) {
     tg_value *at = barrier_of(S, e, semaphore(S, e, tg_operand(op, 1)));
     if (box) {
         signal_of_box(S, e, op, at);
-    } else if (!ts_late_signal(S, op, at)) {
+    } else if (!ts_late_signal(S, op, at, e->kept ? e->first + e->n - 1 : -1)) {
         signal_of_lanes(S, op, at);
     }
 }
@@ -275,7 +291,8 @@ static void start_parities(tg_simt *S, const tg_op *role) {
         ts_event *e = op->code == TG_OP_EVENT ? ts_of(S, &op->results[0])->event : NULL;
         if (e != NULL && e->role == role) {
             tg_dtype t = e->n > GROUP ? TG_DT_I64 : TG_DT_I32;
-            tg_value *start = tg_build_int(&S->b, tg_type_scalar(S->out, t), e->full ? -1 : 0);
+            int64_t bits = !e->full ? 0 : e->kept ? ~((int64_t)1 << (e->n - 1)) : -1;
+            tg_value *start = tg_build_int(&S->b, tg_type_scalar(S->out, t), bits);
             e->bits = ts_array(S, t, 1, "parities");
             (void)tg_build_astore(&S->b, e->bits, tg_build_int(&S->b, S->args.lane->type, 0), start,
                                   1);

@@ -130,7 +130,9 @@ typedef struct ts_lane_part {
 enum { TS_LATE_SIGNALS = 4 };
 typedef struct ts_late {
     const tg_op *dot;                   /* NULL: there is none */
-    tg_value *barrier[TS_LATE_SIGNALS]; /* arrays of one i32; -1: no trip before */
+    tg_value *barrier[TS_LATE_SIGNALS]; /* arrays of one i32: of the trip before */
+    bool kept[TS_LATE_SIGNALS];         /* the first trip has a signal to give, too */
+    tg_op *start[TS_LATE_SIGNALS];      /* what stores the first */
     int n;                              /* signals lowered */
 } ts_late;
 
@@ -138,6 +140,7 @@ typedef struct ts_late {
 typedef struct ts_ring {
     int64_t n;
     tg_value *array; /* of one i32 */
+    tg_value *round; /* of one i32: 1 in every second round; NULL: nobody asked */
 } ts_ring;
 
 typedef struct ts_loop {
@@ -443,11 +446,20 @@ void ts_emit_dot_unit(tg_simt *S, tg_op *op);
 /* ring.c: i32 slot % n of a placed slot; at the end of a loop's body. */
 tg_value *ts_ring_position(tg_simt *S, tg_builder *b, tg_value *slot, int64_t n);
 void ts_ring_step(tg_simt *S, const ts_loop *loop);
+/* i32: is an odd number of rounds behind the loop whose trips `slot` counts? For an op that each
+ * trip does, of a loop entered once; NULL: it is none such. */
+tg_value *ts_ring_round(tg_simt *S, const tg_op *op, tg_value *slot, int64_t n);
+/* The placed value counts the loop's trips from 0. The loop is entered at most once in its role. */
+bool ts_counts_trips(const tg_op *loop, const tg_value *v);
+bool ts_entered_once(const tg_op *loop);
 /* late.c: whether the loop leaves its product under way; behind the loop; a signal in it, which
- * then is given by a trip later. */
+ * then is given by a trip later (last: the barrier that starts empty for it; -1: none).
+ * ts_late_keeps: the event's last semaphore starts empty, as the
+ * first trip of such a loop fills it. */
+bool ts_late_keeps(const tg_op *event);
 bool ts_late_begin(tg_simt *S, const tg_op *loop);
 void ts_late_end(tg_simt *S, const tg_op *loop);
-bool ts_late_signal(tg_simt *S, const tg_op *signal, tg_value *barrier);
+bool ts_late_signal(tg_simt *S, const tg_op *signal, tg_value *barrier, int64_t last);
 /* matrix_group.c: waits for the products whose sums (of type t) lie in the array. */
 void ts_group_wait(tg_simt *S, const tg_matrix_unit *u, const tg_type *t, tg_value *array);
 void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
