@@ -388,7 +388,7 @@ static void tell_array(const tg_op *array, const tg_bank_access *all, size_t n, 
             tg_sb_addf(&sb, "where the data says");
         }
     }
-    tg_report(sink, TG_SEV_REMARK, TG_D_CAPACITY, array->span,
+    tg_report(sink, TG_SEV_REMARK, TG_D_BANKS, array->span,
               "shared memory%s%s, %lld bytes: bank conflicts of %s", name != NULL ? " " : "",
               name != NULL ? name : "", (long long)bytes, sb.len > 0 ? sb.data : "no access");
 }

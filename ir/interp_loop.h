@@ -36,6 +36,7 @@ typedef enum tg_loop_fault {
     TG_LOOP_DEADLOCK,   /* lanes wait for each other, or for arrivals that do not come */
     TG_LOOP_MBARRIER,   /* a barrier in shared memory that nobody made, or more arrivals than wanted
                          */
+    TG_LOOP_UNAWAITED,  /* a program ends while a copy that it started is under way */
     TG_LOOP_LIMIT,      /* given up after max_steps */
     TG_LOOP_BAD_CODE,   /* not code that can be run: unknown operation, missing function */
     TG_LOOP_FAULT_COUNT

@@ -2,6 +2,7 @@
 /* targets, cache, pack: what is there. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -44,7 +45,10 @@ static bool list_apart(tool *t) {
     }
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (child > 0 && WIFSIGNALED(status)) {
+    if (child > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE) {
+        (void)raise(
+            SIGPIPE); /* nobody reads on, as in `tegula targets | grep -q cpu`: so ends this */
+    } else if (child > 0 && WIFSIGNALED(status)) {
         tool_error(t, TG_D_TOOL, "a device driver died while it was asked for its devices: %s",
                    strsignal(WTERMSIG(status)));
         return false;

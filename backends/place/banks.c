@@ -455,12 +455,12 @@ static void tell(tg_placer *p, const padding *d) {
     int64_t rows = tg_type_count(t) / t->shape[t->rank - 1];
     long long bytes = (long long)(rows * d->pad * tg_place_elem_bytes(t->dtype));
     if (d->taken) {
-        tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, d->op->span,
+        tg_report(p->sink, TG_SEV_REMARK, TG_D_BANKS, d->op->span,
                   "rows of this value lie %lld elements apart in shared memory, so that lanes do "
                   "not meet in its banks: %lld bytes of padding",
                   (long long)(t->shape[t->rank - 1] + d->pad), bytes);
     } else {
-        tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, d->op->span,
+        tg_report(p->sink, TG_SEV_REMARK, TG_D_BANKS, d->op->span,
                   "lanes meet in the banks of shared memory at this value: %s has no room for %lld "
                   "bytes of padding",
                   p->machine->name, bytes);

@@ -236,7 +236,7 @@ static void tell_region(const tg_placer *p, const tg_region *r) {
             bool could = unit_for(p->machine, p->lanes, op, &why) != NULL;
             why = could ? "its operands are not where a unit reads" : why;
         }
-        tg_report(p->sink, TG_SEV_REMARK, TG_D_CAPACITY, op->span,
+        tg_report(p->sink, TG_SEV_REMARK, TG_D_UNIT, op->span,
                   name != NULL ? "product of %s, %lld x %lld x %lld: matrix unit %s"
                                : "product of %s, %lld x %lld x %lld: FMA of the lanes, as %s",
                   tg_dtype_name(a->dtype), (long long)c->shape[c->rank - 2],

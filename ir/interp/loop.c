@@ -10,9 +10,9 @@ enum { MAX_FINDINGS = 64, ALIGN = 64 };
 /* ---- report --------------------------------------------------------------------------------- */
 
 const char *tg_loop_fault_name(tg_loop_fault fault) {
-    static const char *const names[TG_LOOP_FAULT_COUNT] = {"race",     "undefined",  "bounds",
-                                                           "align",    "divergence", "deadlock",
-                                                           "mbarrier", "limit",      "bad code"};
+    static const char *const names[TG_LOOP_FAULT_COUNT] = {
+        "race",     "undefined", "bounds",    "align", "divergence",
+        "deadlock", "mbarrier",  "unawaited", "limit", "bad code"};
     return (unsigned)fault < TG_LOOP_FAULT_COUNT ? names[fault] : "?";
 }
 
@@ -287,7 +287,11 @@ static void run_lanes(tg_li_run *r, int *order) {
     start_lanes(r);
     while (!r->stop) {
         run_ready(r, order);
-        if (r->stop || all_in(r, 0, r->n_lanes, LI_DONE)) {
+        if (r->stop) {
+            return;
+        }
+        if (all_in(r, 0, r->n_lanes, LI_DONE)) {
+            tg_li_report_unawaited(r);
             return;
         }
         if (r->code->roles) { /* all of these: whoever can go on does */

@@ -2,7 +2,8 @@
 /*
  * Asynchronous copies in the loop interpreter: the bytes are read where the copy starts and lie in
  * shared memory, undefined, until the lane has waited for their group. Who reads them earlier finds
- * what nobody wrote.
+ * what nobody wrote. A program that ends before they have landed leaves them to write memory that
+ * may be another's by then: that is told, too.
  */
 #include <string.h>
 
@@ -11,7 +12,8 @@
 static void start(tg_li_run *r, const tg_li_ins *i, int lane) {
     tg_li_lane *l = &r->lanes[lane];
     const tg_li_array *a = &r->code->arrays.data[i->arg[0]];
-    tg_li_flight f = {.bytes = tg_attr_int(i->op, TG_ATTR_BYTES, 0), .group = l->groups};
+    tg_li_flight f = {
+        .op = i->op, .bytes = tg_attr_int(i->op, TG_ATTR_BYTES, 0), .group = l->groups};
     uint64_t addr = l->cells[i->arg[2]];
     int64_t index = (int64_t)l->cells[i->arg[1]];
     if (!tg_li_is_defined(r, i, lane, i->arg[1], "the index") ||
@@ -72,4 +74,21 @@ void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane) {
 
 void tg_li_land_arrival(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival) {
     land(r, i, lane, arrival, 0);
+}
+
+void tg_li_report_unawaited(tg_li_run *r) {
+    for (int lane = 0; lane < r->n_lanes; lane++) {
+        const tg_li_lane *l = &r->lanes[lane];
+        for (size_t k = 0; k < l->flights.count; k++) {
+            tg_li_report(r, TG_LOOP_UNAWAITED, l->flights.data[k].op, lane,
+                         "%lld bytes are still being copied when the program ends",
+                         (long long)l->flights.data[k].bytes);
+        }
+    }
+    for (size_t k = 0; k < r->boxes.count; k++) {
+        const tg_li_box *x = &r->boxes.data[k];
+        tg_li_report(r, TG_LOOP_UNAWAITED, x->ins->op, x->lane,
+                     "a box of %lld bytes is still being copied when the program ends",
+                     (long long)x->bytes);
+    }
 }

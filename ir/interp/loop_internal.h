@@ -118,6 +118,7 @@ typedef enum tg_li_state {
 
 /* A copy that has not landed. */
 typedef struct tg_li_flight {
+    const tg_op *op;
     int64_t at, bytes, group; /* byte of shared memory */
     unsigned char data[16];
     bool undefined;
@@ -284,6 +285,8 @@ void tg_li_async(tg_li_run *r, const tg_li_ins *i, int lane);
 bool tg_li_bulk(tg_li_run *r, const tg_li_ins *i, int lane);
 /* The first box in line lands; false: there is none. */
 bool tg_li_land_box(tg_li_run *r);
+/* All lanes have ended: copies that nobody waited for. */
+void tg_li_report_unawaited(tg_li_run *r);
 void tg_li_land_arrival(tg_li_run *r, const tg_li_ins *i, int lane, int64_t arrival);
 /* loop_matrix.c: the operation of a matrix unit that these lanes wait at. */
 void tg_li_matrix(tg_li_run *r, const tg_li_ins *i, int first, int n);

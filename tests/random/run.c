@@ -7,6 +7,10 @@
 #include "ir/passes.h"
 #include "tests/random/run.h"
 
+bool run_is_refusal(const char *wrong) {
+    return wrong != NULL && strncmp(wrong, RUN_REFUSED, strlen(RUN_REFUSED)) == 0;
+}
+
 static const char *diags_text(const tg_sink *sink, tg_arena *a) {
     return sink->first != NULL ? tg_arena_strdup(a, sink->first->text) : "no diagnostic";
 }
@@ -139,8 +143,8 @@ static const char *compiled(gen_case *c, const case_memory *want, const char *de
         wrong = memory_compare(want, &m, c, a);
     }
     memory_free(&m);
-    return wrong == NULL
-               ? NULL
+    return wrong == NULL || run_is_refusal(wrong)
+               ? wrong
                : tg_arena_printf(a, "%s %s: %s", device == NULL ? "compiled" : device, when, wrong);
 #else
     (void)c;

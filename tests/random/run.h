@@ -17,6 +17,10 @@ typedef struct run_options {
     const char *save; /* folder for the IR of a failing program, or NULL */
 } run_options;
 
+/* A message that begins so is no failure: the device refuses what docs/targets.md says it does. */
+#define RUN_REFUSED "refused by the device: "
+bool run_is_refusal(const char *wrong);
+
 /* NULL when all agree, else what went wrong (in the arena). The kernel may be changed by passes. */
 const char *run_case(gen_case *c, const run_options *options, tg_arena *a);
 

@@ -105,6 +105,11 @@ expect 2 "several kernels; choose one with --kernel: one, two" "$tegula" run two
 expect 2 "no kernel three; it has one, two" "$tegula" run two.tg --kernel three --set N=4
 expect 0 "y: f32[5]" "$tegula" run ok.tg --set T=f32 --set N=5
 
+# who stops reading a list is told nothing
+"$tegula" targets 2>err.txt | head -n 1 >/dev/null
+checks=$((checks + 1))
+[ ! -s err.txt ] || { failures=$((failures + 1)); echo "FAIL: targets | head: $(cat err.txt)"; }
+
 # programs
 expect 0 fine "$tegula" check ok.tg
 expect 1 "wrong.tg:6:" "$tegula" check wrong.tg
