@@ -2,8 +2,9 @@
 /*
  * Machine instructions by name: the rows of intrinsics.def, as LLVM's target intrinsics or, for
  * ROW+defined, as what they are defined to compute (Intel SDM vol. 2: PSHUFB, PMADDUBSW, PMADDWD,
- * VPDPBUSD, VPDPWSSD) in operations that every processor has. LLVM recognises some of these forms
- * and puts an instruction of the weaker row there; that, too, is what is to be shown right.
+ * VPDPBUSD, VPDPWSSD, VPERMPS) in operations that every processor has. LLVM recognises some of
+ * these forms and puts an instruction of the weaker row there; that, too, is what is to be shown
+ * right.
  */
 #include <string.h>
 
@@ -14,7 +15,8 @@ typedef enum definition {
     U8I8_PAIRS,
     I16_PAIRS,
     U8I8_QUADS,
-    I16_PAIRS_ADDED
+    I16_PAIRS_ADDED,
+    WORD_LOOKUP
 } definition;
 
 typedef struct machine_row {
@@ -69,6 +71,21 @@ static LLVMValueRef byte_lookup(tg_emitter *e, LLVMValueRef table, LLVMValueRef 
     return LLVMBuildSelect(b, keeps, r, LLVMConstNull(type), "");
 }
 
+/* Lanes of the table by the low bits of each index. */
+static LLVMValueRef word_lookup(tg_emitter *e, LLVMValueRef table, LLVMValueRef index) {
+    LLVMBuilderRef b = e->builder;
+    unsigned n = LLVMGetVectorSize(LLVMTypeOf(table));
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+    LLVMValueRef r = LLVMGetPoison(LLVMTypeOf(table));
+    index = LLVMBuildAnd(b, index, tg_emit_const_int(LLVMTypeOf(index), n - 1), "");
+    for (unsigned i = 0; i < n; i++) {
+        LLVMValueRef lane = LLVMConstInt(i32, i, 0);
+        LLVMValueRef from = LLVMBuildExtractElement(b, index, lane, "");
+        r = LLVMBuildInsertElement(b, r, LLVMBuildExtractElement(b, table, from, ""), lane, "");
+    }
+    return r;
+}
+
 /* Products of x and y, widened to `bits`; x counts as unsigned when asked to. */
 static LLVMValueRef products(tg_emitter *e, LLVMValueRef x, bool x_unsigned, LLVMValueRef y,
                              unsigned bits) {
@@ -111,6 +128,8 @@ static LLVMValueRef emit_definition(tg_emitter *e, definition means, LLVMValueRe
         return add_groups(e, products(e, cut(e, x[1], 8), true, cut(e, x[2], 8), 32), 4, x[0]);
     case I16_PAIRS_ADDED:
         return add_groups(e, products(e, cut(e, x[1], 16), false, cut(e, x[2], 16), 32), 2, x[0]);
+    case WORD_LOOKUP:
+        return word_lookup(e, x[0], x[1]);
     }
     return NULL;
 }

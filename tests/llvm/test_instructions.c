@@ -16,7 +16,7 @@
 
 #include "tests/llvm/harness.h"
 
-enum { BYTE_LOOKUP, U8I8_PAIRS, I16_PAIRS, U8I8_QUADS, I16_PAIRS_ADDED };
+enum { BYTE_LOOKUP, U8I8_PAIRS, I16_PAIRS, U8I8_QUADS, I16_PAIRS_ADDED, WORD_LOOKUP };
 
 typedef struct row {
     const char *name;
@@ -35,7 +35,8 @@ static const tg_dtype types[][4] = {[BYTE_LOOKUP] = {TG_DT_U8, TG_DT_U8, TG_DT_U
                                     [U8I8_PAIRS] = {TG_DT_U8, TG_DT_I8, TG_DT_I16},
                                     [I16_PAIRS] = {TG_DT_I16, TG_DT_I16, TG_DT_I32},
                                     [U8I8_QUADS] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
-                                    [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32}};
+                                    [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
+                                    [WORD_LOOKUP] = {TG_DT_F32, TG_DT_U32, TG_DT_F32}};
 
 static int bytes_of(const row *r) {
     return strstr(r->name, ".512") ? 64 : strstr(r->name, ".128") ? 16 : 32;
@@ -67,6 +68,8 @@ static void expected(int means, const reg *acc, const reg *x, const reg *y, int 
     for (int i = 0; i < n; i++) {
         if (means == BYTE_LOOKUP) {
             out->u8[i] = y->u8[i] & 0x80 ? 0 : x->u8[i / 16 * 16 + (y->u8[i] & 15)];
+        } else if (means == WORD_LOOKUP) {
+            out->u8[i] = x->u8[4 * (y->u8[i / 4 * 4] & 15) + i % 4];
         } else if (means == U8I8_PAIRS && i % 2 == 0) {
             out->i16[i / 2] = saturated(x->u8[i] * y->i8[i] + x->u8[i + 1] * y->i8[i + 1]);
         } else if (means != U8I8_PAIRS && i % 4 == 0) {

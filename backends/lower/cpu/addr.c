@@ -11,7 +11,7 @@
  */
 #include "backends/lower/cpu/lower.h"
 
-enum { MAX_PACED = 16 }; /* lanes that are read one by one */
+enum { MAX_PACED = 16, MAX_PACED_NARROW = 64 }; /* lanes that are read one by one */
 
 static tg_value *add_i(tg_builder *b, tg_value *x, tg_value *y) {
     return tg_build_binary(b, TG_OP_ADD, x, y);
@@ -628,7 +628,9 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
         r.v = strided_load(x->L, b, a.ptr, dt, x->lanes, a.step, a.phase);
         return r;
     }
-    if (a.index != NULL && a.pitch != NULL && a.mask == NULL && x->lanes <= MAX_PACED) {
+    int paced =
+        tg_dtype_bits(dt) < 32 ? MAX_PACED_NARROW : MAX_PACED; /* no machine gathers those */
+    if (a.index != NULL && a.pitch != NULL && a.mask == NULL && x->lanes <= paced) {
         if (a.ok.v != NULL) {
             a.ptr = tg_build_select(b, a.ok.v, a.ptr, x->L->zeros);
             a.pitch = tg_build_select(b, a.ok.v, a.pitch, tg_build_index(b, 0));

@@ -21,6 +21,7 @@ typedef struct codes {
     tg_value *load; /* the only one */
     int code;
     bool floats; /* something is computed in floats */
+    bool moved;  /* permutes may stand in between */
 } codes;
 
 static bool evaluate(codes *s, tg_value *v, int depth, number *out);
@@ -43,6 +44,10 @@ static bool leaf(codes *s, tg_value *v, number *out) {
 static bool convert(const tg_op *op, number x, number *out) {
     tg_dtype from = tg_operand(op, 0)->type->dtype, to = op->results[0].type->dtype;
     bool to_float = tg_dtype_is_float(to);
+    if (to_float && tg_dtype_is_float(from) && tg_dtype_holds(to, from)) {
+        out->f = x.f;
+        return true;
+    }
     if ((to_float && to != TG_DT_F32 && to != TG_DT_F64) || tg_attr_int(op, TG_ATTR_SAT, 0) != 0 ||
         tg_attr_int(op, TG_ATTR_ROUND, TG_ROUND_RNE) != TG_ROUND_RNE) {
         return false;
@@ -96,6 +101,9 @@ static bool evaluate(codes *s, tg_value *v, int depth, number *out) {
     if (op->code == TG_OP_LOAD) {
         return leaf(s, v, out);
     }
+    if (op->code == TG_OP_PERMUTE && s->moved) {
+        return evaluate(s, tg_operand(op, 0), depth - 1, out);
+    }
     return (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
            compute(s, op, depth, out);
 }
@@ -112,6 +120,18 @@ bool tg_code_table(tg_value *v, tg_code_values *out) {
     out->load = s.load;
     out->floats = s.floats;
     return s.load != NULL;
+}
+
+bool tg_code_function(tg_value *v, const tg_op *load, double out[16]) {
+    codes s = {.load = NULL, .moved = true};
+    for (s.code = 0; s.code < 16; s.code++) {
+        number n;
+        if (!evaluate(&s, v, MAX_DEPTH, &n) || s.load == NULL || s.load->def != load) {
+            return false;
+        }
+        out[s.code] = tg_dtype_is_float(v->type->dtype) ? n.f : (double)n.i;
+    }
+    return true;
 }
 
 static const char *look_up(const tg_machine *mc, int lanes) {

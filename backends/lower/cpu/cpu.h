@@ -29,6 +29,13 @@ typedef struct tg_range {
     int64_t lo, hi;
 } tg_range;
 
+/* A matrix of functions of codes of four bits that lie two a byte along k, the low half first. */
+typedef struct tg_dot_codes {
+    tg_value *base, *row_bytes; /* the code of (row, k) is in byte base + row * row_bytes + k / 2 */
+    tg_value *usable;           /* bool: what the product reads lies inside; NULL: always */
+    double value[16];           /* the element that each code is */
+} tg_dot_codes;
+
 /*
  * One matrix operand as the generated code sees it: element (i, j) of a [rows, cols] matrix.
  * `vec` emits code giving `lanes` consecutive elements along j (along_cols) or along i starting at
@@ -55,8 +62,9 @@ typedef struct tg_dot_operand {
     bool narrow; /* made from elements of at most 8 bits: vectors are taken several at a time */
     bool ranged; /* integer elements are in `range` */
     tg_range range;
-    bool goes_on; /* the loop around takes next what follows along k */
-    bool cheap;   /* vec costs little more than a load: no need to pack for reuse <= 4 */
+    bool goes_on;              /* the loop around takes next what follows along k */
+    const tg_dot_codes *codes; /* or NULL; k is the axis that this operand contracts */
+    bool cheap; /* vec costs little more than a load: no need to pack for reuse <= 4 */
 } tg_dot_operand;
 
 /* acc[m,n] (row pitch in elements, innermost contiguous) += a[m,k] * b[k,n]. Elements beyond m_len,

@@ -7,6 +7,7 @@
  * the direction in which memory runs and, where m is only known at run time, a branch on it:
  *
  *   few columns, A contiguous along k          products along k, operands exchanged
+ *   few rows, B of codes of four bits          look-ups in registers
  *   few rows, B contiguous along k             products along k
  *   very few rows, B contiguous along n        updates along rows
  *   else                                       packed panels
@@ -183,12 +184,19 @@ tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
     if (g.per_word == 2) {
         dot_choose_quads(&g);
     }
+    tg_op *otherwise = NULL;
+    if (!few_columns && dot_emit_codes(&g, &otherwise) && otherwise == NULL) {
+        return TG_OK;
+    }
     if (few_columns) {
         dot_emit_along_k(&g, d->n);
     } else if (g.x.len_const >= 0) {
         emit_known_rows(&g);
     } else {
         emit_by_rows(&g);
+    }
+    if (otherwise != NULL) {
+        tg_build_end_if(b, otherwise, 0, NULL);
     }
     return TG_OK;
 }

@@ -7,6 +7,7 @@
  *   dot_packed.c  register blocks over packed panels (many rows and columns)
  *   dot_skinny.c  few rows or columns: products along k, and row updates along n
  *   dot_quads.c   products of four bytes a word
+ *   dot_codes.c   few rows with codes of four bits, looked up in registers
  *
  * Words. The kernels multiply vectors of words. A word is one element of the compute type; or, for
  * products of 8-bit and smaller integers on a machine with a pair product, an i32 that holds two
@@ -96,6 +97,9 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc);
 void dot_transpose(dot_gen *g, tg_value **v);
 /* Sums the lanes of n vectors; n is 4 (one vector of 4) or anything else (n scalars). */
 tg_value *dot_sum4(dot_gen *g, tg_value *const *v);
+/* The same inside each 16 bytes of four vectors of words of 32 bits: word i of every lane is the
+ * sum of that lane of v[i]. */
+tg_value *dot_sum4_in_lanes(dot_gen *g, tg_value *const *v);
 
 /* True when words of s can be read where they lie: plain memory of the compute type, nothing
  * masked. */
@@ -167,5 +171,9 @@ void dot_emit_packed(dot_gen *g);
 /* max_rows: the most x rows this code has to serve. */
 void dot_emit_along_k(dot_gen *g, int64_t max_rows);
 void dot_emit_along_rows(dot_gen *g, int64_t max_rows);
+/* False: y is no matrix of codes, or the shape is not for this form. `otherwise` NULL: the product
+ * is complete; else builds go on where the form does not apply, until the caller ends that branch.
+ */
+bool dot_emit_codes(dot_gen *g, tg_op **otherwise);
 
 #endif

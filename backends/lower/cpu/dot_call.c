@@ -26,6 +26,7 @@ typedef struct source {
     tg_value *value;
     int batch;
     tg_coord at[TG_MAX_RANK]; /* batch coordinates, then bounds of the two matrix axes */
+    tg_need need[2];          /* of the two matrix axes */
     tg_dtype compute;
 } source;
 
@@ -595,6 +596,10 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
     }
     o->unit_cols = unit == batch + 1 ? 1 : unit == batch ? 0 : -1;
     o->cheap = tg_expression_size(L, v, 0) <= 3;
+    if (batch == 0 && km->mask == NULL) {
+        tg_need need[2] = {s->need[1 - k_axis], s->need[k_axis]};
+        o->codes = tg_operand_codes(L, v, k_axis, need);
+    }
     if (tg_dtype_is_float(s->compute) && spread_loads(L, v, batch + k_axis, 8) > 0) {
         o->spread = source_spread;
     }
@@ -750,6 +755,10 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
     tg_value *k_bound = p->k_span != NULL             ? p->k_span
                         : k_need.kind == TG_NEED_SPAN ? k_need.span
                                                       : NULL;
+    tg_need along_k = {.kind = k_bound != NULL ? TG_NEED_SPAN : TG_NEED_FULL, .span = k_bound};
+    sa.need[0] = m_need;
+    sa.need[1] = sb.need[0] = along_k;
+    sb.need[1] = n_need;
     sa.at[batch].bound = m_need.kind == TG_NEED_SPAN ? m_need.span : NULL;
     sa.at[batch + 1].bound = k_bound;
     sb.at[batch].bound = k_bound;

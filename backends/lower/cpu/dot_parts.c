@@ -494,16 +494,20 @@ static tg_value *halves_sum(dot_gen *g, tg_value *x) {
                            tg_build_shuffle(g->b, x, x, n, hi));
 }
 
+tg_value *dot_sum4_in_lanes(dot_gen *g, tg_value *const *v) {
+    tg_value *s[2];
+    for (int p = 0; p < 2; p++) {
+        tg_value *lo = unpack(g, v[2 * p], v[2 * p + 1], 1, 0);
+        tg_value *hi = unpack(g, v[2 * p], v[2 * p + 1], 1, 1);
+        s[p] = tg_build_binary(g->b, TG_OP_ADD, lo, hi);
+    }
+    tg_value *lo = unpack(g, s[0], s[1], 2, 0), *hi = unpack(g, s[0], s[1], 2, 1);
+    return tg_build_binary(g->b, TG_OP_ADD, lo, hi);
+}
+
 tg_value *dot_sum4(dot_gen *g, tg_value *const *v) {
     if (lane_words(g) == 4) {
-        tg_value *s[2];
-        for (int p = 0; p < 2; p++) {
-            tg_value *lo = unpack(g, v[2 * p], v[2 * p + 1], 1, 0);
-            tg_value *hi = unpack(g, v[2 * p], v[2 * p + 1], 1, 1);
-            s[p] = tg_build_binary(g->b, TG_OP_ADD, lo, hi);
-        }
-        tg_value *lo = unpack(g, s[0], s[1], 2, 0), *hi = unpack(g, s[0], s[1], 2, 1);
-        tg_value *sum = tg_build_binary(g->b, TG_OP_ADD, lo, hi);
+        tg_value *sum = dot_sum4_in_lanes(g, v);
         while (sum->type->shape[0] > 4) {
             sum = halves_sum(g, sum);
         }

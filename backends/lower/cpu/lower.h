@@ -260,6 +260,11 @@ bool tg_code_table(tg_value *v, tg_code_values *out);
 /* Bytes that an expression through floats makes of codes, looked up in a table; false: it is none.
  */
 bool tg_code_lookup(tg_ctx *x, tg_op *op, const tg_coord *c, tg_ev *out);
+/* What v, which takes its codes of four bits from `load` alone, is for each code; permutes in
+ * between are seen through. */
+bool tg_code_function(tg_value *v, const tg_op *load, double out[16]);
+/* dot_codes_call.c: the codes that matrix v is made of, or NULL. need: of its rows and of k. */
+const tg_dot_codes *tg_operand_codes(tg_lower *L, tg_value *v, int k_axis, const tg_need need[2]);
 /* int_range.c: between which values a tile's integers are. */
 tg_range tg_int_range(tg_value *v);
 bool tg_contractible(tg_lower *L, tg_op *loop);

@@ -38,6 +38,7 @@ RUN64(quads64, "avx512f,avx512bw", _mm512_maddubs_epi16(x, y))
 RUN64(pairs64, "avx512f,avx512bw", _mm512_madd_epi16(x, y))
 RUN64(added_quads64, "avx512f,avx512vnni", _mm512_dpbusd_epi32(acc, x, y))
 RUN64(added_pairs64, "avx512f,avx512vnni", _mm512_dpwssd_epi32(acc, x, y))
+RUN64(words64, "avx512f", _mm512_permutexvar_epi32(y, x))
 #undef RUN64
 #undef RUN32
 #undef RUN
@@ -97,6 +98,12 @@ static void mean_added_pairs(uint8_t *out, const uint8_t *x, const uint8_t *y, s
     }
 }
 
+static void mean_words(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 4) {
+        memcpy(out + i, x + (size_t)4 * (y[i] & 15), 4);
+    }
+}
+
 /* ---- trials ---------------------------------------------------------------------------------- */
 
 static const tgr_cpu_trial trials[] = {
@@ -107,6 +114,7 @@ static const tgr_cpu_trial trials[] = {
     {V4, V4 | VNNI | BF16, 64, lookup64, mean_lookup},
     {V4, V4 | VNNI | BF16, 64, quads64, mean_quads},
     {V4, V4 | VNNI | BF16, 64, pairs64, mean_pairs},
+    {V4, V4 | VNNI | BF16, 64, words64, mean_words},
     {VNNI, VNNI | BF16, 64, added_quads64, mean_added_quads},
     {VNNI, VNNI | BF16, 64, added_pairs64, mean_added_pairs},
 #endif
