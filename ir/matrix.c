@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of matrix units and the layouts made of their fragments; see matrix.h. */
 #include "ir/matrix.h"
+#include "ir/layout_modes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,13 +117,60 @@ const tg_layout *tg_matrix_accumulator(tg_module *m, const tg_matrix_unit *u, in
     return lane == lanes ? tg_layout_intern(m, &l) : NULL;
 }
 
+/* What of a digit counts at places from `from` on; false: nothing. */
+static bool upper_part(tg_layout_mode *d, int64_t from) {
+    if (d->place < from) {
+        int64_t cut = from / d->place;
+        if (from % d->place != 0 || d->extent % cut != 0) {
+            return false;
+        }
+        d->extent /= cut;
+        d->stride *= cut;
+        d->place = from;
+    }
+    return d->extent > 1;
+}
+
+const tg_layout *tg_matrix_operand(tg_module *m, const tg_matrix_unit *u, const tg_layout *acc,
+                                   int64_t k) {
+    const tg_layout *block = tg_matrix_layout(m, u, TG_PART_A);
+    int rank = acc->rank, last = rank - 1;
+    int64_t reg = tg_matrix_elems(u, TG_PART_A), lane = u->lanes;
+    int64_t each = tg_matrix_elems(u, TG_PART_C);
+    if (block == NULL || rank < 2 || k % u->k != 0) {
+        return NULL;
+    }
+    tg_layout l = *block;
+    l.rank = (uint8_t)rank;
+    for (int i = 0; i < l.n_modes; i++) {
+        l.modes[i].axis = (int8_t)(l.modes[i].axis < 0 ? -1 : l.modes[i].axis + rank - 2);
+    }
+    add_mode(&l, last, TG_RES_REG, k / u->k, u->k, &reg);
+    int order[TG_LAYOUT_MAX_MODES], n = tg_modes_by_place(acc, TG_RES_REG, order);
+    for (int i = 0; i < n; i++) {
+        tg_layout_mode d = acc->modes[order[i]];
+        if (upper_part(&d, each) && d.axis != last) {
+            add_mode(&l, d.axis, TG_RES_REG, d.extent, d.stride, &reg);
+        }
+    }
+    n = tg_modes_by_place(acc, TG_RES_LANE, order);
+    for (int i = 0; i < n; i++) {
+        tg_layout_mode d = acc->modes[order[i]];
+        if (upper_part(&d, u->lanes)) {
+            add_mode(&l, d.axis == last ? -1 : d.axis, TG_RES_LANE, d.extent, d.stride, &lane);
+        }
+    }
+    return lane == tg_layout_size(acc, TG_RES_LANE) ? tg_layout_intern(m, &l) : NULL;
+}
+
 /* Corner of a block: what its first lane and register hold. */
-static bool block_holds(const tg_matrix_unit *u, const tg_layout *l, const tg_layout *block,
-                        int rank, int64_t lane0, int64_t reg0) {
-    int64_t corner[TG_MAX_RANK], at[TG_MAX_RANK], in[TG_MAX_RANK];
-    int64_t n = tg_matrix_elems(u, TG_PART_C);
+static bool block_holds(const tg_matrix_unit *u, tg_matrix_part part, const tg_layout *l,
+                        const tg_layout *block, int rank, int64_t lane0, int64_t reg0) {
+    int64_t corner[TG_MAX_RANK], at[TG_MAX_RANK], in[TG_MAX_RANK], shape[2];
+    int64_t n = tg_matrix_elems(u, part);
+    tg_matrix_shape(u, part, shape);
     tg_layout_coords(l, lane0, reg0, corner);
-    if (corner[rank - 2] % u->m != 0 || corner[rank - 1] % u->n != 0) {
+    if (corner[rank - 2] % shape[0] != 0 || corner[rank - 1] % shape[1] != 0) {
         return false;
     }
     for (int64_t i = 0; i < u->lanes * n; i++) {
@@ -137,16 +185,17 @@ static bool block_holds(const tg_matrix_unit *u, const tg_layout *l, const tg_la
     return true;
 }
 
-bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, const tg_layout *l, int rank) {
-    const tg_layout *block = tg_matrix_layout(m, u, TG_PART_C);
+bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, tg_matrix_part part, const tg_layout *l,
+                     int rank) {
+    const tg_layout *block = tg_matrix_layout(m, u, part);
     int64_t lanes = tg_layout_size(l, TG_RES_LANE), regs = tg_layout_size(l, TG_RES_REG);
-    int64_t n = tg_matrix_elems(u, TG_PART_C);
+    int64_t n = tg_matrix_elems(u, part);
     if (block == NULL || lanes % u->lanes != 0 || regs % n != 0) {
         return false;
     }
     for (int64_t lane = 0; lane < lanes; lane += u->lanes) {
         for (int64_t reg = 0; reg < regs; reg += n) {
-            if (!block_holds(u, l, block, rank, lane, reg)) {
+            if (!block_holds(u, part, l, block, rank, lane, reg)) {
                 return false;
             }
         }

@@ -82,6 +82,14 @@ const tg_type *tg_matrix_type(tg_module *m, const tg_matrix_unit *u, tg_matrix_p
  */
 const tg_layout *tg_matrix_accumulator(tg_module *m, const tg_matrix_unit *u, int rank,
                                        const int64_t *shape, const int64_t *warps, int64_t lanes);
+/*
+ * Lanes of operand a [batch.., M, K] of a product with that accumulator: the rows of its
+ * sub-groups, all of K in registers (blocks along K inside those of rows), columns of the
+ * accumulator replicas. NULL where K is no multiple of the unit's or the unit keeps its fragments
+ * to itself.
+ */
+const tg_layout *tg_matrix_operand(tg_module *m, const tg_matrix_unit *u, const tg_layout *acc,
+                                   int64_t k);
 /* Byte address (from an aligned start) after the swizzle: its own inverse. */
 static inline int64_t tg_swizzled(int64_t address, int64_t swizzle) {
     enum { CHUNK = 16, ROWS_AT = 7, CHUNK_AT = 4 };
@@ -91,8 +99,9 @@ static inline int64_t tg_swizzled(int64_t address, int64_t swizzle) {
 /* Bytes that a swizzled array begins at a multiple of. */
 enum { TG_SWIZZLE_ALIGN = 1024 };
 
-/* l holds fragments: elems(C) consecutive registers of a sub-group's lanes are one block's, whose
- * corner lies at multiples of M and N. */
-bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, const tg_layout *l, int rank);
+/* l holds fragments of a part: elems(part) consecutive registers of a sub-group's lanes are one
+ * block's, whose corner lies at multiples of the block's extents. */
+bool tg_matrix_holds(tg_module *m, const tg_matrix_unit *u, tg_matrix_part part, const tg_layout *l,
+                     int rank);
 
 #endif

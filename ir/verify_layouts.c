@@ -192,7 +192,6 @@ bool tg_verify_op_layouts(tg_verifier *v, const tg_op *op) {
     case TG_OP_GET_AT:
         return gather_layouts(v, op);
     case TG_OP_DOT:
-        TG_CHECK(tg_operand_type(op, 0)->kind == TG_TY_BUFFER, "multiplies buffers");
         return tg_verify_dot_unit(v, op);
     case TG_OP_SLICE:
     case TG_OP_CONCAT:

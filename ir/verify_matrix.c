@@ -147,15 +147,33 @@ bool tg_verify_GMMA(tg_verifier *v, const tg_op *op) {
            memory_ok(v, op, b, u, TG_PART_B, how->list + 3);
 }
 
-bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
-    const char *name = tg_attr_str(op, TG_ATTR_UNIT);
-    if (name == NULL) {
+/* Operands are buffers; a may be held by the lanes as their unit wants it, with the rows of the
+ * accumulator. */
+static bool operands_held(tg_verifier *v, const tg_op *op, const tg_matrix_unit *u) {
+    const tg_type *a = tg_operand_type(op, 0), *c = op->results[0].type;
+    TG_CHECK(tg_operand_type(op, 1)->kind == TG_TY_BUFFER, "multiplies by a buffer");
+    if (a->kind == TG_TY_BUFFER) {
         return true;
     }
-    const tg_matrix_unit *u = unit_of(v, op);
+    TG_CHECK(u != NULL && op->n_operands == 3 && a->dtype == u->type[TG_PART_A] &&
+                 !tg_matrix_rounds(u) && a->layout != NULL && c->layout != NULL,
+             "multiplies buffers");
+    const tg_layout *want = tg_matrix_operand(v->f->module, u, c->layout, a->shape[a->rank - 1]);
+    TG_CHECK(want != NULL && tg_matrix_holds(v->f->module, u, TG_PART_A, a->layout, a->rank) &&
+                 tg_layout_same_lanes(a->layout, want, a->shape),
+             "%s: lanes do not hold operand a of %s", tg_verify_type(v, a), u->name);
+    return true;
+}
+
+bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
+    const char *name = tg_attr_str(op, TG_ATTR_UNIT);
+    const tg_matrix_unit *u = name == NULL ? NULL : unit_of(v, op);
     const tg_type *t = op->results[0].type, *a = tg_operand_type(op, 0);
-    if (u == NULL) {
+    if (!operands_held(v, op, u)) {
         return false;
+    }
+    if (name == NULL || u == NULL) {
+        return name == NULL;
     }
     TG_CHECK(t->dtype == u->type[TG_PART_C], "%s adds up in %s, not %s", name,
              tg_dtype_name(u->type[TG_PART_C]), tg_dtype_name(t->dtype));
@@ -166,7 +184,7 @@ bool tg_verify_dot_unit(tg_verifier *v, const tg_op *op) {
     if (t->layout == NULL || !tg_matrix_is_open(u)) {
         return true;
     }
-    TG_CHECK(tg_matrix_holds(v->f->module, u, t->layout, t->rank),
+    TG_CHECK(tg_matrix_holds(v->f->module, u, TG_PART_C, t->layout, t->rank),
              "%s: lanes do not hold fragments of %s", tg_verify_type(v, t), name);
     return true;
 }

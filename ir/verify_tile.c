@@ -286,8 +286,9 @@ static tg_dtype dot_acc(tg_dtype a, tg_dtype b) {
 static bool dot_shapes(tg_verifier *v, const tg_op *op, int batch) {
     const tg_type *a = tg_operand_type(op, 0), *b = tg_operand_type(op, 1);
     const tg_type *c = tg_operand_type(op, 2);
-    bool buffers = v->f->level == TG_LEVEL_PLACED && a->kind == TG_TY_BUFFER && b->kind == a->kind;
-    TG_CHECK(((tg_is_tile(a) && tg_is_tile(b)) || buffers) && tg_is_tile(c), "multiplies tiles");
+    bool memory = v->f->level == TG_LEVEL_PLACED && b->kind == TG_TY_BUFFER &&
+                  (a->kind == TG_TY_BUFFER || tg_is_tile(a));
+    TG_CHECK(((tg_is_tile(a) && tg_is_tile(b)) || memory) && tg_is_tile(c), "multiplies tiles");
     TG_CHECK(batch >= 0 && a->rank == batch + 2 && b->rank == batch + 2 && c->rank == batch + 2,
              "operands have %d axes", batch + 2);
     for (int i = 0; i < batch; i++) {

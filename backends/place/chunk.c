@@ -85,10 +85,11 @@ static void drop_mask(tg_op *dot, const side *a, const side *b) {
     }
 }
 
-/* Units that read shared memory cannot mask: where b was read as zero, a becomes zero. */
+/* Units that read shared memory cannot mask, nor is what lanes computed masked once more on its way
+ * to a unit: where b was read as zero, a becomes zero. */
 static void move_mask(tg_placer *p, tg_op *dot, const side *b) {
     tg_value *mask = dot->n_operands == 4 ? tg_operand(dot, 3) : NULL, *a = tg_operand(dot, 0);
-    if (mask == NULL || !reads_zero(mask, b) || !tg_place_reads_memory(p, dot)) {
+    if (mask == NULL || !reads_zero(mask, b) || !tg_place_wants_plain(p, dot)) {
         return;
     }
     const tg_type *t = a->type;

@@ -77,18 +77,30 @@ static bool form_fits(const tg_machine *mc, const tg_matrix_unit *u, const tg_op
             acc_bytes(dot) + operand_bytes(dot, 0) + operand_bytes(dot, 1) <= mc->shared_bytes);
 }
 
+static bool reduced_along_rows(const tg_value *v, int depth);
+
+/* What op makes of the value in one of its operands is reduced; a sum of products is one value. */
+static bool reduces(const tg_use *u, int last, int depth) {
+    const tg_op *op = u->user, *around = op->parent->parent;
+    ptrdiff_t i = u - op->operands;
+    switch ((int)op->code) {
+    case TG_OP_REDUCE:
+        return tg_attr_int(op, TG_ATTR_AXIS, -1) == last;
+    case TG_OP_DOT:
+        return i == 2 && reduced_along_rows(&op->results[0], depth);
+    case TG_OP_YIELD:
+        return around != NULL && around->code == TG_OP_IF &&
+               reduced_along_rows(&around->results[i], depth - 1);
+    }
+    return (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
+           reduced_along_rows(&op->results[0], depth - 1);
+}
+
 /* v, or what elementwise operations make of it, is reduced along its last axis: lanes that hold a
  * row's elements should then be in one sub-group. */
 static bool reduced_along_rows(const tg_value *v, int depth) {
-    int last = v->type->rank - 1;
     for (const tg_use *u = v->uses; u != NULL && depth > 0; u = u->next) {
-        const tg_op *op = u->user;
-        if (op->code == TG_OP_REDUCE) {
-            if (tg_attr_int(op, TG_ATTR_AXIS, -1) == last) {
-                return true;
-            }
-        } else if ((tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0 &&
-                   reduced_along_rows(&op->results[0], depth - 1)) {
+        if (reduces(u, v->type->rank - 1, depth)) {
             return true;
         }
     }
@@ -142,10 +154,10 @@ static const tg_matrix_unit *unit_for(const tg_machine *mc, int64_t lanes, const
     return NULL;
 }
 
-bool tg_place_reads_memory(const tg_placer *p, const tg_op *dot) {
+bool tg_place_wants_plain(const tg_placer *p, const tg_op *dot) {
     const tg_matrix_unit *u;
     for (size_t i = 0; (u = tg_matrix_at(i)) != NULL; i++) {
-        if ((p->machine->matrix >> i & 1) != 0 && tg_matrix_reads_memory(u) &&
+        if ((p->machine->matrix >> i & 1) != 0 && tg_matrix_is_open(u) &&
             p->lanes % u->lanes == 0 && types_fit(u, dot, true) && exact_enough(u, dot) &&
             extents_fit(u, dot)) {
             return true;
@@ -177,6 +189,40 @@ tg_status tg_place_units(tg_placer *p) {
         p->shared_bytes -= memory;
     }
     return TG_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+typedef struct rows {
+    const tg_placer *p;
+    bool whole, split; /* at these lanes; at twice as many */
+    int64_t bytes;     /* of accumulators, a lane */
+} rows;
+
+static void visit_rows(rows *s, const tg_region *r) {
+    for (const tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; i < op->n_regions; i++) {
+            visit_rows(s, op->regions[i]);
+        }
+        const tg_matrix_unit *u =
+            op->code == TG_OP_DOT ? tg_matrix_find(tg_attr_str(op, TG_ATTR_UNIT)) : NULL;
+        if (u == NULL || !tg_matrix_is_open(u)) {
+            continue;
+        }
+        const tg_type *t = op->results[0].type;
+        s->bytes += tg_type_count(t) * tg_place_elem_bytes(t->dtype) / s->p->lanes;
+        if (reduced_along_rows(&op->results[0], REDUCED_WITHIN)) {
+            int64_t blocks = tg_type_count(t) / t->shape[t->rank - 1] / u->m;
+            s->whole &= blocks % (s->p->lanes / u->lanes) == 0;
+            s->split |= blocks % (2 * s->p->lanes / u->lanes) != 0;
+        }
+    }
+}
+
+bool tg_place_rows_whole(const tg_placer *p) {
+    rows s = {.p = p, .whole = true};
+    visit_rows(&s, p->f->body);
+    return s.whole && s.split && s.bytes <= p->machine->register_bytes * 3 / 4;
 }
 
 /* ---- operands where the unit reads them ------------------------------------------------------ */
@@ -253,6 +299,16 @@ void tg_place_tell_units(const tg_placer *p) {
 
 /* ---- layouts --------------------------------------------------------------------------------- */
 
+/* Operand a is what lanes computed. */
+static bool is_computed(const tg_value *a) {
+    for (const tg_use *u = a->uses; u != NULL; u = u->next) {
+        if (u->user->code == TG_OP_PUT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a choice of warps costs: registers first, then elements read for one step along K. */
 static bool better(int64_t regs, int64_t reads, int64_t best_regs, int64_t best_reads) {
     return regs < best_regs || (regs == best_regs && reads < best_reads);
@@ -266,7 +322,8 @@ const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like
     int64_t all = p->lanes / u->lanes, best_regs = INT64_MAX, best_reads = INT64_MAX;
     int64_t blocks_m = t->shape[m] / u->m, blocks_n = t->shape[n] / u->n;
     int64_t batches = t->rank > 2 ? t->shape[m - 1] : 1, best[TG_MAX_RANK];
-    bool rows = reduced_along_rows(&dot->results[0], REDUCED_WITHIN);
+    bool computed = is_computed(dot->operands[0].value);
+    bool reduced = reduced_along_rows(&dot->results[0], REDUCED_WITHIN);
     for (int a = 0; a < t->rank; a++) {
         best[a] = 1;
     }
@@ -281,7 +338,10 @@ const tg_layout *tg_place_fragments(tg_placer *p, const tg_op *dot, int64_t like
                 if (tg_matrix_reads_memory(u)) { /* each block of rows reads all columns */
                     reads = batches / wb * bm * (u->m + bn * u->n);
                 }
-                reads += (rows && wn > 1 ? reads : 0) + (like > 0 && like != wm ? reads / 2 : 0);
+                if (computed && like == wm && wn == 1) { /* registers.c: it stays where it is */
+                    reads -= batches / wb * bm * u->m;
+                }
+                reads += (reduced && wn > 1 ? reads : 0) + (like > 0 && like != wm ? reads / 2 : 0);
                 if (better(regs, reads, best_regs, best_reads)) {
                     best_regs = regs;
                     best_reads = reads;

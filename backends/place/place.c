@@ -2,7 +2,7 @@
 /*
  * Placement: the pipeline, and how many lanes run a program. The number of lanes starts at the
  * machine's, shrinks to what the largest tile can use, and doubles while a lane would hold more
- * registers than the machine gives it.
+ * registers than the machine gives it, unless the doubling would split rows that are reduced.
  */
 #include "backends/place/place.h"
 #include "backends/place/walk.h"
@@ -11,11 +11,14 @@
 #include <string.h>
 
 const tg_place_pass tg_place_pipeline[] = {
-    {"branch", tg_place_branch},     {"chunk", tg_place_chunk},     {"split", tg_place_split},
-    {"units", tg_place_units},       {"stage", tg_place_stage},     {"layout", tg_place_layout},
-    {"roles", tg_place_roles},       {"bulk", tg_place_bulk},       {"prefetch", tg_place_prefetch},
-    {"capacity", tg_place_capacity}, {"swizzle", tg_place_swizzle}, {"banks", tg_place_banks},
-    {"operands", tg_place_operands}, {"sync", tg_place_sync},
+    {"branch", tg_place_branch},       {"chunk", tg_place_chunk},
+    {"split", tg_place_split},         {"units", tg_place_units},
+    {"stage", tg_place_stage},         {"layout", tg_place_layout},
+    {"registers", tg_place_registers}, {"roles", tg_place_roles},
+    {"bulk", tg_place_bulk},           {"prefetch", tg_place_prefetch},
+    {"capacity", tg_place_capacity},   {"swizzle", tg_place_swizzle},
+    {"banks", tg_place_banks},         {"operands", tg_place_operands},
+    {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
 enum { UP_TO_LAYOUT = 6 };
@@ -64,7 +67,7 @@ typedef struct crew {
 } crew;
 
 static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who, size_t n,
-                            tg_module *out, tg_sink *sink, tg_func **out_func) {
+                            tg_module *out, tg_sink *sink, tg_placer *out_placer) {
     tg_placer p = {.m = out,
                    .machine = machine,
                    .arena = out->arena,
@@ -75,13 +78,13 @@ static tg_status run_passes(tg_func *kernel, const tg_machine *machine, crew who
                    .shared_bytes = machine->shared_bytes};
     p.f = tg_place_clone(kernel, out);
     p.f->lanes = who.lanes;
-    *out_func = p.f;
     for (size_t i = 0; i < n; i++) {
         tg_status st = tg_place_pipeline[i].run(&p);
         if (st) {
             return st;
         }
     }
+    *out_placer = p;
     if (n == tg_place_pipeline_count) {
         tg_place_tell_units(&p);
     }
@@ -108,7 +111,7 @@ static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_mod
         lanes *= 2;
     }
     while (lanes >= machine->lanes && lanes * 2 <= max_lanes && lanes < most) {
-        tg_func *trial;
+        tg_placer trial;
         tg_op *where;
         tg_module *m = tg_module_make(out->arena);
         crew tried = {.replicas = who->replicas, .lanes = lanes};
@@ -116,7 +119,8 @@ static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_mod
         if (st) {
             return st;
         }
-        if (tg_place_pressure(trial, out->arena, &where) <= machine->register_bytes) {
+        if (tg_place_pressure(trial.f, out->arena, &where) <= machine->register_bytes ||
+            tg_place_rows_whole(&trial)) {
             break;
         }
         lanes *= 2;
@@ -128,9 +132,9 @@ static tg_status choose_lanes(tg_func *kernel, const tg_machine *machine, tg_mod
 tg_status tg_place_prefix(tg_func *kernel, const tg_machine *machine, size_t n, tg_module *out,
                           tg_sink *sink) {
     crew who = {.replicas = tg_place_replicas(kernel, machine, out, sink)};
-    tg_func *f;
+    tg_placer p;
     tg_status st = choose_lanes(kernel, machine, out, sink, &who);
-    return st ? st : run_passes(kernel, machine, who, n, out, sink, &f);
+    return st ? st : run_passes(kernel, machine, who, n, out, sink, &p);
 }
 
 tg_status tg_place(tg_func *kernel, const tg_machine *machine, tg_module *out, tg_sink *sink) {

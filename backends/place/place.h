@@ -9,6 +9,7 @@
  *             ─ units ─▶ products that the machine's matrix units do
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
+ *             ─ registers ─▶ operands that lanes hold as their unit wants them stay there
  *             ─ roles ─▶ copies and products in programs of their own, where the machine has units
  *             ─ bulk ─▶ copies that the machine does as boxes of tensors
  *             ─ prefetch ─▶ blocks of a loop fetched while those before are used, elsewhere
@@ -72,6 +73,7 @@ tg_status tg_place_units(tg_placer *p);
 tg_status tg_place_operands(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);
 tg_status tg_place_layout(tg_placer *p);
+tg_status tg_place_registers(tg_placer *p);
 tg_status tg_place_roles(tg_placer *p);
 tg_status tg_place_bulk(tg_placer *p);
 tg_status tg_place_prefetch(tg_placer *p);
@@ -90,8 +92,12 @@ int64_t tg_place_schedule_int(const tg_func *f, const char *key, int64_t otherwi
 
 /* ---- matrix units (matrix.c) ----------------------------------------------------------------- */
 
-/* Would a unit that reads shared memory by itself do the product, were it plain? */
-bool tg_place_reads_memory(const tg_placer *p, const tg_op *dot);
+/* Would a unit take the product's elements as they are, were it plain: out of shared memory by
+ * itself, or operand a from the lanes' registers? */
+bool tg_place_wants_plain(const tg_placer *p, const tg_op *dot);
+/* Each sub-group has whole rows of the products on units whose rows are reduced, twice the lanes
+ * would share rows, and the accumulators leave room for the rest; before layouts are chosen. */
+bool tg_place_rows_whole(const tg_placer *p);
 /* A remark for each product: its unit, or why it has none. */
 void tg_place_tell_units(const tg_placer *p);
 /* Layout of the accumulator of a product with a unit; *out_warps: its groups of lanes along M.

@@ -182,6 +182,9 @@ static int64_t mode_of(const tg_op *op) {
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
 static int64_t mode_below(const swizzler *s, const tg_value *operand) {
+    if (operand->type->kind != TG_TY_BUFFER) {
+        return modes[0]; /* lanes hold it */
+    }
     const tg_op *base = tg_place_buffer_of((tg_value *)operand);
     for (size_t i = 0; i < s->buffers.count; i++) {
         if (s->buffers.data[i].op == base) {

@@ -111,7 +111,7 @@ static const row rows[] = {
      "fconst "
      "{f = 0.0} : " M44 "\n%4 = dot %1, %2, %3 : " M44 "\n",
      NULL},
-    {"%3 = fconst {f = 0.0} : " M44 "\n%4 = dot %3, %3, %3 : " M44 "\n", "multiplies buffers"},
+    {"%3 = fconst {f = 0.0} : " M44 "\n%4 = dot %3, %3, %3 : " M44 "\n", "multiplies by a buffer"},
     /* copies, events, teams */
     {"%s = const {i = 0} : i64\n%h = const {i = 9} : i64\n%p = span %s, %h : span<4>\n%1 = buffer "
      ": " S4 "\n%2 = copy %1, %x.0, %p {axes = [0]} : i64\nwait %2\n",

@@ -270,10 +270,10 @@ static void test_branch(void **state) {
         const char *body;
         int branches;
     } cases[] = {{"y[i] = where(c > 0.0, c * tanh(x[i] / c), x[i])", 1},
-                {"y[i] = where(c > 0.0, x[i], exp(x[i]) + log(x[i] + 2.0))", 1},
-                {"y[i] = where(c > 0.0, sqrt(x[i]) * 2.0, x[i])", 0},
-                {"let t = tanh(x[i])\n  y[i] = where(c > 0.0, t * 2.0, x[i]) + t", 0},
-                {"y[i] = where(x[i] > 0.0, tanh(x[i]), x[i])", 0}};
+                 {"y[i] = where(c > 0.0, x[i], exp(x[i]) + log(x[i] + 2.0))", 1},
+                 {"y[i] = where(c > 0.0, sqrt(x[i]) * 2.0, x[i])", 0},
+                 {"let t = tanh(x[i])\n  y[i] = where(c > 0.0, t * 2.0, x[i]) + t", 0},
+                 {"y[i] = where(x[i] > 0.0, tanh(x[i]), x[i])", 0}};
     (void)state;
     for (size_t k = 0; k < TG_COUNT_OF(cases); k++) {
         char source[512];
@@ -316,6 +316,37 @@ static void test_swizzle(void **state) {
     text = placed_text(&t, bytes, "sm_90a", NULL, 0);
     assert_int_equal(count_words(text, "xor("), 0);
     assert_int_equal(count_words(text, "unit = \"mma.m16n8k32.e4m3\""), 1);
+    place_test_fini(&t);
+}
+
+/* The accumulator of one product is operand a of the next where sub-groups have whole rows: no
+ * buffer between them, for units that read shared memory and for those that do not. Where columns
+ * are shared it goes through memory. */
+static void test_registers(void **state) {
+    static const char chain[] =
+        "kernel k(a: bf16[M, 64], b: bf16[K, 64], v: bf16[K, 128], out c: f32[M, 128])\n"
+        "  grid i: M by 64\n"
+        "{ var acc = zeros f32[64, 128], top = full f32[64] = -inf\n"
+        "  for k: K by 64 { let s = a[i, 0:64] @ b[k, 0:64].T, m = max(top, max(s, axis 1))\n"
+        "    acc += (exp2(s - m[:, _]) as bf16) @ v[k, 0:128]\n    top = m }\n"
+        "  c[i, 0:128] = acc }\n";
+    static const char columns[] =
+        "kernel k(a: bf16[16, 64], b: bf16[64, 64], v: bf16[64, 128], out c: f32[16, 128])\n"
+        "{ let s = a[0:16, 0:64] @ b[0:64, 0:64].T\n"
+        "  c[0:16, 0:128] = (s as bf16) @ v[0:64, 0:128] }\n";
+    static const char *const machines[] = {"sm_80", "sm_90a"};
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    for (size_t i = 0; i < TG_COUNT_OF(machines); i++) {
+        const char *text = placed_text(&t, chain, machines[i], NULL, 0);
+        assert_int_equal(count_words(text, "program lanes 128 "), 1);
+        assert_int_equal(count_words(text, "= dot "), 2);
+        assert_int_equal(count_words(text, "put "), 0);
+        assert_int_equal(count_words(text, "masked = true, unit"), 0);
+        text = placed_text(&t, columns, machines[i], NULL, 0);
+        assert_int_equal(count_words(text, "put "), 1);
+    }
     place_test_fini(&t);
 }
 
@@ -390,7 +421,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),       cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_room_ahead), cmocka_unit_test(test_swizzle),
-        cmocka_unit_test(test_branch),     cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_refusal)};
+        cmocka_unit_test(test_registers),  cmocka_unit_test(test_branch),
+        cmocka_unit_test(test_schedule),   cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,15 +87,22 @@ static void test_accumulators(void **state) {
         assert_true(tg_layout_is_sound(l));
         assert_true(tg_layout_covers(l, rows[i].shape));
         assert_int_equal(tg_layout_size(l, TG_RES_LANE), rows[i].lanes);
-        assert_true(tg_matrix_holds(m, u, l, rows[i].rank));
-        assert_true(tg_matrix_holds(m, u, tg_layout_tidy(m, l, rows[i].shape), rows[i].rank));
+        assert_true(tg_matrix_holds(m, u, TG_PART_C, l, rows[i].rank));
+        assert_true(
+            tg_matrix_holds(m, u, TG_PART_C, tg_layout_tidy(m, l, rows[i].shape), rows[i].rank));
+        const tg_layout *a = tg_matrix_operand(m, u, l, 48);
+        assert_non_null(a);
+        assert_true(tg_layout_is_sound(a));
+        assert_true(tg_matrix_holds(m, u, TG_PART_A, a, rows[i].rank));
+        assert_int_equal(tg_layout_size(a, TG_RES_LANE), rows[i].lanes);
+        assert_null(tg_matrix_operand(m, u, l, 40));
         /* the two register digits of a fragment the wrong way round */
-        assert_false(tg_matrix_holds(m, u, exchanged(m, l, 0, 1), rows[i].rank));
+        assert_false(tg_matrix_holds(m, u, TG_PART_C, exchanged(m, l, 0, 1), rows[i].rank));
     }
     int64_t odd[2] = {24, 8}, one[2] = {1, 1};
     assert_null(tg_matrix_accumulator(m, u, 2, odd, one, 32));
     const tg_layout *blocked = tg_layout_tile2d(m, 2, rows[1].shape, 8, 16, 8, 4);
-    assert_false(tg_matrix_holds(m, u, blocked, 2));
+    assert_false(tg_matrix_holds(m, u, TG_PART_C, blocked, 2));
     place_test_fini(&t);
 }
 

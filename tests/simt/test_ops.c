@@ -115,6 +115,15 @@ static const row rows[] = {
      "{ let t = a[0:16, 0:16] @ b[0:16, 0:16]\n"
      "  c[0:16, 0:16] = t.T + b[0:16, 0:16] @ a[0:16, 0:16] }",
      {0}},
+    {"products whose first stays in registers",
+     "kernel k(a: f16[M, 32], b: f16[K, 32], v: f16[K, 64], out c: f32[M, 64], out s: f32[M])\n"
+     "  grid i: M by 64\n"
+     "{ var acc = zeros f32[64, 64], n = zeros f32[64]\n"
+     "  for k: K by 32 { let t = anon(a[i, 0:32]) @ anon(b[k, 0:32]).T, p = where(t > 3.0, 2.0, "
+     "1.0)\n"
+     "    acc += (p as f16) @ v[k, 0:64]; n += sum(t, axis 1) }\n"
+     "  c[i, 0:64] = acc\n  s[i] = n }",
+     {64, 64}},
     {"groups of f16, b turned, 128 bytes",
      "kernel k(a: f16[M, K], b: f16[K, N], out c: f32[M, N]) grid i: M by 64, j: N by 64\n"
      "{ var acc = zeros f32[64, 64]\n  for k: K by 64 { acc += a[i, k] @ b[k, j] }\n"

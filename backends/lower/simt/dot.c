@@ -375,7 +375,7 @@ tg_value *ts_dot_accumulator_or_zero(tg_simt *S, tg_op *op, bool *out_zero) {
 void ts_emit_dot(tg_simt *S, tg_op *op) {
     const tg_type *t = op->results[0].type;
     if (!ts_is_tile(&op->results[0]) || t->layout == NULL ||
-        tg_operand(op, 0)->type->kind != TG_TY_BUFFER ||
+        (tg_operand(op, 0)->type->kind != TG_TY_BUFFER && op->n_operands != 3) ||
         tg_operand(op, 1)->type->kind != TG_TY_BUFFER) {
         ts_unsupported(S, op, "a product of tiles that are not in buffers");
         return;

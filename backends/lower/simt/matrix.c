@@ -33,7 +33,9 @@ typedef struct operand {
     tg_value *lane_k; /* the same along k */
     int k_axis;       /* of its block */
     int64_t stride[2], align;
-    bool whole; /* fragload */
+    bool whole;      /* fragload */
+    tg_value *array; /* of what lanes hold; NULL: it is in a buffer */
+    const tg_layout *held;
 } operand;
 
 typedef struct product {
@@ -123,6 +125,11 @@ static void make_operand(product *p, tg_matrix_part part) {
     int rank = p->t->rank;
     tg_builder *b = &p->S->b;
     o->part = part;
+    if (tg_operand(p->op, part)->type->kind != TG_TY_BUFFER) {
+        o->array = ts_materialise(p->S, tg_operand(p->op, part));
+        o->held = tg_operand(p->op, part)->type->layout;
+        return;
+    }
     o->buf = ts_buf_of(p->S, tg_operand(p->op, part));
     o->layout = tg_matrix_layout(p->S->out, p->u, part);
     o->k_axis = part == TG_PART_A ? 1 : 0;
@@ -143,9 +150,27 @@ static void make_operand(product *p, tg_matrix_part part) {
 /* ---- fragments -------------------------------------------------------------------------------
  */
 
+tg_value *ts_held_fragment(tg_simt *S, const tg_matrix_unit *u, tg_value *array, const tg_layout *l,
+                           const int64_t *at, int64_t k) {
+    int64_t each = tg_matrix_elems(u, TG_PART_A), c[TG_MAX_RANK], reg = 0;
+    for (int64_t r = 0; r < ts_regs(l); r += each) {
+        tg_layout_coords(l, 0, r, c);
+        bool same = c[l->rank - 1] == k;
+        for (int a = 0; a < l->rank - 1; a++) {
+            same &= c[a] == at[a];
+        }
+        reg = same ? r : reg;
+    }
+    tg_value *index = tg_build_int(&S->b, tg_type_scalar(S->out, TG_DT_I32), reg);
+    return tg_build_aload(&S->b, tg_matrix_type(S->out, u, TG_PART_A), array, index, each);
+}
+
 /* i32 index of a block's corner at k = 0: `c` gives the batch axes and the row or column. */
 static tg_value *corner_of(product *p, const operand *o, const corner *c) {
     int last = p->t->rank - 1, k = o->part == TG_PART_A ? last : last - 1;
+    if (o->array != NULL) {
+        return NULL;
+    }
     tg_value *sum = ts_buf_start(&p->S->b, o->buf);
     for (int a = 0; a <= last; a++) {
         if (a != k) {
@@ -239,13 +264,17 @@ typedef struct tile {
     int64_t reg[MAX_ACC];
 } tile;
 
-static void step(product *p, tile *w, tg_value *k, bool mask) {
+/* At i32 k, or, where lanes hold a, at `known`. */
+static void step(product *p, tile *w, tg_value *k, int64_t known, bool mask) {
     tg_value *b[MAX_ACC];
     for (int j = 0; j < w->nc; j++) {
         b[j] = fragment(p, &p->in[1], w->col[j], w->col_at[j], k, mask);
     }
     for (int i = 0; i < w->nr; i++) {
-        tg_value *a = fragment(p, &p->in[0], w->row[i], w->row_at[i], k, mask);
+        const operand *o = &p->in[0];
+        tg_value *a = o->array != NULL
+                          ? ts_held_fragment(p->S, p->u, o->array, o->held, w->row[i]->at, known)
+                          : fragment(p, o, w->row[i], w->row_at[i], k, mask);
         for (int j = 0; j < w->nc; j++) {
             tg_value **acc = &w->acc[i * w->nc + j];
             *acc = tg_build_mma(&p->S->b, p->u, a, b[j], *acc);
@@ -258,11 +287,17 @@ static void steps(product *p, tile *w, tg_value *lo, tg_value *hi, bool mask) {
     tg_builder *b = &p->S->b;
     tg_value *k;
     int n = w->nr * w->nc;
+    for (int64_t at = 0; at < p->k && p->in[0].array != NULL; at += p->u->k) {
+        step(p, w, i32(p, at), at, mask);
+    }
+    if (p->in[0].array != NULL) {
+        return;
+    }
     tg_op *loop = tg_build_for(b, lo, hi, tg_build_index(b, p->u->k), n, w->acc, &k);
-    step(p, w, ts_i32(b, k), mask);
+    step(p, w, ts_i32(b, k), 0, mask);
     int64_t trips = p->k / p->u->k;
-    bool short_loop = trips > 1 && trips * n <= MAX_UNROLLED && p->end == NULL &&
-                      p->in[0].whole && p->in[1].whole;
+    bool short_loop = trips > 1 && trips * n <= MAX_UNROLLED && p->end == NULL && p->in[0].whole &&
+                      p->in[1].whole;
     if (short_loop && (p->S->mc->simt & TG_SIMT_UNROLLED) != 0) {
         tg_op_set_int(loop, TG_ATTR_UNROLL, trips); /* addresses become constants of the reads */
     }

@@ -20,7 +20,9 @@ typedef struct run {
 } run;
 
 typedef struct operand {
-    const ts_buf *buf;
+    const ts_buf *buf; /* NULL: lanes hold it */
+    tg_value *array;   /* then: their registers */
+    const tg_layout *layout;
     tg_gmma_operand how;
     tg_value *base; /* i32, what is not constant; NULL: nothing */
     int x, k;       /* its axes: rows (columns) and k */
@@ -114,7 +116,13 @@ static void find_group(product *p) {
 static bool make_operand(product *p, tg_op *op, tg_matrix_part part) {
     operand *o = &p->in[part];
     int rank = p->t->rank;
-    const ts_buf *u = ts_buf_of(p->S, tg_operand(op, part));
+    tg_value *v = tg_operand(op, part);
+    if (v->type->kind != TG_TY_BUFFER) {
+        o->array = ts_materialise(p->S, v);
+        o->layout = v->type->layout;
+        return true;
+    }
+    const ts_buf *u = ts_buf_of(p->S, v);
     o->buf = u;
     o->x = part == TG_PART_A ? rank - 2 : rank - 1;
     o->k = part == TG_PART_A ? rank - 1 : rank - 2;
@@ -155,7 +163,10 @@ static tg_value *multiply(product *p, const run *r, tg_value *acc) {
     const tg_type *t =
         tg_type_vec(p->S->out, p->t->dtype, r->blocks * tg_matrix_elems(p->u, TG_PART_C));
     for (int64_t k = 0; k < p->k; k += p->u->k) {
-        acc = tg_build_gmma(&p->S->b, p->u, t, p->in[0].buf->memory, index_of(p, &p->in[0], r, k),
+        bool held = p->in[0].buf == NULL;
+        tg_value *a = held ? ts_held_fragment(p->S, p->u, p->in[0].array, p->in[0].layout, r->at, k)
+                           : p->in[0].buf->memory;
+        acc = tg_build_gmma(&p->S->b, p->u, t, a, held ? NULL : index_of(p, &p->in[0], r, k),
                             p->in[1].buf->memory, index_of(p, &p->in[1], r, k), acc, how);
     }
     return acc;

@@ -461,6 +461,10 @@ bool ts_late_begin(tg_simt *S, const tg_op *loop);
 void ts_late_end(tg_simt *S, const tg_op *loop);
 bool ts_late_signal(tg_simt *S, const tg_op *signal, tg_value *barrier, int64_t last);
 /* matrix_group.c: waits for the products whose sums (of type t) lie in the array. */
+/* The fragment of operand a whose block's corner is (at.., k) of lane 0, out of the registers
+ * `array` of a tile of layout l (matrix.c). */
+tg_value *ts_held_fragment(tg_simt *S, const tg_matrix_unit *u, tg_value *array, const tg_layout *l,
+                           const int64_t *at, int64_t k);
 void ts_group_wait(tg_simt *S, const tg_matrix_unit *u, const tg_type *t, tg_value *array);
 void ts_emit_dot_group(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
 bool ts_emit_dot_memory(tg_simt *S, tg_op *op, const tg_matrix_unit *u);
