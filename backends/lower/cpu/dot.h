@@ -44,7 +44,7 @@ typedef struct dot_gen {
     tg_scratch *scratch;
     const tg_dot_desc *d;
     dot_side x, y;                    /* acc[x row, y row]; x is A and y is B unless swapped */
-    int64_t acc_x_elems, acc_y_elems; /* acc strides */
+    int64_t acc_x_elems, acc_y_elems; /* acc strides; along x d->acc_row_bytes instead, if any */
     tg_dtype word;
     int per_word;
     int64_t word_bytes;
@@ -138,6 +138,8 @@ void dot_spread_rows(dot_gen *g, tg_value *at, int64_t pitch_words, tg_value *co
 bool dot_whole(const dot_side *s, int64_t n);
 /* Rows of a block at `row` in memory at k. */
 dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k);
+/* Row i (of x) of acc. */
+tg_value *dot_acc_row(dot_gen *g, tg_value *i);
 /* Sets acc[0..x.len, 0..y.len] to zero (whole vectors of the inner axis). */
 void dot_zero_acc(dot_gen *g);
 

@@ -24,6 +24,7 @@ typedef struct packed {
     int64_t nc;      /* columns packed at a time, a multiple of nr */
     bool blocked_k;  /* more than one block of k is possible */
     bool clamp_cols; /* the last panel sticks out of acc */
+    tg_value *last;  /* first column of acc's last vector */
     tg_value *panels, *stage;
     tg_value *ends;      /* a square of words */
     tg_value *starts;    /* a word for every staged row, or NULL */
@@ -79,7 +80,14 @@ static packed plan_packed(dot_gen *g) {
     p.blocked_k = k <= 0 || k > kcw * g->per_word;
     p.kc = p.blocked_k ? kcw * g->per_word : k;
     p.kcw = tg_round_up_i64(tg_round_up_i64(p.kc, unit) / g->per_word, g->vl);
-    p.clamp_cols = n > g->acc_x_elems;
+    bool ends = g->d->acc_row_bytes != NULL && !dot_whole(&g->y, p.nr);
+    p.clamp_cols = ends || n > g->acc_x_elems;
+    p.last = dot_ix(g, tg_round_up_i64(g->y.extent, g->vl) - g->vl);
+    if (ends) { /* nothing of acc's memory may be touched behind the columns */
+        tg_value *up = dot_addc(g, g->y.len, g->vl - 1);
+        up = tg_build_binary(g->b, TG_OP_AND, up, dot_ix(g, -(int64_t)g->vl));
+        p.last = dot_addc(g, up, -(int64_t)g->vl);
+    }
     p.panels = tg_scratch_take(g->scratch, g->b, p.nc * p.kcw * wb);
     p.ends = tg_scratch_take(g->scratch, g->b, (int64_t)g->vl * g->vl * wb);
     /* Rows side by side in memory put every k on a line of its own: read once, not once a panel. */
@@ -105,8 +113,7 @@ typedef struct packed_block {
 
 /* First column of the panel vector at column `at`; panels beyond acc repeat its last vector. */
 static tg_value *panel_vec(dot_gen *g, const packed *p, tg_value *at) {
-    int64_t last = tg_round_up_i64(g->y.extent, g->vl) - g->vl;
-    return p->clamp_cols ? dot_min(g, at, dot_ix(g, last)) : at;
+    return p->clamp_cols ? dot_min(g, at, p->last) : at;
 }
 
 static tg_value *panel_at(dot_gen *g, const packed *p, tg_value *j) {
@@ -459,6 +466,23 @@ static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, con
     }
 }
 
+/* One panel; of the last one half the vectors where that is all there is. */
+static void emit_columns(dot_gen *g, const packed *p, const packed_block *blk, const dot_rows *rows,
+                         tg_value *const *acc_rows, tg_value *j, tg_value *words) {
+    packed narrow = *p;
+    narrow.nv = p->nv / 2;
+    if (p->nv % 2 != 0 || g->per_word != 1 || dot_whole(&g->y, p->nr)) {
+        emit_block(g, p, blk, rows, acc_rows, j, words);
+        return;
+    }
+    tg_value *half = dot_ix(g, p->nr / 2 + 1);
+    tg_op *op = tg_build_if(g->b, dot_lt(g, dot_sub(g, blk->nl, j), half), 0, NULL);
+    emit_block(g, &narrow, blk, rows, acc_rows, j, words);
+    tg_build_else(g->b, op, 0, NULL);
+    emit_block(g, p, blk, rows, acc_rows, j, words);
+    tg_build_end_if(g->b, op, 0, NULL);
+}
+
 static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
     if (g->y.k_unit) {
         pack_by_columns(g, p, blk);
@@ -470,11 +494,11 @@ static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
     dot_rows rows = block_rows(g, p, blk, i.iv);
     for (int r = 0; r < p->mr; r++) {
         tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
-        acc_rows[r] = dot_atc(g, g->d->acc, at, g->acc_x_elems * g->word_bytes);
+        acc_rows[r] = dot_acc_row(g, at);
     }
     dot_loop j = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
     prefetch_next(g, p, blk, i.iv, j.iv);
-    emit_block(g, p, blk, &rows, acc_rows, j.iv, words);
+    emit_columns(g, p, blk, &rows, acc_rows, j.iv, words);
     dot_end_for(g, j);
     dot_end_for(g, i);
 }

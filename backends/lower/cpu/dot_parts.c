@@ -405,12 +405,19 @@ dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows,
     return out;
 }
 
+tg_value *dot_acc_row(dot_gen *g, tg_value *i) {
+    const tg_dot_desc *d = g->d;
+    return d->acc_row_bytes != NULL ? dot_at(g, d->acc, i, d->acc_row_bytes)
+                                    : dot_atc(g, d->acc, i, g->acc_x_elems * g->word_bytes);
+}
+
 void dot_zero_acc(dot_gen *g) {
     bool y_inner = g->acc_y_elems == 1;
     const dot_side *outer = y_inner ? &g->x : &g->y, *inner = y_inner ? &g->y : &g->x;
     int64_t pitch = y_inner ? g->acc_x_elems : g->acc_y_elems;
     dot_loop rows = dot_for(g, dot_ix(g, 0), outer->len, 1);
-    tg_value *p = dot_atc(g, g->d->acc, rows.iv, pitch * g->word_bytes);
+    tg_value *p =
+        y_inner ? dot_acc_row(g, rows.iv) : dot_atc(g, g->d->acc, rows.iv, pitch * g->word_bytes);
     dot_loop cols = dot_for(g, dot_ix(g, 0), inner->len, g->vl);
     dot_store(g, dot_atc(g, p, cols.iv, g->word_bytes), dot_zero(g), g->word_bytes);
     dot_end_for(g, cols);

@@ -317,7 +317,7 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
         lane_sums(g, p, acc, sum);
     }
     for (int i = 0; i < n; i++) {
-        tg_value *at = dot_atc(g, g->d->acc, x->number[i / per_row], g->acc_x_elems * wb);
+        tg_value *at = dot_acc_row(g, x->number[i / per_row]);
         ptr[i] = dot_atc(g, at, y->number[vectors ? 0 : i % per_row], g->acc_y_elems * wb);
         if (p->starts) {
             tg_value *start = dot_load(g, dot_atc(g, p->starts, x->number[i / per_row], wb), 1, wb);
@@ -434,8 +434,8 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
     tg_value *c[MAX_BLOCK * 2], *at[MAX_BLOCK * 2];
     int64_t wb = g->word_bytes;
     for (int i = 0; i < p->mr * nv; i++) {
-        int64_t offset = i / nv * g->acc_x_elems + (int64_t)(i % nv) * g->vl;
-        at[i] = dot_atc(g, g->d->acc, dot_addc(g, j, offset), wb);
+        tg_value *row = dot_acc_row(g, dot_ix(g, i / nv));
+        at[i] = dot_atc(g, row, dot_addc(g, j, (int64_t)(i % nv) * g->vl), wb);
         c[i] = dot_load(g, at[i], g->vl, wb);
     }
     for (int u = 0; u < words; u++) {
