@@ -28,6 +28,7 @@ typedef struct packed {
     tg_value *panels, *stage;
     tg_value *ends;      /* a square of words */
     tg_value *starts;    /* a word for every staged row, or NULL */
+    tg_value *fits;      /* bf16: whether elements may be multiplied in pairs; NULL: not asked */
     int64_t stage_pitch; /* words between staged rows (k-contiguous x) or between k (else) */
 } packed;
 
@@ -388,7 +389,7 @@ static void sum_quads(dot_gen *g, const packed *p, const dot_rows *rows, tg_valu
 }
 
 /* acc[r][v] of the block, summed over the words of the panel. */
-static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+static void sum_words(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
                       tg_value *words, tg_value **acc) {
     int n = p->mr * p->nv;
     tg_value *w;
@@ -413,6 +414,30 @@ static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_valu
         }
     }
     tg_build_end_for(g->b, loop, n, acc);
+}
+
+/* The same, element by element where they do not fit pairs. */
+static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+                      tg_value *words, tg_value **acc) {
+    const tg_type *types[DOT_MAX_ROWS * DOT_MAX_VECS];
+    int n = p->mr * p->nv;
+    if (p->fits == NULL) {
+        sum_words(g, p, rows, panel, words, acc);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        types[i] = g->vec_type;
+    }
+    tg_op *op = tg_build_if(g->b, p->fits, n, types);
+    sum_words(g, p, rows, panel, words, acc);
+    tg_build_else(g->b, op, n, acc);
+    g->apart = true;
+    sum_words(g, p, rows, panel, words, acc);
+    g->apart = false;
+    tg_build_end_if(g->b, op, n, acc);
+    for (int i = 0; i < n; i++) {
+        acc[i] = &op->results[i];
+    }
 }
 
 static void prefetch_rows(dot_gen *g, const packed *p, tg_value *const *c) {
@@ -483,15 +508,33 @@ static void emit_columns(dot_gen *g, const packed *p, const packed_block *blk, c
     tg_build_end_if(g->b, op, 0, NULL);
 }
 
-static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
+/* The smallest element of the packed panels, or of the staged rows from `row` on. */
+static tg_value *least_packed(dot_gen *g, const packed *p, const packed_block *blk,
+                              tg_value *words) {
+    tg_value *last = dot_addc(g, blk->nl, p->nr - 1);
+    tg_value *panels = tg_build_binary(g->b, TG_OP_DIV, last, dot_ix(g, p->nr));
+    return dot_least_rows(g, p->panels, p->kcw * p->nr, panels, dot_mulc(g, words, p->nr));
+}
+
+static tg_value *least_staged(dot_gen *g, const packed *p, tg_value *row, tg_value *words) {
+    if (!g->x.k_unit) {
+        return dot_least_rows(g, p->stage, p->stage_pitch, words, dot_ix(g, p->stage_pitch));
+    }
+    tg_value *count = dot_min(g, dot_sub(g, g->x.len, row), dot_ix(g, p->mr));
+    return dot_least_rows(g, p->stage, p->stage_pitch, count, words);
+}
+
+static void emit_blocks(dot_gen *g, packed *p, const packed_block *blk) {
     if (g->y.k_unit) {
         pack_by_columns(g, p, blk);
     } else {
         pack_by_rows(g, p, blk);
     }
     tg_value *words = dot_words(g, blk->kl), *acc_rows[DOT_MAX_ROWS];
+    tg_value *least = g->bf16 ? least_packed(g, p, blk, words) : NULL;
     dot_loop i = dot_for(g, dot_ix(g, 0), g->x.len, p->mr);
     dot_rows rows = block_rows(g, p, blk, i.iv);
+    p->fits = g->bf16 ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
     for (int r = 0; r < p->mr; r++) {
         tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
         acc_rows[r] = dot_acc_row(g, at);
