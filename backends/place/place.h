@@ -6,6 +6,7 @@
  *             ─ branch ─▶ costly sides of selects by one condition are computed where wanted
  *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
  *             ─ split ─▶ the program of one of several replicas, where roles are split
+ *             ─ whole ─▶ blocks of which nothing is masked are computed without masks
  *             ─ units ─▶ products that the machine's matrix units do
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
@@ -69,6 +70,7 @@ bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
 tg_status tg_place_branch(tg_placer *p);
 tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_split(tg_placer *p);
+tg_status tg_place_whole(tg_placer *p);
 tg_status tg_place_units(tg_placer *p);
 tg_status tg_place_operands(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);

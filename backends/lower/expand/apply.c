@@ -66,9 +66,10 @@ static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op 
 static tg_value *math_value(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_value *v) {
     tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0);
     bool fast = tg_attr_int(op, TG_ATTR_FAST, 0) != 0;
-    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !fast && tg_xp_never_positive(op)) {
+    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !tg_xp_has_ex2(op, mc) &&
+        tg_xp_never_positive(op)) {
         tg_xp x = {b, mc};
-        return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2);
+        return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2, fast);
     }
     tg_value *r = tg_build_math(b, fn, v);
     if (fast && r->def != NULL && r->def->code == TG_OP_MATH) {

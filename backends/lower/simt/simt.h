@@ -15,7 +15,6 @@
  *   matrix.c   products on matrix units
  *   matrix_group.c  products on units that read shared memory by themselves
  *   late.c     loops that leave such a product under way
- *   ring.c     positions in rings; bounds.c: indices that stay below their axis' extent
  *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
  *   roles.c    roles as ranges of lanes, events as barriers in shared memory
@@ -147,7 +146,6 @@ typedef struct ts_ring {
 typedef struct ts_loop {
     const tg_op *placed;
     tg_op *made;
-    tg_value *trip; /* i64, the number of the trip; NULL: the loop counts otherwise */
     struct ts_loop *outer;
     TG_LIST(ts_ring) rings;
 } ts_loop;
@@ -263,8 +261,6 @@ tg_value *ts_lane_is(tg_simt *S, int64_t lane);
 void ts_barrier(tg_simt *S, const ts_buf *of);
 void ts_meet(tg_simt *S, tg_fence fence);
 bool ts_nonneg(const tg_value *v, int depth);
-/* bounds.c: the placed scalar is in 0 .. extent whatever the launch. */
-bool ts_is_below(const tg_simt *S, const tg_value *v, const tg_dim *extent);
 /* i64 to i32, i32 sum with a constant. */
 tg_value *ts_i32(tg_builder *b, tg_value *v);
 tg_value *ts_bin(tg_builder *b, tg_opcode code, tg_value *x, int64_t y);
@@ -427,9 +423,7 @@ void ts_swizzled_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *ind
 void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item);
 void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos);
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item);
-/* shuffle.c: are the lanes along op's axis in one sub-group? */
-bool ts_can_shuffle(const tg_simt *S, const tg_op *op, const tg_layout *l);
-/* The reduction's `regs` parts of all those lanes combined, in every one of them. */
+/* shuffle.c: the reduction's `regs` parts of all those lanes combined, in every one of them. */
 void ts_reduce_shuffle(tg_simt *S, const tg_op *op, const ts_item *item, int64_t regs);
 tg_value *ts_combine(tg_builder *b, tg_reduce_kind kind, tg_value *x, tg_value *y);
 tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);
