@@ -172,8 +172,10 @@ static tg_status emit(tgc_prober *p, tg_module *loop, const unsigned char **code
 #endif
 #if TEGULA_HAVE_LLVM
     if (p->machine->emitter == TG_EMIT_LLVM) {
-        tg_llvm_options o = {.opt_level = 2, .emit = TG_LLVM_ASM};
-        return tg_llvm_emit(loop, p->machine, &o, p->arena, &p->sink, code, n);
+        bool amd = strcmp(p->machine->vendor, "hip") == 0; /* an object to link; PTX is text */
+        tg_llvm_options o = {.opt_level = 2, .emit = amd ? TG_LLVM_OBJECT : TG_LLVM_ASM};
+        tg_status st = tg_llvm_emit(loop, p->machine, &o, p->arena, &p->sink, code, n);
+        return st || !amd ? st : tg_hsaco_link(*code, *n, p->arena, &p->sink, code, n);
     }
 #endif
 #if TEGULA_HAVE_SPIRV

@@ -5,6 +5,7 @@
  */
 #include "frontend/value.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -360,7 +361,12 @@ bool tg_el_setting_value(tg_elab *e, const char *text, tg_span where, const tg_v
     const char *digits = text[0] == '-' ? text + 1 : text;
     bool binary = digits[0] == '0' && (digits[1] == 'b' || digits[1] == 'B');
     bool hex = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+    errno = 0;
     long long i = binary ? strtoll(digits + 2, &end, 2) : strtoll(text, &end, hex ? 16 : 10);
+    if (end != text && *end == '\0' && errno == ERANGE) {
+        tg_el_error(e, TG_D_SETTING, where, "%s is beyond i64", text);
+        return false;
+    }
     if (len > 0 && *end == '\0') {
         *out = tg_el_int(e, binary && text[0] == '-' ? -i : i, where);
         return true;
@@ -390,13 +396,32 @@ static bool type_allowed(tg_elab *e, const tg_ct_param *p, const tg_val *v) {
     return p->n_alts == 0;
 }
 
+/* A type, or a declaration: a record may be meant. */
+static bool names_type(tg_elab *e, const char *text) {
+    tg_dtype t;
+    return tg_dtype_from_name(text, strlen(text), &t) || tg_program_find(e->p, e->file, text);
+}
+
+static void not_allowed(tg_elab *e, const tg_ct_param *p, const char *text) {
+    tg_diag *d = tg_el_error(e, TG_D_SETTING, p->span, "`%s` cannot be %s here", p->name.name,
+                             text != NULL ? text : "this");
+    tg_sb names;
+    tg_sb_init(&names, e->a);
+    for (int i = 0; i < p->n_alts; i++) {
+        tg_sb_addf(&names, "%s%s", i > 0 ? ", " : "", p->alts[i].name.name);
+    }
+    tg_note_add(e->sink, d, p->span, "it is one of %s", names.data);
+}
+
 bool tg_el_bind_ct(tg_elab *e, const tg_ct_params *ct) {
     bool ok = true;
     for (int i = 0; i < ct->n; i++) {
         const tg_ct_param *p = &ct->items[i];
         const char *text = tg_el_setting(e, p->name.name);
         const tg_val *v = &tg_val_error;
-        if (text != NULL) {
+        if (text != NULL && p->n_alts > 0 && !names_type(e, text)) {
+            not_allowed(e, p, text);
+        } else if (text != NULL) {
             ok = tg_el_setting_value(e, text, p->span, &v) && ok;
         } else if (p->def != NULL) {
             v = tg_el_expr(e, p->def);
@@ -408,8 +433,7 @@ bool tg_el_bind_ct(tg_elab *e, const tg_ct_params *ct) {
         }
         if (p->n_alts > 0 && v->kind != TG_VAL_ERROR &&
             (v->kind != TG_VAL_TYPE || !type_allowed(e, p, v))) {
-            tg_el_error(e, TG_D_SETTING, p->span, "`%s` cannot be %s here", p->name.name,
-                        text != NULL ? text : "this");
+            not_allowed(e, p, text);
             v = &tg_val_error;
         }
         if (!tg_el_is_error(v) && v->kind != TG_VAL_TYPE && !tg_el_is_const(v)) {

@@ -676,6 +676,20 @@ static void let_stmt(tg_elab *e, const tg_stmt *s) {
 }
 
 /* A new value for a variable: its type and shape stay. */
+static void other_type(tg_elab *e, const tg_slot *s, const tg_val *v, tg_span where) {
+    tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` is %s and the new value is %s",
+                             s->name, tg_el_describe(e, s->val), tg_el_describe(e, v));
+    if (v->kind == TG_VAL_TILE && tg_el_rank(v) != tg_el_rank(s->val)) {
+        tg_note_add(e->sink, d, s->where,
+                    "declared here; begin with a tile: `var %s = zeros %s` or `full %s = ...`",
+                    s->name, tg_el_describe(e, v), tg_el_describe(e, v));
+        return;
+    }
+    tg_note_add(e->sink, d, s->where,
+                "declared here; convert the value with `as`, or declare the type: `var %s: ...`",
+                s->name);
+}
+
 static void set_var(tg_elab *e, tg_slot *s, const tg_val *v, tg_span where) {
     if (tg_el_is_error(v) || tg_el_is_error(s->val)) {
         return;
@@ -706,12 +720,7 @@ static void set_var(tg_elab *e, tg_slot *s, const tg_val *v, tg_span where) {
         v = tg_el_cast(e, v, t, TG_ROUND_RNE, false, where);
     }
     if (v->kind != TG_VAL_TILE || v->ir->type != old->ir->type) {
-        tg_diag *d = tg_el_error(e, TG_D_TYPE_MISMATCH, where, "`%s` is %s and the new value is %s",
-                                 s->name, tg_el_describe(e, old), tg_el_describe(e, v));
-        tg_note_add(
-            e->sink, d, s->where,
-            "declared here; convert the value with `as`, or declare the type: `var %s: ...`",
-            s->name);
+        other_type(e, s, v, where);
         return;
     }
     tg_val *c = tg_el_copy(e, v);
@@ -795,7 +804,13 @@ static const tg_val *updated(tg_elab *e, const tg_stmt *s, const target *t) {
         tg_el_pop(e);
         return v;
     }
-    return tg_el_binary(e, s->u.assign.op, old, tg_el_value(e, x), s->span);
+    const tg_val *v = tg_el_value(e, x);
+    if (t->slot != NULL && t->slot->is_var && old->kind == TG_VAL_TILE && v->kind == TG_VAL_TILE &&
+        tg_el_rank(old) == 0 && tg_el_rank(v) > 0) { /* not "i64 and f32[4] do not mix" */
+        other_type(e, t->slot, v, s->span);
+        return &tg_val_error;
+    }
+    return tg_el_binary(e, s->u.assign.op, old, v, s->span);
 }
 
 static void assign_one(tg_elab *e, const tg_stmt *s, const target *t, const tg_val *v,

@@ -437,7 +437,8 @@ static int run(tool *t, int argc, char **argv, const char *default_device) {
         return TOOL_USAGE;
     }
     bool on_interp = strcmp(o.device, "interp") == 0;
-    if (!on_interp && tool_sim_device(o.device) == NULL && !has_device(t, o.device)) {
+    if (!on_interp && !(tool_sim_device(o.device) != NULL ? tool_sim_known(t, o.device)
+                                                          : has_device(t, o.device))) {
         return TOOL_NO_DEVICE;
     }
     tg_program *p = tool_load_program(t, o.file);

@@ -34,8 +34,9 @@ int cmd_check(tool *t, int argc, char **argv) {
         failed += !ok;
         tool_flush_diagnostics(t);
         if (ok && !t->json) {
-            (void)printf("%s: %d kernels, %d cases, fine\n", argv[optind], tg_program_n_kernels(p),
-                         tg_program_n_cases(p));
+            int kernels = tg_program_n_kernels(p), cases = tg_program_n_cases(p);
+            (void)printf("%s: %d kernel%s, %d case%s, fine\n", argv[optind], kernels,
+                         kernels == 1 ? "" : "s", cases, cases == 1 ? "" : "s");
         } else if (ok) {
             print_records(p);
         }

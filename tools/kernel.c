@@ -113,14 +113,54 @@ bool tool_kernel_make(tool *t, tg_program *p, const char *kernel, const tg_setti
     return true;
 }
 
-/* Bare dimension names take the extent of an array that was given. */
+/* The only unknown name in d, or -1; -2 when there is none. */
+static int only_unknown(const tg_dim *d, const int64_t *syms) {
+    if (d->code == TG_DIM_CONST) {
+        return -2;
+    }
+    if (d->code == TG_DIM_SYM) {
+        return syms[d->value] < 0 ? (int)d->value : -2;
+    }
+    int a = only_unknown(d->a, syms), b = d->b != NULL ? only_unknown(d->b, syms) : -2;
+    return a == -2 ? b : b == -2 ? a : -1;
+}
+
+/* The value of the unknown name for which d is `want`, through sums, differences and products, as
+ * the runtime finds it at a launch (runtime/core/dims.c); negative: not to be found. */
+static int64_t solved(const tg_dim *d, int64_t want, const int64_t *syms) {
+    while (d->code != TG_DIM_SYM) {
+        bool left = d->a != NULL && only_unknown(d->a, syms) >= 0;
+        if (d->code != TG_DIM_ADD && d->code != TG_DIM_SUB && d->code != TG_DIM_MUL) {
+            return -1;
+        }
+        int64_t known = tg_dim_eval(left ? d->b : d->a, syms);
+        if (d->code == TG_DIM_MUL) {
+            if (known <= 0 || want % known != 0) {
+                return -1;
+            }
+            want /= known;
+        } else if (d->code == TG_DIM_ADD ? __builtin_sub_overflow(want, known, &want)
+                   : left                ? __builtin_add_overflow(want, known, &want)
+                                         : __builtin_sub_overflow(known, want, &want)) {
+            return -1;
+        }
+        d = left ? d->a : d->b;
+    }
+    return want;
+}
+
+/* Dimension names follow from the extents of the arrays that were given; names that stand alone
+ * first. */
 static void solve_from_arrays(tool_kernel *k) {
-    for (int i = 0; i < k->n_args; i++) {
-        const tool_array *a = &k->args[i];
-        for (int d = 0; d < a->rank && a->data != NULL; d++) {
-            const tg_dim *dim = a->param->type->dims[d];
-            if (dim->code == TG_DIM_SYM && k->syms[dim->value] < 0) {
-                k->syms[dim->value] = a->extent[d];
+    for (int round = 0; round <= k->n_syms; round++) {
+        for (int i = 0; i < k->n_args; i++) {
+            const tool_array *a = &k->args[i];
+            for (int d = 0; d < a->rank && a->data != NULL; d++) {
+                const tg_dim *dim = a->param->type->dims[d];
+                int s = round > 0 || dim->code == TG_DIM_SYM ? only_unknown(dim, k->syms) : -1;
+                if (s >= 0) {
+                    k->syms[s] = solved(dim, a->extent[d], k->syms);
+                }
             }
         }
     }

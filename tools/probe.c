@@ -27,7 +27,7 @@ typedef struct probing {
     /* of the supervisor */
     char name[256];
     uint64_t features;
-    int wrong, marked, ran;
+    int wrong, marked, left_out, ran;
     bool found;
     unsigned quirks;
 } probing;
@@ -140,6 +140,7 @@ static void took(void *user, int job, const supervise_result *r) {
     bool marked = failed && *mark_of(p, q) != '\0';
     p->quirks |= failed && v != TGC_PROBE_GONE ? q->quirks : 0;
     p->marked += marked;
+    p->left_out += v == TGC_PROBE_LEFT_OUT;
     p->wrong += failed && !marked;
     p->ran++;
     print(p, q, v, marked, note);
@@ -180,9 +181,9 @@ static void print_profile(const probing *p) {
         }
     }
     (void)printf(p->t->json ? "{\"device\": \"%s\", \"probes\": %d, \"wrong\": %d, \"marked\": %d, "
-                              "\"quirks\": [%s]}\n"
-                            : "%s: %d probes, %d wrong, %d more marked; quirks: %s\n",
-                 p->name, p->ran, p->wrong, p->marked,
+                              "\"left_out\": %d, \"quirks\": [%s]}\n"
+                            : "%s: %d probes, %d wrong, %d more marked, %d left out; quirks: %s\n",
+                 p->name, p->ran, p->wrong, p->marked, p->left_out,
                  names.len    ? names.data
                  : p->t->json ? ""
                               : "none");

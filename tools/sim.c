@@ -41,6 +41,14 @@ static const tg_machine *machine_of(tool *t, const char *device) {
     return m == NULL && stops_at_placed(device) ? tg_machine_model(name) : m;
 }
 
+bool tool_sim_known(tool *t, const char *device) {
+    if (machine_of(t, device) == NULL) {
+        tool_error(t, TG_D_TOOL, "there is no machine for the device `%s`", device);
+        return false;
+    }
+    return true;
+}
+
 const char *tool_sim_vendor(tool *t, const char *device) {
     const tg_machine *m = machine_of(t, device);
     return m != NULL ? m->vendor : "cpu";
@@ -166,8 +174,7 @@ bool tool_kernel_simulate(tool *t, tool_kernel *k, const char *device,
     const tg_machine *m = machine_of(t, device);
     tg_loop_report report;
     out = out != NULL ? out : &report;
-    if (m == NULL) {
-        tool_error(t, TG_D_TOOL, "there is no machine for the device `%s`", device);
+    if (!tool_sim_known(t, device)) {
         return false;
     }
     run_passes(t, k->func);

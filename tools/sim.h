@@ -8,6 +8,8 @@
 
 /* The device itself when it is "sim:MACHINE" or "placed:MACHINE", else NULL. */
 const char *tool_sim_device(const char *device);
+/* Is there a machine for such a device? If not, says so. */
+bool tool_sim_known(tool *t, const char *device);
 /* Whose schedules apply to the machine; "cpu" for an unknown one. */
 const char *tool_sim_vendor(tool *t, const char *device);
 /* Lowers k (changing its tile function) and runs it on its arguments. Everything the checker and

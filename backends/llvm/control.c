@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "backends/llvm/emit.h"
+#include "ir/build.h"
 
 static void emit_region(tg_emitter *e, tg_region *r) {
     for (tg_op *op = r->first; op && op->code != TG_OP_YIELD; op = op->next) {
@@ -110,12 +111,30 @@ static bool hides_index(const tg_emitter *e, const tg_op *op) {
            count_ops(op->regions[0], LARGE_BODY) >= LARGE_BODY;
 }
 
+/* The loop counts from a constant by one to at most 2^31 - 1: NVIDIA's lanes have registers of 32
+ * bits, so that its variable need not have 64. */
+static bool is_short(const tg_emitter *e, const tg_op *op) {
+    const tg_op *hi = op->operands[1].value->def;
+    int64_t lo, step, most;
+    return e->is_ptx && hi != NULL && hi->code == TG_OP_MIN && hi->n_results == 1 &&
+           tg_value_const_int(op->operands[0].value, &lo) && lo >= 0 &&
+           tg_value_const_int(op->operands[2].value, &step) && step == 1 &&
+           tg_value_const_int(hi->operands[1].value, &most) && most <= INT32_MAX && lo <= most;
+}
+
 static void emit_for(tg_emitter *e, tg_op *op) {
     LLVMBuilderRef b = e->builder;
     tg_region *body = op->regions[0];
     int n = op->n_results;
     LLVMValueRef lo = tg_emit_operand(e, op, 0), hi = tg_emit_operand(e, op, 1);
     LLVMValueRef step = tg_emit_operand(e, op, 2);
+    bool narrow = is_short(e, op);
+    if (narrow) {
+        LLVMTypeRef word = LLVMInt32TypeInContext(e->context);
+        lo = LLVMBuildTrunc(b, lo, word, "");
+        hi = LLVMBuildTrunc(b, hi, word, "");
+        step = LLVMBuildTrunc(b, step, word, "");
+    }
     bool unit = LLVMIsConstant(step) && LLVMConstIntGetSExtValue(step) == 1;
     LLVMValueRef last = unit ? NULL : tg_emit_intrinsic2(e, "llvm.ssub.sat", hi, step);
     LLVMBasicBlockRef before = here(e);
@@ -128,8 +147,9 @@ static void emit_for(tg_emitter *e, tg_op *op) {
         LLVMValueRef init = tg_emit_operand(e, op, 3 + i);
         tg_emit_set(e, body->args[1 + i], phi_from(e, LLVMTypeOf(init), init, before));
     }
-    LLVMValueRef iv = hides_index(e, op) ? opaque(e, phi) : phi;
-    tg_emit_set(e, body->args[0], iv);
+    LLVMValueRef iv = narrow || hides_index(e, op) ? opaque(e, phi) : phi;
+    LLVMTypeRef full = LLVMInt64TypeInContext(e->context);
+    tg_emit_set(e, body->args[0], narrow ? LLVMBuildZExt(b, iv, full, "") : iv);
     emit_region(e, body);
     LLVMValueRef next = LLVMBuildAdd(b, iv, step, "");
     LLVMSetNSW(next, 1);

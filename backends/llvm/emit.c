@@ -231,9 +231,14 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user) {
  */
 
 static bool run_passes(tg_emitter *e) {
-    /* For GPUs nothing is hoisted: it would cost registers (their code generators do by need). */
+    /* For GPUs nothing is hoisted: it would cost registers (their code generators do by need). But
+     * where lanes have roles, with registers of their own, a trip of the loop that multiplies is so
+     * short that each instruction counts. */
     const char *passes =
         e->options->opt_level == 0 ? "function(sroa)"
+        : e->has_roles
+            ? "function(sroa,early-cse<memssa>,loop-unroll<no-runtime;no-partial;no-peeling>,"
+              "sroa,early-cse<memssa>,loop-mssa(licm),instcombine<no-verify-fixpoint>,simplifycfg)"
         : e->is_simt
             ? e->wants_unroll
                   ? "function(sroa,early-cse<memssa>,loop-unroll<no-runtime;no-partial;no-peeling>,"
@@ -320,6 +325,7 @@ static bool region_unrolls(const tg_region *r) {
 static void emit_functions(tg_emitter *e, tg_module *loop) {
     for (tg_func *f = loop->first_func; f; f = f->next) {
         e->wants_unroll |= f->level == TG_LEVEL_LOOP && region_unrolls(f->body);
+        e->has_roles |= e->is_ptx && f->level == TG_LEVEL_LOOP && tg_emit_moves_registers(f->body);
     }
     tg_emit_debug_begin(e, loop);
     if (!e->is_simt && e->options->opt_level > 0) {

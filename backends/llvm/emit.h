@@ -45,6 +45,7 @@ typedef struct tg_emitter {
     bool is_simt;      /* one of the latter two */
     bool failed;       /* a diagnostic was reported; the module is not worth compiling */
     bool wants_unroll; /* some loop carries unroll metadata */
+    bool has_roles;    /* NVPTX: lanes give registers to others */
 
     /* the function being emitted */
     tg_func *func;
@@ -160,6 +161,8 @@ bool tg_emit_simt(tg_emitter *e, tg_op *op, LLVMValueRef *out);
 enum { TG_EMIT_GLOBAL = 1, TG_EMIT_SHARED = 3, TG_EMIT_CONSTANT = 4 };
 
 void tg_emit_amd_module(tg_emitter *e);
+/* Lanes of r give registers to others. */
+bool tg_emit_moves_registers(const tg_region *r);
 /* Convention and attributes of e->function, an entry of so many lanes. */
 void tg_emit_amd_entry(tg_emitter *e, int lanes);
 /* Number of the work-group and of the lane in it, i32. */

@@ -2,7 +2,8 @@
 /*
  * Machine instructions by name: the rows of intrinsics.def, as LLVM's target intrinsics or, for
  * ROW+defined, as what they are defined to compute (Intel SDM vol. 2: PSHUFB, PMADDUBSW, PMADDWD,
- * VPDPBUSD, VPDPWSSD, VPERMPS) in operations that every processor has. LLVM recognises some of
+ * VPDPBUSD, VPDPWSSD, VPERMPS, VPERMW,
+ * VDPBF16PS) in operations that every processor has. LLVM recognises some of
  * these forms and puts an instruction of the weaker row there; that, too, is what is to be shown
  * right.
  */
@@ -16,7 +17,8 @@ typedef enum definition {
     I16_PAIRS,
     U8I8_QUADS,
     I16_PAIRS_ADDED,
-    WORD_LOOKUP
+    WORD_LOOKUP,
+    BF16_PAIRS_ADDED
 } definition;
 
 typedef struct machine_row {
@@ -112,6 +114,34 @@ static LLVMValueRef cut(tg_emitter *e, LLVMValueRef v, unsigned bits) {
     return LLVMBuildBitCast(e->builder, v, LLVMVectorType(tg_emit_int_type(e, bits), n), "");
 }
 
+/* v with zeros of its signs for subnormal numbers. */
+static LLVMValueRef flushed(tg_emitter *e, LLVMValueRef v) {
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef floats = LLVMTypeOf(v),
+                bits = LLVMVectorType(tg_emit_int_type(e, 32), LLVMGetVectorSize(floats));
+    LLVMValueRef all = LLVMBuildBitCast(b, v, bits, "");
+    LLVMValueRef exponent = LLVMBuildAnd(b, all, tg_emit_const_int(bits, 0x7F800000), "");
+    LLVMValueRef sign = LLVMBuildAnd(b, all, tg_emit_const_int(bits, 0x80000000u), "");
+    LLVMValueRef small = LLVMBuildICmp(b, LLVMIntEQ, exponent, LLVMConstNull(bits), "");
+    return LLVMBuildBitCast(b, LLVMBuildSelect(b, small, sign, all, ""), floats, "");
+}
+
+/* acc + x * y for the bf16 in the upper (odd) or lower half of every word, rounded once. */
+static LLVMValueRef add_bf16(tg_emitter *e, LLVMValueRef acc, LLVMValueRef x, LLVMValueRef y,
+                             unsigned odd) {
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef floats = LLVMTypeOf(acc);
+    unsigned n = LLVMGetVectorSize(floats);
+    LLVMTypeRef bits = LLVMVectorType(tg_emit_int_type(e, 32), n);
+    LLVMValueRef v[2] = {every(e, x, odd, 2, n), every(e, y, odd, 2, n)};
+    for (int i = 0; i < 2; i++) {
+        v[i] = LLVMBuildShl(b, LLVMBuildZExt(b, v[i], bits, ""), tg_emit_const_int(bits, 16), "");
+        v[i] = flushed(e, LLVMBuildBitCast(b, v[i], floats, ""));
+    }
+    LLVMValueRef args[3] = {v[0], v[1], flushed(e, acc)};
+    return flushed(e, tg_emit_intrinsic(e, "llvm.fma", 1, &floats, 3, args));
+}
+
 static LLVMValueRef emit_definition(tg_emitter *e, definition means, LLVMValueRef *x) {
     LLVMValueRef p;
     unsigned pairs = LLVMGetVectorSize(LLVMTypeOf(x[0])) / 2;
@@ -130,6 +160,8 @@ static LLVMValueRef emit_definition(tg_emitter *e, definition means, LLVMValueRe
         return add_groups(e, products(e, cut(e, x[1], 16), false, cut(e, x[2], 16), 32), 2, x[0]);
     case WORD_LOOKUP:
         return word_lookup(e, x[0], x[1]);
+    case BF16_PAIRS_ADDED:
+        return add_bf16(e, add_bf16(e, x[0], x[1], x[2], 1), x[1], x[2], 0);
     }
     return NULL;
 }
@@ -164,6 +196,12 @@ LLVMValueRef tg_emit_machine_row(tg_emitter *e, tg_op *op) {
     }
     if (e->machine->defined) {
         return emit_definition(e, row->means, args);
+    }
+    if (row->means == BF16_PAIRS_ADDED) { /* here their bits are integers */
+        unsigned n = LLVMGetVectorSize(LLVMTypeOf(args[1]));
+        LLVMTypeRef bf16 = LLVMVectorType(LLVMBFloatTypeInContext(e->context), n);
+        args[1] = LLVMBuildBitCast(e->builder, args[1], bf16, "");
+        args[2] = LLVMBuildBitCast(e->builder, args[2], bf16, "");
     }
     LLVMTypeRef result = tg_emit_type(e, op->results[0].type);
     bool overloaded =

@@ -147,31 +147,59 @@ static uint64_t field(int64_t bytes, int at) {
     return (uint64_t)(bytes / UNIT_BYTES & 0x3fff) << at;
 }
 
-/*
- * What an index adds to a descriptor's address, in its units. Sums and products with constants are
- * taken apart: what a group's number adds stays outside of loops, and what a ring's position adds
- * is one operation in them. NULL: an index of no such form.
- */
-static LLVMValueRef units_of(tg_emitter *e, const tg_value *v, int64_t bytes) {
+/* A term of an index: its value and what multiplies it, in units of a descriptor's address. */
+typedef struct term {
+    const tg_value *v;
+    int64_t units;
+} term;
+
+enum { MOST_TERMS = 8 };
+
+/* Sums and products with constants taken apart; -1: the index is no sum of whole units. */
+static int terms_of(const tg_value *v, int64_t bytes, term *out, int n) {
     const tg_op *op = v->def;
     int64_t c;
-    if (tg_value_const_int(v, &c)) {
-        return c * bytes % UNIT_BYTES == 0
-                   ? LLVMConstInt(i32_of(e), (uint64_t)(c * bytes / UNIT_BYTES), 0)
-                   : NULL;
+    if (n < 0 || n == MOST_TERMS) {
+        return -1;
     }
     if (op != NULL && op->code == TG_OP_ADD) {
-        LLVMValueRef x = units_of(e, op->operands[0].value, bytes);
-        LLVMValueRef y = units_of(e, op->operands[1].value, bytes);
-        return x != NULL && y != NULL ? LLVMBuildAdd(e->builder, x, y, "") : NULL;
+        n = terms_of(op->operands[0].value, bytes, out, n);
+        return terms_of(op->operands[1].value, bytes, out, n);
+    }
+    if (tg_value_const_int(v, &c) && c * bytes % UNIT_BYTES == 0) {
+        out[n] = (term){NULL, c * bytes / UNIT_BYTES};
+        return n + 1;
     }
     for (int side = 0; op != NULL && op->code == TG_OP_MUL && side < 2; side++) {
         if (tg_value_const_int(op->operands[side].value, &c) && c * bytes % UNIT_BYTES == 0) {
-            LLVMValueRef by = LLVMConstInt(i32_of(e), (uint64_t)(c * bytes / UNIT_BYTES), 0);
-            return LLVMBuildMul(e->builder, tg_emit_get(e, op->operands[1 - side].value), by, "");
+            out[n] = (term){op->operands[1 - side].value, c * bytes / UNIT_BYTES};
+            return n + 1;
         }
     }
-    return NULL;
+    return -1;
+}
+
+static bool is_inside(const term *t, const tg_op *op) {
+    return t->v != NULL && (t->v->def != NULL ? t->v->def->parent : t->v->region) == op->parent;
+}
+
+/* What is known outside of the loop first, so that it stays there: what a ring's position adds is
+ * one operation then. */
+static LLVMValueRef add_terms(tg_emitter *e, const tg_op *op, LLVMValueRef sum, const term *terms,
+                              int n) {
+    LLVMBuilderRef b = e->builder;
+    for (int inside = 0; inside < 2; inside++) {
+        for (int i = 0; i < n; i++) {
+            if (is_inside(&terms[i], op) != (inside == 1)) {
+                continue;
+            }
+            LLVMValueRef by = LLVMConstInt(i32_of(e), (uint64_t)terms[i].units, 0);
+            LLVMValueRef v =
+                terms[i].v == NULL ? by : LLVMBuildMul(b, tg_emit_get(e, terms[i].v), by, "");
+            sum = LLVMBuildAdd(b, sum, v, "");
+        }
+    }
+    return sum;
 }
 
 /* Low word of the descriptor of array[0]: its address and the leading dimension. Said in the entry
@@ -201,9 +229,11 @@ static LLVMValueRef low_at(tg_emitter *e, const tg_op *op, int at, const tg_valu
                            uint64_t leading) {
     LLVMBuilderRef b = e->builder;
     int64_t bytes = tg_dtype_bits(op->operands[at].value->type->dtype) / 8;
-    LLVMValueRef array = tg_emit_operand(e, op, at), more = units_of(e, index, bytes);
-    if (more != NULL) {
-        return LLVMBuildAdd(b, low_of(e, array, NULL, leading), more, "");
+    LLVMValueRef array = tg_emit_operand(e, op, at);
+    term terms[MOST_TERMS];
+    int n = terms_of(index, bytes, terms, 0);
+    if (n >= 0) {
+        return add_terms(e, op, low_of(e, array, NULL, leading), terms, n);
     }
     LLVMValueRef width = LLVMConstInt(i32_of(e), (uint64_t)bytes, 0);
     return low_of(e, array, LLVMBuildMul(b, tg_emit_get(e, index), width, ""), leading);

@@ -54,10 +54,10 @@ static void annotate(tg_emitter *e, const char *what, int64_t v) {
 /* Lanes of r give registers to others. What a block starts with follows from its greatest number of
  * threads and the fewest blocks of a multiprocessor: ptxas ignores setmaxnreg without both (its
  * message C7508). */
-static bool moves_registers(const tg_region *r) {
+bool tg_emit_moves_registers(const tg_region *r) {
     for (const tg_op *op = r->first; op != NULL; op = op->next) {
         for (int i = 0; i < op->n_regions; i++) {
-            if (moves_registers(op->regions[i])) {
+            if (tg_emit_moves_registers(op->regions[i])) {
                 return true;
             }
         }
@@ -87,7 +87,7 @@ void tg_emit_simt_declare(tg_emitter *e, tg_func *f) {
     annotate(e, "reqntidx", f->lanes > 0 ? f->lanes : 1);
     annotate(e, "reqntidy", 1);
     annotate(e, "reqntidz", 1);
-    if (moves_registers(f->body)) {
+    if (tg_emit_moves_registers(f->body)) {
         annotate(e, "minctasm", 1);
     }
 }

@@ -15,13 +15,15 @@
  * up in the accumulator's type and as exactly as asked for, and its block divides all three
  * extents. Units of several sub-groups that read shared memory by themselves come first, for plain
  * products of their own types; where the operands can lie as such a unit wants them says swizzle.c.
+ * Units of 8-bit floats keep fewer bits of their sums than f32 has: without `@ fast` they take at
+ * most 128 products along K, from 0, and f32 adds the results up.
  * f32 operands are rounded to TF32 only where the source says so (`@ tf32`). Among those
  * that can, one with the operands' own types comes first, then the table's order.
  */
 #include "backends/place/place.h"
 #include "ir/matrix.h"
 
-enum { F32_BITS = 24, REDUCED_WITHIN = 8 };
+enum { F32_BITS = 24, REDUCED_WITHIN = 8, PROMOTED_BITS = 13, PROMOTED_K = 128 };
 
 /* Narrow elements are widened on their way to the unit. */
 static bool widens(tg_dtype from, tg_dtype to) {
@@ -38,12 +40,22 @@ static bool types_fit(const tg_matrix_unit *u, const tg_op *dot, bool own) {
     return dot->results[0].type->dtype == u->type[TG_PART_C];
 }
 
+/* The unit adds up in fewer bits: it starts from 0 and f32 takes what it has after so many
+ * products. */
+static bool promotes(const tg_matrix_unit *u, const tg_op *dot) {
+    const tg_type *a = dot->operands[0].value->type;
+    return u->type[TG_PART_C] == TG_DT_F32 && u->acc_bits < F32_BITS &&
+           u->acc_bits >= PROMOTED_BITS && a->shape[a->rank - 1] <= PROMOTED_K &&
+           tg_attr_int(dot, TG_ATTR_NUMERIC, TG_DOT_EXACT) == TG_DOT_EXACT;
+}
+
 static bool exact_enough(const tg_matrix_unit *u, const tg_op *dot) {
     tg_dot_numeric numeric = (tg_dot_numeric)tg_attr_int(dot, TG_ATTR_NUMERIC, TG_DOT_EXACT);
     if (tg_matrix_rounds(u)) {
         return numeric == TG_DOT_TF32;
     }
-    return u->type[TG_PART_C] != TG_DT_F32 || u->acc_bits >= F32_BITS || numeric == TG_DOT_FAST;
+    return u->type[TG_PART_C] != TG_DT_F32 || u->acc_bits >= F32_BITS || numeric == TG_DOT_FAST ||
+           promotes(u, dot);
 }
 
 static bool extents_fit(const tg_matrix_unit *u, const tg_op *dot) {
@@ -166,6 +178,31 @@ bool tg_place_wants_plain(const tg_placer *p, const tg_op *dot) {
     return false;
 }
 
+static bool is_zero(const tg_value *v) {
+    return v->def != NULL && v->def->code == TG_OP_CONST_FLOAT &&
+           tg_attr_float(v->def, TG_ATTR_VALUE_F, 1.0) == 0.0;
+}
+
+/* acc + a b, the product by itself. */
+static void promote(tg_op *dot) {
+    tg_value *acc = tg_operand(dot, 2), *own = &dot->results[0];
+    if (is_zero(acc)) {
+        return;
+    }
+    tg_builder b = tg_builder_before(dot);
+    b.span = dot->span;
+    tg_set_operand(dot, 2, tg_build_float(&b, own->type, 0.0));
+    b = tg_builder_before(dot->next);
+    b.span = dot->span;
+    tg_value *sum = tg_build_binary(&b, TG_OP_ADD, acc, own);
+    for (tg_use *u = own->uses, *next; u != NULL; u = next) {
+        next = u->next;
+        if (u->user != sum->def) {
+            tg_set_operand(u->user, (int)(u - u->user->operands), sum);
+        }
+    }
+}
+
 /* *memory: the most bytes of shared memory that an accumulator passes through. */
 static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
     const char *why;
@@ -177,6 +214,9 @@ static void visit_region(tg_placer *p, tg_region *r, int64_t *memory) {
             op->code == TG_OP_DOT ? unit_for(p->machine, p->lanes, op, &why) : NULL;
         if (u != NULL && (p->replicas <= 1 || tg_matrix_is_open(u))) { /* one place for them all */
             tg_op_set_str(op, TG_ATTR_UNIT, u->name);
+            if (promotes(u, op)) {
+                promote(op);
+            }
             *memory = tg_max_i64(*memory, tg_matrix_is_open(u) ? 0 : acc_bytes(op));
         }
     }

@@ -57,7 +57,8 @@
 /* A copy that moves. */
 typedef struct moved {
     tg_op *op;
-    int64_t parts;       /* copies of the block in a slot: 1, or one for each replica */
+    int64_t parts; /* copies of the block in a slot: 1, or one for each replica */
+    tg_value *buffer;
     const tg_op *reader; /* the one operation that reads the block; NULL: there are several */
     size_t first;        /* the first copy that the same event tells of */
 } moved;
@@ -178,7 +179,7 @@ static void find_reader(const tg_value *buf, const tg_op *copy, const tg_op **re
 }
 
 static moved make_moved(const splitter *s, tg_op *copy) {
-    moved m = {.op = copy, .parts = 1};
+    moved m = {.op = copy, .parts = 1, .buffer = tg_operand(copy, 0)};
     bool several = false;
     find_reader(copy->operands[0].value, copy, &m.reader, &several);
     m.reader = several ? NULL : m.reader;
@@ -232,29 +233,50 @@ static void find_loops(splitter *s, tg_region *r) {
 
 /* ---- depth ---------------------------------------------------------------------------------- */
 
-/* The loop does nothing but add one product of blocks as tensors have them to what it carries. */
+/* Loads of blocks and of what they are scaled by: by spans and scalars, without a mask. */
+static bool is_plain_load(const tg_op *load) {
+    for (int i = 0; i < load->n_operands; i++) {
+        const tg_type *t = load->operands[i].value->type;
+        if (t->kind == TG_TY_TILE && t->rank > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What may stand beside a product: renaming, elementwise work, loads. */
+static bool goes_along(const tg_op *op) {
+    const tg_type *t = op->n_results == 1 ? op->results[0].type : NULL;
+    bool tile = t != NULL && t->kind == TG_TY_TILE && t->rank > 0;
+    if (op->n_regions > 0 || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC) {
+        return false;
+    }
+    return !tile || (op->code == TG_OP_LOAD && is_plain_load(op)) || op->code == TG_OP_PERMUTE ||
+           op->code == TG_OP_SPAN_MASK || op->code == TG_OP_BROADCAST ||
+           op->code == TG_OP_RESHAPE || op->code == TG_OP_CONST_FLOAT ||
+           (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0;
+}
+
+static bool is_block(const tg_value *v) {
+    while (v->def != NULL && v->def->code == TG_OP_PERMUTE) {
+        v = v->def->operands[0].value;
+    }
+    return v->def != NULL && v->def->code == TG_OP_LOAD;
+}
+
+/* The loop does nothing but add one product of blocks as tensors have them, scaled or as it is, to
+ * what it carries. */
 static bool only_multiplies(const tg_op *loop) {
     const tg_op *dot = NULL;
     for (const tg_op *op = loop->regions[0]->first; op != NULL; op = op->next) {
-        const tg_type *t = op->n_results == 1 ? op->results[0].type : NULL;
-        bool tile = t != NULL && t->kind == TG_TY_TILE && t->rank > 0;
         if (op->code == TG_OP_DOT && dot == NULL) {
             dot = op;
-        } else if (op->n_regions > 0 || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC ||
-                   (tile && op->code != TG_OP_LOAD && op->code != TG_OP_PERMUTE &&
-                    op->code != TG_OP_SPAN_MASK)) {
+        } else if (!goes_along(op)) {
             return false;
         }
-        for (int i = 0; op->code == TG_OP_LOAD && i < op->n_operands; i++) {
-            if (op->operands[i].value->type->kind == TG_TY_TILE &&
-                op->operands[i].value->type->rank > 0) {
-                return false; /* rows by index, or a mask */
-            }
-        }
     }
-    return dot != NULL && dot->operands[2].value->def == NULL &&
-           dot->operands[2].value->region == loop->regions[0] && loop->n_results == 1 &&
-           tg_operand(loop->regions[0]->last, 0) == &dot->results[0];
+    return dot != NULL && loop->n_results == 1 && is_block(dot->operands[0].value) &&
+           is_block(dot->operands[1].value);
 }
 
 /* Two groups of lanes that multiply have 64 rows each, and the unit takes them from shared memory.
@@ -313,7 +335,7 @@ static int64_t choose_depth(const splitter *s) {
         }
     }
     depth = tg_max_i64(2, tg_min_i64(depth, 16));
-    while (depth > 1 && bytes * depth > s->p->shared_bytes / 4 * 3) {
+    while (depth > 1 && bytes * depth > s->p->shared_bytes / 8 * (groups ? 7 : 6)) {
         depth--;
     }
     return depth;
@@ -466,17 +488,87 @@ static void make_ring(splitter *s, tg_builder *b, tg_value *buf, int64_t n, tg_v
     buf->type = tg_type_buffer(s->p->m, t->space, t->dtype, t->rank, t->shape, n, t->layout);
 }
 
+/* The op, or one in it, reads a block of the group. */
+static bool reads_block(const ringed *g, const tg_op *op) {
+    for (int i = 0; i < op->n_operands; i++) {
+        const tg_value *v = op->operands[i].value;
+        while (v->def != NULL && v->def->code == TG_OP_WINDOW) {
+            v = v->def->operands[0].value;
+        }
+        for (size_t k = 0; k < g->copies.count; k++) {
+            if (v == g->copies.data[k].buffer && op->code != TG_OP_WINDOW) {
+                return true;
+            }
+        }
+    }
+    for (int i = 0; i < op->n_regions; i++) {
+        for (const tg_op *o = op->regions[i]->first; o != NULL; o = o->next) {
+            if (reads_block(g, o)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Places are given back behind the last operation that reads a block. */
+static tg_op *behind_readers(const ringed *g) {
+    tg_op *end = g->loop->regions[0]->last;
+    while (end->prev != NULL && !reads_block(g, end->prev)) {
+        end = end->prev;
+    }
+    return end->prev != NULL ? end : g->loop->regions[0]->last;
+}
+
+static bool is_behind(const tg_op *op, const tg_op *mark) {
+    const tg_op *o = mark;
+    while (o != NULL && o != op) {
+        o = o->next;
+    }
+    return o != NULL;
+}
+
+/* With what it is computed from. */
+static void move_before(tg_op *op, tg_op *mark) {
+    for (int i = 0; i < op->n_operands; i++) {
+        tg_op *def = op->operands[i].value->def;
+        if (def != NULL && is_behind(def, mark)) {
+            move_before(def, mark);
+        }
+    }
+    tg_op_unlink(op);
+    tg_op_insert_before(mark, op);
+}
+
+/* What the trip loads besides is on its way while it waits. */
+static void loads_first(const splitter *s, tg_op *mark) {
+    unsigned unstable = TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS;
+    for (tg_op *op = mark, *next; op != NULL; op = next) {
+        next = op->next;
+        int param = op->code == TG_OP_LOAD ? tg_tensor_param(op->operands[0].value) : -1;
+        bool early = param >= 0 && (s->p->f->params[param].flags & unstable) == 0;
+        for (int i = 1; early && i < op->n_operands; i++) {
+            early = is_scalar_code(op->operands[i].value, MAX_CHAIN);
+        }
+        if (early) {
+            move_before(op, mark);
+        }
+    }
+}
+
 static void consume(splitter *s, const ringed *g) {
     tg_region *body = g->loop->regions[0];
     tg_builder b = tg_builder_before(g->copies.data[0].op);
     b.span = g->copies.data[0].op->span;
     tg_value *slot = slot_of(&b, body->args[0], tg_operand(g->loop, 0), tg_operand(g->loop, 2));
     tg_value *mine = part_of(&b, slot, s->p->replicas, s->p->replica);
+    tg_op *first = NULL;
     for (size_t i = 0; i < g->copies.count; i++) {
         const moved *m = &g->copies.data[i];
         if (m->first == i) {
             tg_op *await = on_event(&b, TG_OP_AWAIT, g->full.data[i], mine, NULL);
             take(await, joined(g, i));
+            first = first == NULL ? await : first;
         }
         make_ring(s, &b, tg_operand(m->op, 0), s->depth * m->parts, m->parts > 1 ? mine : slot,
                   m->op);
@@ -486,9 +578,10 @@ static void consume(splitter *s, const ringed *g) {
         tg_op_erase(copy->results[0].uses->user); /* the wait */
         tg_op_erase(copy);
     }
-    tg_builder end = tg_builder_before(body->last);
+    tg_builder end = tg_builder_before(behind_readers(g));
     end.span = g->loop->span;
     on_event(&end, TG_OP_SIGNAL, g->empty, slot, NULL);
+    loads_first(s, first);
 }
 
 /* ---- both ----------------------------------------------------------------------------------- */

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 
 static const tgr_driver *const drivers[] = {
-    &tgr_driver_cpu,
-    &tgr_driver_null,
+    &tgr_driver_cpu,    &tgr_driver_null,
 #if TEGULA_HAVE_OPENCL
     &tgr_driver_opencl,
 #endif
@@ -18,6 +17,9 @@ static const tgr_driver *const drivers[] = {
 #endif
 #if TEGULA_HAVE_CUDA
     &tgr_driver_cuda,
+#endif
+#if TEGULA_HAVE_HIP
+    &tgr_driver_hip,
 #endif
 #if TEGULA_HAVE_SIM
     &tgr_driver_sim,

@@ -116,6 +116,7 @@ extern const tgr_driver tgr_driver_null;
 extern const tgr_driver tgr_driver_opencl;
 extern const tgr_driver tgr_driver_vulkan;
 extern const tgr_driver tgr_driver_cuda;
+extern const tgr_driver tgr_driver_hip;
 extern const tgr_driver tgr_driver_sim;
 
 /* core/context.c, for drivers too. */

@@ -176,10 +176,25 @@ static uint32_t fix_quotient(uint32_t q, uint32_t den, uint32_t num) {
     return sign | (ex == 255 || is_nan(q) ? inf : q & 0x7fffffff);
 }
 
+/* a * b + c, cut off after 53 bits with the last one set where something was: a later rounding to
+ * fewer is the only one. */
+static double cut_fma(float a, float b, float c) {
+    double p = (double)a * b, s = p + c, t = s - p, rest = (p - (s - t)) + (c - t);
+    uint64_t bits;
+    if (isfinite(s) && rest != 0) {
+        memcpy(&bits, &s, sizeof bits);
+        if ((bits & 1) == 0) {
+            bits += (rest > 0) == (s > 0) ? 1 : (uint64_t)-1;
+        }
+        memcpy(&s, &bits, sizeof s);
+    }
+    return s;
+}
+
 /* What v_div_scale did to a quotient is undone: which way, its own size says. */
 static float unscaled(uint32_t a, uint32_t b, uint32_t c) {
     int up = (c >> 23 & 255) > 127 ? 64 : -64;
-    return (float)ldexp(fma((double)F(a), (double)F(b), (double)F(c)), up);
+    return (float)ldexp(cut_fma(F(a), F(b), F(c)), up);
 }
 
 static bool three(amd_wave *w, int op, int n, const uint32_t *a, const uint32_t *b,
@@ -210,7 +225,8 @@ static bool three(amd_wave *w, int op, int n, const uint32_t *a, const uint32_t 
 }
 
 /* v_div_scale_f32: a scaled by 2^64 or 2^-64 where the quotient needs it, and VCC: it has to be
- * scaled back. */
+ * scaled back. The manual's pseudo-code (CDNA3 ISA 12.13) asks of 1/denominator whether it is a
+ * subnormal f64, which it cannot be; of f32 is what makes quotients by it right. */
 static bool scale(amd_wave *w, const amd_insn *in) {
     uint32_t ra[LANES], rb[LANES], rc[LANES], d[LANES] = {0};
     uint64_t lanes = amd_active(w, in), out = 0;
@@ -219,7 +235,8 @@ static bool scale(amd_wave *w, const amd_insn *in) {
     for (int l = 0; l < w->run->wave_lanes; l++) {
         float s0 = F(a[l]), den = F(b[l]), num = F(c[l]), r = s0;
         int ed = (int)(b[l] >> 23 & 255), en = (int)(c[l] >> 23 & 255);
-        bool again = false;
+        bool again = false, huge = fpclassify(1 / den) == FP_SUBNORMAL;
+        bool tiny = fpclassify((float)((double)num / (double)den)) == FP_SUBNORMAL;
         if (num == 0 || den == 0) {
             r = NAN;
         } else if (en - ed >= 96) {
@@ -227,7 +244,12 @@ static bool scale(amd_wave *w, const amd_insn *in) {
             r = a[l] == b[l] ? ldexpf(s0, 64) : s0;
         } else if (ed == 0) {
             r = ldexpf(s0, 64);
-        } else if (fpclassify((float)((double)num / (double)den)) == FP_SUBNORMAL) {
+        } else if (huge && tiny) {
+            again = true;
+            r = a[l] == b[l] ? ldexpf(s0, -64) : s0;
+        } else if (huge) {
+            r = ldexpf(s0, -64);
+        } else if (tiny) {
             again = true;
             r = a[l] == c[l] ? ldexpf(s0, 64) : s0;
         } else if (en <= 23) {

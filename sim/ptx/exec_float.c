@@ -28,22 +28,16 @@ static uint64_t output(const sim_insn *in, float v) {
 
 /* a + b in double precision, the last bit odd where that is not exact: rounding the result again to
  * at most 51 bits gives what rounding the sum once would. */
-static double sum_to_odd(double a, double b) {
+static double sum_to_odd(double a, double b, sim_round r) {
     double s = a + b, t = s - a, error = (a - (s - t)) + (b - t);
+    if (s == 0) { /* x - x: minus zero downwards */
+        return r == ROUND_M && (signbit(a) || signbit(b)) ? -0.0 : s;
+    }
     uint64_t u = sim_of_f64(s);
     if (error != 0 && isfinite(s) && !(u & 1)) {
         u += (error > 0) == (s > 0) ? 1 : (uint64_t)-1;
     }
     return sim_as_f64(u);
-}
-
-static float rounded(double exact, sim_round r) {
-    double v = sim_round_to(exact, 23, -126, r);
-    if (fabs(v) > (double)3.402823466e38f && isfinite(exact)) {
-        bool in = r == ROUND_Z || (r == ROUND_M && v > 0) || (r == ROUND_P && v < 0);
-        return in ? copysignf(3.402823466e38f, (float)v) : (float)v;
-    }
-    return (float)v;
 }
 
 typedef enum sim_float_op {
@@ -71,9 +65,9 @@ static float plain32(sim_float_op op, float a, float b, float c) {
     case F_DIV:
         return a / b;
     case F_MIN:
-        return a == b ? (signbit(a) ? a : b) : fminf(a, b);
+        return isnan(b) || (a == b ? signbit(a) : a < b) ? a : b;
     case F_MAX:
-        return a == b ? (signbit(a) ? b : a) : fmaxf(a, b);
+        return isnan(b) || (a == b ? signbit(b) : a > b) ? a : b;
     case F_ABS:
         return fabsf(a);
     case F_NEG:
@@ -86,13 +80,13 @@ static float directed32(sim_float_op op, sim_round r, float a, float b, float c)
     double p = (double)a * b;
     switch ((int)op) {
     case F_ADD:
-        return rounded(sum_to_odd((double)a, (double)b), r);
+        return sim_round_f32(sum_to_odd((double)a, (double)b, r), r);
     case F_SUB:
-        return rounded(sum_to_odd((double)a, -(double)b), r);
+        return sim_round_f32(sum_to_odd((double)a, -(double)b, r), r);
     case F_MUL:
-        return rounded(p, r);
+        return sim_round_f32(p, r);
     case F_FMA:
-        return rounded(sum_to_odd(p, (double)c), r);
+        return sim_round_f32(sum_to_odd(p, (double)c, r), r);
     case F_DIV:
     case F_MIN:
     case F_MAX:
@@ -127,8 +121,8 @@ static inline void run64(sim_warp *w, const sim_insn *in, uint32_t mask, sim_flo
             : op == F_MUL ? a * b
             : op == F_FMA ? fma(a, b, c)
             : op == F_DIV ? a / b
-            : op == F_MIN ? (a == b ? (signbit(a) ? a : b) : fmin(a, b))
-            : op == F_MAX ? (a == b ? (signbit(a) ? b : a) : fmax(a, b))
+            : op == F_MIN ? (isnan(b) || (a == b ? signbit(a) : a < b) ? a : b)
+            : op == F_MAX ? (isnan(b) || (a == b ? signbit(b) : a > b) ? a : b)
             : op == F_ABS ? fabs(a)
                           : -a;
         sim_in(w, in, 0)[l] = sim_of_f64(v);
@@ -172,7 +166,7 @@ static uint16_t half_op(sim_float_op op, const sim_insn *in, bool bf, uint16_t u
         c = fabsf(c) < 0x1p-14f ? copysignf(0, c) : c;
     }
     if (op == F_FMA) {
-        double s = sum_to_odd((double)a * b, (double)c);
+        double s = sum_to_odd((double)a * b, (double)c, ROUND_N);
         v = (float)(isfinite(s) ? sim_round_to(s, bf ? 7 : 10, bf ? -126 : -14, ROUND_N) : s);
     } else {
         v = plain32(op, a, b, c);
@@ -365,7 +359,7 @@ static void testp(sim_warp *w, const sim_insn *in, uint32_t mask) {
                    : in->mode == 2 ? isinf(v) != 0
                    : in->mode == 3 ? !isnan(v)
                    : in->mode == 4 ? isnan(v) != 0
-                   : in->mode == 5 ? c == FP_NORMAL
+                   : in->mode == 5 ? c == FP_NORMAL || c == FP_ZERO /* as the manual says */
                                    : c == FP_SUBNORMAL;
         sim_in(w, in, 0)[l] = out;
     }

@@ -2,6 +2,7 @@
 /* mov, cvt, cvta and what control flow needs (9.7.9, 9.7.12). */
 #include "sim/ptx/decode.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -83,12 +84,16 @@ static double to_whole(double v, sim_round r) {
                           : nearbyint(v);
 }
 
-/* Out of range: the nearest value; NaN: 0 (9.7.9.21, "Integer rounding"). */
-static uint64_t to_integer(double v, sim_type t, sim_round r) {
+/* Out of range: the nearest value. NaN: the top bit alone where either side has 64 bits, else 0
+ * (9.7.9.21, "Integer rounding"). */
+static uint64_t to_integer(double v, sim_type from, sim_type t, sim_round r) {
     uint32_t bits = 8 * sim_type_bytes(t);
     bool s = sim_type_signed(t);
-    double x = isnan(v) ? 0 : to_whole(v, r), top = ldexp(1, (int)bits - s), low = s ? -top : 0;
     uint64_t kept = bits == 64 ? UINT64_MAX : (1ull << bits) - 1;
+    if (isnan(v)) {
+        return from == T_F64 || bits == 64 ? (kept >> 1) + 1 : 0;
+    }
+    double x = to_whole(v, r), top = ldexp(1, (int)bits - s), low = s ? -top : 0;
     if (x >= top) {
         return s ? kept >> 1 : kept;
     }
@@ -163,6 +168,7 @@ static uint64_t float_out(const sim_insn *in, sim_type t, double v) {
     case T_BF16: {
         double once =
             isfinite(v) ? sim_round_to(v, t == T_F16 ? 10 : 7, t == T_F16 ? -14 : -126, r) : v;
+        once = isfinite(v) ? fmax(-(double)FLT_MAX, fmin(once, (double)FLT_MAX)) : v;
         return t == T_F16 ? sim_f32_to_f16((float)once, r) : sim_f32_to_bf16((float)once, r);
     }
     case T_TF32: {
@@ -173,8 +179,7 @@ static uint64_t float_out(const sim_insn *in, sim_type t, double v) {
     case T_E5M2:
         return sim_f32_to_f8((float)v, t);
     default: {
-        double once = isfinite(v) ? sim_round_to(v, 23, -126, r) : v;
-        float f = (float)once;
+        float f = sim_round_f32(v, r);
         f = in->ftz && fpclassify(f) == FP_SUBNORMAL ? copysignf(0, f) : f;
         return isnan(f) ? 0x7fffffff : sim_of_f32(f);
     }
@@ -190,7 +195,7 @@ static void cvt(sim_warp *w, const sim_insn *in, uint32_t mask) {
                   : is_float(to) ? float_out(in, to, whole_as_double(a, from))
                                  : from_integer(a, from, to, in->sat);
         } else if (!is_float(to)) {
-            out = to_integer(float_in(in, from, a), to, (sim_round)in->round);
+            out = to_integer(float_in(in, from, a), from, to, (sim_round)in->round);
         } else {
             double v = float_in(in, from, a);
             out = float_out(in, to, in->whole ? to_whole(v, (sim_round)in->round) : v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Storage floats: exact conversions, and roundings in all directions. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -38,6 +39,15 @@ double sim_round_to(double v, int mantissa, int emin, sim_round r) {
     e = e < emin ? emin : e;
     double out = round_multiple(v, e - mantissa, r);
     return out == 0 ? copysign(0, v) : out;
+}
+
+float sim_round_f32(double exact, sim_round r) {
+    double v = sim_round_to(exact, 23, -126, r);
+    if (fabs(v) > (double)FLT_MAX && isfinite(exact)) {
+        bool in = r == ROUND_Z || (r == ROUND_M && v > 0) || (r == ROUND_P && v < 0);
+        return in ? copysignf(FLT_MAX, (float)v) : copysignf(INFINITY, (float)v);
+    }
+    return (float)v;
 }
 
 /* Encodes a value that the format holds: sign, exponent (bias = 1 - emin), mantissa. */

@@ -437,6 +437,8 @@ float sim_f8_to_f32(uint8_t v, sim_type t);
 uint8_t sim_f32_to_f8(float f, sim_type t); /* satfinite, to nearest even */
 /* value * 2^0 rounded to a float of `mantissa` stored bits and exponents from emin to emax. */
 double sim_round_to(double v, int mantissa, int emin, sim_round r);
+/* To f32; beyond its range to what the direction says. */
+float sim_round_f32(double exact, sim_round r);
 
 static inline float sim_as_f32(uint64_t v) {
     union {

@@ -21,6 +21,7 @@ typedef struct dot_case {
     bool a_base, b_base; /* plain memory is offered, else only the callback */
     bool strided;        /* rows are farther apart than their length */
     bool kmask, acc_zero;
+    int a_power, b_power;      /* floats are small integers times 2 to this power, and often 0 */
     tg_range a_range, b_range; /* of integers; {0, 0}: anything of the type, and nothing is said */
     int64_t acc_pad;           /* elements added to the row pitch (a multiple of the vector) */
     int64_t a_ld, b_ld;        /* elements between lines of memory; 0: as tight as `strided` says */

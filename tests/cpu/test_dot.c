@@ -4,6 +4,7 @@
  * is exact and results must be equal. Operands end at a guard page; what a product must not read
  * (skipped k) holds NaN or garbage.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,6 +106,11 @@ static double *fill(const dot_case *c, guarded *g, bool is_a, const dot_layout *
             uint64_t bits;
             double x = random_value(t, state, &bits);
             tg_range range = is_a ? c->a_range : c->b_range;
+            int power = is_a ? c->a_power : c->b_power;
+            if (power != 0) {
+                x = random_next(state) % 8 == 0 ? ldexp(x, power) : 0;
+                bits = tg_float_encode(t, x, TG_ROUND_RNE, false);
+            }
             if (range.hi > range.lo) { /* often an end of it */
                 uint32_t draw = random_next(state);
                 int64_t inner = range.lo + (int64_t)(draw / 4) % (range.hi - range.lo + 1);
@@ -362,6 +368,25 @@ static void wide_columns(void **state) {
     check(c);
 }
 
+/* Elements, products and sums below the normal numbers are kept; a few shapes of each form. */
+static void tiny_elements(void **state) {
+    (void)state;
+    static const int powers[][2] = {{-130, 20}, {20, -130}, {-70, -70}, {-60, -66}, {-40, -62}};
+    static const int64_t shapes[][3] = {{40, 70, 67}, {4, 33, 131}, {1, 9, 35},
+                                        {33, 2, 99},  {17, 40, 64}, {9, 30, 3000}};
+    for (size_t s = 0; s < TG_COUNT_OF(shapes); s++) {
+        for (size_t i = 0; i < 4 * TG_COUNT_OF(powers); i++) {
+            dot_case c = f32_case(shapes[s][0], shapes[s][1], shapes[s][2]);
+            c.a_type = c.b_type = TG_DT_BF16;
+            c.a_by_k = i & 1;
+            c.b_by_k = i & 2;
+            c.a_power = powers[i / 4][0];
+            c.b_power = powers[i / 4][1];
+            check(c);
+        }
+    }
+}
+
 static void element_types(void **state) {
     (void)state;
     static const struct {
@@ -502,9 +527,9 @@ int main(void) {
         cmocka_unit_test(fixed_shapes),    cmocka_unit_test(through_callbacks_only),
         cmocka_unit_test(dynamic_lengths), cmocka_unit_test(long_and_unbounded_k),
         cmocka_unit_test(wide_columns),    cmocka_unit_test(element_types),
-        cmocka_unit_test(known_ranges),    cmocka_unit_test(masked_k),
-        cmocka_unit_test(acc_pitch),       cmocka_unit_test(masked_short_k),
-        cmocka_unit_test(few_columns),
+        cmocka_unit_test(tiny_elements),   cmocka_unit_test(known_ranges),
+        cmocka_unit_test(masked_k),        cmocka_unit_test(acc_pitch),
+        cmocka_unit_test(masked_short_k),  cmocka_unit_test(few_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

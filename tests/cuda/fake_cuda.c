@@ -17,9 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tegula/sim_ptx.h>
-
 #include "drivers/cuda/types.h"
+#include "tests/cuda/fake_vendor.h"
 
 #define TGR_CU(name, parameters) CUresult name parameters;
 #define TGR_CU_OPTIONAL(name, parameters) CUresult name parameters;
@@ -238,7 +237,8 @@ static thing *memory_at(CUdeviceptr address) {
 }
 
 static CUresult memory_make(CUdeviceptr *out, size_t bytes) {
-    uint64_t at = bytes && bytes < (size_t)1 << 33 ? sim_memory_alloc(machine, bytes) : 0;
+    uint64_t at =
+        bytes && bytes < (size_t)1 << 33 ? fake_vendor_get()->sim->memory_alloc(machine, bytes) : 0;
     if (!at) {
         return bytes ? CUDA_ERROR_OUT_OF_MEMORY : INVALID_VALUE;
     }
@@ -253,7 +253,7 @@ static CUresult memory_drop(CUdeviceptr at) {
     if (!forget((void *)(uintptr_t)at)) {
         return INVALID_VALUE;
     }
-    sim_memory_free(machine, at);
+    fake_vendor_get()->sim->memory_free(machine, at);
     return CUDA_SUCCESS;
 }
 
@@ -266,7 +266,7 @@ static bool set(CUdeviceptr at, size_t count, size_t unit, uint32_t value) {
     }
     for (size_t left = count * unit, n; left; left -= n, at += n) {
         n = left < sizeof block ? left : sizeof block;
-        if (!sim_memory_write(machine, at, block, n)) {
+        if (!fake_vendor_get()->sim->memory_write(machine, at, block, n)) {
             return false;
         }
     }
@@ -275,8 +275,8 @@ static bool set(CUdeviceptr at, size_t count, size_t unit, uint32_t value) {
 
 static bool move(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
     void *between = malloc(bytes);
-    bool ok = between && sim_memory_read(machine, between, from, bytes) &&
-              sim_memory_write(machine, to, between, bytes);
+    bool ok = between && fake_vendor_get()->sim->memory_read(machine, between, from, bytes) &&
+              fake_vendor_get()->sim->memory_write(machine, to, between, bytes);
     free(between);
     return ok;
 }
@@ -286,13 +286,14 @@ static CUresult run(const work *w) {
         return CUDA_SUCCESS;
     }
     sim_report *r = calloc(1, sizeof *r);
-    sim_status st = sim_launch(machine, w->function->kernel, &w->launch, w->words, r);
+    sim_status st =
+        fake_vendor_get()->sim->launch(machine, w->function->kernel, &w->launch, w->words, r);
     const sim_finding *f = &r->findings[0];
     CUresult code = CUDA_SUCCESS;
     if (st == SIM_E_FAULT) {
         (void)snprintf(finding, sizeof finding, "%s at line %d (PTX %d), block %u, thread %u: %s",
-                       sim_fault_name(f->fault), (int)f->source_line, (int)f->ptx_line, f->block[0],
-                       f->thread, f->text);
+                       fake_vendor_get()->sim->fault_name(f->fault), (int)f->source_line,
+                       (int)f->ptx_line, f->block[0], f->thread, f->text);
         code = f->fault == SIM_FAULT_BOUNDS      ? CUDA_ERROR_ILLEGAL_ADDRESS
                : f->fault == SIM_FAULT_ALIGNMENT ? CUDA_ERROR_MISALIGNED_ADDRESS
                                                  : CUDA_ERROR_LAUNCH_FAILED;
@@ -307,11 +308,13 @@ static CUresult run(const work *w) {
 static CUresult perform(const work *w) {
     switch (w->kind) {
     case WORK_IN:
-        return sim_memory_write(machine, w->device, w->host_from, w->bytes) ? CUDA_SUCCESS
-                                                                            : INVALID_VALUE;
+        return fake_vendor_get()->sim->memory_write(machine, w->device, w->host_from, w->bytes)
+                   ? CUDA_SUCCESS
+                   : INVALID_VALUE;
     case WORK_OUT:
-        return sim_memory_read(machine, w->host, w->device, w->bytes) ? CUDA_SUCCESS
-                                                                      : INVALID_VALUE;
+        return fake_vendor_get()->sim->memory_read(machine, w->host, w->device, w->bytes)
+                   ? CUDA_SUCCESS
+                   : INVALID_VALUE;
     case WORK_MOVE:
         return move(w->device, w->other, w->bytes) ? CUDA_SUCCESS : INVALID_VALUE;
     case WORK_SET:
@@ -486,10 +489,9 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *out, CUdevice device) {
     BEGIN(false)
     (void)device;
     if (context.users++ == 0) {
-        int sm = capability() >= 90 ? 90 : capability();
         sticky = CUDA_SUCCESS;
         finding[0] = '\0';
-        machine = sim_machine_make(sm);
+        machine = fake_vendor_get()->sim->machine_make(fake_vendor_get()->model());
     }
     *out = &context;
     return end(CUDA_SUCCESS);
@@ -502,7 +504,7 @@ static void module_free(CUmodule m) {
         free(f);
     }
     if (m->sim) {
-        sim_module_free(m->sim);
+        fake_vendor_get()->sim->module_free(m->sim);
     }
     free(m->text);
     (void)unmake(m);
@@ -528,10 +530,22 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     if (--context.users == 0) {
         context_gone();
         sticky = CUDA_SUCCESS;
-        sim_machine_free(machine);
+        fake_vendor_get()->sim->machine_free(machine);
         machine = NULL;
     }
     return end(code);
+}
+
+void fake_cuda_restart(void) {
+    depth = 0;
+    sticky = context.users ? CUDA_ERROR_DEINITIALIZED : CUDA_SUCCESS;
+    context_gone();
+    sticky = CUDA_SUCCESS;
+    if (context.users) {
+        context.users = 0;
+        fake_vendor_get()->sim->machine_free(machine);
+        machine = NULL;
+    }
 }
 
 /* A failure means that the context is gone. */
@@ -567,22 +581,37 @@ static void tell_log(unsigned int n, const CUjit_option *options, void **values,
     }
 }
 
+/* To the end of the section table, which our writer puts last. */
+static size_t object_bytes(const void *image) {
+    uint64_t at;
+    uint16_t each, n;
+    memcpy(&at, (const char *)image + 40, sizeof at);
+    memcpy(&each, (const char *)image + 58, sizeof each);
+    memcpy(&n, (const char *)image + 60, sizeof n);
+    return at + (size_t)each * n;
+}
+
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n,
                             CUjit_option *options, void **values) {
     char message[256] = "";
     BEGIN(true)
     CUmodule m = make(sizeof *m);
     things->module = true;
-    if (memcmp(image,
-               "\x7f"
-               "ELF",
-               4) != 0) {
-        m->text = strdup(image);
-        sim_status st = sim_module_load(machine, m->text, strlen(m->text), &m->sim, message);
+    bool object = memcmp(image,
+                         "\x7f"
+                         "ELF",
+                         4) == 0;
+    size_t bytes = object ? object_bytes(image) : strlen(image);
+    if (object == fake_vendor_get()->objects) {
+        m->text = malloc(bytes + 1);
+        memcpy(m->text, image, bytes);
+        m->text[bytes] = '\0';
+        sim_status st =
+            fake_vendor_get()->sim->module_load(machine, m->text, bytes, &m->sim, message);
         if (st != SIM_OK) {
             tell_log(n, options, values, message);
             module_free(m);
-            return end(CUDA_ERROR_INVALID_PTX);
+            return end(object ? CUDA_ERROR_INVALID_IMAGE : CUDA_ERROR_INVALID_PTX);
         }
     }
     *module = m;
@@ -614,13 +643,16 @@ static void read_text(CUfunction f) {
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
     BEGIN(true)
     REFUSE_IF(!lives(module), INVALID_HANDLE)
-    const sim_kernel *kernel = module->sim ? sim_module_kernel(module->sim, name) : NULL;
+    const sim_kernel *kernel =
+        module->sim ? fake_vendor_get()->sim->module_kernel(module->sim, name) : NULL;
     REFUSE_IF(module->sim && !kernel, CUDA_ERROR_NOT_FOUND)
     CUfunction f = calloc(1, sizeof *f);
     *f = (struct CUfunc_st){.next = module->functions, .module = module, .kernel = kernel};
     (void)snprintf(f->name, sizeof f->name, "%s", name);
-    if (module->text) {
+    if (module->text && !fake_vendor_get()->objects) {
         read_text(f);
+    } else if (kernel) {
+        f->declared = (int)fake_vendor_get()->sim->kernel_shared_bytes(kernel);
     }
     module->functions = f;
     *function = f;
@@ -842,7 +874,7 @@ static CUresult refuse_shape(CUfunction f, const sim_launch_options *o) {
 static CUresult put_launch(CUfunction f, const sim_launch_options *o, CUstream stream,
                            void **parameters) {
     work w = {.kind = WORK_RUN, .function = f, .launch = *o};
-    size_t bytes = f->kernel ? sim_kernel_param_bytes(f->kernel) : 0;
+    size_t bytes = f->kernel ? fake_vendor_get()->param_bytes(f->kernel) : 0;
     for (int i = 0; i < WORDS; i++) {
         memcpy(&w.words[i], parameters[i], sizeof w.words[i]);
     }
@@ -922,7 +954,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint
     }
     REFUSE_IF(interleave != CU_TENSOR_MAP_INTERLEAVE_NONE || swizzle > 3 || fill != 0 ||
                   promotion != CU_TENSOR_MAP_L2_PROMOTION_L2_256B ||
-                  !sim_tensor_map_encode(&m, (uint8_t *)map->opaque, why),
+                  !fake_vendor_get()->sim->tensor_map_encode(&m, (uint8_t *)map->opaque, why),
               INVALID_VALUE)
     return end(CUDA_SUCCESS);
 }

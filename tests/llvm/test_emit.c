@@ -337,6 +337,42 @@ static void test_shared_loops(void **state) {
     }
 }
 
+/* A nest in a loop that becomes a function with a parameter for its pitch stays in place there, and
+ * its function is defined where it is called first: with the values of that call. */
+static void test_shared_inside(void **state) {
+    (void)state;
+    struct fixture *x = begin();
+    function(x, "three");
+    tg_value *n = load_i64(x, x->arg[0], 0), *start = load_i64(x, x->arg[0], 1), *j;
+    for (int k = 0; k < 2; k++) {
+        tg_value *to = at(x, x->arg[2], 12 * k, 8);
+        tg_op *loop = tg_build_for(x->b, tg_build_index(x->b, 0), tg_build_index(x->b, 2),
+                                   tg_build_index(x->b, 1), 0, NULL, &j);
+        tg_value *first = tg_build_binary(x->b, TG_OP_ADD, start, j);
+        nest(x, to, n, first, 40, 8 * (2 + k), 3);
+        tg_build_end_for(x->b, loop, 0, NULL);
+    }
+    nest(x, at(x, x->arg[2], 24, 8), n, start, 40, 24, 3);
+    nest(x, at(x, x->arg[2], 36, 8), n, n, 40, 16, 3);
+    int64_t in[2] = {3, 7}, out[48] = {0};
+    load(x, "three")(in, NULL, out);
+    static const int64_t starts[] = {8, 8, 7, 3}, pitch[] = {2, 3, 3, 2};
+    for (int k = 0; k < 4; k++) {
+        uint64_t want = (uint64_t)starts[k];
+        for (int r = 0; r < 40; r++) {
+            want = 3 * want + 1;
+        }
+        for (int i = 0; i < 12; i++) {
+            bool set = i % pitch[k] == 0 && i / pitch[k] < 3;
+            assert_int_equal(out[12 * k + i], set ? (int64_t)want : 0);
+        }
+    }
+    const char *text = tg_test_asm(x->t.module, NULL);
+    assert_non_null(text);
+    assert_int_equal(count_text(text, "\nthree.part"), 2);
+    end(x);
+}
+
 /* ---- maxima of magnitudes
  * ---------------------------------------------------------------------------------------- */
 
@@ -882,6 +918,7 @@ int main(void) {
         cmocka_unit_test(test_reduce_lanes),   cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_fatal_recovery), cmocka_unit_test(test_text_outputs),
         cmocka_unit_test(test_threads),        cmocka_unit_test(test_shared_loops),
+        cmocka_unit_test(test_shared_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

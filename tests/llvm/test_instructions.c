@@ -4,6 +4,7 @@
  * row of intrinsics.def, and the instructions themselves where this processor has them. The inputs
  * are the extremes of 8 and 16 bits, then random bytes.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,15 @@
 
 #include "tests/llvm/harness.h"
 
-enum { BYTE_LOOKUP, U8I8_PAIRS, I16_PAIRS, U8I8_QUADS, I16_PAIRS_ADDED, WORD_LOOKUP };
+enum {
+    BYTE_LOOKUP,
+    U8I8_PAIRS,
+    I16_PAIRS,
+    U8I8_QUADS,
+    I16_PAIRS_ADDED,
+    WORD_LOOKUP,
+    BF16_PAIRS_ADDED
+};
 
 typedef struct row {
     const char *name;
@@ -36,7 +45,8 @@ static const tg_dtype types[][4] = {[BYTE_LOOKUP] = {TG_DT_U8, TG_DT_U8, TG_DT_U
                                     [I16_PAIRS] = {TG_DT_I16, TG_DT_I16, TG_DT_I32},
                                     [U8I8_QUADS] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
                                     [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
-                                    [WORD_LOOKUP] = {TG_DT_F32, TG_DT_U32, TG_DT_F32}};
+                                    [WORD_LOOKUP] = {TG_DT_U16, TG_DT_U16, TG_DT_U16},
+                                    [BF16_PAIRS_ADDED] = {TG_DT_F32, TG_DT_U16, TG_DT_F32}};
 
 static int bytes_of(const row *r) {
     return strstr(r->name, ".512") ? 64 : strstr(r->name, ".128") ? 16 : 32;
@@ -62,14 +72,40 @@ typedef union reg {
     int8_t i8[64];
     int16_t i16[32];
     int32_t i32[16];
+    uint32_t u32[16];
 } reg;
 
-static void expected(int means, const reg *acc, const reg *x, const reg *y, int n, reg *out) {
+static uint32_t bits_of(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    return bits;
+}
+
+static float flushed(uint32_t bits) {
+    float f;
+    bits = bits & 0x7F800000 ? bits : bits & 0x80000000;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+/* word: bytes of an element that is looked up. */
+static void expected(int means, int word, const reg *acc, const reg *x, const reg *y, int n,
+                     reg *out) {
     for (int i = 0; i < n; i++) {
         if (means == BYTE_LOOKUP) {
             out->u8[i] = y->u8[i] & 0x80 ? 0 : x->u8[i / 16 * 16 + (y->u8[i] & 15)];
         } else if (means == WORD_LOOKUP) {
-            out->u8[i] = x->u8[4 * (y->u8[i / 4 * 4] & 15) + i % 4];
+            out->u8[i] = x->u8[word * (y->u8[i / word * word] & (n / word - 1)) + i % word];
+        } else if (means == BF16_PAIRS_ADDED && i % 4 == 0) {
+            float sum = flushed(acc->u32[i / 4]);
+            for (int odd = 1; odd >= 0; odd--) {
+                float a = flushed((x->u32[i / 4] >> 16 * odd) << 16);
+                float b = flushed((y->u32[i / 4] >> 16 * odd) << 16);
+                sum = flushed(bits_of(fmaf(a, b, sum)));
+            }
+            out->u32[i / 4] = isnan(sum) ? 0x7FC00000 : bits_of(sum);
+        } else if (means == BF16_PAIRS_ADDED) {
+            continue;
         } else if (means == U8I8_PAIRS && i % 2 == 0) {
             out->i16[i / 2] = saturated(x->u8[i] * y->i8[i] + x->u8[i + 1] * y->i8[i + 1]);
         } else if (means != U8I8_PAIRS && i % 4 == 0) {
@@ -92,12 +128,15 @@ static void build(struct tg_test_func *t, const row *r) {
     tg_value *ops[3];
     int n_ops = r->n_operands;
     const tg_type *type[4];
+    bool floats = strstr(r->name, ".sf.") != NULL;
     for (int i = 0; i < 3; i++) {
-        tg_dtype d = types[r->means][i];
+        tg_dtype d = floats ? (i == 1 ? TG_DT_U32 : TG_DT_F32) : types[r->means][i];
         type[i] = tg_type_vec(t->module, d, bytes_of(r) * 8 / tg_dtype_bits(d));
     }
     for (int i = 0; i < n_ops; i++) {
-        const tg_type *of = n_ops == 3 ? type[0] : type[i];
+        const tg_type *of = n_ops == 3 && i == 0 && r->means == BF16_PAIRS_ADDED ? type[0]
+                            : n_ops == 3 && r->means != BF16_PAIRS_ADDED         ? type[0]
+                                                                         : type[n_ops == 3 ? 1 : i];
         ops[i] = tg_build_loadm(&t->b, of, t->func->body->args[3 - n_ops + i], 0);
     }
     tg_value *v = tg_build_intrinsic(&t->b, r->name, type[2], n_ops, ops);
@@ -127,8 +166,11 @@ static void compare(const row *r, const tg_machine *machine) {
         fill(&acc, round);
         fill(&x, round);
         fill(&y, round);
-        expected(r->means, &acc, &x, &y, bytes_of(r), &want);
+        expected(r->means, strstr(r->name, ".sf.") ? 4 : 2, &acc, &x, &y, bytes_of(r), &want);
         assert_int_equal(f(&acc, &x, &y, &got), 0);
+        for (int i = 0; i < 16 && r->means == BF16_PAIRS_ADDED; i++) {
+            got.u32[i] = (got.u32[i] & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC00000 : got.u32[i];
+        }
         if (memcmp(&got, &want, (size_t)bytes_of(r)) != 0) {
             print_error("%s on %s is wrong in round %u\n", r->name, machine->name, round);
             fail();

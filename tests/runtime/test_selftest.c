@@ -51,11 +51,11 @@ static void test_try(void **state) {
     enum { LOW = 1, MIDDLE = 2, HIGH = 4, ABSENT = 8 };
     void (*const wrong[])(void *, const void *, const void *) = {wrong_at_edge, wrong_in_last_byte};
     for (size_t i = 0; i < 2; i++) {
-        const tgr_cpu_trial all[] = {{LOW, LOW | MIDDLE | HIGH, 16, right, mean_sum},
-                                     {MIDDLE, MIDDLE | HIGH, 16, wrong[i], mean_sum},
-                                     {HIGH, HIGH, 16, must_not_run, mean_sum},
-                                     {ABSENT, LOW, 16, must_not_run, mean_sum},
-                                     {0, 0, 0, NULL, NULL}};
+        const tgr_cpu_trial all[] = {{LOW, LOW | MIDDLE | HIGH, 16, right, mean_sum, false},
+                                     {MIDDLE, MIDDLE | HIGH, 16, wrong[i], mean_sum, false},
+                                     {HIGH, HIGH, 16, must_not_run, mean_sum, false},
+                                     {ABSENT, LOW, 16, must_not_run, mean_sum, false},
+                                     {0, 0, 0, NULL, NULL, false}};
         assert_int_equal(tgr_cpu_try(all, LOW | MIDDLE | HIGH), LOW);
     }
 }

@@ -54,6 +54,20 @@ expect 2 "there is no command 'frobnicate'" "$tegula" help frobnicate
 expect 1 "M=x is not an extent" "$tegula" run two.tg --set M=x
 expect 1 "the extents M, K, N of mul are not known: give --set M=... --set K=... --set N=..." "$tegula" run two.tg
 expect 1 "the extent K of mul is not known: give --set K=..." "$tegula" run two.tg --set M=1 --set N=1
+cat >segments.tg <<'TG'
+kernel segments[T: f32 | f16](x: T[NNZ, D], ptr: i32[S + 1] sorted, out y: f32[S, D])
+  grid s: S, d: D by 8
+{
+  var acc = zeros f32[8]
+  for j: ptr[s] .. ptr[s + 1] by 8 { acc += sum(x[j, d], axis 0) }
+  y[s, d] = acc
+}
+TG
+python3 -c "import numpy; numpy.save('x.npy', numpy.ones((9, 5), 'f4')); numpy.save('ptr.npy', numpy.array([0, 2, 2, 9], 'i4'))" &&
+    expect 0 "y: f32[3, 5] = 2 2 2 2 2 0 0 0" "$tegula" run segments.tg --set T=f32 --in x=x.npy --in ptr=ptr.npy
+expect 1 "\`T\` cannot be int8 here" "$tegula" run segments.tg --set T=int8 --set NNZ=3 --set D=3 --set S=1
+grep -q "note: it is one of f32, f16" out.txt || { failures=$((failures + 1)); echo "FAIL: alternatives are not named"; }
+expect 3 "there is no machine for the device \`sim:sm_81\`" "$tegula" run segments.tg --device sim:sm_81
 expect 2 "give -o FILE" "$tegula" build two.tg
 expect 3 "there is no target 'sm_1'" "$tegula" build two.tg --target sm_1
 python3 -c "import numpy; numpy.save('wide.npy', numpy.ones((4, 4)))" &&

@@ -598,6 +598,35 @@ static tg_ev read_packed(tg_ctx *x, const taccess *a, tg_value *ptr) {
     return (tg_ev){.v = pick_nibble(b, bytes, pos), .level = a->level, .vec = true};
 }
 
+/* Are lanes at equal distances better read one by one? No machine gathers those below 32 bits:
+ * there even where some may lie outside, since seldom any does. */
+static bool paced_lanes(const tg_ctx *x, const taccess *a, tg_dtype t) {
+    bool narrow = tg_dtype_bits(t) < 32;
+    return a->pitch != NULL && x->lanes <= (narrow ? MAX_PACED_NARROW : MAX_PACED) &&
+           (a->mask == NULL || (narrow && a->all != NULL));
+}
+
+static tg_value *load_paced(tg_ctx *x, tg_builder *b, const tg_type *t, taccess *a) {
+    tg_value *ptr = a->ptr, *pitch = a->pitch;
+    if (a->ok.v != NULL) {
+        ptr = tg_build_select(b, a->ok.v, ptr, x->L->zeros);
+        pitch = tg_build_select(b, a->ok.v, pitch, tg_build_index(b, 0));
+    }
+    if (a->mask == NULL) {
+        return paced_load(b, t, ptr, pitch);
+    }
+    tg_op *branch = tg_build_if(b, a->all, 1, &t);
+    tg_value *v = paced_load(b, t, ptr, pitch);
+    tg_build_else(b, branch, 1, &v);
+    tg_value *mask = a->mask;
+    if (a->ok.v != NULL) {
+        mask = tg_build_binary(b, TG_OP_AND, mask, tg_build_splat(b, a->ok.v, x->lanes));
+    }
+    v = gather(b, t, a->ptr, a->index, mask);
+    tg_build_end_if(b, branch, 1, &v);
+    return &branch->results[0];
+}
+
 tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
     tg_dtype dt = load->results[0].type->dtype;
     taccess a = tensor_access(x, load, c);
@@ -628,14 +657,8 @@ tg_ev tg_tensor_read(tg_ctx *x, tg_op *load, const tg_coord *c) {
         r.v = strided_load(x->L, b, a.ptr, dt, x->lanes, a.step, a.phase);
         return r;
     }
-    int paced =
-        tg_dtype_bits(dt) < 32 ? MAX_PACED_NARROW : MAX_PACED; /* no machine gathers those */
-    if (a.index != NULL && a.pitch != NULL && a.mask == NULL && x->lanes <= paced) {
-        if (a.ok.v != NULL) {
-            a.ptr = tg_build_select(b, a.ok.v, a.ptr, x->L->zeros);
-            a.pitch = tg_build_select(b, a.ok.v, a.pitch, tg_build_index(b, 0));
-        }
-        r.v = paced_load(b, t, a.ptr, a.pitch);
+    if (a.index != NULL && paced_lanes(x, &a, dt)) {
+        r.v = load_paced(x, b, t, &a);
         return r;
     }
     if (a.index != NULL) {

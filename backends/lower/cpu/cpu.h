@@ -76,11 +76,13 @@ typedef struct tg_dot_desc {
     int64_t m, n, k;                 /* static extents */
     tg_value *m_len, *n_len, *k_len; /* i64 values <= extents; the part that matters */
     tg_dot_operand a, b;
-    tg_value *kmask;   /* ptr to u8[k] or NULL: 0 = skip (not a prefix) */
-    tg_dtype compute;  /* f32, f64, i32 (i8 products), i64 */
-    tg_value *acc;     /* ptr */
-    int64_t acc_pitch; /* elements between rows, a multiple of the vector */
-    bool acc_zero;     /* acc starts as 0 and is not initialised: write instead of add */
+    tg_value *kmask;         /* ptr to u8[k] or NULL: 0 = skip (not a prefix) */
+    tg_dtype compute;        /* f32, f64, i32 (i8 products), i64 */
+    tg_value *acc;           /* ptr */
+    int64_t acc_pitch;       /* elements between rows, a multiple of the vector */
+    tg_value *acc_row_bytes; /* the same in bytes where only the running program knows it: then acc
+                                may be a tensor's, and n_len whole vectors end it; or NULL */
+    bool acc_zero;           /* acc starts as 0 and is not initialised: write instead of add */
 } tg_dot_desc;
 
 /* Scratch for the code being generated: returns a ptr value to `bytes` of 64-byte aligned memory

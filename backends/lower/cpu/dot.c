@@ -81,6 +81,7 @@ static dot_gen make_gen(tg_builder *b, const tg_machine *mc, tg_scratch *scratch
         g.per_word = g.pair_product ? 2 : 1;
         g.sums_words = (mc->features & TG_CPU_AVX512_VNNI) != 0;
     }
+    dot_choose_bf16(&g);
     g.word_bytes = tg_dtype_bits(g.word) / 8;
     g.vl = (int)(g.vector_bytes / g.word_bytes);
     g.word_type = tg_type_scalar(b->module, g.word);
@@ -115,7 +116,10 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
     if (g->y.k_unit) {
         dot_emit_along_k(g, max_rows);
     } else {
-        dot_emit_along_rows(g, max_rows);
+        dot_gen wide = *g; /* to put words together costs more than to multiply one by one */
+        wide.per_word = g->bf16 ? 1 : g->per_word;
+        wide.bf16 = false;
+        dot_emit_along_rows(&wide, max_rows);
     }
 }
 
@@ -181,7 +185,7 @@ tg_status tg_emit_dot(tg_builder *b, const tg_machine *mc, tg_scratch *scratch,
     if (few_columns) {
         exchange_operands(&g);
     }
-    if (g.per_word == 2) {
+    if (g.per_word == 2 && !g.bf16) {
         dot_choose_quads(&g);
     }
     tg_op *otherwise = NULL;

@@ -8,12 +8,14 @@
  *   dot_skinny.c  few rows or columns: products along k, and row updates along n
  *   dot_quads.c   products of four bytes a word
  *   dot_codes.c   few rows with codes of four bits, looked up in registers
+ *   dot_bf16.c    products of two bf16 a word
  *
  * Words. The kernels multiply vectors of words. A word is one element of the compute type; or, for
  * products of 8-bit and smaller integers on a machine with a pair product, an i32 that holds two
  * 16-bit elements of consecutive k (per_word = 2) or, where the values allow it, four bytes
  * (per_word = 4). k positions count elements, word positions count
- * words; a block of k always starts at a whole word.
+ * words; a block of k always starts at a whole word. Two bf16 of consecutive k also make a word
+ * where the machine multiplies them so; the word then counts as an f32 that is moved, never added.
  *
  * Ragged edges. A block that sticks out beyond m_len or n_len repeats its last row or column
  * vector: the repeats compute the same sums and store the same bytes to the same place, all loads
@@ -44,7 +46,7 @@ typedef struct dot_gen {
     tg_scratch *scratch;
     const tg_dot_desc *d;
     dot_side x, y;                    /* acc[x row, y row]; x is A and y is B unless swapped */
-    int64_t acc_x_elems, acc_y_elems; /* acc strides */
+    int64_t acc_x_elems, acc_y_elems; /* acc strides; along x d->acc_row_bytes instead, if any */
     tg_dtype word;
     int per_word;
     int64_t word_bytes;
@@ -52,6 +54,8 @@ typedef struct dot_gen {
     int vl;                   /* words of one vector */
     const char *pair_product; /* intrinsic when per_word is 2 or 4: two of 16 bits to a word */
     bool sums_words;          /* the machine adds a word's products to a word at once (VNNI) */
+    bool bf16;                /* words of two bf16 (per_word 2) */
+    bool apart;               /* bf16: each multiplied by itself, where `tiny` elements may be */
     int64_t least;            /* per_word 4: y's elements come less this, unsigned */
     int group;                /* per_word 4: so many products fit a sum of 16 bits; 1, 2, 4, 8 */
     const tg_type *word_type, *vec_type;
@@ -138,6 +142,8 @@ void dot_spread_rows(dot_gen *g, tg_value *at, int64_t pitch_words, tg_value *co
 bool dot_whole(const dot_side *s, int64_t n);
 /* Rows of a block at `row` in memory at k. */
 dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows, tg_value *k);
+/* Row i (of x) of acc. */
+tg_value *dot_acc_row(dot_gen *g, tg_value *i);
 /* Sets acc[0..x.len, 0..y.len] to zero (whole vectors of the inner axis). */
 void dot_zero_acc(dot_gen *g);
 
@@ -165,6 +171,24 @@ tg_value *dot_quad_words(dot_gen *g, tg_value *halves);
  * least is 0. */
 void dot_quad_starts(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_value *count,
                      tg_value *words, tg_value *to);
+
+/* ---- two bf16 a word ---- */
+/* Takes them where the machine has the product and y need not be converted first. */
+void dot_choose_bf16(dot_gen *g);
+/* The elements' bits, 16 of them, of `x` as fetch gave them: in memory or converted to f32. */
+tg_value *dot_bf16_bits(dot_gen *g, tg_value *x);
+/* acc + the two products of each word; g->apart says how. */
+tg_value *dot_bf16_add(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc);
+/* The smallest element but zero that is seen, as vectors of bits: a start, one more vector of
+ * words, and in the end a number for dot_bf16_fits. */
+tg_value *dot_least_none(dot_gen *g);
+tg_value *dot_least_add(dot_gen *g, tg_value *least, tg_value *words);
+tg_value *dot_least_of(dot_gen *g, tg_value *least);
+/* The same of `count` rows of `words` words (whole vectors are read) in memory. */
+tg_value *dot_least_rows(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_value *count,
+                         tg_value *words);
+/* Whether no product and no sum of products can come below the normal numbers. */
+tg_value *dot_bf16_fits(dot_gen *g, tg_value *least_x, tg_value *least_y);
 
 /* ---- forms ---- */
 void dot_emit_packed(dot_gen *g);

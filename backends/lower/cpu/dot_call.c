@@ -7,14 +7,9 @@
  * the tensor, the mask along k has no hole) is tested when the program runs; a window that fails is
  * first copied to scratch with zeros in the gaps, and base and strides are chosen accordingly.
  * Other operands are element sources that evaluate the inlined expression. The accumulator is the
- * result's buffer. A loop whose whole body is products along its own span
- *
- *   for k: K by BK { acc += a[i, k] @ b[k, j] }
- *
- * is contracted: one product over all of K, so that blocking along K is the product's own affair
- * (and a matrix-vector product streams its weights once).
+ * result's buffer, or the tensor that the result is stored to.
  */
-#include "backends/lower/cpu/lower.h"
+#include "backends/lower/cpu/dot_call.h"
 
 #include <string.h>
 
@@ -105,20 +100,12 @@ static void source_spread(void *user, tg_builder *b, tg_value *i, tg_value *j, b
 /* ---- operands in memory
  * ------------------------------------------------------------------------------------- */
 
-typedef struct plain {
-    tg_value *ptr;
-    tg_value *stride[TG_MAX_RANK];     /* bytes */
-    int64_t const_stride[TG_MAX_RANK]; /* or -1 */
-    tg_dtype dtype;
-    tg_value *ok; /* the memory may be used; NULL: always */
-} plain;
-
-static void need_true(tg_lower *L, plain *p, tg_value *cond) {
+static void need_true(tg_lower *L, tg_window *p, tg_value *cond) {
     p->ok = p->ok == NULL ? cond : tg_build_binary(&L->b, TG_OP_AND, p->ok, cond);
 }
 
 /* Adds the conditions under which index k's window [lo, lo + n) or position lies inside. */
-static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_tensor *t, int k,
+static void window_inside(tg_lower *L, tg_window *p, const tg_index *ix, const tg_tensor *t, int k,
                           bool bounded) {
     tg_builder *b = &L->b;
     tg_value *zero = tg_build_index(b, 0), *dim = t->dim[k];
@@ -137,8 +124,7 @@ static void window_inside(tg_lower *L, plain *p, const tg_index *ix, const tg_te
         tg_build_cmp(b, TG_CMP_LE, end, bounded ? dim : tg_build_binary(b, TG_OP_MIN, dim, s->hi)));
 }
 
-static bool plain_load(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
-    tg_op *op = v->def;
+bool tg_window_of(tg_lower *L, tg_op *op, tg_value *v, tg_window *p, tg_value *k_span) {
     tg_index ix[TG_MAX_RANK];
     tg_value *mask;
     int n = tg_indices(op, ix, &mask);
@@ -192,7 +178,7 @@ static bool exact_widening(tg_dtype from, tg_dtype to) {
     return tg_dtype_holds(to, from);
 }
 
-static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
+static bool plain_memory(tg_lower *L, tg_value *v, tg_window *p, tg_value *k_span) {
     const tg_vinfo *info = tg_info(L, v);
     tg_builder *b = &L->b;
     if (info->kind == TG_V_BUFFER) {
@@ -206,13 +192,13 @@ static bool plain_memory(tg_lower *L, tg_value *v, plain *p, tg_value *k_span) {
         return tg_dtype_bits(v->type->dtype) >= 8;
     }
     if (info->kind == TG_V_LAZY) {
-        return plain_load(L, v, p, k_span);
+        return tg_window_of(L, v->def, v, p, k_span);
     }
     if (info->kind != TG_V_INLINE || v->def == NULL) {
         return false;
     }
     tg_op *op = v->def;
-    plain from = {.ok = NULL};
+    tg_window from = {.ok = NULL};
     switch ((int)op->code) {
     case TG_OP_PERMUTE: {
         const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
@@ -301,11 +287,11 @@ static int unit_axis(tg_lower *L, const tg_value *v, int depth) {
 
 int tg_unit_axis(tg_lower *L, const tg_value *v, bool own) { return unit_axis(L, v, own ? -1 : 0); }
 
-static bool is_zero(const tg_value *v) {
+bool tg_is_zero(const tg_value *v) {
     int64_t i;
     double f;
     if (v->def != NULL && v->def->code == TG_OP_BROADCAST) {
-        return is_zero(tg_operand(v->def, 0));
+        return tg_is_zero(tg_operand(v->def, 0));
     }
     return (tg_value_const_int(v, &i) && i == 0) ||
            (tg_value_const_float(v, &f) && f == 0 && !__builtin_signbit(f));
@@ -359,7 +345,7 @@ static bool zero_under(tg_lower *L, const tg_value *v, const tg_value *mask, int
     if (op != NULL && op->code == TG_OP_CAST) {
         return zero_under(L, tg_operand(op, 0), mask, axis);
     }
-    if (op == NULL || op->code != TG_OP_SELECT || !is_zero(tg_operand(op, 2)) ||
+    if (op == NULL || op->code != TG_OP_SELECT || !tg_is_zero(tg_operand(op, 2)) ||
         mask->type->rank != 1) {
         return false;
     }
@@ -418,7 +404,7 @@ static tg_value *memory_vec(void *user, tg_builder *b, tg_value *i, tg_value *j,
     return tg_expand_convert(b, L->mc, v, m->dtype, m->compute, TG_ROUND_RNE, false);
 }
 
-static void from_memory(tg_lower *L, const plain *p, int batch, const source *s, memory *m,
+static void from_memory(tg_lower *L, const tg_window *p, int batch, const source *s, memory *m,
                         tg_dot_operand *o) {
     int64_t bytes = tg_scratch_elem_bytes(p->dtype);
     tg_builder *b = &L->b;
@@ -453,7 +439,7 @@ static void from_memory(tg_lower *L, const plain *p, int batch, const source *s,
 
 /* Copies v to scratch where `use` is false, zero where the mask along k is, and lets p choose. */
 static void copy_unless(tg_lower *L, tg_value *v, tg_value *use, tg_value *mask, int k_axis,
-                        int unit, plain *p) {
+                        int unit, tg_window *p) {
     tg_builder *b = &L->b;
     tg_value *tmp = tg_temp_buffer(L, v, unit);
     const tg_vinfo *info = tg_info(L, tmp);
@@ -569,7 +555,7 @@ static void fill_operand(tg_lower *L, tg_value *v, source *s, memory *m, tg_dot_
                           .ranged = tg_dtype_is_int(v->type->dtype),
                           .range = tg_int_range(v)};
     o->narrow = tg_dtype_is_float(s->compute) && from_bytes(L, v, 6);
-    plain p = {.ok = NULL};
+    tg_window p = {.ok = NULL};
     int unit = unit_axis(L, v, 0);
     tg_value *mask =
         km->mask != NULL && !zero_under(L, v, km->source, batch + k_axis) ? km->mask : NULL;
@@ -709,14 +695,6 @@ static void transpose_product(tg_lower *L, tg_dot_desc *d) {
 /* ---- one product
  * ---------------------------------------------------------------------------------------------- */
 
-typedef struct product {
-    tg_op *op;
-    tg_value *a, *b, *result;
-    tg_value *k_len;  /* contracted: whole range; else NULL */
-    tg_value *k_span; /* contracted: the loop's span (canonical) */
-    bool zero;
-} product;
-
 /* Does the loop around come next to what follows v's memory along this axis? */
 static bool goes_on(tg_value *v, int axis) {
     while (v->def != NULL && (v->def->code == TG_OP_CAST || v->def->code == TG_OP_PERMUTE)) {
@@ -741,7 +719,25 @@ static tg_need axis_need(const tg_lower *L, const tg_value *v, int axis) {
     return tg_info(L, v)->need[axis];
 }
 
-static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at, int batch,
+/* Sums in the memory that the result is stored to, where the program's part of it is whole vectors
+ * of rows: decided when it runs, by address and pitch. */
+static void sum_in_place(tg_lower *L, tg_product *p, tg_dot_desc *d) {
+    tg_builder *b = &L->b;
+    tg_window w = {.ok = NULL};
+    int64_t bytes = tg_scratch_elem_bytes(d->compute), vector = L->mc->vector_bytes / bytes;
+    if (d->n < 2 * vector || vector % 4 != 0 || !tg_window_of(L, p->store, p->result, &w, NULL) ||
+        w.dtype != d->compute || w.const_stride[1] != bytes) {
+        return;
+    }
+    tg_value *last = tg_build_binary(b, TG_OP_AND, d->n_len, tg_build_index(b, vector - 1));
+    tg_value *whole = tg_build_cmp(b, TG_CMP_EQ, last, tg_build_index(b, 0));
+    p->in_place = w.ok == NULL ? whole : tg_build_binary(b, TG_OP_AND, w.ok, whole);
+    d->acc = tg_build_select(b, p->in_place, w.ptr, d->acc);
+    d->acc_row_bytes =
+        tg_build_select(b, p->in_place, w.stride[0], tg_build_index(b, d->acc_pitch * bytes));
+}
+
+static void one_product(tg_lower *L, tg_product *p, const tg_coord *batch_at, int batch,
                         const k_mask *km, tg_value *k_len, tg_need k_need) {
     tg_builder *b = &L->b;
     const tg_type *rt = p->result->type;
@@ -782,6 +778,9 @@ static void one_product(tg_lower *L, const product *p, const tg_coord *batch_at,
         transpose_product(L, &d);
     }
     d.acc_zero = p->zero;
+    if (p->store != NULL && !by_columns) {
+        sum_in_place(L, p, &d);
+    }
     for (int k = 0; k < batch; k++) {
         d.acc = tg_build_gep(b, d.acc, batch_at[k].v, ri->stride[k] * bytes);
     }
@@ -813,7 +812,7 @@ static tg_value *all_true(tg_lower *L, tg_value *mask, tg_value *n) {
     return r;
 }
 
-static void emit_product(tg_lower *L, const product *p) {
+void tg_emit_product(tg_lower *L, tg_product *p) {
     tg_op *op = p->op;
     tg_builder *b = &L->b;
     int batch = (int)tg_attr_int(op, TG_ATTR_BATCH, 0);
@@ -865,220 +864,13 @@ void tg_emit_dot_op(tg_lower *L, tg_op *op) {
     if (tg_info(L, r)->kind == TG_V_DEAD) {
         return;
     }
-    product p = {.op = op,
-                 .a = tg_operand(op, 0),
-                 .b = tg_operand(op, 1),
-                 .result = r,
-                 .zero = is_zero(acc)};
+    tg_product p = {.op = op,
+                    .a = tg_operand(op, 0),
+                    .b = tg_operand(op, 1),
+                    .result = r,
+                    .zero = tg_is_zero(acc)};
     if (!p.zero) {
         tg_emit_copy(L, acc, r);
     }
-    emit_product(L, &p);
-}
-
-/* ---- contracted loops
- * ------------------------------------------------------------------------------------------ */
-
-/* Every element of v along matrix axis `k` must come from a load along `span`. */
-static bool follows_span(tg_lower *L, tg_value *v, const int8_t *map, int k, tg_op *loop,
-                         tg_value **span) {
-    if (!tg_is_tile(v)) {
-        return true;
-    }
-    bool mentions = false;
-    for (int a = 0; a < v->type->rank; a++) {
-        mentions = mentions || map[a] == k;
-    }
-    tg_op *op = v->def;
-    const tg_vinfo *info = tg_info(L, v);
-    if (op == NULL || info->kind == TG_V_BUFFER) {
-        return !mentions;
-    }
-    if (op->code == TG_OP_CONST_INT || op->code == TG_OP_CONST_FLOAT) {
-        return true;
-    }
-    int8_t in[TG_MAX_RANK];
-    if (op->code == TG_OP_LOAD) {
-        tg_index ix[TG_MAX_RANK];
-        tg_value *mask;
-        int n = tg_indices(op, ix, &mask);
-        if (mask != NULL) {
-            return false;
-        }
-        for (int i = 0; i < n; i++) {
-            bool own = false;
-            for (int a = 0; a < ix[i].n_axes; a++) {
-                in[a] = map[ix[i].axes[a]];
-                own = own || in[a] == k;
-            }
-            if (ix[i].v->type->kind == TG_TY_SPAN) {
-                const tg_op *s = ix[i].v->def;
-                bool along = tg_operand(s, 0) == loop->regions[0]->args[0];
-                if (along != own) {
-                    return false;
-                }
-                if (along) {
-                    *span = tg_info(L, ix[i].v)->canon;
-                }
-            } else if (own || !follows_span(L, ix[i].v, in, k, loop, span)) {
-                return false;
-            }
-        }
-        return true;
-    }
-    if (!(tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) && op->code != TG_OP_PERMUTE &&
-        op->code != TG_OP_BROADCAST) {
-        return false;
-    }
-    const tg_attr *axes = tg_attr_get(op, TG_ATTR_AXES);
-    for (int i = 0; i < op->n_operands; i++) {
-        tg_value *from = tg_operand(op, i);
-        if (!tg_is_tile(from)) {
-            continue;
-        }
-        for (int a = 0; a < from->type->rank; a++) {
-            in[a] = map[a];
-            if (op->code == TG_OP_BROADCAST) {
-                in[a] =
-                    from->type->shape[a] == v->type->shape[axes->list[a]] ? map[axes->list[a]] : -1;
-            }
-        }
-        if (op->code == TG_OP_PERMUTE) {
-            for (int a = 0; a < from->type->rank; a++) {
-                in[axes->list[a]] = map[a];
-            }
-        }
-        if (!follows_span(L, from, in, k, loop, span)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The loop variable is used by spans start .. loop end of one step only. */
-static bool spans_only(tg_op *loop) {
-    const tg_value *iv = loop->regions[0]->args[0];
-    int64_t step;
-    if (!tg_value_const_int(tg_operand(loop, 2), &step)) {
-        return false;
-    }
-    for (const tg_use *u = iv->uses; u != NULL; u = u->next) {
-        const tg_op *s = u->user;
-        if (s->code != TG_OP_SPAN || tg_operand(s, 0) != iv ||
-            tg_operand(s, 1) != tg_operand(loop, 1) || s->results[0].type->shape[0] != step ||
-            s->parent != loop->regions[0]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool dot_contractible(tg_lower *L, tg_op *loop, int i) {
-    tg_region *body = loop->regions[0];
-    tg_value *arg = body->args[1 + i], *y = tg_operand(body->last, i);
-    if (!tg_is_tile(arg) || y->def == NULL || y->def->code != TG_OP_DOT || y->def->parent != body ||
-        tg_operand(y->def, 2) != arg || arg->uses == NULL || arg->uses->next != NULL ||
-        y->uses->next != NULL || tg_info(L, y)->offset != tg_info(L, arg)->offset) {
-        return false;
-    }
-    tg_op *dot = y->def;
-    int batch = (int)tg_attr_int(dot, TG_ATTR_BATCH, 0);
-    tg_value *span = NULL;
-    for (int side = 0; side < 2; side++) {
-        int8_t map[TG_MAX_RANK];
-        for (int a = 0; a < TG_MAX_RANK; a++) {
-            map[a] = (int8_t)a;
-        }
-        span = NULL;
-        if (!follows_span(L, tg_operand(dot, side), map, batch + 1 - side, loop, &span) ||
-            span == NULL) {
-            return false;
-        }
-    }
-    if (tg_attr_int(dot, TG_ATTR_MASKED, 0)) {
-        const tg_value *mask = tg_operand(dot, 3);
-        while (mask->def != NULL && mask->def->code == TG_OP_BROADCAST) {
-            mask = tg_operand(mask->def, 0);
-        }
-        if (mask->def == NULL || mask->def->code != TG_OP_SPAN_MASK || mask->type->rank != 1 ||
-            tg_info(L, tg_operand(mask->def, 0))->canon != span) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool tg_contractible(tg_lower *L, tg_op *loop) {
-    if (loop->n_results == 0 || !spans_only(loop)) {
-        return false;
-    }
-    for (int i = 0; i < loop->n_results; i++) {
-        if (!dot_contractible(L, loop, i)) {
-            return false;
-        }
-    }
-    int dots = 0;
-    for (tg_op *op = loop->regions[0]->first; op != NULL; op = op->next) {
-        if (op->code == TG_OP_DOT) {
-            dots++;
-            continue;
-        }
-        if (op->n_regions > 0 ||
-            (op->n_results == 0 && op->code != TG_OP_YIELD && op->code != TG_OP_ASSUME)) {
-            return false;
-        }
-        for (int r = 0; r < op->n_results; r++) {
-            const tg_value *v = &op->results[r];
-            uint8_t kind = tg_info(L, v)->kind;
-            if (tg_is_tile(v) && kind != TG_V_INLINE && kind != TG_V_LAZY && kind != TG_V_DEAD) {
-                return false;
-            }
-        }
-    }
-    return dots == loop->n_results;
-}
-
-void tg_emit_contracted(tg_lower *L, tg_op *loop) {
-    tg_region *body = loop->regions[0];
-    tg_builder *b = &L->b;
-    tg_value *lo = tg_scalar(L, tg_operand(loop, 0)), *hi = tg_scalar(L, tg_operand(loop, 1));
-    tg_value *len =
-        tg_build_binary(b, TG_OP_MAX, tg_build_binary(b, TG_OP_SUB, hi, lo), tg_build_index(b, 0));
-    tg_info(L, body->args[0])->loop = lo;
-    for (int i = 0; i < loop->n_results; i++) {
-        if (!is_zero(tg_operand(loop, 3 + i)) && tg_info(L, body->args[1 + i])->kind != TG_V_DEAD) {
-            tg_emit_copy(L, tg_operand(loop, 3 + i), body->args[1 + i]);
-        }
-    }
-    for (tg_op *op = body->first; op != NULL; op = op->next) {
-        if (op->code == TG_OP_DOT || op->code == TG_OP_YIELD) {
-            continue;
-        }
-        tg_region one = {.func = op->parent->func, .first = op};
-        tg_op *next = op->next;
-        op->next = NULL;
-        tg_emit_region(L, &one);
-        op->next = next;
-        if (op->code == TG_OP_SPAN && tg_operand(op, 0) == body->args[0]) {
-            tg_info(L, &op->results[0])->len = len;
-        }
-    }
-    for (int i = 0; i < loop->n_results && L->status == TG_OK; i++) {
-        tg_op *dot = tg_operand(body->last, i)->def;
-        if (tg_info(L, &dot->results[0])->kind == TG_V_DEAD) {
-            continue; /* its buffer does not exist */
-        }
-        int batch = (int)tg_attr_int(dot, TG_ATTR_BATCH, 0);
-        tg_value *span = NULL;
-        int8_t map[TG_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-        (void)follows_span(L, tg_operand(dot, 0), map, batch + 1, loop, &span);
-        product p = {.op = dot,
-                     .a = tg_operand(dot, 0),
-                     .b = tg_operand(dot, 1),
-                     .result = &dot->results[0],
-                     .k_len = len,
-                     .k_span = span,
-                     .zero = is_zero(tg_operand(loop, 3 + i))};
-        emit_product(L, &p);
-    }
+    tg_emit_product(L, &p);
 }

@@ -9,8 +9,10 @@
  * where the look-up reads it; x is staged in that order, repeated for every column of the vector.
  * Four vectors make a group of columns whose sums come out side by side.
  *
- *   floats    a word a code, x in f32                     8 parts of 4 bits of a word
- *   bytes     a byte a code, x of 8 bits, added in i32    2 parts of a byte
+ *   FLOATS    a word a code, x in f32                                        8 parts
+ *   PAIRS     bf16, where both sides are exact in it and far from its least normal number:
+ *             two products added to an f32 by one instruction                4 parts
+ *   BYTES     x of 8 bits, products added in i32                             2 parts
  */
 #include "backends/lower/cpu/dot.h"
 
@@ -19,12 +21,14 @@ enum { AHEAD = 128 };
 
 enum { VECS = 4, MOST_ROWS = 16, MOST_MR = 4, MOST_PARTS = 8, CODE_BITS = 4 };
 
+typedef enum element { BYTES = 1, PAIRS = 2, FLOATS = 4 } element; /* bytes of one */
+
 typedef struct by_codes {
     const tg_dot_codes *y;
-    bool bytes;      /* x and y are multiplied as bytes */
-    bool table;      /* bytes are looked up; else a code is its value less the least one */
-    bool halves;     /* sums of 16 bits first: no instruction adds four products to a word */
-    int64_t least;   /* bytes: y's come less this, unsigned */
+    element by;      /* as what x and y are multiplied */
+    bool table;      /* BYTES: they are looked up; else a code is its value less the least one */
+    bool halves;     /* BYTES: sums of 16 bits first, as no instruction adds four to a word */
+    int64_t least;   /* BYTES: y's come less this, unsigned */
     int granule;     /* bytes of a column in a vector */
     int columns;     /* in a vector */
     int parts, unit; /* codes in a word of theirs; elements of k in a granule */
@@ -53,7 +57,7 @@ static bool bytes_fit(const dot_gen *g, by_codes *p) {
     if (!fit || !(g->mc->features & TG_CPU_MADDUBS) || !(g->mc->features & TG_CPU_PSHUFB)) {
         return false;
     }
-    p->bytes = true;
+    p->by = BYTES;
     p->table = !own;
     p->least = (int64_t)lo;
     p->halves = g->mc->vector_bytes < 64 || !(g->mc->features & TG_CPU_AVX512_VNNI);
@@ -61,7 +65,22 @@ static bool bytes_fit(const dot_gen *g, by_codes *p) {
     return !p->halves || 4 * most <= INT16_MAX; /* two parts, two products each */
 }
 
-static bool floats_fit(const dot_gen *g) {
+/* Are all values of x and y those of bf16, and zero or of a size whose products are normal? The
+ * instruction takes subnormal numbers for zero. */
+static bool pairs_fit(const dot_gen *g, const by_codes *p) {
+    tg_dtype x = g->x.op->dtype;
+    for (int c = 0; c < 16; c++) {
+        double v = p->y->value[c], size = v < 0 ? -v : v;
+        bool kept = size == 0 || (size >= 0x1p-60 && size <= 0x1p60);
+        if (!kept || (tg_float_encode(TG_DT_F32, v, TG_ROUND_RNE, false) & 0xFFFF) != 0) {
+            return false;
+        }
+    }
+    return (g->mc->features & TG_CPU_AVX512_BF16) && tg_dtype_is_float(x) && tg_dtype_bits(x) <= 8;
+}
+
+static bool floats_fit(const dot_gen *g, by_codes *p) {
+    p->by = pairs_fit(g, p) ? PAIRS : FLOATS;
     return g->d->compute == TG_DT_F32 && g->mc->vector_bytes == 64 &&
            (g->mc->features & TG_CPU_AVX512);
 }
@@ -71,12 +90,12 @@ static bool plan_codes(const dot_gen *g, by_codes *p) {
     *p = (by_codes){.y = g->y.op->codes};
     if (p->y == NULL || g->d->kmask != NULL || g->acc_y_elems != 1 || g->x.extent > MOST_ROWS ||
         g->d->k % 32 != 0 || vb < 32 ||
-        !(g->d->compute == TG_DT_I32 ? bytes_fit(g, p) : floats_fit(g))) {
+        !(g->d->compute == TG_DT_I32 ? bytes_fit(g, p) : floats_fit(g, p))) {
         return false;
     }
     p->granule = g->d->k == 0 ? vb : (int)tg_min_i64(vb, (g->d->k & -g->d->k) * CODE_BITS / 8);
     p->columns = vb / p->granule;
-    p->parts = p->bytes ? 2 : MOST_PARTS;
+    p->parts = 8 * (int)p->by / CODE_BITS;
     p->unit = p->granule * 8 / CODE_BITS;
     int group = VECS * p->columns;
     return tg_round_up_i64(g->y.extent, group) <= g->acc_x_elems;
@@ -85,14 +104,21 @@ static bool plan_codes(const dot_gen *g, by_codes *p) {
 /* ---- x -----------------------------------------------------------------------------------------
  */
 
-static int64_t part_lanes(const dot_gen *g, const by_codes *p) {
-    return g->mc->vector_bytes / (p->bytes ? 1 : g->word_bytes);
+static tg_value *as_bytes_or_pairs(dot_gen *g, const by_codes *p, tg_value *x) {
+    if (p->by == BYTES) {
+        return tg_build_cast(g->b, x, TG_DT_I8);
+    }
+    const tg_type *words = tg_type_vec(g->b->module, TG_DT_U32, x->type->shape[0]);
+    x = tg_build1(g->b, TG_OP_BITCAST, words, 1, x);
+    x = tg_build_binary(g->b, TG_OP_SHR, x, tg_build_int(g->b, words, 16));
+    return tg_build_cast(g->b, x, TG_DT_U16);
 }
 
 /* A granule of a row of x: a vector for each part, repeated for every column. */
 static void stage_granule(dot_gen *g, const by_codes *p, tg_value *x, tg_value *to) {
-    int64_t lanes = part_lanes(g, p), own = lanes / p->columns, map[DOT_MAX_LANES];
-    x = p->bytes ? tg_build_cast(g->b, x, TG_DT_I8) : x;
+    int64_t lanes = g->mc->vector_bytes / (int)p->by, own = lanes / p->columns;
+    int64_t map[DOT_MAX_LANES];
+    x = p->by == FLOATS ? x : as_bytes_or_pairs(g, p, x);
     for (int s = 0; s < p->parts; s++) {
         for (int64_t l = 0; l < lanes; l++) {
             map[l] = l % own * p->parts + s;
@@ -133,18 +159,18 @@ static void stage_x(dot_gen *g, const by_codes *p, tg_value *k0, tg_value *kl) {
  */
 
 static tg_value *look_up_table(dot_gen *g, const by_codes *p) {
-    int vb = g->mc->vector_bytes;
     tg_module *m = g->b->module;
-    tg_dtype t = p->bytes ? TG_DT_U8 : TG_DT_F32;
-    int lanes = p->bytes ? vb : vb / 4;
+    tg_dtype t = p->by == BYTES ? TG_DT_U8 : p->by == PAIRS ? TG_DT_U16 : TG_DT_F32;
+    int lanes = g->mc->vector_bytes / (int)p->by;
     const tg_type *one = tg_type_scalar(m, t), *all = tg_type_vec(m, t, lanes);
-    tg_value *v = p->bytes ? tg_build_int(g->b, all, 0) : tg_build_float(g->b, all, 0.0);
+    tg_value *v = p->by == FLOATS ? tg_build_float(g->b, all, 0.0) : tg_build_int(g->b, all, 0);
     for (int l = 0; l < lanes; l++) {
         double of = p->y->value[l % 16];
-        v = tg_build_insert(g->b, v,
-                            p->bytes ? tg_build_int(g->b, one, (int64_t)of - p->least)
-                                     : tg_build_float(g->b, one, of),
-                            l);
+        uint64_t bits = tg_float_encode(TG_DT_F32, of, TG_ROUND_RNE, false);
+        tg_value *e = p->by == FLOATS  ? tg_build_float(g->b, one, of)
+                      : p->by == PAIRS ? tg_build_int(g->b, one, (int64_t)(bits >> 16))
+                                       : tg_build_int(g->b, one, (int64_t)of - p->least);
+        v = tg_build_insert(g->b, v, e, l);
     }
     return v;
 }
@@ -183,11 +209,12 @@ static tg_value *look_up(dot_gen *g, const char *name, tg_value *table, tg_value
 static tg_value *decode(dot_gen *g, const by_codes *p, tg_value *codes, int s) {
     tg_module *m = g->b->module;
     int vb = g->mc->vector_bytes;
-    if (!p->bytes) {
-        tg_value *words =
-            tg_build1(g->b, TG_OP_BITCAST, tg_type_vec(m, TG_DT_U32, vb / 4), 1, codes);
-        return look_up(g, "x86.avx512.permvar.sf.512", p->values,
-                       shifted(g, words, (int64_t)CODE_BITS * s));
+    if (p->by != BYTES) {
+        bool pairs = p->by == PAIRS;
+        const tg_type *t = tg_type_vec(m, pairs ? TG_DT_U16 : TG_DT_U32, pairs ? vb / 2 : vb / 4);
+        tg_value *words = tg_build1(g->b, TG_OP_BITCAST, t, 1, codes);
+        return look_up(g, pairs ? "x86.avx512.permvar.hi.512" : "x86.avx512.permvar.sf.512",
+                       p->values, shifted(g, words, (int64_t)CODE_BITS * s));
     }
     const tg_type *bytes = codes->type;
     tg_value *words = tg_build1(g->b, TG_OP_BITCAST, tg_type_vec(m, TG_DT_U16, vb / 2), 1, codes);
@@ -210,8 +237,13 @@ static tg_value *add_parts(dot_gen *g, const by_codes *p, tg_value *const *y, tg
     tg_value *halves = NULL;
     for (int s = 0; s < p->parts; s++) {
         tg_value *from = dot_atc(g, at, dot_ix(g, s), vb);
-        if (!p->bytes) {
+        if (p->by == FLOATS) {
             acc = tg_build_fma(g->b, dot_load(g, from, g->vl, vb), y[s], acc);
+            continue;
+        }
+        if (p->by == PAIRS) {
+            tg_value *args[3] = {acc, tg_build_loadm(g->b, y[s]->type, from, vb), y[s]};
+            acc = tg_build_intrinsic(g->b, "x86.avx512bf16.dpbf16ps.512", g->vec_type, 3, args);
             continue;
         }
         const tg_type *t = tg_type_vec(m, TG_DT_I8, vb);
@@ -310,11 +342,14 @@ static void sum_group(dot_gen *g, const by_codes *p, tg_value *(*rows)[DOT_MAX_V
 /* All rows of x with a group of columns from j on. */
 static void sum_columns(dot_gen *g, const by_codes *p, tg_value *j, tg_value *k0, tg_value *kl) {
     tg_value *rows[VECS][DOT_MAX_VECS], *i, *last = dot_addc(g, g->y.len, -1);
+    tg_value *pitch = p->y->row_bytes;
     for (int c = 0; c < VECS; c++) {
         for (int q = 0; q < p->columns; q++) {
-            tg_value *row = dot_addc(g, j, VECS * q + c);
-            row = g->y.inside ? row : dot_min(g, row, last);
-            rows[c][q] = dot_at(g, p->y->base, row, p->y->row_bytes);
+            tg_value *row = dot_min(g, dot_addc(g, j, VECS * q + c), last);
+            rows[c][q] = !g->y.inside ? dot_at(g, p->y->base, row, pitch)
+                         : q > 0      ? dot_at(g, rows[c][0], dot_ix(g, VECS * q), pitch)
+                         : c > 0      ? dot_at(g, rows[c - 1][0], dot_ix(g, 1), pitch)
+                                      : dot_at(g, p->y->base, j, pitch);
         }
     }
     if (p->once) {
@@ -354,9 +389,10 @@ static void emit_rows(dot_gen *g, by_codes *p, int mr, int64_t rows) {
     p->blocked_k = k <= 0 || k > p->ks;
     p->pitch = (p->blocked_k ? p->ks : k) * per_element;
     p->x_at = tg_scratch_take(g->scratch, g->b, rows * p->pitch);
-    p->starts =
-        p->bytes && p->least != 0 ? tg_scratch_take(g->scratch, g->b, rows * g->word_bytes) : NULL;
-    p->values = p->bytes && !p->table ? NULL : look_up_table(g, p);
+    p->starts = p->by == BYTES && p->least != 0
+                    ? tg_scratch_take(g->scratch, g->b, rows * g->word_bytes)
+                    : NULL;
+    p->values = p->by == BYTES && !p->table ? NULL : look_up_table(g, p);
     tg_value *k0 = dot_ix(g, 0), *kl = g->d->k_len;
     if (!p->blocked_k) {
         emit_columns(g, p, k0, kl);

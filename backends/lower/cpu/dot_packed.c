@@ -24,9 +24,11 @@ typedef struct packed {
     int64_t nc;      /* columns packed at a time, a multiple of nr */
     bool blocked_k;  /* more than one block of k is possible */
     bool clamp_cols; /* the last panel sticks out of acc */
+    tg_value *last;  /* first column of acc's last vector */
     tg_value *panels, *stage;
     tg_value *ends;      /* a square of words */
     tg_value *starts;    /* a word for every staged row, or NULL */
+    tg_value *fits;      /* bf16: whether elements may be multiplied in pairs; NULL: not asked */
     int64_t stage_pitch; /* words between staged rows (k-contiguous x) or between k (else) */
 } packed;
 
@@ -79,7 +81,14 @@ static packed plan_packed(dot_gen *g) {
     p.blocked_k = k <= 0 || k > kcw * g->per_word;
     p.kc = p.blocked_k ? kcw * g->per_word : k;
     p.kcw = tg_round_up_i64(tg_round_up_i64(p.kc, unit) / g->per_word, g->vl);
-    p.clamp_cols = n > g->acc_x_elems;
+    bool ends = g->d->acc_row_bytes != NULL && !dot_whole(&g->y, p.nr);
+    p.clamp_cols = ends || n > g->acc_x_elems;
+    p.last = dot_ix(g, tg_round_up_i64(g->y.extent, g->vl) - g->vl);
+    if (ends) { /* nothing of acc's memory may be touched behind the columns */
+        tg_value *up = dot_addc(g, g->y.len, g->vl - 1);
+        up = tg_build_binary(g->b, TG_OP_AND, up, dot_ix(g, -(int64_t)g->vl));
+        p.last = dot_addc(g, up, -(int64_t)g->vl);
+    }
     p.panels = tg_scratch_take(g->scratch, g->b, p.nc * p.kcw * wb);
     p.ends = tg_scratch_take(g->scratch, g->b, (int64_t)g->vl * g->vl * wb);
     /* Rows side by side in memory put every k on a line of its own: read once, not once a panel. */
@@ -105,8 +114,7 @@ typedef struct packed_block {
 
 /* First column of the panel vector at column `at`; panels beyond acc repeat its last vector. */
 static tg_value *panel_vec(dot_gen *g, const packed *p, tg_value *at) {
-    int64_t last = tg_round_up_i64(g->y.extent, g->vl) - g->vl;
-    return p->clamp_cols ? dot_min(g, at, dot_ix(g, last)) : at;
+    return p->clamp_cols ? dot_min(g, at, p->last) : at;
 }
 
 static tg_value *panel_at(dot_gen *g, const packed *p, tg_value *j) {
@@ -381,7 +389,7 @@ static void sum_quads(dot_gen *g, const packed *p, const dot_rows *rows, tg_valu
 }
 
 /* acc[r][v] of the block, summed over the words of the panel. */
-static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+static void sum_words(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
                       tg_value *words, tg_value **acc) {
     int n = p->mr * p->nv;
     tg_value *w;
@@ -406,6 +414,30 @@ static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_valu
         }
     }
     tg_build_end_for(g->b, loop, n, acc);
+}
+
+/* The same, element by element where they do not fit pairs. */
+static void sum_panel(dot_gen *g, const packed *p, const dot_rows *rows, tg_value *panel,
+                      tg_value *words, tg_value **acc) {
+    const tg_type *types[DOT_MAX_ROWS * DOT_MAX_VECS];
+    int n = p->mr * p->nv;
+    if (p->fits == NULL) {
+        sum_words(g, p, rows, panel, words, acc);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        types[i] = g->vec_type;
+    }
+    tg_op *op = tg_build_if(g->b, p->fits, n, types);
+    sum_words(g, p, rows, panel, words, acc);
+    tg_build_else(g->b, op, n, acc);
+    g->apart = true;
+    sum_words(g, p, rows, panel, words, acc);
+    g->apart = false;
+    tg_build_end_if(g->b, op, n, acc);
+    for (int i = 0; i < n; i++) {
+        acc[i] = &op->results[i];
+    }
 }
 
 static void prefetch_rows(dot_gen *g, const packed *p, tg_value *const *c) {
@@ -459,22 +491,57 @@ static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, con
     }
 }
 
-static void emit_blocks(dot_gen *g, const packed *p, const packed_block *blk) {
+/* One panel; of the last one half the vectors where that is all there is. */
+static void emit_columns(dot_gen *g, const packed *p, const packed_block *blk, const dot_rows *rows,
+                         tg_value *const *acc_rows, tg_value *j, tg_value *words) {
+    packed narrow = *p;
+    narrow.nv = p->nv / 2;
+    if (p->nv % 2 != 0 || g->per_word != 1 || dot_whole(&g->y, p->nr)) {
+        emit_block(g, p, blk, rows, acc_rows, j, words);
+        return;
+    }
+    tg_value *half = dot_ix(g, p->nr / 2 + 1);
+    tg_op *op = tg_build_if(g->b, dot_lt(g, dot_sub(g, blk->nl, j), half), 0, NULL);
+    emit_block(g, &narrow, blk, rows, acc_rows, j, words);
+    tg_build_else(g->b, op, 0, NULL);
+    emit_block(g, p, blk, rows, acc_rows, j, words);
+    tg_build_end_if(g->b, op, 0, NULL);
+}
+
+/* The smallest element of the packed panels, or of the staged rows from `row` on. */
+static tg_value *least_packed(dot_gen *g, const packed *p, const packed_block *blk,
+                              tg_value *words) {
+    tg_value *last = dot_addc(g, blk->nl, p->nr - 1);
+    tg_value *panels = tg_build_binary(g->b, TG_OP_DIV, last, dot_ix(g, p->nr));
+    return dot_least_rows(g, p->panels, p->kcw * p->nr, panels, dot_mulc(g, words, p->nr));
+}
+
+static tg_value *least_staged(dot_gen *g, const packed *p, tg_value *row, tg_value *words) {
+    if (!g->x.k_unit) {
+        return dot_least_rows(g, p->stage, p->stage_pitch, words, dot_ix(g, p->stage_pitch));
+    }
+    tg_value *count = dot_min(g, dot_sub(g, g->x.len, row), dot_ix(g, p->mr));
+    return dot_least_rows(g, p->stage, p->stage_pitch, count, words);
+}
+
+static void emit_blocks(dot_gen *g, packed *p, const packed_block *blk) {
     if (g->y.k_unit) {
         pack_by_columns(g, p, blk);
     } else {
         pack_by_rows(g, p, blk);
     }
     tg_value *words = dot_words(g, blk->kl), *acc_rows[DOT_MAX_ROWS];
+    tg_value *least = g->bf16 ? least_packed(g, p, blk, words) : NULL;
     dot_loop i = dot_for(g, dot_ix(g, 0), g->x.len, p->mr);
     dot_rows rows = block_rows(g, p, blk, i.iv);
+    p->fits = g->bf16 ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
     for (int r = 0; r < p->mr; r++) {
         tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
-        acc_rows[r] = dot_atc(g, g->d->acc, at, g->acc_x_elems * g->word_bytes);
+        acc_rows[r] = dot_acc_row(g, at);
     }
     dot_loop j = dot_for(g, dot_ix(g, 0), blk->nl, p->nr);
     prefetch_next(g, p, blk, i.iv, j.iv);
-    emit_block(g, p, blk, &rows, acc_rows, j.iv, words);
+    emit_columns(g, p, blk, &rows, acc_rows, j.iv, words);
     dot_end_for(g, j);
     dot_end_for(g, i);
 }

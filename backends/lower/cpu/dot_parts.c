@@ -130,6 +130,9 @@ tg_value *dot_mac(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc) {
         }
         return tg_build_fma(g->b, x, y, acc);
     }
+    if (g->bf16) {
+        return dot_bf16_add(g, x, y, acc);
+    }
     if (g->sums_words) {
         return dot_add_words(g, x, y, acc);
     }
@@ -169,18 +172,23 @@ static tg_value *fetch(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k
     const tg_dot_operand *op = s->op;
     bool unit = op->unit_cols >= 0 && s->k_unit == along_k;
     int bits = tg_dtype_bits(op->dtype);
-    bool maskable = lanes > 1 && bits >= 32 && (g->mc->features & TG_CPU_MASKED);
+    int narrowest = g->mc->features & TG_CPU_AVX512 ? 8 : 32;
+    bool maskable = lanes > 1 && bits >= narrowest && (g->mc->features & TG_CPU_MASKED);
     if (op->base && (!valid || maskable) && (unit || lanes == 1) && bits >= 8) {
         tg_value *p = dot_at(g, dot_at(g, op->base, row, s->row_bytes), k, s->k_bytes);
         tg_dtype carrier = tg_carrier(op->dtype);
         const tg_type *t = lanes == 1 ? tg_type_scalar(g->b->module, carrier)
                                       : tg_type_vec(g->b->module, carrier, lanes);
         tg_value *x = valid ? load_masked(g, t, p, valid) : tg_build_loadm(g->b, t, p, bits / 8);
+        if (g->bf16) {
+            return x;
+        }
         return tg_expand_convert(g->b, g->mc, x, op->dtype, g->d->compute, TG_ROUND_RNE, false);
     }
     bool along_cols = s->is_a ? along_k : !along_k;
-    return s->is_a ? op->vec(op->user, g->b, row, k, along_cols, lanes, valid)
-                   : op->vec(op->user, g->b, k, row, along_cols, lanes, valid);
+    tg_value *x = s->is_a ? op->vec(op->user, g->b, row, k, along_cols, lanes, valid)
+                          : op->vec(op->user, g->b, k, row, along_cols, lanes, valid);
+    return g->bf16 ? dot_bf16_bits(g, x) : x;
 }
 
 static tg_value *zero_like(dot_gen *g, const tg_value *x) {
@@ -230,7 +238,9 @@ tg_value *dot_fetch_k(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k,
     if (g->per_word == 1) {
         return x;
     }
-    x = tg_build_cast(g->b, x, g->per_word == 4 ? TG_DT_I8 : TG_DT_I16);
+    if (!g->bf16) {
+        x = tg_build_cast(g->b, x, g->per_word == 4 ? TG_DT_I8 : TG_DT_I16);
+    }
     if (g->per_word == 4 && s == &g->y && g->least != 0) {
         x = tg_build_binary(g->b, TG_OP_SUB, x, tg_build_int(g->b, x->type, g->least));
     }
@@ -291,21 +301,27 @@ void dot_fetch_wide(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, i
     }
 }
 
+/* The first element of a word. */
+static tg_value *low_half(dot_gen *g, tg_value *x) {
+    return g->bf16 ? tg_build_cast(g->b, x, TG_DT_U32)
+                   : tg_build_binary(g->b, TG_OP_AND, x, tg_build_int(g->b, x->type, 0xFFFF));
+}
+
 tg_value *dot_fetch_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, int rows,
                          tg_value *valid, bool odd) {
     tg_value *lo = mask_at_k(g, fetch(g, s, row, k, false, rows, valid), k, rows);
     if (g->per_word == 1) {
         return lo;
     }
-    const tg_type *t = lo->type;
-    lo = tg_build_binary(g->b, TG_OP_AND, lo, tg_build_int(g->b, t, 0xFFFF));
-    if (odd) {
-        return lo;
+    lo = low_half(g, lo);
+    if (!odd) {
+        tg_value *k1 = dot_addc(g, k, 1);
+        tg_value *hi = mask_at_k(g, fetch(g, s, row, k1, false, rows, valid), k1, rows);
+        hi = g->bf16 ? tg_build_cast(g->b, hi, TG_DT_U32) : hi;
+        hi = tg_build_binary(g->b, TG_OP_SHL, hi, tg_build_int(g->b, hi->type, 16));
+        lo = tg_build_binary(g->b, TG_OP_OR, lo, hi);
     }
-    tg_value *k1 = dot_addc(g, k, 1);
-    tg_value *hi = mask_at_k(g, fetch(g, s, row, k1, false, rows, valid), k1, rows);
-    hi = tg_build_binary(g->b, TG_OP_SHL, hi, tg_build_int(g->b, t, 16));
-    return tg_build_binary(g->b, TG_OP_OR, lo, hi);
+    return g->bf16 ? tg_build1(g->b, TG_OP_BITCAST, words_type(g, rows), 1, lo) : lo;
 }
 
 /* ---- staging ----------------------------------------------------------------------------------
@@ -405,12 +421,19 @@ dot_rows dot_rows_direct(dot_gen *g, const dot_side *s, tg_value *row, int rows,
     return out;
 }
 
+tg_value *dot_acc_row(dot_gen *g, tg_value *i) {
+    const tg_dot_desc *d = g->d;
+    return d->acc_row_bytes != NULL ? dot_at(g, d->acc, i, d->acc_row_bytes)
+                                    : dot_atc(g, d->acc, i, g->acc_x_elems * g->word_bytes);
+}
+
 void dot_zero_acc(dot_gen *g) {
     bool y_inner = g->acc_y_elems == 1;
     const dot_side *outer = y_inner ? &g->x : &g->y, *inner = y_inner ? &g->y : &g->x;
     int64_t pitch = y_inner ? g->acc_x_elems : g->acc_y_elems;
     dot_loop rows = dot_for(g, dot_ix(g, 0), outer->len, 1);
-    tg_value *p = dot_atc(g, g->d->acc, rows.iv, pitch * g->word_bytes);
+    tg_value *p =
+        y_inner ? dot_acc_row(g, rows.iv) : dot_atc(g, g->d->acc, rows.iv, pitch * g->word_bytes);
     dot_loop cols = dot_for(g, dot_ix(g, 0), inner->len, g->vl);
     dot_store(g, dot_atc(g, p, cols.iv, g->word_bytes), dot_zero(g), g->word_bytes);
     dot_end_for(g, cols);

@@ -29,11 +29,13 @@ typedef struct along_k {
     int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
     tg_value *starts; /* a word for every staged row of x, or NULL */
+    tg_value *least;  /* bf16: smallest element of x */
 } along_k;
 
 /* Words along k can be read where they lie. */
 static bool plain_along_k(const dot_gen *g, const dot_side *s) {
-    return dot_is_direct(g, s) && s->k_unit && s->op->unit_cols >= 0;
+    bool pairs = g->bf16 && s->op->base && s->op->dtype == TG_DT_BF16 && !g->d->kmask;
+    return (pairs || dot_is_direct(g, s)) && s->k_unit && s->op->unit_cols >= 0;
 }
 
 static void choose_sums(const dot_gen *g, along_k *p, int64_t rows) {
@@ -64,7 +66,7 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
     int64_t wb = g->word_bytes, rows = tg_min_i64(max_rows, g->x.extent), k = g->d->k;
     choose_sums(g, &p, rows);
     p.most_rows = rows;
-    p.stage_x = !plain_along_k(g, &g->x);
+    p.stage_x = g->bf16 || !plain_along_k(g, &g->x);
     p.stage_y = rows > p.mr && !plain_along_k(g, &g->y);
     if (!p.stage_y && (dot_takes_wide(g, &g->y) || dot_spreads(g, &g->y))) {
         p.wide = k > 0 && k < DOT_WIDE * p.step ? DOT_WIDE / 2 : DOT_WIDE;
@@ -106,8 +108,8 @@ typedef struct sum_rows {
 
 static tg_value *sum_word(dot_gen *g, const sum_rows *rows, int r, tg_value *k0, tg_value *k) {
     if (rows->plain) {
-        return dot_load(g, dot_atc(g, rows->ptr[r], k, g->word_bytes / g->per_word), g->vl,
-                        g->word_bytes);
+        int64_t unit = g->word_bytes / g->per_word;
+        return dot_load(g, dot_atc(g, rows->ptr[r], k, unit), g->vl, unit);
     }
     return dot_fetch_k(g, rows->s, rows->number[r], dot_add(g, k0, k), g->vl, NULL);
 }
@@ -134,18 +136,29 @@ static sum_rows memory_rows(dot_gen *g, const dot_side *s, tg_value *k0, tg_valu
     return out;
 }
 
+/* A word of row r of y; `least`, if any, gets to know it. */
+static tg_value *sum_word_y(dot_gen *g, const sum_rows *y, int r, tg_value *k0, tg_value *k,
+                            tg_value **least) {
+    tg_value *word = sum_word(g, y, r, k0, k);
+    if (least != NULL) {
+        *least = dot_least_add(g, *least, word);
+    }
+    return word;
+}
+
 /* Adds `unroll` vectors of words from k to the sums; the smaller side's vectors are held. */
 static void sum_step(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                     tg_value *k0, tg_value *k, int unroll, tg_value **acc) {
+                     tg_value *k0, tg_value *k, int unroll, tg_value **acc, tg_value **least) {
     for (int u = 0; u < unroll; u++) {
         tg_value *at = dot_addc(g, k, u * p->step), *held[MAX_BLOCK];
         bool hold_x = p->mr <= p->nr;
         int n_held = hold_x ? p->mr : p->nr, n_other = hold_x ? p->nr : p->mr;
         for (int i = 0; i < n_held; i++) {
-            held[i] = sum_word(g, hold_x ? x : y, i, k0, at);
+            held[i] = hold_x ? sum_word(g, x, i, k0, at) : sum_word_y(g, y, i, k0, at, least);
         }
         for (int o = 0; o < n_other; o++) {
-            tg_value *other = sum_word(g, hold_x ? y : x, o, k0, at);
+            tg_value *other =
+                hold_x ? sum_word_y(g, y, o, k0, at, least) : sum_word(g, x, o, k0, at);
             for (int i = 0; i < n_held; i++) {
                 int r = hold_x ? i : o, c = hold_x ? o : i;
                 tg_value **s = &acc[(u * p->mr + r) * p->nr + c];
@@ -195,14 +208,15 @@ static sum_rows end_rows(dot_gen *g, const sum_rows *rows, int n, tg_value *k, t
     return out;
 }
 
-/* Adds the `valid` elements at `end` of the block, fewer than a vector of words. */
+/* Adds the `valid` elements at `end` of the block, fewer than a vector of words; `least` follows
+ * the sums in acc if it is asked for. */
 static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                    tg_value *k0, tg_value *end, tg_value *valid, tg_value **acc) {
-    const tg_type *types[MAX_BLOCK * MAX_BLOCK];
-    tg_value *before[MAX_BLOCK * MAX_BLOCK];
-    int n = p->mr * p->nr;
+                    tg_value *k0, tg_value *end, tg_value *valid, bool look, tg_value **acc) {
+    const tg_type *types[MAX_BLOCK * MAX_BLOCK + 1];
+    tg_value *before[MAX_BLOCK * MAX_BLOCK + 1];
+    int sums = p->mr * p->nr, n = sums + (look ? 1 : 0);
     for (int i = 0; i < n; i++) {
-        types[i] = g->vec_type;
+        types[i] = acc[i]->type;
         before[i] = acc[i];
     }
     tg_op *op = tg_build_if(g->b, dot_lt(g, dot_ix(g, 0), valid), n, types);
@@ -210,7 +224,7 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
     tg_value *y_ends = dot_atc(g, p->ends, dot_ix(g, MAX_BLOCK), g->vl * g->word_bytes);
     sum_rows xe = end_rows(g, x, p->mr, k, end, valid, p->ends);
     sum_rows ye = end_rows(g, y, p->nr, k, end, valid, y_ends);
-    sum_step(g, p, &xe, &ye, k0, end, 1, acc);
+    sum_step(g, p, &xe, &ye, k0, end, 1, acc, look ? &acc[sums] : NULL);
     tg_build_else(g->b, op, n, acc);
     tg_build_end_if(g->b, op, n, before);
     for (int i = 0; i < n; i++) {
@@ -218,62 +232,87 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
     }
 }
 
-/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors. `ahead`: a y row needed later. */
-static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                      tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
-    int n = p->mr * p->nr * p->unroll;
+/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors and, if `look`, the smallest
+ * element of y. `ahead`: a y row needed later. */
+static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                     tg_value *k0, tg_value *kl, tg_value *ahead, bool look, tg_value **acc) {
+    int sums = p->mr * p->nr, n = sums * p->unroll, least = n, at = n + (look ? 1 : 0);
     int64_t stride = p->step * (p->wide > 0 ? p->wide : p->unroll);
-    tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 1];
+    tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 2];
     bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
         carried[i] = dot_zero(g);
     }
+    if (look) {
+        carried[least] = dot_least_none(g);
+    }
     if (p->wide == 0 && p->unroll == 1 && g->k_divisor == stride) { /* all of k in one step */
-        sum_step(g, p, x, y, k0, dot_ix(g, 0), 1, carried);
-        memcpy(acc, carried, sizeof *acc * (size_t)n);
+        sum_step(g, p, x, y, k0, dot_ix(g, 0), 1, carried, look ? &carried[least] : NULL);
+        memcpy(acc, carried, sizeof *acc * (size_t)at);
         return;
     }
-    carried[n] = dot_ix(g, 0);
+    carried[at] = dot_ix(g, 0);
     tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
-    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), n + 1, carried, &k);
+    tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), at + 1, carried, &k);
     if (ahead) {
         dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
     }
     if (p->wide > 0) {
         sum_wide(g, p, x, y, k0, k, carried);
     } else {
-        sum_step(g, p, x, y, k0, k, p->unroll, carried);
+        sum_step(g, p, x, y, k0, k, p->unroll, carried, look ? &carried[least] : NULL);
     }
-    carried[n] = dot_addc(g, k, stride);
-    tg_build_end_for(g->b, loop, n + 1, carried);
-    for (int i = 0; i < p->mr * p->nr; i++) {
+    carried[at] = dot_addc(g, k, stride);
+    tg_build_end_for(g->b, loop, at + 1, carried);
+    for (int i = 0; i < sums; i++) {
         acc[i] = carried[i];
         for (int u = 1; u < p->unroll; u++) {
-            acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], carried[u * p->mr * p->nr + i]);
+            acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], carried[u * sums + i]);
         }
     }
+    acc[sums] = carried[least]; /* or the place, which nobody asks for */
     if (whole) {
         return;
     }
-    n = p->mr * p->nr;
-    tg_value *at = carried[p->unroll * n];
+    tg_value *from = carried[at];
     if (stride > p->step) {
-        for (int i = 0; i < n; i++) {
-            carried[i] = acc[i];
-        }
-        carried[n] = at;
+        int last = sums + (look ? 1 : 0);
+        memcpy(carried, acc, sizeof *acc * (size_t)last);
+        carried[last] = from;
         hi = g->k_divisor % p->step == 0 ? kl : dot_addc(g, kl, 1 - p->step);
-        loop = tg_build_for(g->b, at, hi, dot_ix(g, p->step), n + 1, carried, &k);
-        sum_step(g, p, x, y, k0, k, 1, carried);
-        carried[n] = dot_addc(g, k, p->step);
-        tg_build_end_for(g->b, loop, n + 1, carried);
-        for (int i = 0; i < n; i++) {
-            acc[i] = carried[i];
-        }
-        at = carried[n];
+        loop = tg_build_for(g->b, from, hi, dot_ix(g, p->step), last + 1, carried, &k);
+        sum_step(g, p, x, y, k0, k, 1, carried, look ? &carried[sums] : NULL);
+        carried[last] = dot_addc(g, k, p->step);
+        tg_build_end_for(g->b, loop, last + 1, carried);
+        memcpy(acc, carried, sizeof *acc * (size_t)last);
+        from = carried[last];
     }
     if (g->k_divisor % p->step != 0) {
-        sum_end(g, p, x, y, k0, at, dot_sub(g, kl, at), acc);
+        sum_end(g, p, x, y, k0, from, dot_sub(g, kl, from), look, acc);
+    }
+}
+
+/* The same; where elements turn out not to fit pairs, once more element by element. */
+static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                      tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
+    const tg_type *types[MAX_BLOCK * MAX_BLOCK];
+    int n = p->mr * p->nr;
+    sum_once(g, p, x, y, k0, kl, ahead, g->bf16, acc);
+    if (!g->bf16) {
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        types[i] = g->vec_type;
+    }
+    tg_value *fits = dot_bf16_fits(g, p->least, dot_least_of(g, acc[n]));
+    tg_op *op = tg_build_if(g->b, fits, n, types);
+    tg_build_else(g->b, op, n, acc);
+    g->apart = true;
+    sum_once(g, p, x, y, k0, kl, NULL, false, acc);
+    g->apart = false;
+    tg_build_end_if(g->b, op, n, acc);
+    for (int i = 0; i < n; i++) {
+        acc[i] = &op->results[i];
     }
 }
 
@@ -317,7 +356,7 @@ static void add_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
         lane_sums(g, p, acc, sum);
     }
     for (int i = 0; i < n; i++) {
-        tg_value *at = dot_atc(g, g->d->acc, x->number[i / per_row], g->acc_x_elems * wb);
+        tg_value *at = dot_acc_row(g, x->number[i / per_row]);
         ptr[i] = dot_atc(g, at, y->number[vectors ? 0 : i % per_row], g->acc_y_elems * wb);
         if (p->starts) {
             tg_value *start = dot_load(g, dot_atc(g, p->starts, x->number[i / per_row], wb), 1, wb);
@@ -346,7 +385,7 @@ static void prefetch_heads(dot_gen *g, const along_k *p, const sum_rows *y, tg_v
 
 /* The sums of all x rows with p->nr rows of y from j on. */
 static void sum_rows_at(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl, tg_value *j) {
-    tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK];
+    tg_value *zero = dot_ix(g, 0), *acc[MAX_BLOCK * MAX_BLOCK + 1];
     sum_rows y;
     if (p->stage_y) {
         tg_value *count = dot_min(g, dot_sub(g, g->y.len, j), dot_ix(g, p->nr));
@@ -368,7 +407,7 @@ static void sum_rows_at(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl
     tg_build_end_for(g->b, loop, 1, ahead);
 }
 
-static void stage_x_rows(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+static void stage_x_rows(dot_gen *g, along_k *p, tg_value *k0, tg_value *kl) {
     dot_stage_rows(g, &g->x, dot_ix(g, 0), g->x.len, k0, kl, p->x_at, p->pitch, 0);
     if (p->spread) {
         dot_spread_rows(g, p->x_at, p->pitch, g->x.len, kl, p->wide);
@@ -376,9 +415,12 @@ static void stage_x_rows(dot_gen *g, const along_k *p, tg_value *k0, tg_value *k
     if (p->starts) {
         dot_quad_starts(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl), p->starts);
     }
+    if (g->bf16) {
+        p->least = dot_least_rows(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl));
+    }
 }
 
-static void emit_sums(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl) {
+static void emit_sums(dot_gen *g, along_k *p, tg_value *k0, tg_value *kl) {
     if (p->stage_x) {
         stage_x_rows(g, p, k0, kl);
     }
@@ -434,8 +476,8 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
     tg_value *c[MAX_BLOCK * 2], *at[MAX_BLOCK * 2];
     int64_t wb = g->word_bytes;
     for (int i = 0; i < p->mr * nv; i++) {
-        int64_t offset = i / nv * g->acc_x_elems + (int64_t)(i % nv) * g->vl;
-        at[i] = dot_atc(g, g->d->acc, dot_addc(g, j, offset), wb);
+        tg_value *row = dot_acc_row(g, dot_ix(g, i / nv));
+        at[i] = dot_atc(g, row, dot_addc(g, j, (int64_t)(i % nv) * g->vl), wb);
         c[i] = dot_load(g, at[i], g->vl, wb);
     }
     for (int u = 0; u < words; u++) {

@@ -111,6 +111,52 @@ static void set_homes(tg_simt *S, tg_region *r, int first, int n, tg_value **arg
     }
 }
 
+static bool awaits(const tg_region *body) {
+    const tg_op *op = body->first;
+    while (op != NULL && op->code != TG_OP_AWAIT) {
+        op = op->next;
+    }
+    return op != NULL;
+}
+
+/*
+ * A loop that goes through rings counts its trips, from 0 in 32 bits: positions, numbers of blocks
+ * and the loop's end are one register then. 2^31 blocks of a ring are more than memory has rows
+ * for; they are told, and all roles stop there.
+ */
+static tg_value *count_trips(tg_simt *S, tg_value *lo, tg_value *hi, tg_value *step) {
+    tg_builder *b = &S->b;
+    tg_value *zero = tg_build_index(b, 0), *most = tg_build_index(b, INT32_MAX);
+    tg_value *n = tg_build_binary(b, TG_OP_SUB, hi, lo);
+    n = tg_build_binary(b, TG_OP_ADD, n, ts_bin(b, TG_OP_SUB, step, 1));
+    n = tg_build_binary(b, TG_OP_MAX, tg_build_binary(b, TG_OP_DIV, n, step), zero);
+    tg_value *bad = tg_build_cmp(b, TG_CMP_GT, n, most);
+    tg_op *trap = tg_build_op(b, TG_OP_TRAP, 1, &bad, 0, NULL, 0);
+    tg_op_set_int(trap, TG_ATTR_VALUE_I, TG_CPU_TRAP_GRID);
+    return tg_build_binary(b, TG_OP_MIN, n, most);
+}
+
+/* The loop over h->placed; its variable is known. */
+static void begin_for(tg_simt *S, ts_loop *h, int n_scalars, tg_value **carried) {
+    tg_builder *b = &S->b;
+    tg_value *bound[3], *iv;
+    for (int i = 0; i < 3; i++) {
+        bound[i] = ts_scalar(S, h->placed->operands[i].value);
+    }
+    const tg_region *body = h->placed->regions[0];
+    if (S->role != NULL && awaits(body)) {
+        tg_value *n = count_trips(S, bound[0], bound[1], bound[2]);
+        h->made = tg_build_for(b, tg_build_index(b, 0), n, tg_build_index(b, 1), n_scalars, carried,
+                               &h->trip);
+        iv = tg_build_binary(b, TG_OP_ADD, bound[0],
+                             tg_build_binary(b, TG_OP_MUL, h->trip, bound[2]));
+    } else {
+        h->made = tg_build_for(b, bound[0], bound[1], bound[2], n_scalars, carried, &iv);
+        iv->name = ts_name(S, body->args[0]->name);
+    }
+    ts_of(S, body->args[0])->scalar = iv;
+}
+
 void ts_emit_for(tg_simt *S, tg_op *op) {
     int n = op->n_results;
     tg_region *body = op->regions[0];
@@ -127,13 +173,10 @@ void ts_emit_for(tg_simt *S, tg_op *op) {
     set_homes(S, body, 0, n, args);
     bool late = ts_late_begin(S, op);
     int n_scalars = scalars_of(S, n, v, carried);
-    tg_value *lo = ts_scalar(S, tg_operand(op, 0)), *hi = ts_scalar(S, tg_operand(op, 1));
-    tg_value *step = ts_scalar(S, tg_operand(op, 2)), *iv;
-    tg_op *loop = tg_build_for(&S->b, lo, hi, step, n_scalars, carried, &iv);
-    iv->name = ts_name(S, body->args[0]->name);
-    ts_of(S, body->args[0])->scalar = iv;
+    ts_loop here = {.placed = op, .outer = S->loop};
+    begin_for(S, &here, n_scalars, carried);
+    tg_op *loop = here.made;
     bind_scalars(S, n, args, carried);
-    ts_loop here = {.placed = op, .made = loop, .outer = S->loop};
     S->loop = &here;
     ts_emit_region(S, body);
     S->loop = here.outer;

@@ -229,6 +229,11 @@ static void emit_scalar(tg_simt *S, tg_op *op) {
     if (op->n_operands > 0 && ts_is_tile(tg_operand(op, 0))) {
         ts_run_flush(S); /* a tile of one element that everybody holds */
     }
+    if (op->code == TG_OP_DIV && S->loop != NULL && S->loop->trip != NULL &&
+        ts_counts_trips(S->loop->placed, &op->results[0])) {
+        i->scalar = S->loop->trip;
+        return;
+    }
     ts_ctx x = ts_ctx_flat(S);
     bool view =
         op->code == TG_OP_BROADCAST || op->code == TG_OP_RESHAPE || op->code == TG_OP_PERMUTE;

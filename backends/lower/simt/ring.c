@@ -3,7 +3,8 @@
  * Positions in rings. The copy of a ring (or the semaphore of an event) that a trip takes is its
  * slot modulo the ring's length. Where the slot counts the trips of the loop it stands in (the
  * loop's variable by its step, or a counter that it carries), the position is kept in a register
- * that goes round, instead of a division of 64 bits in each trip. How often it has gone round, by
+ * that goes round, instead of a division of 64 bits in each trip; in a ring of a power of two the
+ * number of the trip says it. How often it has gone round, by
  * twos, is the parity of the phase that a semaphore of the ring is in.
  */
 #include "backends/lower/simt/simt.h"
@@ -79,6 +80,11 @@ static tg_value *ahead(tg_builder *b, tg_value *x, int64_t k, int64_t n) {
     return tg_build_select(b, tg_build_cmp(b, TG_CMP_GE, v, number(b, n)), round, v);
 }
 
+/* i32 number of the trip, where that says all of a ring of n. */
+static tg_value *trip_of(tg_builder *b, const ts_loop *loop, int64_t n) {
+    return loop->trip != NULL && (n & (n - 1)) == 0 ? ts_i32(b, loop->trip) : NULL;
+}
+
 tg_value *ts_ring_position(tg_simt *S, tg_builder *b, tg_value *slot, int64_t n) {
     int64_t k = 0;
     tg_value *v = slot;
@@ -90,7 +96,10 @@ tg_value *ts_ring_position(tg_simt *S, tg_builder *b, tg_value *slot, int64_t n)
     if (loop == NULL || n == 1 || !ts_counts_trips(loop->placed, v)) {
         return ts_i32(b, ts_bin(b, TG_OP_REM, ts_scalar(S, slot), n));
     }
-    return ahead(b, read(b, ring_of(S, loop, n)->array), k % n, n);
+    tg_value *trip = trip_of(b, loop, n);
+    return ahead(
+        b, trip != NULL ? ts_bin(b, TG_OP_AND, trip, n - 1) : read(b, ring_of(S, loop, n)->array),
+        k % n, n);
 }
 
 tg_value *ts_ring_round(tg_simt *S, const tg_op *op, tg_value *slot, int64_t n) {
@@ -98,6 +107,11 @@ tg_value *ts_ring_round(tg_simt *S, const tg_op *op, tg_value *slot, int64_t n) 
     if (loop == NULL || n == 1 || op->parent != loop->placed->regions[0] ||
         !ts_entered_once(loop->placed) || !ts_counts_trips(loop->placed, slot)) {
         return NULL;
+    }
+    tg_value *trip = trip_of(&S->b, loop, n);
+    if (trip != NULL) {
+        return ts_bin(&S->b, TG_OP_AND,
+                      ts_bin(&S->b, TG_OP_SHR, trip, __builtin_ctzll((unsigned long long)n)), 1);
     }
     ts_ring *r = ring_of(S, loop, n);
     if (r->round == NULL) {

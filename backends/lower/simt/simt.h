@@ -15,6 +15,7 @@
  *   matrix.c   products on matrix units
  *   matrix_group.c  products on units that read shared memory by themselves
  *   late.c     loops that leave such a product under way
+ *   ring.c     positions in rings; bounds.c: indices that stay below their axis' extent
  *   matrix_memory.c  products on units that keep their fragments to themselves
  *   dot.c      products: blocks of the accumulator in registers
  *   roles.c    roles as ranges of lanes, events as barriers in shared memory
@@ -146,6 +147,7 @@ typedef struct ts_ring {
 typedef struct ts_loop {
     const tg_op *placed;
     tg_op *made;
+    tg_value *trip; /* i64, the number of the trip; NULL: the loop counts otherwise */
     struct ts_loop *outer;
     TG_LIST(ts_ring) rings;
 } ts_loop;
@@ -261,6 +263,8 @@ tg_value *ts_lane_is(tg_simt *S, int64_t lane);
 void ts_barrier(tg_simt *S, const ts_buf *of);
 void ts_meet(tg_simt *S, tg_fence fence);
 bool ts_nonneg(const tg_value *v, int depth);
+/* bounds.c: the placed scalar is in 0 .. extent whatever the launch. */
+bool ts_is_below(const tg_simt *S, const tg_value *v, const tg_dim *extent);
 /* i64 to i32, i32 sum with a constant. */
 tg_value *ts_i32(tg_builder *b, tg_value *v);
 tg_value *ts_bin(tg_builder *b, tg_opcode code, tg_value *x, int64_t y);

@@ -171,6 +171,13 @@ static void add_lanes(ts_ctx *x, access *a, const ts_tensor *t, int k, const ts_
     a->offsets = a->offsets == NULL ? v : tg_build_binary(b, TG_OP_ADD, a->offsets, v);
 }
 
+/* A scalar index that is known to be one. */
+static bool is_below(const tg_simt *S, const tg_op *op, int tensor, int index, int k) {
+    const tg_value *v = op->operands[index].value;
+    const tg_type *t = op->operands[tensor].value->type;
+    return v->type->kind == TG_TY_TILE && v->type->rank == 0 && ts_is_below(S, v, t->dims[k]);
+}
+
 static access access_of(ts_ctx *x, tg_op *op, const ts_pos *pos) {
     bool copy = op->code == TG_OP_COPY;
     int tensor = !copy ? 0 : tg_attr_int(op, TG_ATTR_RING, 0) != 0 ? 2 : 1;
@@ -186,7 +193,7 @@ static access access_of(ts_ctx *x, tg_op *op, const ts_pos *pos) {
         c[k] =
             position(x, v, axes == NULL ? NULL : axes->list + at, pos, t->dim[k], &limit, &nonneg);
         at += v->type->kind == TG_TY_SPAN ? 1 : v->type->rank;
-        if (!x->inside) {
+        if (!x->inside && !is_below(x->S, op, tensor, first + k, k)) {
             ts_guard_range(x, &a.g, &c[k], limit, nonneg);
         }
         if (!ts_coord_uniform(x, &c[k])) {

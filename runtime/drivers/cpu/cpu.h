@@ -18,6 +18,7 @@ typedef struct tgr_cpu_trial {
     size_t bytes;
     void (*machine)(void *out, const void *x, const void *y);
     void (*means)(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes);
+    bool floats; /* gives f32: any NaN is as good as another */
 } tgr_cpu_trial;
 uint64_t tgr_cpu_try(const tgr_cpu_trial *all, uint64_t isas);
 int32_t tgr_cpu_isa_rank(uint64_t isas, uint32_t isa);

@@ -7,6 +7,7 @@
  */
 #include "cpu.h"
 
+#include <math.h>
 #include <string.h>
 
 #define BIT(isa) (1ull << (isa))
@@ -39,6 +40,9 @@ RUN64(pairs64, "avx512f,avx512bw", _mm512_madd_epi16(x, y))
 RUN64(added_quads64, "avx512f,avx512vnni", _mm512_dpbusd_epi32(acc, x, y))
 RUN64(added_pairs64, "avx512f,avx512vnni", _mm512_dpwssd_epi32(acc, x, y))
 RUN64(words64, "avx512f", _mm512_permutexvar_epi32(y, x))
+RUN64(halves64, "avx512f,avx512bw", _mm512_permutexvar_epi16(y, x))
+RUN64(bf16_pairs64, "avx512f,avx512bf16",
+      _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(acc), (__m512bh)x, (__m512bh)y)))
 #undef RUN64
 #undef RUN32
 #undef RUN
@@ -104,21 +108,64 @@ static void mean_words(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t 
     }
 }
 
+static void mean_halves(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 2) {
+        memcpy(out + i, x + (size_t)2 * (y[i] & 31), 2);
+    }
+}
+
+static float flushed(uint32_t bits) {
+    float f;
+    bits = bits & 0x7F800000 ? bits : bits & 0x80000000;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static uint32_t bits_of(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    return bits;
+}
+
+static void mean_bf16_pairs(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 4) {
+        float sum = flushed(lane(out + i));
+        for (int odd = 1; odd >= 0; odd--) {
+            float a = flushed((lane(x + i) >> 16 * odd) << 16);
+            float b = flushed((lane(y + i) >> 16 * odd) << 16);
+            sum = flushed(bits_of(fmaf(a, b, sum)));
+        }
+        put_lane(out + i, bits_of(sum), 4);
+    }
+}
+
+/* Of a NaN only that it is one is defined. */
+static void same_nans(uint8_t *got, uint8_t *want, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 4) {
+        if ((lane(got + i) & 0x7FFFFFFF) > 0x7F800000 &&
+            (lane(want + i) & 0x7FFFFFFF) > 0x7F800000) {
+            memcpy(got + i, want + i, 4);
+        }
+    }
+}
+
 /* ---- trials ---------------------------------------------------------------------------------- */
 
 static const tgr_cpu_trial trials[] = {
 #if defined(__x86_64__)
-    {V3, V3 | V4 | VNNI | BF16, 32, lookup32, mean_lookup},
-    {V3, V3 | V4 | VNNI | BF16, 32, quads32, mean_quads},
-    {V3, V3 | V4 | VNNI | BF16, 32, pairs32, mean_pairs},
-    {V4, V4 | VNNI | BF16, 64, lookup64, mean_lookup},
-    {V4, V4 | VNNI | BF16, 64, quads64, mean_quads},
-    {V4, V4 | VNNI | BF16, 64, pairs64, mean_pairs},
-    {V4, V4 | VNNI | BF16, 64, words64, mean_words},
-    {VNNI, VNNI | BF16, 64, added_quads64, mean_added_quads},
-    {VNNI, VNNI | BF16, 64, added_pairs64, mean_added_pairs},
+    {V3, V3 | V4 | VNNI | BF16, 32, lookup32, mean_lookup, false},
+    {V3, V3 | V4 | VNNI | BF16, 32, quads32, mean_quads, false},
+    {V3, V3 | V4 | VNNI | BF16, 32, pairs32, mean_pairs, false},
+    {V4, V4 | VNNI | BF16, 64, lookup64, mean_lookup, false},
+    {V4, V4 | VNNI | BF16, 64, quads64, mean_quads, false},
+    {V4, V4 | VNNI | BF16, 64, pairs64, mean_pairs, false},
+    {V4, V4 | VNNI | BF16, 64, words64, mean_words, false},
+    {V4, V4 | VNNI | BF16, 64, halves64, mean_halves, false},
+    {BF16, BF16, 64, bf16_pairs64, mean_bf16_pairs, true},
+    {VNNI, VNNI | BF16, 64, added_quads64, mean_added_quads, false},
+    {VNNI, VNNI | BF16, 64, added_pairs64, mean_added_pairs, false},
 #endif
-    {0, 0, 0, NULL, NULL}};
+    {0, 0, 0, NULL, NULL, false}};
 
 /* Bytes that reach every edge: the first rounds hold the extremes of 8 and 16 bits. */
 static void fill(uint8_t *p, size_t n, uint32_t *seed, unsigned round) {
@@ -146,6 +193,9 @@ static bool holds(const tgr_cpu_trial *t) {
         memcpy(got, want, t->bytes);
         t->machine(got, x, y);
         t->means(want, x, y, t->bytes);
+        if (t->floats) {
+            same_nans(got, want, t->bytes);
+        }
         same = memcmp(got, want, t->bytes) == 0;
     }
     return same;

@@ -10,6 +10,9 @@
  *   tensor.c   descriptors of tensors for bulk copies (TMA)
  *   cuda.c     opening, closing, the driver's table
  *
+ * AMD's HIP has the same functions under other names, the same error numbers and the same rules, so
+ * drivers/hip is these files with a library of its own: what differs stands in cu_vendor.
+ *
  * Work is done on the device's primary context, which other users of the process share: it is
  * pushed and popped around every call. A launch or copy takes a lane; queues that work at the same
  * time have a lane each, so their work may overlap on the device.
@@ -44,16 +47,34 @@ typedef struct cu_device {
     CUdevice id;
     int ordinal;
     char name[CU_NAME_BYTES], version[64];
-    int capability; /* 10 * major + minor */
+    char arch[32];  /* HIP's name of the instruction set, without features */
+    int capability; /* CUDA: 10 * major + minor */
     bool pools, clusters, tensor_maps;
     int plain_shared; /* bytes of shared memory that need no asking for */
     tgr_device_info info;
 } cu_device;
 
+struct cu_state;
+
+/* What NVIDIA's library and AMD's do not share. */
+typedef struct cu_vendor {
+    const char *name;       /* in messages */
+    unsigned device_memory; /* the answer to CU_POINTER_ATTRIBUTE_MEMORY_TYPE */
+    /* The library's name and sentence of an error; it may not know the number. */
+    void (*explain)(const cu_api *api, CUresult code, const char **name, const char **text);
+    /* Preference of code for a row of the machine table; negative: it does not run there. */
+    int32_t (*rank)(const cu_device *d, uint32_t isa);
+    CUresult (*retain)(struct cu_state *s);
+    void (*release)(struct cu_state *s);
+    CUresult (*enter)(struct cu_state *s); /* the device is the thread's current one */
+    void (*leave)(struct cu_state *s);     /* what was current is so again */
+} cu_vendor;
+
 /* Per context. */
 typedef struct cu_globals {
     void *library;
     cu_api api;
+    const cu_vendor *vendor;
     int32_t n_devices;
     cu_device devices[CU_MAX_DEVICES];
 } cu_globals;
@@ -78,8 +99,9 @@ static inline uint8_t *cu_stage(const cu_lane *l, int piece) {
 typedef struct cu_state {
     tgr_context *context;
     const cu_api *api;
+    const cu_vendor *vendor;
     const cu_device *device;
-    CUcontext cu;
+    CUcontext cu;         /* CUDA */
     pthread_mutex_t lock; /* lanes */
     cu_lane *lanes;       /* those not in use */
     atomic_uint lost;     /* the failure that ended it; CUDA_SUCCESS: it lives */
@@ -111,8 +133,13 @@ tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what);
 static inline tgr_status tgr_cu_check(cu_state *s, CUresult code, const char *what) {
     return code == CUDA_SUCCESS ? TGR_OK : tgr_cu_fail(s, code, what);
 }
-/* Preference of code for a row of the machine table; negative: it does not run there. */
-int32_t tgr_cu_rank(int capability, uint32_t isa);
+/* The same without a device. */
+tgr_status tgr_cu_tell(tgr_context *context, const cu_globals *g, CUresult code, const char *what,
+                       tgr_status st);
+/* What the library says of the device's memory, threads and features; `shared`: bytes a program
+ * may have. */
+void tgr_cu_describe(const cu_api *api, cu_device *d, const char *driver, const char *isa,
+                     int shared, CUdevice_attribute threads, CUdevice_attribute wave);
 
 /* ---- lane.c --------------------------------------------------------------------------------- */
 
@@ -154,6 +181,13 @@ void tgr_cu_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint
 /* ---- launch.c ------------------------------------------------------------------------------- */
 
 tgr_status tgr_cu_run(tgr_context *context, void *state, tgr_run *run);
+
+/* ---- cuda.c --------------------------------------------------------------------------------- */
+
+bool tgr_cu_info(tgr_context *context, void *globals, int32_t index, tgr_device_info *out);
+tgr_status tgr_cu_open(tgr_context *context, void *globals, int32_t index,
+                       const tgr_device_options *options, void **out_state, int32_t *out_threads);
+void tgr_cu_close(tgr_context *context, void *state);
 
 /* ---- tensor.c ------------------------------------------------------------------------------- */
 

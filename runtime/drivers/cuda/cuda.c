@@ -2,7 +2,7 @@
 /* Opening and closing NVIDIA's devices, and the driver's table. */
 #include "drivers/cuda/cu.h"
 
-static bool cu_describe(tgr_context *context, void *globals, int32_t index, tgr_device_info *out) {
+bool tgr_cu_info(tgr_context *context, void *globals, int32_t index, tgr_device_info *out) {
     cu_globals *g = globals;
     (void)context;
     if (index < 0 || index >= g->n_devices) {
@@ -14,16 +14,14 @@ static bool cu_describe(tgr_context *context, void *globals, int32_t index, tgr_
 
 /* Of a context that cannot become current only what is the host's is freed; the rest goes with it.
  */
-static void cu_close(tgr_context *context, void *state) {
+void tgr_cu_close(tgr_context *context, void *state) {
     cu_state *s = state;
-    if (s->cu) {
-        bool current = s->api->cuCtxPushCurrent_v2(s->cu) == CUDA_SUCCESS;
-        tgr_cu_lanes_free(s);
-        if (current) {
-            tgr_cu_leave(s);
-        }
-        (void)s->api->cuDevicePrimaryCtxRelease_v2(s->device->id);
+    bool current = s->vendor->enter(s) == CUDA_SUCCESS;
+    tgr_cu_lanes_free(s);
+    if (current) {
+        tgr_cu_leave(s);
     }
+    s->vendor->release(s);
     pthread_mutex_destroy(&s->lock);
     tgr_free(context, s, sizeof *s);
 }
@@ -38,24 +36,23 @@ static void keep_pool(const cu_state *s) {
     }
 }
 
-static tgr_status cu_open(tgr_context *context, void *globals, int32_t index,
-                          const tgr_device_options *options, void **out_state,
-                          int32_t *out_threads) {
+tgr_status tgr_cu_open(tgr_context *context, void *globals, int32_t index,
+                       const tgr_device_options *options, void **out_state, int32_t *out_threads) {
     cu_globals *g = globals;
     (void)options;
     cu_state *s = tgr_alloc(context, sizeof *s);
     if (!s || pthread_mutex_init(&s->lock, NULL) != 0) {
         tgr_free(context, s, s ? sizeof *s : 0);
-        return tgr_fail(context, TGR_E_NOMEM, "out of memory opening a CUDA device");
+        return tgr_fail(context, TGR_E_NOMEM, "out of memory opening a device");
     }
     s->context = context;
     s->api = &g->api;
+    s->vendor = g->vendor;
     s->device = &g->devices[index];
-    tgr_status st = tgr_cu_check(s, s->api->cuDevicePrimaryCtxRetain(&s->cu, s->device->id),
-                                 "opening the device");
+    tgr_status st = tgr_cu_check(s, s->vendor->retain(s), "opening the device");
     if (st) {
-        s->cu = NULL;
-        cu_close(context, s);
+        pthread_mutex_destroy(&s->lock);
+        tgr_free(context, s, sizeof *s);
         return st;
     }
     keep_pool(s);
@@ -68,9 +65,9 @@ const tgr_driver tgr_driver_cuda = {
     .name = "cuda",
     .attach = tgr_cu_attach,
     .detach = tgr_cu_detach,
-    .describe = cu_describe,
-    .open = cu_open,
-    .close = cu_close,
+    .describe = tgr_cu_info,
+    .open = tgr_cu_open,
+    .close = tgr_cu_close,
     .memory_alloc = tgr_cu_memory_alloc,
     .memory_free = tgr_cu_memory_free,
     .holds = tgr_cu_holds,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Modules: PTX, which the driver's own compiler translates (and keeps translated in its own cache),
- * or a cubin or fat binary made before. What the compiler says about a text it refuses becomes part
- * of the message.
+ * or a cubin, fat binary or code object made before. What the compiler says about a text it refuses
+ * becomes part of the message.
  */
 #include "drivers/cuda/cu.h"
 
@@ -10,7 +10,7 @@ enum { LOG_BYTES = 4096, LOG_SHOWN = 300 };
 
 int32_t tgr_cu_isa_rank(void *state, uint32_t isa) {
     const cu_state *s = state;
-    return tgr_cu_rank(s->device->capability, isa);
+    return s->vendor->rank(s->device, isa);
 }
 
 /* ---- modules -------------------------------------------------------------------------------- */

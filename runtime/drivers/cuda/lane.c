@@ -8,14 +8,11 @@
 /* A context that cannot become current is gone. */
 tgr_status tgr_cu_enter(cu_state *s, const char *what) {
     CUresult code = atomic_load(&s->lost);
-    code = code ? code : s->api->cuCtxPushCurrent_v2(s->cu);
+    code = code ? code : s->vendor->enter(s);
     return code ? tgr_cu_lose(s, code, what) : TGR_OK;
 }
 
-void tgr_cu_leave(cu_state *s) {
-    CUcontext was;
-    (void)s->api->cuCtxPopCurrent_v2(&was);
-}
+void tgr_cu_leave(cu_state *s) { s->vendor->leave(s); }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 

@@ -67,14 +67,17 @@ static tgr_status status_of(CUresult code) {
     }
 }
 
-/* The library's name and sentence of an error; it may not know the number. */
-static tgr_status tell(tgr_context *context, const cu_api *api, CUresult code, const char *where,
-                       const char *what, tgr_status st) {
+static tgr_status tell(tgr_context *context, const cu_vendor *v, const cu_api *api, CUresult code,
+                       const char *where, const char *what, tgr_status st) {
     const char *name = NULL, *text = NULL;
-    (void)api->cuGetErrorName(code, &name);
-    (void)api->cuGetErrorString(code, &text);
-    return tgr_fail(context, st, "CUDA%s%s: %s: %s (%s, %u)", *where ? " on " : "", where, what,
-                    text ? text : "error", name ? name : "unknown", code);
+    v->explain(api, code, &name, &text);
+    return tgr_fail(context, st, "%s%s%s: %s: %s (%s, %u)", v->name, *where ? " on " : "", where,
+                    what, text ? text : "error", name ? name : "unknown", code);
+}
+
+tgr_status tgr_cu_tell(tgr_context *context, const cu_globals *g, CUresult code, const char *what,
+                       tgr_status st) {
+    return tell(context, g->vendor, &g->api, code, "", what, st);
 }
 
 tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what) {
@@ -82,12 +85,13 @@ tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what) {
     if (atomic_compare_exchange_strong(&s->lost, &first, code)) {
         first = code;
     }
-    return tell(s->context, s->api, first, s->device->name, what, TGR_E_LOST);
+    return tell(s->context, s->vendor, s->api, first, s->device->name, what, TGR_E_LOST);
 }
 
 tgr_status tgr_cu_fail(cu_state *s, CUresult code, const char *what) {
-    return is_lost(code) ? tgr_cu_lose(s, code, what)
-                         : tell(s->context, s->api, code, s->device->name, what, status_of(code));
+    return is_lost(code)
+               ? tgr_cu_lose(s, code, what)
+               : tell(s->context, s->vendor, s->api, code, s->device->name, what, status_of(code));
 }
 
 /* ---- the library ---------------------------------------------------------------------------- */
@@ -131,15 +135,12 @@ static const struct {
     const char *name;
     int capability;
     bool exact;
-} rows[] = {{TG_ISA_PTX_SM_80, "sm_80", 80, false},
-            {TG_ISA_PTX_SM_86, "sm_86", 86, false},
-            {TG_ISA_PTX_SM_89, "sm_89", 89, false},
-            {TG_ISA_PTX_SM_90, "sm_90", 90, false},
-            {TG_ISA_PTX_SM_90A, "sm_90a", 90, true},
-            {TG_ISA_PTX_SM_100A, "sm_100a", 100, true},
+} rows[] = {{TG_ISA_PTX_SM_80, "sm_80", 80, false},    {TG_ISA_PTX_SM_86, "sm_86", 86, false},
+            {TG_ISA_PTX_SM_89, "sm_89", 89, false},    {TG_ISA_PTX_SM_90, "sm_90", 90, false},
+            {TG_ISA_PTX_SM_90A, "sm_90a", 90, true},   {TG_ISA_PTX_SM_100A, "sm_100a", 100, true},
             {TG_ISA_PTX_SM_120A, "sm_120a", 120, true}};
 
-int32_t tgr_cu_rank(int capability, uint32_t isa) {
+static int32_t rank_of(int capability, uint32_t isa) {
     for (size_t i = 0; i < TGR_COUNT_OF(rows); i++) {
         bool runs =
             rows[i].exact ? capability == rows[i].capability : capability >= rows[i].capability;
@@ -154,7 +155,7 @@ int32_t tgr_cu_rank(int capability, uint32_t isa) {
 static const char *best_row(int capability) {
     const char *best = NULL;
     for (size_t i = 0; i < TGR_COUNT_OF(rows); i++) {
-        best = tgr_cu_rank(capability, rows[i].isa) > 0 ? rows[i].name : best;
+        best = rank_of(capability, rows[i].isa) > 0 ? rows[i].name : best;
     }
     return best;
 }
@@ -165,12 +166,28 @@ static int attribute(const cu_api *api, CUdevice d, CUdevice_attribute what) {
     return api->cuDeviceGetAttribute(&v, what, d) == CUDA_SUCCESS ? v : 0;
 }
 
-static void describe_limits(const cu_api *api, cu_device *d) {
+void tgr_cu_describe(const cu_api *api, cu_device *d, const char *driver, const char *isa,
+                     int shared, CUdevice_attribute threads, CUdevice_attribute wave) {
     size_t memory = 0;
-    int most = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
     if (api->cuDeviceTotalMem_v2(&memory, d->id) != CUDA_SUCCESS) {
         memory = 0;
     }
+    d->info = (tgr_device_info){.driver = driver,
+                                .name = d->name,
+                                .isa = isa,
+                                .max_threads = 1,
+                                .features = TGR_SIMT_F64 | TGR_SIMT_INT8 | TGR_SIMT_INT16 |
+                                            TGR_SIMT_INT64 | TGR_SIMT_ATOMIC64 | TGR_SIMT_FMA |
+                                            TGR_SIMT_SUBGROUPS | TGR_SIMT_SUBNORMALS | TGR_SIMT_DIV,
+                                .version = d->version,
+                                .memory_bytes = (int64_t)memory,
+                                .shared_bytes = shared,
+                                .max_lanes = attribute(api, d->id, threads),
+                                .subgroup = attribute(api, d->id, wave)};
+}
+
+static void describe_limits(const cu_api *api, cu_device *d) {
+    int most = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
     d->plain_shared = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK);
     d->pools = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED) &&
                api->cuMemAllocAsync && api->cuMemFreeAsync;
@@ -178,19 +195,9 @@ static void describe_limits(const cu_api *api, cu_device *d) {
         attribute(api, d->id, CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH) && api->cuLaunchKernelEx;
     d->tensor_maps = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_TENSOR_MAP_ACCESS_SUPPORTED) &&
                      api->cuTensorMapEncodeTiled;
-    d->info = (tgr_device_info){
-        .driver = "cuda",
-        .name = d->name,
-        .isa = best_row(d->capability),
-        .max_threads = 1,
-        .features = TGR_SIMT_F64 | TGR_SIMT_INT8 | TGR_SIMT_INT16 | TGR_SIMT_INT64 |
-                    TGR_SIMT_ATOMIC64 | TGR_SIMT_FMA | TGR_SIMT_SUBGROUPS | TGR_SIMT_SUBNORMALS |
-                    TGR_SIMT_DIV,
-        .version = d->version,
-        .memory_bytes = (int64_t)memory,
-        .shared_bytes = most > d->plain_shared ? most : d->plain_shared,
-        .max_lanes = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
-        .subgroup = attribute(api, d->id, CU_DEVICE_ATTRIBUTE_WARP_SIZE)};
+    tgr_cu_describe(api, d, "cuda", best_row(d->capability),
+                    most > d->plain_shared ? most : d->plain_shared,
+                    CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, CU_DEVICE_ATTRIBUTE_WARP_SIZE);
 }
 
 /* False when our code cannot run there. */
@@ -216,7 +223,7 @@ static tgr_status find_devices(tgr_context *context, cu_globals *g) {
     code = code ? code : g->api.cuDriverGetVersion(&version);
     code = code ? code : g->api.cuDeviceGetCount(&n);
     if (code) {
-        return tell(context, &g->api, code, "", "looking for devices", TGR_E_NOT_FOUND);
+        return tgr_cu_tell(context, g, code, "looking for devices", TGR_E_NOT_FOUND);
     }
     for (int i = 0; i < n && g->n_devices < CU_MAX_DEVICES; i++) {
         cu_device *d = &g->devices[g->n_devices];
@@ -233,11 +240,45 @@ static tgr_status find_devices(tgr_context *context, cu_globals *g) {
                                    rows[0].name);
 }
 
+/* ---- what HIP does otherwise ---------------------------------------------------------------- */
+
+static void explain(const cu_api *api, CUresult code, const char **name, const char **text) {
+    (void)api->cuGetErrorName(code, name);
+    (void)api->cuGetErrorString(code, text);
+}
+
+static int32_t rank(const cu_device *d, uint32_t isa) { return rank_of(d->capability, isa); }
+
+static CUresult retain(cu_state *s) {
+    return s->api->cuDevicePrimaryCtxRetain(&s->cu, s->device->id);
+}
+
+static void release(cu_state *s) { (void)s->api->cuDevicePrimaryCtxRelease_v2(s->device->id); }
+
+static CUresult enter(cu_state *s) { return s->api->cuCtxPushCurrent_v2(s->cu); }
+
+static void leave(cu_state *s) {
+    CUcontext was;
+    (void)s->api->cuCtxPopCurrent_v2(&was);
+}
+
+static const cu_vendor vendor = {.name = "CUDA",
+                                 .device_memory = CU_MEMORYTYPE_DEVICE,
+                                 .explain = explain,
+                                 .rank = rank,
+                                 .retain = retain,
+                                 .release = release,
+                                 .enter = enter,
+                                 .leave = leave};
+
+/* ---- door ----------------------------------------------------------------------------------- */
+
 tgr_status tgr_cu_attach(tgr_context *context, void **out_globals) {
     cu_globals *g = tgr_alloc(context, sizeof *g);
     if (!g) {
         return tgr_fail(context, TGR_E_NOMEM, "out of memory looking for CUDA");
     }
+    g->vendor = &vendor;
     tgr_status st = open_library(context, g);
     st = st ? st : find_devices(context, g);
     if (st) {

@@ -126,7 +126,7 @@ static bool holds(cu_state *s, CUdeviceptr address, size_t bytes) {
     void *values[] = {&begin, &size, &type, &ordinal};
     CUresult code = s->api->cuPointerGetAttributes(TGR_COUNT_OF(what), what, values, address);
     return tgr_cu_check(s, code, "looking for a buffer") == TGR_OK &&
-           type == CU_MEMORYTYPE_DEVICE && ordinal == s->device->ordinal && address >= begin &&
+           type == s->vendor->device_memory && ordinal == s->device->ordinal && address >= begin &&
            address - begin <= size && bytes <= size - (address - begin);
 }
 

@@ -139,7 +139,7 @@ typedef enum tg_cpu_trap {
     TG_CPU_TRAP_NONE = 0,
     TG_CPU_TRAP_ASSERT = 1, /* `assert` failed */
     TG_CPU_TRAP_LIMIT = 2,  /* `while` passed its `max` trip count */
-    TG_CPU_TRAP_GRID = 3,   /* grid larger than 2^62 programs, or a negative extent */
+    TG_CPU_TRAP_GRID = 3,   /* grid larger than 2^62 programs, a negative extent, 2^31 blocks in a loop */
     TG_CPU_TRAP_LOOP = 4    /* the device's driver ended a loop before its time */
 } tg_cpu_trap;
 
