@@ -419,6 +419,27 @@ static bool halves(int op, int n, const uint32_t *a, const uint32_t *b, const ui
     case AMD_V_MAD_LEGACY_I16:
     case AMD_V_MAD_I16:
         EACH(((a[l] & 0xffff) * (b[l] & 0xffff) + c[l]) & 0xffff);
+    case AMD_V_MIN3_I16:
+        EACH(min_i(min_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   (uint32_t)(int16_t)c[l]) &
+             0xffff);
+    case AMD_V_MAX3_I16:
+        EACH(max_i(max_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   (uint32_t)(int16_t)c[l]) &
+             0xffff);
+    case AMD_V_MED3_I16:
+        EACH(max_i(min_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   min_i(max_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                         (uint32_t)(int16_t)c[l])) &
+             0xffff);
+    case AMD_V_MIN3_U16:
+        EACH(min_u(min_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff) & 0xffff);
+    case AMD_V_MAX3_U16:
+        EACH(max_u(max_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff) & 0xffff);
+    case AMD_V_MED3_U16:
+        EACH(max_u(min_u(a[l] & 0xffff, b[l] & 0xffff),
+                   min_u(max_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff)) &
+             0xffff);
     }
     return false;
 }
