@@ -492,7 +492,7 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
     tg_value *c[MAX_BLOCK * 2], *at[MAX_BLOCK * 2];
     int64_t wb = g->word_bytes;
     for (int i = 0; i < p->mr * nv; i++) {
-        tg_value *row = dot_acc_row(g, dot_ix(g, i / nv));
+        tg_value *row = dot_acc_row(g, dot_block_row(g, &g->x, dot_ix(g, 0), i / nv, p->mr));
         at[i] = dot_atc(g, row, dot_addc(g, j, (int64_t)(i % nv) * g->vl), wb);
         c[i] = dot_load(g, at[i], g->vl, wb);
     }
