@@ -436,6 +436,7 @@ bool dot_emit_codes(dot_gen *g, tg_op **otherwise) {
     }
     dot_gen own = *g;
     own.per_word = 1;
+    own.bf16 = false;
     own.vl = (int)(g->mc->vector_bytes / g->word_bytes);
     own.vec_type = tg_type_vec(g->b->module, g->word, own.vl);
     tg_value *rest = tg_build_binary(g->b, TG_OP_AND, g->d->k_len, dot_ix(g, p.unit - 1));

@@ -539,10 +539,11 @@ static void emit_blocks(dot_gen *g, packed *p, const packed_block *blk) {
         pack_by_rows(g, p, blk);
     }
     tg_value *words = dot_words(g, blk->kl), *acc_rows[DOT_MAX_ROWS];
-    tg_value *least = g->bf16 ? least_packed(g, p, blk, words) : NULL;
+    bool look = g->bf16 && !g->sure;
+    tg_value *least = look ? least_packed(g, p, blk, words) : NULL;
     dot_loop i = dot_for(g, dot_ix(g, 0), g->x.len, p->mr);
     dot_rows rows = block_rows(g, p, blk, i.iv);
-    p->fits = g->bf16 ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
+    p->fits = look ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
     for (int r = 0; r < p->mr; r++) {
         tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
         acc_rows[r] = dot_acc_row(g, at);

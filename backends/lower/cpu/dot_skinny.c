@@ -313,8 +313,9 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
                       tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
     const tg_type *types[MAX_BLOCK * MAX_BLOCK];
     int n = p->mr * p->nr;
-    sum_once(g, p, x, y, k0, kl, ahead, g->bf16, acc);
-    if (!g->bf16) {
+    bool look = g->bf16 && !g->sure;
+    sum_once(g, p, x, y, k0, kl, ahead, look, acc);
+    if (!look) {
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -431,7 +432,7 @@ static void stage_x_rows(dot_gen *g, along_k *p, tg_value *k0, tg_value *kl) {
     if (p->starts) {
         dot_quad_starts(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl), p->starts);
     }
-    if (g->bf16) {
+    if (g->bf16 && !g->sure) {
         p->least = dot_least_rows(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl));
     }
 }
