@@ -66,6 +66,9 @@ int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module 
 /* roles.c: the machine has a copy unit, and the schedule asks for roles, or the machine does and
  * the schedule does not say otherwise; of a tile function. */
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
+/* roles_rows.c: the operand that gives the rows of a product's first operand by a span that ends
+ * before its tensor does, where nobody sees the product's other rows; 0: there is none. */
+int tg_place_hidden_rows(const tg_op *copy, const tg_op *reader, const tg_op *loop);
 
 tg_status tg_place_branch(tg_placer *p);
 tg_status tg_place_chunk(tg_placer *p);
