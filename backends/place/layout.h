@@ -50,6 +50,9 @@ bool tg_layout_is_free(tg_layout_pass *s, tg_value *v);
 void tg_layout_choose(tg_layout_pass *s);
 /* Layout of a tile that nothing else decides. */
 const tg_layout *tg_layout_default(tg_placer *p, const tg_type *t);
+typedef tg_value *(*tg_layout_want)(tg_layout_pass *s, tg_value *v, const tg_layout *l);
+/* Tables of divided positions; positions computed where they are used. want: v in layout l. */
+void tg_layout_positions(tg_layout_pass *s, tg_layout_want want);
 /* The order in which an atomic's elements are done can be seen: indices may meet, and its old
  * values are used or it compares. Such an atomic is done by one lane. */
 bool tg_atomic_is_ordered(const tg_op *op);

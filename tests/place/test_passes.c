@@ -350,31 +350,36 @@ static void test_registers(void **state) {
     place_test_fini(&t);
 }
 
-/* Blocks of which nothing is masked have a way without masks, chosen by scalars alone; the other
- * way stays. Loops that multiply nothing are left alone. */
-static void test_whole(void **state) {
-    static const char causal[] =
-        "kernel k(a: bf16[M, 64], b: bf16[K, 64], v: bf16[K, 64], out c: f32[M, 64])\n"
-        "  grid i: M by 64\n"
-        "{ var acc = zeros f32[64, 64], n = zeros f32[64]\n"
-        "  for k: K by 64 { let s = a[i, 0:64] @ b[k, 0:64].T\n"
-        "    let x = where(k[_, :] <= i[:, _], s, 0.0); n += sum(x, axis 1)\n"
-        "    acc += (x as bf16) @ v[k, 0:64] }\n"
-        "  c[i, 0:64] = acc * n[:, _] }\n";
-    static const char plain[] =
-        "kernel k(x: f32[M, K], out y: f32[M]) grid i: M by 64\n"
-        "{ var n = zeros f32[64]\n"
-        "  for k: K by 64 { n += sum(where(k[_, :] <= i[:, _], x[i, k], 0.0), axis 1) }\n"
-        "  y[i] = n }\n";
+/* Rows divided by what only the launch knows are a table where registers have constant numbers,
+ * read where they are used: behind the loop, not in front of it. Elsewhere they are divided again.
+ */
+static void test_positions(void **state) {
+    static const char source[] = "kernel k(a: bf16[B, S, 64], b: bf16[K, 64], v: bf16[K, 128], out "
+                                 "c: f32[B, S, 128] init 0)\n"
+                                 "  grid i: B * S by 64\n"
+                                 "{ let r = i / S, s = i % S\n"
+                                 "  let q = a[r, s, :] else 0.0\n"
+                                 "  var acc = zeros f32[64, 128]\n"
+                                 "  for k: K by 32 { acc += ((q @ b[k, :].T) as bf16) @ v[k, :] }\n"
+                                 "  disjoint c[r, s, :] = acc }\n";
     place_test t;
     (void)state;
     place_test_init(&t);
-    const char *text = placed_text(&t, causal, "sm_90a", NULL, 0);
-    assert_int_equal(count_words(text, "= if "), 1);
-    assert_int_equal(count_words(text, "= reduce "), 2);
-    assert_int_equal(count_words(text, "= dot "), 2);
-    assert_int_equal(count_words(placed_text(&t, plain, "sm_90a", NULL, 0), "= if "), 0);
-    assert_int_equal(count_words(placed_text(&t, causal, "opencl", NULL, 0), "= if "), 0);
+    const char *text = placed_text(&t, source, "gfx942", NULL, 0);
+    assert_int_equal(count_words(text, ": buf<shared, i64[64], 1>"), 2);
+    assert_int_equal(count_words(text, "= div "), 1);
+    assert_int_equal(count_words(text, "= rem "), 1);
+    const char *loop = strstr(text, "= for "), *store = strstr(text, "store ");
+    assert_true(loop != NULL && store != NULL && loop < store);
+    int behind = 0;
+    for (const char *g = strstr(loop, ": i64[64] @"); g != NULL && g < store;
+         g = strstr(g + 1, ": i64[64] @")) {
+        behind++;
+    }
+    assert_true(behind >= 2);
+    text = placed_text(&t, source, "opencl", NULL, 0);
+    assert_int_equal(count_words(text, ": buf<shared, i64[64], 1>"), 0);
+    assert_true(count_words(text, "= div ") > 1);
     place_test_fini(&t);
 }
 
@@ -449,7 +454,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),       cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_room_ahead), cmocka_unit_test(test_swizzle),
-        cmocka_unit_test(test_registers),  cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_registers),  cmocka_unit_test(test_positions),
         cmocka_unit_test(test_branch),     cmocka_unit_test(test_schedule),
         cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
