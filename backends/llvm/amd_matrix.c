@@ -30,6 +30,8 @@ static const struct row {
     {TG_DT_I8, 16, "gfx942", "llvm.amdgcn.mfma.i32.16x16x32.i8"},
     {TG_DT_I8, 32, NULL, "llvm.amdgcn.mfma.i32.32x32x8i8"},
     {TG_DT_I8, 16, NULL, "llvm.amdgcn.mfma.i32.16x16x16i8"},
+    {TG_DT_F8E4M3FNUZ, 32, "gfx942", "llvm.amdgcn.mfma.f32.32x32x16.fp8.fp8"},
+    {TG_DT_F8E4M3FNUZ, 16, "gfx942", "llvm.amdgcn.mfma.f32.16x16x32.fp8.fp8"},
     {TG_DT_F64, 16, NULL, "llvm.amdgcn.mfma.f64.16x16x4f64"},
 };
 

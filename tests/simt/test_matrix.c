@@ -372,6 +372,13 @@ static void test_choice(void **state) {
     says("sm_80", PRODUCT("i8", "i32", "32", "@"), "matrix unit mma.m16n8k32.s8");
     says("sm_80", PRODUCT("f64", "f64", "32", "@"), "matrix unit mma.m8n8k4.f64");
     says("sm_80", PRODUCT("f32", "f32", "32", "@ tf32"), "matrix unit mma.m16n8k8.tf32");
+    static const char fnuz[] =
+        "kernel k(a: f8e4m3fnuz[M, K], b: f8e4m3fnuz[N, K], out c: f32[M, N])\n"
+        "  grid i: M by 64, j: N by 64\n"
+        "{ var s = zeros f32[64, 64]\n"
+        "  for k: K by 64 { s += a[i, k] @ fast b[j, k].T }\n  c[i, j] = s }";
+    says("gfx942", fnuz, "matrix unit mfma.m32n32k32.e4m3fnuz");
+    says("gfx90a", fnuz, "matrix unit mfma.m16n16k16.f16.flush");
     says("sm_90a", PRODUCT("f8e4m3", "f32", "32", "@ fast"), "matrix unit mma.m16n8k32.e4m3");
     /* few products from 0, which f32 adds up */
     says("sm_90a", PRODUCT("f8e4m3", "f32", "32", "@"), "matrix unit mma.m16n8k32.e4m3");
@@ -396,11 +403,12 @@ static void test_choice(void **state) {
     says("sm_90a", PRODUCT("bf16", "f32", "128", "@"), "matrix unit wgmma.m64k16.bf16");
     says("sm_90a", PRODUCT("f8e4m3", "f32", "64", "@"), "matrix unit mma.m16n8k32.e4m3");
     says("sm_90a", TURNED("f8e4m3", "f32", "64", "@"), "matrix unit wgmma.m64k32.e4m3");
-    says("sm_90a",
-         "kernel k(a: f8e4m3[M, K], b: f8e4m3[N, K], out c: f32[M, N]) grid i: M by 64, j: N by 16\n"
-         "{ var s = zeros f32[64, 16]\n"
-         "  for k: K by 256 { s += a[i, k] @ b[j, k].T }\n  c[i, j] = s }",
-         "matrix unit mma.m16n8k16.f16");
+    says(
+        "sm_90a",
+        "kernel k(a: f8e4m3[M, K], b: f8e4m3[N, K], out c: f32[M, N]) grid i: M by 64, j: N by 16\n"
+        "{ var s = zeros f32[64, 16]\n"
+        "  for k: K by 256 { s += a[i, k] @ b[j, k].T }\n  c[i, j] = s }",
+        "matrix unit mma.m16n8k16.f16");
     /* bytes lie along K alone */
     says("sm_90a", PRODUCT("f8e4m3", "f32", "64", "@ fast"), "matrix unit mma.m16n8k32.e4m3");
     says("sm_90a", TURNED("f8e4m3", "f32", "64", "@ fast"), "matrix unit wgmma.m64k32.e4m3");
