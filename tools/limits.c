@@ -56,6 +56,33 @@ typedef struct job {
 FMA_LOOP(fma_avx2, "avx2,fma", __m256, 8, 12, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32)
 FMA_LOOP(fma_avx512, "avx512f", __m512, 16, 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32)
 
+/* The wider units: `ops` operations an instruction on 16 accumulators of 32 bits, `add` of (a[i],
+ * x). */
+#define UNIT_LOOP(name, isa, vec, in, ops, zero, one, add, first)                                  \
+    __attribute__((target(isa))) static double name(job *j) {                                      \
+        enum { REGS = 16, TRIPS = 4800000 / REGS };                                                \
+        vec a[REGS];                                                                               \
+        in x = one;                                                                                \
+        for (int i = 0; i < REGS; i++) {                                                           \
+            a[i] = zero;                                                                           \
+        }                                                                                          \
+        double begin = tool_now();                                                                 \
+        for (long t = 0; t < TRIPS; t++) {                                                         \
+            _Pragma("GCC unroll 16") for (int i = 0; i < REGS; i++) { a[i] = add(a[i], x, x); }    \
+        }                                                                                          \
+        double took = tool_now() - begin;                                                          \
+        for (int i = 0; i < REGS; i++) {                                                           \
+            j->sink += (float)first(a[i]);                                                         \
+        }                                                                                          \
+        j->work = (double)TRIPS * REGS * (ops);                                                    \
+        return took;                                                                               \
+    }
+
+UNIT_LOOP(dot_bf16, "avx512f,avx512bf16", __m512, __m512bh, 64, _mm512_setzero_ps(),
+          (__m512bh)_mm512_set1_epi32(0x3f803f80), _mm512_dpbf16_ps, _mm512_cvtss_f32)
+UNIT_LOOP(dot_int8, "avx512f,avx512vnni", __m512i, __m512i, 128, _mm512_setzero_si512(),
+          _mm512_set1_epi32(0x01010101), _mm512_dpbusd_epi32, _mm512_cvtsi512_si32)
+
 __attribute__((target("avx2"))) static double read_avx2(job *j) {
     size_t part = j->bytes / (size_t)j->streams / 256 * 256;
     __m256 sum[8] = {_mm256_setzero_ps()};
@@ -146,6 +173,8 @@ static void *worker(void *arg) {
     return NULL;
 }
 
+static void keep(double *best, double value) { *best = value > *best ? value : *best; }
+
 /* Rate of all threads together, in units of work a second. */
 static double together(int threads, double (*run)(job *), unsigned char *from, unsigned char *to,
                        int streams, int prefetch) {
@@ -178,7 +207,21 @@ static double together(int threads, double (*run)(job *), unsigned char *from, u
     return work / slowest;
 }
 
-static void keep(double *best, double value) { *best = value > *best ? value : *best; }
+/* Peaks of units that multiply narrower types; 0 stays where there is none. */
+static void measure_units(tool_limits *limits) {
+#if defined(__x86_64__)
+    for (int r = 0; r < 5; r++) {
+        if (__builtin_cpu_supports("avx512bf16")) {
+            keep(&limits->bf16_gflops, together(limits->threads, dot_bf16, NULL, NULL, 1, 0) / 1e9);
+        }
+        if (__builtin_cpu_supports("avx512vnni")) {
+            keep(&limits->int8_gops, together(limits->threads, dot_int8, NULL, NULL, 1, 0) / 1e9);
+        }
+    }
+#else
+    (void)limits;
+#endif
+}
 
 void tool_limits_measure(tool_limits *limits, int threads) {
     double (*fma)(job *) = fma_plain, (*rd)(job *) = read_plain, (*cp)(job *) = copy_plain;
@@ -199,6 +242,7 @@ void tool_limits_measure(tool_limits *limits, int threads) {
     for (int r = 0; r < 5; r++) {
         keep(&limits->fma_gflops, together(limits->threads, fma, NULL, NULL, 1, 0) / 1e9);
     }
+    measure_units(limits);
     unsigned char *block = aligned_alloc(4096, 2 * (size_t)STREAM_BYTES + 8192);
     if (block == NULL) {
         return;

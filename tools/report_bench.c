@@ -72,6 +72,8 @@ static tool_limits best_limits(const bench_results *r, int threads) {
         const tool_limits *l = &r->rows.data[i].limits;
         if (r->rows.data[i].threads == threads && l->fma_gflops > 0) {
             best.fma_gflops = fmax(best.fma_gflops, l->fma_gflops);
+            best.bf16_gflops = fmax(best.bf16_gflops, l->bf16_gflops);
+            best.int8_gops = fmax(best.int8_gops, l->int8_gops);
             best.read_gbs = fmax(best.read_gbs, l->read_gbs);
             best.copy_gbs = fmax(best.copy_gbs, l->copy_gbs);
             best.instructions = l->instructions;
@@ -83,12 +85,19 @@ static tool_limits best_limits(const bench_results *r, int threads) {
 static const char *summary_text(tool *t, const bench_results *r, int threads) {
     bench_summary s = bench_sum_up(r, threads);
     tool_limits l = best_limits(r, threads);
+    const char *units = "";
+    if (l.bf16_gflops > 0) {
+        units = tg_arena_printf(&t->arena, " (bf16 %.1f)", l.bf16_gflops);
+    }
+    if (l.int8_gops > 0) {
+        units = tg_arena_printf(&t->arena, "%s (8-bit integers %.1f)", units, l.int8_gops);
+    }
     return tg_arena_printf(
         &t->arena,
-        "%d thread%s, %s: %.1f GFLOP/s f32 FMA, %.1f GB/s read, %.1f GB/s copy at best; %d rows "
+        "%d thread%s, %s: %.1f GFLOP/s f32 FMA%s, %.1f GB/s read, %.1f GB/s copy at best; %d rows "
         "with goals: %d at goal, %d behind a peer, geometric mean %.1f %% of the limit; %d failed",
-        threads, threads == 1 ? "" : "s", l.instructions, l.fma_gflops, l.read_gbs, l.copy_gbs,
-        s.rows, s.at_goal, s.behind, 100 * s.mean, s.failed);
+        threads, threads == 1 ? "" : "s", l.instructions, l.fma_gflops, units, l.read_gbs,
+        l.copy_gbs, s.rows, s.at_goal, s.behind, 100 * s.mean, s.failed);
 }
 
 enum { MOST_COUNTS = 8 };
