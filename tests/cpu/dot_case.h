@@ -23,6 +23,7 @@ typedef struct dot_case {
     bool kmask, acc_zero;
     int a_power, b_power;      /* floats are small integers times 2 to this power, and often 0 */
     tg_range a_range, b_range; /* of integers; {0, 0}: anything of the type, and nothing is said */
+    bool b_codes;              /* b of 8-bit floats: one code after another, but for NaN */
     int64_t acc_pad;           /* elements added to the row pitch (a multiple of the vector) */
     int64_t a_ld, b_ld;        /* elements between lines of memory; 0: as tight as `strided` says */
 } dot_case;

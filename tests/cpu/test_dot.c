@@ -118,6 +118,11 @@ static double *fill(const dot_case *c, guarded *g, bool is_a, const dot_layout *
                 bits = (uint64_t)i;
                 x = (double)i;
             }
+            if (!is_a && c->b_codes) {
+                bits = (uint64_t)(r * k_len + k) & 255;
+                bits = (bits & 127) == 127 ? 0 : bits;
+                x = tg_float_decode(t, bits);
+            }
             if (skip && !skip[k]) {
                 bits = UINT64_MAX; /* NaN in every float type used here */
                 x = 0;
@@ -387,6 +392,19 @@ static void tiny_elements(void **state) {
     }
 }
 
+/* Every code of f8e4m3 by a few numbers a row. */
+static void all_codes(void **state) {
+    (void)state;
+    static const int64_t rows[] = {1, 2, 5, 16};
+    for (size_t i = 0; i < TG_COUNT_OF(rows); i++) {
+        dot_case c = f32_case(rows[i], 40, 32);
+        c.a_type = c.b_type = TG_DT_F8E4M3;
+        c.a_by_k = c.b_by_k = c.b_codes = true;
+        c.a_power = 1;
+        check(c);
+    }
+}
+
 static void element_types(void **state) {
     (void)state;
     static const struct {
@@ -526,10 +544,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_shapes),    cmocka_unit_test(through_callbacks_only),
         cmocka_unit_test(dynamic_lengths), cmocka_unit_test(long_and_unbounded_k),
-        cmocka_unit_test(wide_columns),    cmocka_unit_test(element_types),
-        cmocka_unit_test(tiny_elements),   cmocka_unit_test(known_ranges),
-        cmocka_unit_test(masked_k),        cmocka_unit_test(acc_pitch),
-        cmocka_unit_test(masked_short_k),  cmocka_unit_test(few_columns),
+        cmocka_unit_test(wide_columns),    cmocka_unit_test(all_codes),
+        cmocka_unit_test(element_types),   cmocka_unit_test(tiny_elements),
+        cmocka_unit_test(known_ranges),    cmocka_unit_test(masked_k),
+        cmocka_unit_test(acc_pitch),       cmocka_unit_test(masked_short_k),
+        cmocka_unit_test(few_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
