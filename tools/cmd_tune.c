@@ -560,6 +560,9 @@ static int explore(tool *t, tune *u) {
     u->tested = (conform_device){.device = u->dev, .vendor = tool_device_vendor(u->dev)};
     u->machine = strcmp(u->tested.vendor, "cpu") == 0 ? tg_machine_host()
                                                       : tg_machine_find(u->tested.vendor);
+    if (u->machine == NULL) { /* a driver of several rows: the device says which it is */
+        u->machine = tg_machine_find(tool_device_isa(u->dev));
+    }
     if (u->machine == NULL) {
         tool_error(t, TG_D_TOOL, "no machine row describes %s", u->device);
         tool_device_close(u->dev);

@@ -128,6 +128,11 @@ static tgr_device_info info_of(const tool_device *d) {
 
 const char *tool_device_vendor(const tool_device *d) { return info_of(d).driver; }
 
+const char *tool_device_isa(const tool_device *d) {
+    const char *isa = info_of(d).isa;
+    return isa != NULL ? isa : "";
+}
+
 bool tool_device_on_host(const tool_device *d) { return info_of(d).host_memory != 0; }
 
 int tool_device_threads(const tool_device *d) { return tgr_device_threads(d->device); }

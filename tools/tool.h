@@ -204,6 +204,8 @@ bool tool_device_refused(const tool_device *d);
 bool tool_device_on_host(const tool_device *d);
 /* Schedules for this vendor apply: "cpu", "opencl", ... */
 const char *tool_device_vendor(const tool_device *d);
+/* The row of the machine table that the device says it is; "" when it says none. */
+const char *tool_device_isa(const tool_device *d);
 int tool_device_threads(const tool_device *d);
 /* What tuned schedules belong to: processor and threads, or driver and device. */
 const char *tool_device_machine(tool *t, const tool_device *d);

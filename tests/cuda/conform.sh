@@ -22,3 +22,5 @@ for sm in 80 90; do
         { grep -v '^PASS' "$work/log" | head -40; fail "conform on the device of sm_$sm"; }
     tail -n 1 "$work/log"
 done
+# A device of one driver out of several rows is tuned by its own row.
+"$tegula" tune --device cuda --filter add --dry-run >"$work/log" 2>&1 && grep -q 'modelled' "$work/log" || { cat "$work/log"; fail "tune on the device"; }
