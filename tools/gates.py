@@ -48,7 +48,8 @@ GATES = [
 HEAD = """# Kernels judged by their machine code
 
 Made by `./dev gates` (tools/gates.py); {version}, sm_90a. Static figures: nothing here ran on a GPU. kFLOP: matrix work of four warps in one trip of
-the hot loop by its instructions that are none; BAR: barriers of the block in it; depth: matrix groups under way at its wait.
+the hot loop by its instructions that are none, on the shortest way through it that does all the work (masks of the diagonal and other functions of the logits
+stand aside); BAR: barriers of the block in it; depth: matrix groups under way at its wait.
 
 | kernel | settings | registers | spills | kFLOP | BAR | depth | matrix of all in the loop | asked for | the best of others |
 |---|---|---|---|---|---|---|---|---|---|

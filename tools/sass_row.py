@@ -6,7 +6,8 @@ usage: tools/sass_row.py CUBIN [--kernel NAME] [--nvdisasm PATH] [--json]
                          [--max-registers N] [--max-spills N] [--max-barriers N] [--min-kflop X] [--min-depth N]
 
 The hot loop is the innermost one with matrix instructions (the one of most matrix work where there are several):
-  kFLOP     work of a warpgroup (four warps) in one iteration by its instructions that are no matrix instructions
+  kFLOP     work of a warpgroup (four warps) in one iteration by its instructions that are no matrix instructions, on the
+            shortest way through the loop that does all the work: a trip without side roads (masks of the diagonal)
   BAR       barriers of the block in the loop
   depth     matrix groups that may be outstanding at the loop's last wait; - where the machine has none (mma.sync)
   MUFU      special functions
@@ -96,7 +97,7 @@ def flops(mnemonic):
 
 
 def loops(code):
-    """Bodies of backward branches, none of which holds another with matrix work."""
+    """Spans of backward branches, none of which holds another with matrix work."""
     at = {c: i for i, c in enumerate(code) if isinstance(c, str)}
     spans = set()
     for i, c in enumerate(code):
@@ -109,7 +110,40 @@ def loops(code):
     inner = [s for s in busy if not any(o != s and s[0] <= o[0] and o[1] <= s[1] for o in busy)]
     # code moved out of a loop jumps back into it from afar: of loops with the same work the shortest is one
     inner.sort(key=lambda s: (-work(s), s[1] - s[0]))
-    return [[c for c in code[a:b + 1] if not isinstance(c, str)] for a, b in inner]
+    return inner
+
+
+def shortest_way(code, head, tail):
+    """Instructions on the way from a loop's head back to it that does the most matrix work with the fewest others: what a
+    trip executes that takes no side road (masks of the diagonal, another function of the logits)."""
+    at = {c: i for i, c in enumerate(code) if isinstance(c, str)}
+    best, came, work, seen = {head: (0, 0)}, {}, collections.deque([head]), collections.Counter()
+    end = (None, None)
+    while work:
+        i = work.popleft()
+        c, (done, others) = code[i], best[i]
+        following, target = [i + 1], None
+        if not isinstance(c, str):
+            n = flops(c[1]) if head <= i <= tail else 0  # other loops are no part of the trip
+            done, others = done - n, others + (0 if n or c[1].startswith("NOP") else 1)
+            target = TARGET.search(c[2]) if c[1].startswith("BRA") else None
+            sure = c[0] is None and not re.match(r"!?U?P\d", c[2])
+            if (target or c[1].startswith("EXIT")) and sure:
+                following = []
+            if target and target.group(1) in at:
+                following.append(at[target.group(1)])
+        for j in following:
+            if j == head:
+                end = ((done, others), i) if end[0] is None or (done, others) < end[0] else end
+            elif j < len(code) and (j not in best or (done, others) < best[j]) and seen[j] < 50:
+                best[j], came[j] = (done, others), i
+                seen[j] += 1
+                work.append(j)
+    way, i = [], end[1]
+    while i is not None and len(way) <= len(code):
+        way += [] if isinstance(code[i], str) else [code[i]]
+        i = came.get(i)
+    return way[::-1]
 
 
 def is_spill(c):
@@ -122,15 +156,16 @@ def row_of(code, regs):
     found = loops(code)
     if not found:
         return row
-    hot = found[0]
+    body = [c for c in code[found[0][0]:found[0][1] + 1] if not isinstance(c, str)]
+    hot = shortest_way(code, *found[0])
     matrix = [c for c in hot if flops(c[1])]
     others = [c for c in hot if not flops(c[1]) and not c[1].startswith("NOP")]
     waits = [int(m.group(1), 0) for c in hot if c[1].startswith("WARPGROUP.DEPBAR")
              for m in [re.search(r"gsb\d+, (0x[0-9a-f]+)", c[2])] if m]
     work = sum(flops(c[1]) for c in matrix)
-    row.update(loop=len(hot), matrix=len(matrix), unit=matrix[0][1], kflop=round(work / 1000 / max(len(others), 1), 1),
+    row.update(loop=len(hot), body=len(body), matrix=len(matrix), unit=matrix[0][1], kflop=round(work / 1000 / max(len(others), 1), 1),
                bar=sum(c[1].startswith("BAR.") for c in hot), depth=waits[-1] if waits else None,
-               mufu=sum(c[1].startswith("MUFU") for c in hot), loop_spills=sum(map(is_spill, hot)),
+               mufu=sum(c[1].startswith("MUFU") for c in hot), loop_spills=sum(map(is_spill, body)),
                mix=dict(collections.Counter(c[1].split(".")[0] for c in others).most_common(8)))
     return row
 
@@ -142,7 +177,8 @@ def text_of(name, r):
     depth = "-" if r["depth"] is None else r["depth"]
     mix = " ".join(f"{k}:{v}" for k, v in r["mix"].items())
     return (f"{text}, {r['kflop']} kFLOP, {r['bar']} BAR, depth {depth}, {r['mufu']} MUFU, {r['loop_spills']} spills in "
-            f"the loop, {r['matrix']} x {r['unit']} of {r['loop']}\n    {mix}")
+            f"the loop, {r['matrix']} x {r['unit']} of {r['loop']}"
+            f"{'' if r['body'] == r['loop'] else ' on the shortest way through ' + str(r['body'])}\n    {mix}")
 
 
 def beyond(o, r):
