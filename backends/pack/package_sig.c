@@ -165,11 +165,11 @@ static void check_limits(tg_packer *p, const signature *s) {
     }
     if ((size_t)s->n_params > TG_PACK_MAX_PARAMS || (size_t)s->n_syms > TG_PACK_MAX_SYMS ||
         slots > TG_PACK_MAX_SLOTS) {
-        tg_pack_fail(p, s->span,
-                     "`%s` has %d parameters, %d dimension names and %zu launch slots; %u, %u and "
-                     "%u are the most",
-                     s->name, s->n_params, s->n_syms, slots, TG_PACK_MAX_PARAMS, TG_PACK_MAX_SYMS,
-                     TG_PACK_MAX_SLOTS);
+        tg_pack_fail(
+            p, s->span,
+            "%d parameters, %d dimension names and %zu launch slots (a tensor takes 1 + 2 for "
+            "each axis); %u, %u and %u are the most",
+            s->n_params, s->n_syms, slots, TG_PACK_MAX_PARAMS, TG_PACK_MAX_SYMS, TG_PACK_MAX_SLOTS);
     }
 }
 

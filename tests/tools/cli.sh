@@ -68,6 +68,10 @@ python3 -c "import numpy; numpy.save('x.npy', numpy.ones((9, 5), 'f4')); numpy.s
 expect 1 "\`T\` cannot be int8 here" "$tegula" run segments.tg --set T=int8 --set NNZ=3 --set D=3 --set S=1
 grep -q "note: it is one of f32, f16" out.txt || { failures=$((failures + 1)); echo "FAIL: alternatives are not named"; }
 expect 3 "there is no machine for the device \`sim:sm_81\`" "$tegula" run segments.tg --device sim:sm_81
+{
+    printf 'kernel many(%s out y: f32[N]) grid i: N by 8 { y[i] = x0[i] }\n' "$(for i in $(seq 0 70); do printf 'x%d: f32[N], ' "$i"; done)"
+} >many.tg
+expect 1 "72 parameters, 1 dimension names and 217 launch slots" "$tegula" run many.tg --set N=3
 expect 2 "give -o FILE" "$tegula" build two.tg
 expect 3 "there is no target 'sm_1'" "$tegula" build two.tg --target sm_1
 python3 -c "import numpy; numpy.save('wide.npy', numpy.ones((4, 4)))" &&
