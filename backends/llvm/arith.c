@@ -182,6 +182,21 @@ static LLVMValueRef emit_neg_abs(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     return tg_emit_intrinsic(e, "llvm.abs", 1, &type, 2, args);
 }
 
+/* An NVPTX intrinsic on each element. */
+static LLVMValueRef each_element(tg_emitter *e, const char *name, LLVMValueRef x) {
+    LLVMBuilderRef b = e->builder;
+    if (LLVMGetTypeKind(LLVMTypeOf(x)) != LLVMVectorTypeKind) {
+        return tg_emit_intrinsic(e, name, 0, NULL, 1, &x);
+    }
+    LLVMValueRef r = LLVMGetUndef(LLVMTypeOf(x));
+    for (unsigned i = 0; i < LLVMGetVectorSize(LLVMTypeOf(x)); i++) {
+        LLVMValueRef at = LLVMConstInt(LLVMInt32TypeInContext(e->context), i, 0);
+        LLVMValueRef v = LLVMBuildExtractElement(b, x, at, "");
+        r = LLVMBuildInsertElement(b, r, tg_emit_intrinsic(e, name, 0, NULL, 1, &v), at, "");
+    }
+    return r;
+}
+
 static LLVMValueRef emit_math(tg_emitter *e, tg_op *op, LLVMValueRef x) {
     switch ((int)tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT)) {
     case TG_MATH_SQRT:
@@ -192,6 +207,11 @@ static LLVMValueRef emit_math(tg_emitter *e, tg_op *op, LLVMValueRef x) {
         return tg_emit_intrinsic1(e, "llvm.ceil", x);
     case TG_MATH_ROUND:
         return tg_emit_intrinsic1(e, "llvm.roundeven", x);
+    case TG_MATH_EXP2:
+        if (e->is_ptx && tg_attr_int(op, TG_ATTR_FAST, 0) != 0) {
+            return each_element(e, "llvm.nvvm.ex2.approx.ftz.f", x);
+        }
+        break;
     }
     tg_emit_refuse(e, op, "the function was not expanded before code generation");
     return NULL;
@@ -199,6 +219,36 @@ static LLVMValueRef emit_math(tg_emitter *e, tg_op *op, LLVMValueRef x) {
 
 /* ---- conversion ---------------------------------------------------------------------------------
  */
+
+/* Two at a time where there are two. */
+static LLVMValueRef to_bf16(tg_emitter *e, const tg_type *to, LLVMValueRef x) {
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), i16 = tg_emit_int_type(e, 16);
+    if (LLVMGetTypeKind(LLVMTypeOf(x)) != LLVMVectorTypeKind) {
+        x = tg_emit_intrinsic(e, "llvm.nvvm.f2bf16.rn", 0, NULL, 1, &x);
+        return LLVMBuildBitCast(b, x, tg_emit_type(e, to), "");
+    }
+    unsigned n = LLVMGetVectorSize(LLVMTypeOf(x));
+    LLVMValueRef r = LLVMGetUndef(LLVMVectorType(i16, n));
+    for (unsigned i = 0; i + 1 < n; i += 2) {
+        LLVMValueRef args[2], at[2] = {LLVMConstInt(i32, i, 0), LLVMConstInt(i32, i + 1, 0)};
+        args[0] = LLVMBuildExtractElement(b, x, at[1], "");
+        args[1] = LLVMBuildExtractElement(b, x, at[0], "");
+        LLVMValueRef pair = tg_emit_intrinsic(e, "llvm.nvvm.ff2bf16x2.rn", 0, NULL, 2, args);
+        pair = LLVMBuildBitCast(b, pair, LLVMVectorType(i16, 2), "");
+        for (unsigned k = 0; k < 2; k++) {
+            LLVMValueRef half = LLVMBuildExtractElement(b, pair, LLVMConstInt(i32, k, 0), "");
+            r = LLVMBuildInsertElement(b, r, half, at[k], "");
+        }
+    }
+    if (n % 2 != 0) {
+        LLVMValueRef at = LLVMConstInt(i32, n - 1, 0), v = LLVMBuildExtractElement(b, x, at, "");
+        v = LLVMBuildBitCast(b, tg_emit_intrinsic(e, "llvm.nvvm.f2bf16.rn", 0, NULL, 1, &v), i16,
+                             "");
+        r = LLVMBuildInsertElement(b, r, v, at, "");
+    }
+    return LLVMBuildBitCast(b, r, tg_emit_type(e, to), "");
+}
 
 static LLVMValueRef float_to_float(tg_emitter *e, tg_op *op, const tg_type *from, const tg_type *to,
                                    LLVMValueRef x) {
@@ -211,6 +261,10 @@ static LLVMValueRef float_to_float(tg_emitter *e, tg_op *op, const tg_type *from
     if (from->dtype == TG_DT_F32 && to->dtype == TG_DT_F16 && !tg_attr_int(op, TG_ATTR_SAT, 0)) {
         x = LLVMBuildFPTrunc(b, x, tg_emit_like(e, from, half), "");
         return LLVMBuildBitCast(b, x, tg_emit_type(e, to), "");
+    }
+    if (from->dtype == TG_DT_F32 && to->dtype == TG_DT_BF16 && e->is_ptx &&
+        !tg_attr_int(op, TG_ATTR_SAT, 0)) {
+        return to_bf16(e, to, x);
     }
     if (from->dtype == TG_DT_F32 && to->dtype == TG_DT_F64) {
         return LLVMBuildFPExt(b, x, tg_emit_type(e, to), "");

@@ -106,7 +106,11 @@ static void inputs_i8(tgk_arg *args, int n, tgk_random *r) {
 const tgk_reference tgk_gemm_references[] = {
 #include "kernels/gemm/gemm_rows.def"
     {"matmul_i8", matmul_i8, inputs_i8, false, {{"c", TGK_TOL_EXACT, 0, 0}}},
-    {"quantise_q8_0", tgk_ref_quantise_q8_0, NULL, false, {{"y", TGK_TOL_STEPS, 1e-3, 0}}},
+    {"quantise_q8_0",
+     tgk_ref_quantise_q8_0,
+     tgk_quantise_inputs,
+     false,
+     {{"y", TGK_TOL_EXACT, 0, 0}}},
     {"linear_i8", linear_i8, inputs_i8, false, {{"y", TGK_TOL_CALC_DIFF, 1e-5, 0}}},
     {0},
 };

@@ -51,6 +51,7 @@ tgk_element tgk_fp8_a, tgk_fp8_b, tgk_mx_b;
  */
 void tgk_gemm_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_default_inputs(tgk_arg *args, int n, tgk_random *r); /* as the tool filled them */
+void tgk_quantise_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_ggml_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_contiguous_inputs(tgk_arg *args, int n, tgk_random *r);
 void tgk_psum_inputs(tgk_arg *args, int n, tgk_random *r);

@@ -193,6 +193,40 @@ static void put_f16(unsigned char *p, double v) {
     p[1] = (unsigned char)(bits >> 8);
 }
 
+/* Is a code, or the scale, of the 32 elements so near a tie that f32 may round it the other way?
+ * The kernel's quotient by 127, its reciprocal and its product are off by half a unit each. */
+static bool is_near_tie(const double *x) {
+    const tgk_format f16 = {10, -14, INFINITY};
+    double most = 0;
+    for (int e = 0; e < 32; e++) {
+        most = fmax(most, fabs(x[e]));
+    }
+    bool near = tgk_round_slack(most / 127, most / 127 * 0x1p-22, &f16) > 0;
+    for (int e = 0; e < 32 && most > 0; e++) {
+        double code = fabs(x[e]) * 127 / most;
+        near = near || fabs(code - floor(code) - 0.5) < 127 * 0x1p-22;
+    }
+    return near;
+}
+
+/* N(0, 1) but for blocks near a tie, which are drawn again: bf16 has exact ones. */
+void tgk_quantise_inputs(tgk_arg *args, int n, tgk_random *r) {
+    const tgk_format f32 = {23, -126, INFINITY}, f16 = {10, -14, INFINITY};
+    tg_dtype t = args[0].dtype;
+    const tgk_format *f = t == TG_DT_BF16 ? &TGK_BF16 : t == TG_DT_F16 ? &f16 : &f32;
+    int64_t drawn = n > 0 ? tgk_drawn(&args[0], r) : 0;
+    for (int64_t b = 0; b + 32 <= drawn; b += 32) {
+        do {
+            for (int64_t e = b; e < b + 32; e++) {
+                args[0].f[e] = tgk_round_to(tgk_random_normal(r), f);
+            }
+        } while (is_near_tie(args[0].f + b));
+    }
+    if (drawn > 0) {
+        tgk_repeat(&args[0], drawn - drawn % 32);
+    }
+}
+
 /* quantize_row_q8_0: d is the largest magnitude by 127, in f16; codes by d before it was rounded.
  */
 bool tgk_ref_quantise_q8_0(tgk_arg *args, int n) {

@@ -201,7 +201,8 @@ static void matmul(void **state) {
     }
 }
 
-/* Which operand stands left is a matter of writing: the same work either way. */
+/* Which operand stands left is a matter of writing: the same loops, accesses and products either
+ * way. (Addresses differ: only a result stored as it stands is summed in its tensor.) */
 static void turned_is_equal(void **state) {
     (void)state;
     for (int transposed = 0; transposed < 2; transposed++) {
@@ -215,8 +216,10 @@ static void turned_is_equal(void **state) {
             bench_fini(&b);
         }
         assert_true(count[0][TG_OP_FMA] > 0 || count[0][TG_OP_MUL] > 0);
-        for (int code = 0; code < TG_OP_COUNT; code++) {
-            assert_int_equal(count[0][code], count[1][code]);
+        static const tg_opcode codes[] = {TG_OP_FOR,    TG_OP_FMA,     TG_OP_LOADM,
+                                          TG_OP_STOREM, TG_OP_SHUFFLE, TG_OP_SPLAT};
+        for (size_t i = 0; i < TG_COUNT_OF(codes); i++) {
+            assert_int_equal(count[0][codes[i]], count[1][codes[i]]);
         }
     }
 }

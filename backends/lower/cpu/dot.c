@@ -132,7 +132,9 @@ static void emit_skinny(dot_gen *g, int64_t max_rows) {
 static void emit_by_rows(dot_gen *g) {
     int64_t most = g->x.extent, limit = skinny_rows(g);
     bool streams = g->d->k <= 0;
-    int64_t up_to[3] = {streams ? 1 : limit, streams ? FEW_ROWS : limit, limit};
+    /* What decodes y costs as much as several products: two rows do not pay for four. */
+    bool decodes = g->bf16 && g->sure && g->y.k_unit && limit > 2;
+    int64_t up_to[3] = {streams ? 1 : decodes ? 2 : limit, streams ? FEW_ROWS : limit, limit};
     tg_op *branch[3] = {NULL, NULL, NULL};
     int depth = 0;
     if (!streams && limit < most && (!g->y.k_unit || g->d->k < LONG_K)) {

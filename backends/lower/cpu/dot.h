@@ -55,6 +55,7 @@ typedef struct dot_gen {
     const char *pair_product; /* intrinsic when per_word is 2 or 4: two of 16 bits to a word */
     bool sums_words;          /* the machine adds a word's products to a word at once (VNNI) */
     bool bf16;                /* words of two bf16 (per_word 2) */
+    bool sure;                /* bf16: no element is so small that pairs would lose it */
     bool apart;               /* bf16: each multiplied by itself, where `tiny` elements may be */
     int64_t least;            /* per_word 4: y's elements come less this, unsigned */
     int group;                /* per_word 4: so many products fit a sum of 16 bits; 1, 2, 4, 8 */
@@ -177,6 +178,8 @@ void dot_quad_starts(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_value *
 void dot_choose_bf16(dot_gen *g);
 /* The elements' bits, 16 of them, of `x` as fetch gave them: in memory or converted to f32. */
 tg_value *dot_bf16_bits(dot_gen *g, tg_value *x);
+/* Elements of memory of this type as the bits of bf16. */
+tg_value *dot_bf16_of(dot_gen *g, tg_value *x, tg_dtype from);
 /* acc + the two products of each word; g->apart says how. */
 tg_value *dot_bf16_add(dot_gen *g, tg_value *x, tg_value *y, tg_value *acc);
 /* The smallest element but zero that is seen, as vectors of bits: a start, one more vector of

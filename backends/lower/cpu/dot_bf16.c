@@ -8,7 +8,7 @@
  * exponents keeps every product a multiple of the smallest normal number, so is every sum of
  * products, and the instruction's bits are those of fused multiply-adds. Elsewhere the same words
  * are multiplied by these, element by element and in the same order: the bits do not depend on the
- * way that is taken.
+ * way that is taken. Floats of 8 bits and fewer are bf16 whose products are never subnormal.
  */
 #include "backends/lower/cpu/dot.h"
 
@@ -16,9 +16,15 @@
  * 2 * (BIAS + MANTISSA)), and the smallest normal f32 is 2^(1 - BIAS). */
 enum { BIAS = 127, MANTISSA = 7, LEAST_SUM = 2 * (BIAS + MANTISSA) + 1 - BIAS };
 
+static bool small_float(tg_dtype t) { return tg_dtype_is_float(t) && tg_dtype_bits(t) <= 8; }
+
 void dot_choose_bf16(dot_gen *g) {
     const tg_dot_desc *d = g->d;
-    bool both = d->compute == TG_DT_F32 && d->a.dtype == TG_DT_BF16 && d->b.dtype == TG_DT_BF16;
+    bool small = small_float(d->a.dtype) && small_float(d->b.dtype) && d->a.dtype != TG_DT_F8E8M0 &&
+                 d->b.dtype != TG_DT_F8E8M0;
+    bool both = d->compute == TG_DT_F32 &&
+                (small || (d->a.dtype == TG_DT_BF16 && d->b.dtype == TG_DT_BF16));
+    g->sure = small;
     if (both && (g->mc->features & TG_CPU_AVX512_BF16) && g->vector_bytes == 64) {
         g->bf16 = true;
         g->per_word = 2;
@@ -33,6 +39,47 @@ tg_value *dot_bf16_bits(dot_gen *g, tg_value *x) {
     x = tg_build1(g->b, TG_OP_BITCAST, t, 1, x);
     x = tg_build_binary(g->b, TG_OP_SHR, x, tg_build_int(g->b, t, 16));
     return tg_build_cast(g->b, x, TG_DT_U16);
+}
+
+/*
+ * Codes of f8e4m3 as bf16: sign, exponent and mantissa go to their places and the biases'
+ * difference is added; subnormal numbers are looked up.
+ */
+static tg_value *e4m3_bits(dot_gen *g, tg_value *code) {
+    enum { LANES = 32, MAGNITUDE = 0x7F, EXPONENT = 0x78, BIASES = 120 << MANTISSA, NAN = 0x7FC0 };
+    tg_builder *b = g->b;
+    const tg_type *one = tg_type_scalar(b->module, TG_DT_U16);
+    tg_value *z = tg_build_cast(b, code, TG_DT_U16), *zero = tg_build_int(b, z->type, 0);
+    tg_value *at = tg_build_binary(b, TG_OP_SHL, z, tg_build_int(b, z->type, 4));
+    at = tg_build_binary(b, TG_OP_AND, at, tg_build_int(b, z->type, MAGNITUDE << 4));
+    at = tg_build_binary(b, TG_OP_ADD, at, tg_build_int(b, z->type, BIASES));
+    tg_value *table = zero;
+    for (int i = 0; i < LANES; i++) { /* by the low five bits of a code, of which three count */
+        double v = tg_float_decode(TG_DT_F8E4M3, (uint64_t)(i & 7));
+        uint64_t bits = tg_float_encode(TG_DT_BF16, v, TG_ROUND_RNE, false);
+        table = tg_build_insert(b, table, tg_build_int(b, one, (int64_t)bits), i);
+    }
+    tg_value *args[2] = {table, z};
+    tg_value *low = tg_build_intrinsic(b, "x86.avx512.permvar.hi.512", z->type, 2, args);
+    tg_value *exponent = tg_build_binary(b, TG_OP_AND, z, tg_build_int(b, z->type, EXPONENT));
+    at = tg_build_select(b, tg_build_cmp(b, TG_CMP_EQ, exponent, zero), low, at);
+    tg_value *all = tg_build_int(b, z->type, MAGNITUDE);
+    tg_value *is_nan = tg_build_cmp(b, TG_CMP_EQ, tg_build_binary(b, TG_OP_AND, z, all), all);
+    at = tg_build_select(b, is_nan, tg_build_int(b, z->type, NAN), at);
+    tg_value *sign = tg_build_binary(b, TG_OP_SHL, z, tg_build_int(b, z->type, 8));
+    sign = tg_build_binary(b, TG_OP_AND, sign, tg_build_int(b, z->type, 0x8000));
+    return tg_build_binary(b, TG_OP_OR, at, sign);
+}
+
+tg_value *dot_bf16_of(dot_gen *g, tg_value *x, tg_dtype from) {
+    if (from == TG_DT_BF16) {
+        return x;
+    }
+    if (from == TG_DT_F8E4M3 && x->type->kind == TG_TY_VEC && x->type->shape[0] == 32) {
+        return e4m3_bits(g, x);
+    }
+    return dot_bf16_bits(g,
+                         tg_expand_convert(g->b, g->mc, x, from, TG_DT_F32, TG_ROUND_RNE, false));
 }
 
 /* Element `second` of every word, as f32. */

@@ -16,8 +16,8 @@
  */
 #include "backends/lower/cpu/dot.h"
 
-/* Rows that the hardware follows by itself; bytes by which more of them are asked for ahead. */
-enum { FOLLOWED = 32, AHEAD = 256 };
+/* Rows of codes are many slow streams, which the hardware does not follow; bytes. */
+enum { AHEAD = 128 };
 
 enum { VECS = 4, MOST_ROWS = 16, MOST_MR = 4, MOST_PARTS = 8, CODE_BITS = 4 };
 
@@ -33,6 +33,7 @@ typedef struct by_codes {
     int columns;     /* in a vector */
     int parts, unit; /* codes in a word of theirs; elements of k in a granule */
     int mr;
+    bool once;         /* there are mr rows at most, and one at least */
     int64_t ks, pitch; /* block of k in elements; bytes between staged rows */
     bool blocked_k;
     tg_value *x_at, *starts, *values, *ones;
@@ -184,9 +185,7 @@ static tg_value *join_columns(dot_gen *g, const by_codes *p, tg_value *const *ro
     }
     for (int q = 0; q < p->columns; q++) {
         tg_value *at = tg_build_gep(g->b, row[q], byte, 1);
-        if (g->y.extent > FOLLOWED) {
-            dot_prefetch(g, tg_build_gep(g->b, at, dot_ix(g, AHEAD), 1), false);
-        }
+        dot_prefetch(g, tg_build_gep(g->b, at, dot_ix(g, AHEAD), 1), false);
         v[q] = tg_build_loadm(g->b, t, at, 1);
     }
     for (int n = p->columns, bytes = 2 * p->granule; n > 1; n /= 2, bytes *= 2) {
@@ -353,6 +352,10 @@ static void sum_columns(dot_gen *g, const by_codes *p, tg_value *j, tg_value *k0
                                       : dot_at(g, p->y->base, j, pitch);
         }
     }
+    if (p->once) {
+        sum_group(g, p, rows, j, dot_ix(g, 0), k0, kl);
+        return;
+    }
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), g->x.len, dot_ix(g, p->mr), 0, NULL, &i);
     sum_group(g, p, rows, j, i, k0, kl);
     tg_build_end_for(g->b, loop, 0, NULL);
@@ -377,10 +380,11 @@ static void emit_columns(dot_gen *g, by_codes *p, tg_value *k0, tg_value *kl) {
     }
 }
 
-static void emit_rows(dot_gen *g, by_codes *p, int mr) {
-    int64_t mark = g->scratch->used, rows = mr < MOST_MR ? mr : g->x.extent;
+static void emit_rows(dot_gen *g, by_codes *p, int mr, int64_t rows) {
+    int64_t mark = g->scratch->used;
     int64_t per_element = p->parts * g->mc->vector_bytes / p->unit, k = g->d->k;
     p->mr = mr;
+    p->once = rows <= mr;
     p->ks = tg_max_i64(g->mc->l1_bytes / per_element / rows, p->unit) / p->unit * p->unit;
     p->blocked_k = k <= 0 || k > p->ks;
     p->pitch = (p->blocked_k ? p->ks : k) * per_element;
@@ -406,18 +410,22 @@ static void emit_rows(dot_gen *g, by_codes *p, int mr) {
 
 /* One row, two, or more: the products of rows that repeat cost as much as others. */
 static void emit_by_rows(dot_gen *g, by_codes *p) {
-    int64_t most = g->x.len_const >= 0 ? tg_max_i64(g->x.len_const, 1) : g->x.extent;
-    tg_op *branch[2] = {NULL, NULL};
-    int depth = 0, mr = 1;
-    for (; mr < MOST_MR && mr < most && g->x.len_const < 0; mr *= 2) {
+    int64_t known = g->x.len_const, most = known >= 0 ? known : g->x.extent;
+    tg_op *branch[2] = {NULL, NULL}, *any;
+    int depth = 0;
+    if (!dot_if(g, dot_lt(g, dot_ix(g, 0), g->x.len), &any)) {
+        return;
+    }
+    for (int mr = 1; mr < MOST_MR && mr < most && known < 0; mr *= 2) {
         branch[depth] = tg_build_if(g->b, dot_lt(g, g->x.len, dot_ix(g, mr + 1)), 0, NULL);
-        emit_rows(g, p, mr);
+        emit_rows(g, p, mr, mr);
         tg_build_else(g->b, branch[depth++], 0, NULL);
     }
-    emit_rows(g, p, (int)tg_min_i64(most, MOST_MR));
+    emit_rows(g, p, (int)tg_min_i64(most, MOST_MR), most);
     while (depth > 0) {
         tg_build_end_if(g->b, branch[--depth], 0, NULL);
     }
+    dot_end_if(g, any);
 }
 
 bool dot_emit_codes(dot_gen *g, tg_op **otherwise) {
@@ -428,6 +436,7 @@ bool dot_emit_codes(dot_gen *g, tg_op **otherwise) {
     }
     dot_gen own = *g;
     own.per_word = 1;
+    own.bf16 = false;
     own.vl = (int)(g->mc->vector_bytes / g->word_bytes);
     own.vec_type = tg_type_vec(g->b->module, g->word, own.vl);
     tg_value *rest = tg_build_binary(g->b, TG_OP_AND, g->d->k_len, dot_ix(g, p.unit - 1));

@@ -461,11 +461,17 @@ static void prefetch_next(dot_gen *g, const packed *p, const packed_block *blk, 
     }
 }
 
+/* In all lanes: whether acc holds sums already. */
+static tg_value *later_block(dot_gen *g, const packed_block *blk) {
+    return tg_build_splat(g->b, dot_lt(g, dot_ix(g, 0), blk->k0), g->vl);
+}
+
 static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, const dot_rows *rows,
                        tg_value *const *acc_rows, tg_value *j, tg_value *words) {
     tg_value *acc[DOT_MAX_ROWS * DOT_MAX_VECS], *c[DOT_MAX_ROWS * DOT_MAX_VECS];
     int64_t wb = g->word_bytes;
     bool store_only = g->d->acc_zero && !p->blocked_k;
+    tg_value *later = g->d->acc_zero ? later_block(g, blk) : NULL;
     tg_value *col = dot_add(g, blk->n0, j), *first[DOT_MAX_ROWS];
     for (int r = 0; r < p->mr; r++) {
         first[r] = dot_atc(g, acc_rows[r], col, wb);
@@ -482,7 +488,9 @@ static void emit_block(dot_gen *g, const packed *p, const packed_block *blk, con
                                  panel_vec(g, p, dot_addc(g, col, (int64_t)v * g->vl)), wb)
                        : dot_atc(g, first[r], dot_ix(g, v), g->vl * wb);
             if (!store_only) {
-                acc[i] = tg_build_binary(g->b, TG_OP_ADD, dot_load(g, c[i], g->vl, wb), acc[i]);
+                tg_value *old = dot_load(g, c[i], g->vl, wb);
+                old = later ? tg_build_select(g->b, later, old, dot_zero(g)) : old;
+                acc[i] = tg_build_binary(g->b, TG_OP_ADD, old, acc[i]);
             }
         }
     }
@@ -531,10 +539,11 @@ static void emit_blocks(dot_gen *g, packed *p, const packed_block *blk) {
         pack_by_rows(g, p, blk);
     }
     tg_value *words = dot_words(g, blk->kl), *acc_rows[DOT_MAX_ROWS];
-    tg_value *least = g->bf16 ? least_packed(g, p, blk, words) : NULL;
+    bool look = g->bf16 && !g->sure;
+    tg_value *least = look ? least_packed(g, p, blk, words) : NULL;
     dot_loop i = dot_for(g, dot_ix(g, 0), g->x.len, p->mr);
     dot_rows rows = block_rows(g, p, blk, i.iv);
-    p->fits = g->bf16 ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
+    p->fits = look ? dot_bf16_fits(g, least_staged(g, p, i.iv, words), least) : NULL;
     for (int r = 0; r < p->mr; r++) {
         tg_value *at = dot_block_row(g, &g->x, i.iv, r, p->mr);
         acc_rows[r] = dot_acc_row(g, at);
@@ -551,8 +560,10 @@ void dot_emit_packed(dot_gen *g) {
     packed p = plan_packed(g);
     packed_block blk = {dot_ix(g, 0), g->y.len, dot_ix(g, 0), g->d->k_len};
     dot_loop cols = {0}, ks = {0};
-    if (g->d->acc_zero && p.blocked_k) {
+    tg_op *empty;
+    if (g->d->acc_zero && p.blocked_k && dot_if(g, dot_lt(g, g->d->k_len, dot_ix(g, 1)), &empty)) {
         dot_zero_acc(g);
+        dot_end_if(g, empty);
     }
     bool blocked_n = p.nc < g->y.extent;
     if (blocked_n) {

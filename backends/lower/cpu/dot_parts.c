@@ -181,7 +181,7 @@ static tg_value *fetch(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k
                                       : tg_type_vec(g->b->module, carrier, lanes);
         tg_value *x = valid ? load_masked(g, t, p, valid) : tg_build_loadm(g->b, t, p, bits / 8);
         if (g->bf16) {
-            return x;
+            return dot_bf16_of(g, x, op->dtype);
         }
         return tg_expand_convert(g->b, g->mc, x, op->dtype, g->d->compute, TG_ROUND_RNE, false);
     }

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { MAX_BLOCK = 4 };
+enum { MAX_BLOCK = 4, LINE = 64, AHEAD = 1024 };
 
 /* ---- along k ------------------------------------------------------------------------------------
  */
@@ -232,6 +232,21 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
     }
 }
 
+/* Rows that are read once from memory, where a vector is a line: few of them lie within what the
+ * processor holds in flight, and it follows so many streams at a distance too short. */
+static void prefetch_along(dot_gen *g, const along_k *p, const sum_rows *y, tg_value *k,
+                           int64_t elems) {
+    int64_t bits = tg_dtype_bits(y->s->op->dtype);
+    if (g->vector_bytes < LINE || g->d->k > 0 || p->most_rows > p->mr) {
+        return;
+    }
+    for (int r = 0; r < p->nr; r++) {
+        for (int64_t at = 0; at < elems; at += LINE * 8 / bits) {
+            dot_prefetch_at(g, y->s, y->number[r], dot_addc(g, k, at + AHEAD * 8 / bits));
+        }
+    }
+}
+
 /* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors and, if `look`, the smallest
  * element of y. `ahead`: a y row needed later. */
 static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
@@ -257,6 +272,7 @@ static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_
     if (ahead) {
         dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
     }
+    prefetch_along(g, p, y, dot_add(g, k0, k), stride);
     if (p->wide > 0) {
         sum_wide(g, p, x, y, k0, k, carried);
     } else {
@@ -297,8 +313,9 @@ static void sum_block(dot_gen *g, const along_k *p, const sum_rows *x, const sum
                       tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc) {
     const tg_type *types[MAX_BLOCK * MAX_BLOCK];
     int n = p->mr * p->nr;
-    sum_once(g, p, x, y, k0, kl, ahead, g->bf16, acc);
-    if (!g->bf16) {
+    bool look = g->bf16 && !g->sure;
+    sum_once(g, p, x, y, k0, kl, ahead, look, acc);
+    if (!look) {
         return;
     }
     for (int i = 0; i < n; i++) {
@@ -415,7 +432,7 @@ static void stage_x_rows(dot_gen *g, along_k *p, tg_value *k0, tg_value *kl) {
     if (p->starts) {
         dot_quad_starts(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl), p->starts);
     }
-    if (g->bf16) {
+    if (g->bf16 && !g->sure) {
         p->least = dot_least_rows(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl));
     }
 }
@@ -476,7 +493,7 @@ static void update_strip(dot_gen *g, const along_rows *p, const dot_rows *x, tg_
     tg_value *c[MAX_BLOCK * 2], *at[MAX_BLOCK * 2];
     int64_t wb = g->word_bytes;
     for (int i = 0; i < p->mr * nv; i++) {
-        tg_value *row = dot_acc_row(g, dot_ix(g, i / nv));
+        tg_value *row = dot_acc_row(g, dot_block_row(g, &g->x, dot_ix(g, 0), i / nv, p->mr));
         at[i] = dot_atc(g, row, dot_addc(g, j, (int64_t)(i % nv) * g->vl), wb);
         c[i] = dot_load(g, at[i], g->vl, wb);
     }
