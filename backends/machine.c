@@ -70,7 +70,7 @@ static const tg_machine machines[] = {
      .emitter = TG_EMIT_LLVM,                                                                      \
      .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
              TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV | TG_SIMT_ASYNC |  \
-             TG_SIMT_MBARRIER | (more_),                                                           \
+             TG_SIMT_MBARRIER | TG_SIMT_HALVES | TG_SIMT_EX2 | (more_),                                                           \
      .copy_lanes = 128,                                                                            \
      .lanes = 128,                                                                                 \
      .max_lanes = 256,                                                                             \

@@ -50,6 +50,8 @@ typedef enum tg_simt_feature {
     TG_SIMT_SETREGS = 2048,  /* groups of 128 lanes give registers to others */
     TG_SIMT_UNROLLED = 8192, /* registers are worth unrolling all loops over them: what is indexed
                                 at run time goes to memory */
+    TG_SIMT_HALVES = 16384,  /* f16 to and from f32 and f32 to bf16 are instructions */
+    TG_SIMT_EX2 = 32768,     /* `exp2` marked fast is an instruction, within its bound */
     TG_SIMT_DIV = 256        /* f32 division and square root correctly rounded */
 } tg_simt_feature;
 

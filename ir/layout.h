@@ -75,6 +75,8 @@ const tg_layout *tg_layout_canonical(tg_module *m, const tg_layout *l, const int
 const tg_layout *tg_layout_tidy(tg_module *m, const tg_layout *l, const int64_t *shape);
 /* Every element of shape has a holder. */
 bool tg_layout_covers(const tg_layout *l, const int64_t *shape);
+/* Lanes along the axis differ within aligned groups of so many (a power of two) alone. */
+bool tg_layout_is_within(const tg_layout *l, int axis, int64_t group);
 /* Some lane digit is a replica. */
 bool tg_layout_has_replicas(const tg_layout *l);
 

@@ -218,6 +218,19 @@ bool tg_layout_covers(const tg_layout *l, const int64_t *shape) {
     return true;
 }
 
+bool tg_layout_is_within(const tg_layout *l, int axis, int64_t group) {
+    for (int i = 0; i < l->n_modes; i++) {
+        const tg_layout_mode *d = &l->modes[i];
+        int64_t reach = d->place * d->extent;
+        if (d->resource == TG_RES_LANE && d->axis == axis && d->extent > 1 &&
+            ((reach & (reach - 1)) != 0 || (d->place & (d->place - 1)) != 0 ||
+             group % reach != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tg_layout_has_replicas(const tg_layout *l) {
     for (int i = 0; i < l->n_modes; i++) {
         if (l->modes[i].axis < 0 && l->modes[i].extent > 1) {

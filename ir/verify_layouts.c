@@ -76,8 +76,11 @@ static bool reduce_layouts(tg_verifier *v, const tg_op *op) {
     if (kind == TG_RED_ARGMIN || kind == TG_RED_ARGMAX) {
         want = 2;
     }
-    TG_CHECK(n == (parts > 1 ? want : 0), "%lld lanes along the axis and %d exchange buffers",
-             (long long)parts, n);
+    int64_t within = tg_attr_int(op, TG_ATTR_WITHIN, 0);
+    TG_CHECK(within == 0 || tg_layout_is_within(x->layout, (int)axis, within),
+             "lanes along the axis are not in groups of %lld", (long long)within);
+    TG_CHECK(n == (parts > 1 && within == 0 ? want : 0),
+             "%lld lanes along the axis and %d exchange buffers", (long long)parts, n);
     for (int i = op->n_operands - n; i < op->n_operands; i++) {
         const tg_type *b = tg_operand_type(op, i);
         TG_CHECK(b->rank == 2 && b->shape[0] == parts && b->shape[1] == tg_type_count(r),

@@ -56,8 +56,10 @@ static void find_life(void *user, tg_op *access) {
     tg_timeline_widen(access, b->home, &b->begin, &b->end);
     int64_t times = 1;
     for (const tg_op *o = access->parent->parent; o != NULL; o = o->parent->parent) {
-        /* replicas of a role run apart: what one of them still uses another may be done with */
-        if (o->code == TG_OP_ROLE && tg_attr_int(o, TG_ATTR_REPLICAS, 1) > 1) {
+        /* replicas of a role run apart: what one of them still uses another may be done with; and
+         * so do roles, where no ring says when its places are free */
+        bool told = b->home->parent == NULL && b->op->results[0].type->depth == 1;
+        if (o->code == TG_OP_ROLE && (told || tg_attr_int(o, TG_ATTR_REPLICAS, 1) > 1)) {
             b->begin = (int)tg_min_i64(b->begin, tg_moment_of(o)->begin);
             b->end = (int)tg_max_i64(b->end, tg_moment_of(o)->end);
         }

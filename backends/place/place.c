@@ -11,17 +11,17 @@
 #include <string.h>
 
 const tg_place_pass tg_place_pipeline[] = {
-    {"branch", tg_place_branch},       {"chunk", tg_place_chunk},
-    {"split", tg_place_split},         {"units", tg_place_units},
-    {"stage", tg_place_stage},         {"layout", tg_place_layout},
-    {"registers", tg_place_registers}, {"roles", tg_place_roles},
-    {"bulk", tg_place_bulk},           {"prefetch", tg_place_prefetch},
-    {"capacity", tg_place_capacity},   {"swizzle", tg_place_swizzle},
-    {"banks", tg_place_banks},         {"operands", tg_place_operands},
-    {"sync", tg_place_sync},
+    {"branch", tg_place_branch},     {"chunk", tg_place_chunk},
+    {"split", tg_place_split},       {"whole", tg_place_whole},
+    {"units", tg_place_units},       {"stage", tg_place_stage},
+    {"layout", tg_place_layout},     {"registers", tg_place_registers},
+    {"roles", tg_place_roles},       {"bulk", tg_place_bulk},
+    {"prefetch", tg_place_prefetch}, {"capacity", tg_place_capacity},
+    {"swizzle", tg_place_swizzle},   {"banks", tg_place_banks},
+    {"operands", tg_place_operands}, {"sync", tg_place_sync},
 };
 const size_t tg_place_pipeline_count = TG_COUNT_OF(tg_place_pipeline);
-enum { UP_TO_LAYOUT = 6 };
+enum { UP_TO_LAYOUT = 7 };
 
 /* ---- schedules ------------------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
  *             ─ branch ─▶ costly sides of selects by one condition are computed where wanted
  *             ─ chunk ─▶ contractions that shared memory holds a piece at a time
  *             ─ split ─▶ the program of one of several replicas, where roles are split
+ *             ─ whole ─▶ blocks of which nothing is masked are computed without masks
  *             ─ units ─▶ products that the machine's matrix units do
  *             ─ stage ─▶ what moves between lanes goes through buffers
  *             ─ layout ─▶ every tile has holders, conversions are explicit
@@ -65,10 +66,14 @@ int64_t tg_place_replicas(tg_func *kernel, const tg_machine *machine, tg_module 
 /* roles.c: the machine has a copy unit, and the schedule asks for roles, or the machine does and
  * the schedule does not say otherwise; of a tile function. */
 bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine);
+/* roles_rows.c: the operand that gives the rows of a product's first operand by a span that ends
+ * before its tensor does, where nobody sees the product's other rows; 0: there is none. */
+int tg_place_hidden_rows(const tg_op *copy, const tg_op *reader, const tg_op *loop);
 
 tg_status tg_place_branch(tg_placer *p);
 tg_status tg_place_chunk(tg_placer *p);
 tg_status tg_place_split(tg_placer *p);
+tg_status tg_place_whole(tg_placer *p);
 tg_status tg_place_units(tg_placer *p);
 tg_status tg_place_operands(tg_placer *p);
 tg_status tg_place_stage(tg_placer *p);

@@ -183,6 +183,11 @@ static int64_t lane_parts(const tg_layout *l, int64_t axis) {
     return parts;
 }
 
+/* Lanes of a sub-group pass values to each other. */
+static bool can_shuffle(const tg_placer *p) {
+    return (p->machine->simt & TG_SIMT_SUBGROUPS) != 0 && p->machine->subgroup > 1;
+}
+
 static void rewrite_reduce(tg_layout_pass *s, tg_op *op) {
     tg_value *x = tg_operand(op, 0), *more[2];
     int64_t axis = tg_attr_int(op, TG_ATTR_AXIS, 0);
@@ -197,7 +202,10 @@ static void rewrite_reduce(tg_layout_pass *s, tg_op *op) {
     }
     int64_t parts = lane_parts(l, axis), shape[2] = {parts, tg_type_count(r)};
     int extra = 0;
-    if (parts > 1) {
+    int64_t group = can_shuffle(s->p) ? s->p->machine->subgroup : 0;
+    if (parts > 1 && group > 0 && tg_layout_is_within(l, (int)axis, group)) {
+        tg_op_set_int(op, TG_ATTR_WITHIN, group);
+    } else if (parts > 1) {
         bool arg = kind == TG_RED_ARGMIN || kind == TG_RED_ARGMAX;
         tg_dtype t = arg ? x->type->dtype : r->dtype;
         more[extra++] = tg_place_buffer(s->p, t, 2, shape, op->span);

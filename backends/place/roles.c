@@ -40,6 +40,11 @@
  * Blocks that one operation reads share a full event: each copy signals it, the reader awaits as
  * many signals at once.
  *
+ * A branch around such a loop stands in both roles. What its condition or the copies' places hang
+ * on and what only lanes together can compute (the group of a block of rows, by a reduction) is
+ * told: the second role puts it to shared memory and signals, the first one awaits that before
+ * anything else.
+ *
  * A slot's full and empty semaphores are back where they were when the loop ends, so a loop that is
  * entered again starts at slot 0 again.
  *
@@ -60,6 +65,7 @@ typedef struct moved {
     int64_t parts; /* copies of the block in a slot: 1, or one for each replica */
     tg_value *buffer;
     const tg_op *reader; /* the one operation that reads the block; NULL: there are several */
+    int whole;           /* operand whose span may as well end where its tensor does; 0: none */
     size_t first;        /* the first copy that the same event tells of */
 } moved;
 
@@ -71,8 +77,15 @@ typedef struct ringed {
     tg_value *empty;
 } ringed;
 
+/* A scalar that only lanes together can compute: the other role tells the copy role of it. */
+typedef struct told {
+    tg_value *value, *buffer, *got;
+} told;
+
 typedef struct splitter {
     tg_placer *p;
+    tg_region *copier; /* the copy role's, while it is built */
+    TG_LIST(told) told;
     TG_LIST(ringed *) loops;
     tg_value_map *ivs; /* loop variables of the copy role, and the replica's number */
     int64_t depth;
@@ -83,7 +96,15 @@ typedef struct splitter {
 
 #define MAX_CHAIN 64
 
-static bool is_scalar_code(const tg_value *v, int budget) {
+/* Of the program as a whole, before the loops: a reduction of what was loaded, mostly. */
+static bool can_be_told(const splitter *s, const tg_value *v) {
+    return s->p->replicas <= 1 && v->def->parent == s->p->f->body && v->type->kind == TG_TY_TILE &&
+           v->type->rank == 0;
+}
+
+static bool is_scalar_code_alone(const splitter *s, const tg_value *v, int budget);
+
+static bool is_scalar_code(const splitter *s, const tg_value *v, int budget) {
     if (budget == 0 || (v->type->kind == TG_TY_TILE && v->type->rank > 0)) {
         return false;
     }
@@ -91,15 +112,17 @@ static bool is_scalar_code(const tg_value *v, int budget) {
         const tg_op *around = v->region->parent;
         return around == NULL || (around->code == TG_OP_FOR && v->index == 0);
     }
-    if (v->def->n_regions > 0 || !tg_op_is_repeatable(v->def) || v->def->code == TG_OP_WINDOW) {
-        return false;
+    return is_scalar_code_alone(s, v, budget) || can_be_told(s, v);
+}
+
+/* The same without being told of v itself. */
+static bool is_scalar_code_alone(const splitter *s, const tg_value *v, int budget) {
+    bool again =
+        v->def->n_regions == 0 && tg_op_is_repeatable(v->def) && v->def->code != TG_OP_WINDOW;
+    for (int i = 0; i < v->def->n_operands && again; i++) {
+        again = is_scalar_code(s, v->def->operands[i].value, budget - 1);
     }
-    for (int i = 0; i < v->def->n_operands; i++) {
-        if (!is_scalar_code(v->def->operands[i].value, budget - 1)) {
-            return false;
-        }
-    }
-    return true;
+    return again;
 }
 
 /* v, which is scalar code, differs between replicas. */
@@ -115,15 +138,16 @@ static bool is_of_replica(const splitter *s, const tg_value *v, int budget) {
     return false;
 }
 
-/* All loops around the op are plain, with bounds of scalar code that all replicas share. */
+/* All loops and branches around the op are plain, with bounds and conditions of scalar code that
+ * all replicas share. */
 static bool nest_is_scalar(const splitter *s, const tg_op *loop) {
     for (const tg_op *o = loop; o != NULL; o = o->parent->parent) {
-        if (o->code != TG_OP_FOR) {
+        if (o->code != TG_OP_FOR && o->code != TG_OP_IF) {
             return false;
         }
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < (o->code == TG_OP_FOR ? 3 : 1); i++) {
             const tg_value *v = o->operands[i].value;
-            if (!is_scalar_code(v, MAX_CHAIN) || is_of_replica(s, v, MAX_CHAIN)) {
+            if (!is_scalar_code(s, v, MAX_CHAIN) || is_of_replica(s, v, MAX_CHAIN)) {
                 return false;
             }
         }
@@ -140,7 +164,7 @@ static bool inside(const tg_op *op, const tg_op *loop) {
 
 /* The copy's buffer is used nowhere but in the loop, its tensor is not written, its operands are
  * scalar code, and nobody but one wait looks at its token. */
-static bool copy_can_move(const tg_op *copy, const tg_op *loop) {
+static bool copy_can_move(const splitter *s, const tg_op *copy, const tg_op *loop) {
     const tg_value *buf = copy->operands[0].value;
     unsigned unstable = TG_PARAM_OUT | TG_PARAM_INOUT | TG_PARAM_ALIAS;
     int param = tg_tensor_param(copy->operands[1].value);
@@ -158,7 +182,7 @@ static bool copy_can_move(const tg_op *copy, const tg_op *loop) {
         }
     }
     for (int i = 1; i < copy->n_operands; i++) {
-        if (!is_scalar_code(copy->operands[i].value, MAX_CHAIN)) {
+        if (!is_scalar_code(s, copy->operands[i].value, MAX_CHAIN)) {
             return false;
         }
     }
@@ -178,11 +202,12 @@ static void find_reader(const tg_value *buf, const tg_op *copy, const tg_op **re
     }
 }
 
-static moved make_moved(const splitter *s, tg_op *copy) {
+static moved make_moved(const splitter *s, tg_op *copy, const tg_op *loop) {
     moved m = {.op = copy, .parts = 1, .buffer = tg_operand(copy, 0)};
     bool several = false;
     find_reader(copy->operands[0].value, copy, &m.reader, &several);
     m.reader = several ? NULL : m.reader;
+    m.whole = tg_place_hidden_rows(copy, m.reader, loop);
     for (int i = 1; i < copy->n_operands; i++) {
         if (is_of_replica(s, tg_operand(copy, i), MAX_CHAIN)) {
             m.parts = s->p->replicas;
@@ -213,14 +238,17 @@ static int64_t joined(const ringed *g, size_t first) {
 
 static void find_loops(splitter *s, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
+        for (int i = 0; op->code == TG_OP_IF && i < op->n_regions; i++) {
+            find_loops(s, op->regions[i]);
+        }
         if (op->code != TG_OP_FOR || !nest_is_scalar(s, op)) {
             continue;
         }
         ringed *g = TG_NEW(s->p->arena, ringed);
         g->loop = op;
         for (tg_op *o = op->regions[0]->first; o != NULL; o = o->next) {
-            if (o->code == TG_OP_COPY && copy_can_move(o, op)) {
-                TG_LIST_PUSH(s->p->arena, &g->copies, make_moved(s, o));
+            if (o->code == TG_OP_COPY && copy_can_move(s, o, op)) {
+                TG_LIST_PUSH(s->p->arena, &g->copies, make_moved(s, o, op));
             }
         }
         if (g->copies.count > 0) {
@@ -232,95 +260,6 @@ static void find_loops(splitter *s, tg_region *r) {
 }
 
 /* ---- depth ---------------------------------------------------------------------------------- */
-
-/* Loads of blocks and of what they are scaled by: by spans and scalars, without a mask. */
-static bool is_plain_load(const tg_op *load) {
-    for (int i = 0; i < load->n_operands; i++) {
-        const tg_type *t = load->operands[i].value->type;
-        if (t->kind == TG_TY_TILE && t->rank > 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* What may stand beside a product: renaming, elementwise work, loads. */
-static bool goes_along(const tg_op *op) {
-    const tg_type *t = op->n_results == 1 ? op->results[0].type : NULL;
-    bool tile = t != NULL && t->kind == TG_TY_TILE && t->rank > 0;
-    if (op->n_regions > 0 || op->code == TG_OP_STORE || op->code == TG_OP_ATOMIC) {
-        return false;
-    }
-    return !tile || (op->code == TG_OP_LOAD && is_plain_load(op)) || op->code == TG_OP_PERMUTE ||
-           op->code == TG_OP_SPAN_MASK || op->code == TG_OP_BROADCAST ||
-           op->code == TG_OP_RESHAPE || op->code == TG_OP_CONST_FLOAT ||
-           (tg_op_info_get(op->code)->flags & TG_OPF_ELEMENTWISE) != 0;
-}
-
-static bool is_block(const tg_value *v) {
-    while (v->def != NULL && v->def->code == TG_OP_PERMUTE) {
-        v = v->def->operands[0].value;
-    }
-    return v->def != NULL && v->def->code == TG_OP_LOAD;
-}
-
-/* The loop does nothing but add one product of blocks as tensors have them, scaled or as it is, to
- * what it carries. */
-static bool only_multiplies(const tg_op *loop) {
-    const tg_op *dot = NULL;
-    for (const tg_op *op = loop->regions[0]->first; op != NULL; op = op->next) {
-        if (op->code == TG_OP_DOT && dot == NULL) {
-            dot = op;
-        } else if (!goes_along(op)) {
-            return false;
-        }
-    }
-    return dot != NULL && loop->n_results == 1 && is_block(dot->operands[0].value) &&
-           is_block(dot->operands[1].value);
-}
-
-/* Two groups of lanes that multiply have 64 rows each, and the unit takes them from shared memory.
- */
-static bool is_for_groups(const tg_op *dot) {
-    enum { ROWS = 128, COLUMNS = 64 };
-    const tg_type *t = dot->results[0].type, *a = dot->operands[0].value->type;
-    return t->rank == 2 && t->shape[0] % ROWS == 0 && t->shape[1] >= COLUMNS &&
-           t->dtype == TG_DT_F32 && tg_dtype_bits(a->dtype) <= 16;
-}
-
-/*
- * A machine whose lanes give registers to others (sm_90a) splits what gains by it: contractions
- * fed by copies alone. The loop of the lanes that multiply has neither barriers nor addresses of
- * copies then. Where a loop does more than multiply, the model of the simulator saw no gain.
- */
-static bool gains_by_roles(const tg_region *r) {
-    bool gains = false;
-    for (const tg_op *op = r->first; op != NULL; op = op->next) {
-        bool loop = op->code == TG_OP_FOR;
-        for (int i = 0; i < op->n_regions; i++) {
-            gains |= gains_by_roles(op->regions[i]);
-        }
-        for (const tg_op *o = loop ? op->regions[0]->first : NULL; o != NULL; o = o->next) {
-            if (o->code == TG_OP_DOT && !(is_for_groups(o) && only_multiplies(op))) {
-                return false;
-            }
-            gains |= o->code == TG_OP_DOT;
-        }
-    }
-    return gains;
-}
-
-static bool by_itself(const tg_func *f, const tg_machine *machine) {
-    return (machine->simt & TG_SIMT_SETREGS) != 0 && machine->replicas == 0 &&
-           machine->matrix != 0 && gains_by_roles(f->body);
-}
-
-bool tg_place_wants_roles(const tg_func *f, const tg_machine *machine) {
-    const char *roles = tg_place_schedule(f, "roles");
-    bool wants = roles != NULL ? strstr(roles, "copy") != NULL
-                               : machine->replicas > 0 || by_itself(f, machine);
-    return wants && (machine->units & TG_UNIT_COPY) != 0;
-}
 
 /* Stages of the schedule or the machine, fewer while the rings take more than three quarters of
  * shared memory. */
@@ -343,11 +282,32 @@ static int64_t choose_depth(const splitter *s) {
 
 /* ---- the copy role -------------------------------------------------------------------------- */
 
-/* v computed again at b. Loop variables are those of the copy role. */
+/* What the copy role reads of a value that it is told. */
+static tg_value *ask(splitter *s, tg_value *v) {
+    for (size_t i = 0; i < s->told.count; i++) {
+        if (s->told.data[i].value == v) {
+            return s->told.data[i].got;
+        }
+    }
+    const tg_type *t = tg_type_buffer(s->p->m, TG_SPACE_SHARED, v->type->dtype, 0, NULL, 1, NULL);
+    tg_builder b = tg_builder_before(s->p->f->body->first);
+    told x = {.value = v, .buffer = tg_build1(&b, TG_OP_BUFFER, t, 0)};
+    s->p->shared_bytes -= 16;
+    tg_builder start = s->copier->first != NULL ? tg_builder_before(s->copier->first)
+                                                : tg_builder_at_end(s->copier);
+    x.got = tg_build1(&start, TG_OP_GET, v->type, 1, x.buffer);
+    TG_LIST_PUSH(s->p->arena, &s->told, x);
+    return x.got;
+}
+
+/* v computed again at b, or asked for. Loop variables are those of the copy role. */
 static tg_value *again(splitter *s, tg_builder *b, tg_value *v, tg_value_map *done) {
     tg_value *have = v->def == NULL ? tg_value_map_get(s->ivs, v) : tg_value_map_get(done, v);
     if (have != NULL || v->def == NULL) {
         return have != NULL ? have : v;
+    }
+    if (v->type->kind == TG_TY_TILE && !is_scalar_code_alone(s, v, MAX_CHAIN)) {
+        return ask(s, v);
     }
     tg_op *op = tg_op_clone(v->def, b->region, tg_value_map_make(s->p->arena));
     tg_op_unlink(op);
@@ -384,13 +344,25 @@ static tg_value *part_of(tg_builder *b, tg_value *slot, int64_t n, tg_value *whi
                                  tg_build_binary(b, TG_OP_MUL, slot, tg_build_index(b, n)), which);
 }
 
+/* The span of a copy's operand k, to the end of its tensor. */
+static tg_value *whole_span(splitter *s, tg_builder *b, const tg_op *copy, int k,
+                            tg_value_map *done) {
+    const tg_value *v = copy->operands[k].value;
+    const tg_dim *d = copy->operands[1].value->type->dims[k - 2];
+    tg_value *lo = again(s, b, tg_operand(v->def, 0), done);
+    tg_value *hi = tg_build1(b, TG_OP_SYM, lo->type, 0);
+    tg_op_set_int(hi->def, TG_ATTR_SYM, d->value);
+    return tg_build1(b, TG_OP_SPAN, v->type, 2, lo, hi);
+}
+
 /* The copy for one replica, or for all of them. */
 static tg_value *copy_again(splitter *s, tg_builder *b, const moved *m, tg_value *slot,
                             tg_value_map *done) {
     tg_op *copy = m->op;
     tg_value *operands[3 + TG_MAX_RANK] = {tg_operand(copy, 0), slot};
     for (int k = 1; k < copy->n_operands; k++) {
-        operands[k + 1] = again(s, b, tg_operand(copy, k), done);
+        operands[k + 1] = m->whole == k ? whole_span(s, b, copy, k, done)
+                                        : again(s, b, tg_operand(copy, k), done);
     }
     const tg_type *token = copy->results[0].type;
     tg_op *made = tg_build_op(b, TG_OP_COPY, copy->n_operands + 1, operands, 1, &token, 0);
@@ -440,26 +412,42 @@ static bool holds_group(const splitter *s, const tg_op *loop) {
     return false;
 }
 
-/* The loops of r that lead to copies, with nothing else in them. Inner loops follow the copies of
- * the loop around them, as the other role meets them. */
+static void copy_nest(splitter *s, tg_builder *b, tg_region *r);
+
+static void copy_branch(splitter *s, tg_builder *b, tg_op *op) {
+    tg_value *cond = again(s, b, tg_operand(op, 0), tg_value_map_make(s->p->arena));
+    tg_op *branch = tg_build_if(b, cond, 0, NULL);
+    copy_nest(s, b, op->regions[0]);
+    tg_build_else(b, branch, 0, NULL);
+    copy_nest(s, b, op->regions[1]);
+    tg_build_end_if(b, branch, 0, NULL);
+}
+
+static void copy_loop(splitter *s, tg_builder *b, tg_op *op) {
+    const ringed *g = group_of(s, op);
+    tg_value *bounds[3], *iv;
+    tg_value_map *done = tg_value_map_make(s->p->arena);
+    for (int i = 0; i < 3; i++) {
+        bounds[i] = again(s, b, tg_operand(op, i), done);
+    }
+    tg_op *loop = tg_build_for(b, bounds[0], bounds[1], bounds[2], 0, NULL, &iv);
+    tg_value_map_put(s->ivs, op->regions[0]->args[0], iv);
+    if (g != NULL) {
+        produce(s, b, g, slot_of(b, iv, bounds[0], bounds[2]));
+    }
+    copy_nest(s, b, op->regions[0]);
+    tg_build_end_for(b, loop, 0, NULL);
+}
+
+/* The loops of r that lead to copies, and branches around them, with nothing else in them. Inner
+ * loops follow the copies of the loop around them, as the other role meets them. */
 static void copy_nest(splitter *s, tg_builder *b, tg_region *r) {
     for (tg_op *op = r->first; op != NULL; op = op->next) {
-        if (op->code != TG_OP_FOR || !holds_group(s, op)) {
-            continue;
+        if (op->code == TG_OP_FOR && holds_group(s, op)) {
+            copy_loop(s, b, op);
+        } else if (op->code == TG_OP_IF && holds_group(s, op)) {
+            copy_branch(s, b, op);
         }
-        const ringed *g = group_of(s, op);
-        tg_value *bounds[3], *iv;
-        tg_value_map *done = tg_value_map_make(s->p->arena);
-        for (int i = 0; i < 3; i++) {
-            bounds[i] = again(s, b, tg_operand(op, i), done);
-        }
-        tg_op *loop = tg_build_for(b, bounds[0], bounds[1], bounds[2], 0, NULL, &iv);
-        tg_value_map_put(s->ivs, op->regions[0]->args[0], iv);
-        if (g != NULL) {
-            produce(s, b, g, slot_of(b, iv, bounds[0], bounds[2]));
-        }
-        copy_nest(s, b, op->regions[0]);
-        tg_build_end_for(b, loop, 0, NULL);
     }
 }
 
@@ -548,7 +536,7 @@ static void loads_first(const splitter *s, tg_op *mark) {
         int param = op->code == TG_OP_LOAD ? tg_tensor_param(op->operands[0].value) : -1;
         bool early = param >= 0 && (s->p->f->params[param].flags & unstable) == 0;
         for (int i = 1; early && i < op->n_operands; i++) {
-            early = is_scalar_code(op->operands[i].value, MAX_CHAIN);
+            early = is_scalar_code(s, op->operands[i].value, MAX_CHAIN);
         }
         if (early) {
             move_before(op, mark);
@@ -654,11 +642,34 @@ static void make_events(splitter *s, tg_op *before) {
     }
 }
 
+/* What was asked for is put to shared memory behind the last of it, and told. */
+static void tell(splitter *s, tg_op *before) {
+    tg_op *last = NULL;
+    for (size_t i = 0; i < s->told.count; i++) {
+        tg_op *def = s->told.data[i].value->def;
+        last = last == NULL || is_behind(def, last) ? def : last;
+    }
+    if (last == NULL) {
+        return;
+    }
+    tg_value *event = make_event(s, before, 1, 0);
+    tg_builder b = tg_builder_before(last->next), start = tg_builder_before(s->copier->first);
+    for (size_t i = 0; i < s->told.count; i++) {
+        tg_value *operands[] = {s->told.data[i].buffer, s->told.data[i].value};
+        tg_build_op(&b, TG_OP_PUT, 2, operands, 0, NULL, 0);
+    }
+    on_event(&b, TG_OP_SIGNAL, event, tg_build_index(&b, 0), NULL);
+    tg_value *slot = tg_build_index(&start, 0);
+    on_event(&start, TG_OP_AWAIT, event, slot, NULL);
+}
+
 /* The role that copies; it stands in front of `before`. */
 static void make_copier(splitter *s, tg_op *before) {
     tg_op *copies = make_role(s, before, "copy", s->p->machine->copy_lanes);
     tg_builder b = tg_builder_at_end(copies->regions[0]);
+    s->copier = copies->regions[0];
     copy_nest(s, &b, s->p->f->body);
+    tell(s, copies);
     tg_build_op(&b, TG_OP_YIELD, 0, NULL, 0, NULL, 0);
     s->p->f->lanes += s->p->machine->copy_lanes;
 }

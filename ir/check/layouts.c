@@ -167,6 +167,17 @@ static int64_t parts_on(const tg_layout *l, int64_t axis) {
 }
 
 /* Without an exchange each lane has all that its results are combined from. */
+/* Some lane of the lane's group has the element. */
+static bool has_within(const tg_holders *h, int64_t lane, int64_t e, int64_t group) {
+    group = group < 1 ? 1 : group;
+    for (int64_t l = lane / group * group; l < (lane / group + 1) * group && l < h->lanes; l++) {
+        if (has(h, l, e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_local_reduce(tg_checker *c, const tg_op *op, const tg_type *x, int64_t axis) {
     const tg_type *r = op->results[0].type;
     const tg_holders *hx = tg_holders_get(&c->holders, x), *hr = tg_holders_get(&c->holders, r);
@@ -181,7 +192,7 @@ static void check_local_reduce(tg_checker *c, const tg_op *op, const tg_type *x,
                 from[a] = a == axis ? k : to[a < axis ? a : a - 1];
             }
             int64_t e = tg_elem_of(x->rank, x->shape, from);
-            if (!has(hx, i / hr->regs, e)) {
+            if (!has_within(hx, i / hr->regs, e, tg_attr_int(op, TG_ATTR_WITHIN, 0))) {
                 missing(c, op, i / hr->regs, e);
                 return;
             }

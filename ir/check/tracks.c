@@ -97,12 +97,34 @@ static bool evaluate(const maker *m, const tg_op *op, int64_t *out) {
            (op->n_operands == 1 && tg_fold_int_unary(op->code, t->dtype, x[0], out));
 }
 
+/* The buffer of one scalar through which a role tells others of v: who puts it and who gets it see
+ * one value, whatever it is computed from. NULL: there is none. */
+static const tg_value *told_by(const tg_value *v) {
+    if (v->def->code == TG_OP_GET && v->def->operands[0].value->type->rank == 0) {
+        return v->def->operands[0].value;
+    }
+    for (const tg_use *u = v->uses; u != NULL && tg_type_is_scalar(v->type); u = u->next) {
+        if (u->user->code == TG_OP_PUT && u->user->operands[0].value->type->rank == 0) {
+            return u->user->operands[0].value;
+        }
+    }
+    return NULL;
+}
+
+static int64_t told_value(const maker *m, const tg_value *v, const tg_value *buffer) {
+    uint64_t h = mix((uint64_t)m->choice + 5, (uint64_t)tg_check_thing(m->c, buffer));
+    return blind(v->type->dtype, h);
+}
+
 static void learn(maker *m, const tg_op *op) {
     for (int i = 0; i < op->n_results; i++) {
         const tg_type *t = op->results[i].type;
         bool number = tg_type_is_scalar(t) && (tg_dtype_is_int(t->dtype) || t->dtype == TG_DT_BOOL);
+        const tg_value *buffer = told_by(&op->results[i]);
         int64_t v;
-        if (!number || op->n_regions > 0 || !evaluate(m, op, &v)) {
+        if (buffer != NULL && number) {
+            v = told_value(m, &op->results[i], buffer);
+        } else if (!number || op->n_regions > 0 || !evaluate(m, op, &v)) {
             uint64_t h = mix(number_of(m, op), (uint64_t)i);
             v = number ? blind(t->dtype, h) : (int64_t)h;
         }
@@ -259,7 +281,9 @@ static void walk_for(maker *m, const tg_op *op) {
         pass_on(m, walk(m, body), 0, body->args + 1, op->n_results);
     }
     for (int i = 0; i < op->n_results; i++) {
-        m->value[op->results[i].id] = value_of(m, body->args[1 + i]);
+        const tg_value *buffer = told_by(&op->results[i]);
+        m->value[op->results[i].id] = buffer != NULL ? told_value(m, &op->results[i], buffer)
+                                                     : value_of(m, body->args[1 + i]);
     }
 }
 

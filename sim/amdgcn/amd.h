@@ -161,8 +161,18 @@ typedef struct amd_cell { /* four bytes of LDS, since the last barrier */
     uint32_t readers; /* bits of waves */
 } amd_cell;
 
+/* A read of a byte of LDS that other waves change by atomics: right where the same wave compares
+ * what it read before the next barrier, as the loops do that stand for atomics. */
+typedef struct amd_peek {
+    uint32_t at, wave, pc;
+    int lane;
+    const amd_insn *by;
+} amd_peek;
+enum { MAX_PEEKS = 1024 };
+
 typedef struct amd_group {
-    uint32_t id[3], n_waves, epoch;
+    uint32_t id[3], n_waves, epoch, n_peeks;
+    amd_peek peeks[MAX_PEEKS];
     uint8_t *lds, *lds_written;
     amd_cell *cells;
     amd_wave *waves;
@@ -214,6 +224,9 @@ void amd_result64(amd_wave *w, const amd_insn *in, const uint64_t d[LANES], uint
 /* The row of a VGPR or accumulator, checked; relative where the wave's mode says so. */
 uint32_t *amd_row(amd_wave *w, uint16_t code, int which);
 
+/* The nearest number of so many bits. */
+int64_t amd_saturated(int64_t v, int bits, bool is_signed);
+
 /* ---- execution: false where the instruction is none of theirs
  * ------------------------------------ */
 
@@ -222,6 +235,7 @@ bool amd_exec_flow(amd_wave *w, const amd_insn *in);
 bool amd_exec_compare(amd_wave *w, const amd_insn *in);
 bool amd_exec_lanes(amd_wave *w, const amd_insn *in);
 bool amd_exec_integer(amd_wave *w, const amd_insn *in);
+bool amd_exec_saturated(amd_wave *w, const amd_insn *in);
 bool amd_exec_float(amd_wave *w, const amd_insn *in);
 bool amd_exec_wide(amd_wave *w, const amd_insn *in);
 bool amd_exec_packed(amd_wave *w, const amd_insn *in);
@@ -232,11 +246,14 @@ bool amd_exec_lds(amd_wave *w, const amd_insn *in);
 /* ---- memory -------------------------------------------------------------------------------------
  */
 
-typedef enum amd_access { AMD_READ, AMD_WRITE, AMD_ATOMIC } amd_access;
+/* AMD_COMPARED: an atomic that finds out whether what its wave read there before still holds. */
+typedef enum amd_access { AMD_READ, AMD_WRITE, AMD_ATOMIC, AMD_COMPARED } amd_access;
 /* Bytes of global memory, LDS, or a lane's scratch; NULL after a finding. */
 uint8_t *amd_global(amd_wave *w, int lane, uint64_t address, uint32_t bytes, amd_access access);
 uint8_t *amd_lds(amd_wave *w, int lane, uint64_t address, uint32_t bytes, amd_access access);
 uint8_t *amd_scratch(amd_wave *w, int lane, uint64_t address, uint32_t bytes, amd_access access);
+/* At a barrier: reads among atomics that nothing compared are races. */
+void amd_lds_barrier(amd_group *g);
 /* The value that an atomic leaves; data[1] is that of a compare. */
 uint64_t amd_atomic(int kind, int bytes, uint64_t old, uint64_t data, uint64_t other);
 enum {
@@ -253,7 +270,11 @@ enum {
     AMD_ATOMIC_XOR,
     AMD_ATOMIC_INC,
     AMD_ATOMIC_DEC,
-    AMD_ATOMIC_FADD
+    AMD_ATOMIC_FADD,
+    AMD_ATOMIC_FMIN,
+    AMD_ATOMIC_FMAX,
+    AMD_ATOMIC_PK_ADD_F16,
+    AMD_ATOMIC_PK_ADD_BF16
 };
 
 /* ---- running

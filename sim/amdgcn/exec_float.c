@@ -280,6 +280,25 @@ static uint32_t half_greatest(uint32_t a, uint32_t b) {
                          : (H(a) > H(b) || (H(a) == H(b) && (b & 0x8000)) ? a : b) & 0xffff;
 }
 
+static uint32_t half_middle(uint32_t a, uint32_t b, uint32_t c) {
+    if (isnan(H(a)) || isnan(H(b)) || isnan(H(c))) {
+        return half_least(half_least(a, b), c);
+    }
+    return half_greatest(half_least(a, b), half_least(half_greatest(a, b), c));
+}
+
+/* As for f32; a quotient of halves in f32 neither overflows nor loses a place on its way. */
+static uint32_t half_quotient(uint32_t q, uint32_t den, uint32_t num) {
+    uint32_t sign = (den ^ num) & 0x8000, x = den & 0x7fff, y = num & 0x7fff, inf = 0x7c00;
+    if (x > inf || y > inf) {
+        return ((y > inf ? num : den) & 0xffff) | 0x200;
+    }
+    if ((x == 0 && y == 0) || (x == inf && y == inf)) {
+        return 0xfe00;
+    }
+    return x == 0 || y == inf ? sign | inf : x == inf || y == 0 ? sign : sign | (q & 0x7fff);
+}
+
 static bool half(int op, int n, const uint32_t *a, const uint32_t *b, const uint32_t *c,
                  uint32_t *d) {
     switch (op) {
@@ -298,6 +317,14 @@ static bool half(int op, int n, const uint32_t *a, const uint32_t *b, const uint
     case AMD_V_FMA_F16:
     case AMD_V_FMAC_F16:
         EACH(R(H(a[l]) * H(b[l]) + H(c[l])));
+    case AMD_V_DIV_FIXUP_F16:
+        EACH(half_quotient(a[l], b[l], c[l]));
+    case AMD_V_MIN3_F16:
+        EACH(half_least(half_least(a[l], b[l]), c[l]));
+    case AMD_V_MAX3_F16:
+        EACH(half_greatest(half_greatest(a[l], b[l]), c[l]));
+    case AMD_V_MED3_F16:
+        EACH(half_middle(a[l], b[l], c[l]));
     case AMD_V_LDEXP_F16:
         EACH(R(ldexp(H(a[l]), (int16_t)b[l])));
     case AMD_V_RCP_F16:

@@ -65,6 +65,15 @@ static const atomic atomics[] = {{AMD_DS_ADD_U32, AMD_DS_ADD_RTN_U32, AMD_ATOMIC
                                  {AMD_DS_OR_B32, AMD_DS_OR_RTN_B32, AMD_ATOMIC_OR, 4},
                                  {AMD_DS_XOR_B32, AMD_DS_XOR_RTN_B32, AMD_ATOMIC_XOR, 4},
                                  {AMD_DS_ADD_F32, AMD_DS_ADD_RTN_F32, AMD_ATOMIC_FADD, 4},
+                                 {AMD_DS_ADD_F64, AMD_DS_ADD_RTN_F64, AMD_ATOMIC_FADD, 8},
+                                 {AMD_DS_MIN_F32, AMD_DS_MIN_RTN_F32, AMD_ATOMIC_FMIN, 4},
+                                 {AMD_DS_MAX_F32, AMD_DS_MAX_RTN_F32, AMD_ATOMIC_FMAX, 4},
+                                 {AMD_DS_MIN_F64, AMD_DS_MIN_RTN_F64, AMD_ATOMIC_FMIN, 8},
+                                 {AMD_DS_MAX_F64, AMD_DS_MAX_RTN_F64, AMD_ATOMIC_FMAX, 8},
+                                 {AMD_DS_INC_U32, AMD_DS_INC_RTN_U32, AMD_ATOMIC_INC, 4},
+                                 {AMD_DS_DEC_U32, AMD_DS_DEC_RTN_U32, AMD_ATOMIC_DEC, 4},
+                                 {AMD_DS_INC_U64, AMD_DS_INC_RTN_U64, AMD_ATOMIC_INC, 8},
+                                 {AMD_DS_DEC_U64, AMD_DS_DEC_RTN_U64, AMD_ATOMIC_DEC, 8},
                                  {AMD_DS_WRXCHG_RTN_B32, AMD_DS_WRXCHG_RTN_B32, AMD_ATOMIC_SWAP, 4},
                                  {AMD_DS_CMPST_B32, AMD_DS_CMPST_RTN_B32, AMD_ATOMIC_CAS, 4},
                                  {AMD_DS_ADD_U64, AMD_DS_ADD_RTN_U64, AMD_ATOMIC_ADD, 8},
@@ -82,21 +91,40 @@ static const atomic atomics[] = {{AMD_DS_ADD_U32, AMD_DS_ADD_RTN_U32, AMD_ATOMIC
 static const struct {
     uint16_t op;
     uint8_t kind, bytes;
-} global_atomics[] = {
-    {AMD_GLOBAL_SWAP, AMD_ATOMIC_SWAP, 4},   {AMD_GLOBAL_SWAP_X2, AMD_ATOMIC_SWAP, 8},
-    {AMD_GLOBAL_CMPSWAP, AMD_ATOMIC_CAS, 4}, {AMD_GLOBAL_CMPSWAP_X2, AMD_ATOMIC_CAS, 8},
-    {AMD_GLOBAL_ADD, AMD_ATOMIC_ADD, 4},     {AMD_GLOBAL_ADD_X2, AMD_ATOMIC_ADD, 8},
-    {AMD_GLOBAL_SUB, AMD_ATOMIC_SUB, 4},     {AMD_GLOBAL_SUB_X2, AMD_ATOMIC_SUB, 8},
-    {AMD_GLOBAL_SMIN, AMD_ATOMIC_SMIN, 4},   {AMD_GLOBAL_SMIN_X2, AMD_ATOMIC_SMIN, 8},
-    {AMD_GLOBAL_UMIN, AMD_ATOMIC_UMIN, 4},   {AMD_GLOBAL_UMIN_X2, AMD_ATOMIC_UMIN, 8},
-    {AMD_GLOBAL_SMAX, AMD_ATOMIC_SMAX, 4},   {AMD_GLOBAL_SMAX_X2, AMD_ATOMIC_SMAX, 8},
-    {AMD_GLOBAL_UMAX, AMD_ATOMIC_UMAX, 4},   {AMD_GLOBAL_UMAX_X2, AMD_ATOMIC_UMAX, 8},
-    {AMD_GLOBAL_AND, AMD_ATOMIC_AND, 4},     {AMD_GLOBAL_AND_X2, AMD_ATOMIC_AND, 8},
-    {AMD_GLOBAL_OR, AMD_ATOMIC_OR, 4},       {AMD_GLOBAL_OR_X2, AMD_ATOMIC_OR, 8},
-    {AMD_GLOBAL_XOR, AMD_ATOMIC_XOR, 4},     {AMD_GLOBAL_XOR_X2, AMD_ATOMIC_XOR, 8},
-    {AMD_GLOBAL_INC, AMD_ATOMIC_INC, 4},     {AMD_GLOBAL_INC_X2, AMD_ATOMIC_INC, 8},
-    {AMD_GLOBAL_DEC, AMD_ATOMIC_DEC, 4},     {AMD_GLOBAL_DEC_X2, AMD_ATOMIC_DEC, 8},
-    {AMD_GLOBAL_ADD_F32, AMD_ATOMIC_FADD, 4}};
+} global_atomics[] = {{AMD_GLOBAL_SWAP, AMD_ATOMIC_SWAP, 4},
+                      {AMD_GLOBAL_SWAP_X2, AMD_ATOMIC_SWAP, 8},
+                      {AMD_GLOBAL_CMPSWAP, AMD_ATOMIC_CAS, 4},
+                      {AMD_GLOBAL_CMPSWAP_X2, AMD_ATOMIC_CAS, 8},
+                      {AMD_GLOBAL_ADD, AMD_ATOMIC_ADD, 4},
+                      {AMD_GLOBAL_ADD_X2, AMD_ATOMIC_ADD, 8},
+                      {AMD_GLOBAL_SUB, AMD_ATOMIC_SUB, 4},
+                      {AMD_GLOBAL_SUB_X2, AMD_ATOMIC_SUB, 8},
+                      {AMD_GLOBAL_SMIN, AMD_ATOMIC_SMIN, 4},
+                      {AMD_GLOBAL_SMIN_X2, AMD_ATOMIC_SMIN, 8},
+                      {AMD_GLOBAL_UMIN, AMD_ATOMIC_UMIN, 4},
+                      {AMD_GLOBAL_UMIN_X2, AMD_ATOMIC_UMIN, 8},
+                      {AMD_GLOBAL_SMAX, AMD_ATOMIC_SMAX, 4},
+                      {AMD_GLOBAL_SMAX_X2, AMD_ATOMIC_SMAX, 8},
+                      {AMD_GLOBAL_UMAX, AMD_ATOMIC_UMAX, 4},
+                      {AMD_GLOBAL_UMAX_X2, AMD_ATOMIC_UMAX, 8},
+                      {AMD_GLOBAL_AND, AMD_ATOMIC_AND, 4},
+                      {AMD_GLOBAL_AND_X2, AMD_ATOMIC_AND, 8},
+                      {AMD_GLOBAL_OR, AMD_ATOMIC_OR, 4},
+                      {AMD_GLOBAL_OR_X2, AMD_ATOMIC_OR, 8},
+                      {AMD_GLOBAL_XOR, AMD_ATOMIC_XOR, 4},
+                      {AMD_GLOBAL_XOR_X2, AMD_ATOMIC_XOR, 8},
+                      {AMD_GLOBAL_INC, AMD_ATOMIC_INC, 4},
+                      {AMD_GLOBAL_INC_X2, AMD_ATOMIC_INC, 8},
+                      {AMD_GLOBAL_DEC, AMD_ATOMIC_DEC, 4},
+                      {AMD_GLOBAL_DEC_X2, AMD_ATOMIC_DEC, 8},
+                      {AMD_GLOBAL_ADD_F32, AMD_ATOMIC_FADD, 4},
+                      {AMD_GLOBAL_ADD_F64, AMD_ATOMIC_FADD, 8},
+                      {AMD_GLOBAL_MIN_F32, AMD_ATOMIC_FMIN, 4},
+                      {AMD_GLOBAL_MAX_F32, AMD_ATOMIC_FMAX, 4},
+                      {AMD_GLOBAL_MIN_F64, AMD_ATOMIC_FMIN, 8},
+                      {AMD_GLOBAL_MAX_F64, AMD_ATOMIC_FMAX, 8},
+                      {AMD_GLOBAL_PK_ADD_F16, AMD_ATOMIC_PK_ADD_F16, 4},
+                      {AMD_GLOBAL_PK_ADD_BF16, AMD_ATOMIC_PK_ADD_BF16, 4}};
 
 /* ---- registers
  * -------------------------------------------------------------------------------------- */
@@ -404,12 +432,12 @@ static bool change_lds(amd_wave *w, const amd_insn *in, uint32_t offset) {
         return false;
     }
     bool returns = a->returning == in->op;
+    amd_access access = a->kind == AMD_ATOMIC_CAS ? AMD_COMPARED : AMD_ATOMIC;
     uint64_t lanes = amd_exec(w);
     used(w, in->data[0], a->bytes / 4u);
     for (int l = 0; l < w->run->wave_lanes; l++) {
-        uint8_t *p = lanes >> l & 1
-                         ? amd_lds(w, l, lds_address(w, in, l, offset), a->bytes, AMD_ATOMIC)
-                         : NULL;
+        uint8_t *p =
+            lanes >> l & 1 ? amd_lds(w, l, lds_address(w, in, l, offset), a->bytes, access) : NULL;
         if (!p) {
             continue;
         }

@@ -11,6 +11,8 @@
 /* ---- pairs of f32
  * ---------------------------------------------------------------------------------- */
 
+static double within_one(double v) { return v > 0 ? v < 1 ? v : 1 : 0; }
+
 static float part32(const amd_insn *in, int i, uint64_t v, bool high) {
     bool upper = (high ? in->opsel_hi : in->opsel) >> i & 1;
     float f = amd_as_f32((uint32_t)(upper ? v >> 32 : v));
@@ -43,7 +45,7 @@ static bool pairs(amd_wave *w, const amd_insn *in) {
             } else {
                 r = in->op == AMD_V_PK_MUL_F32 ? x * y : x + y;
             }
-            d[l] |= (uint64_t)amd_of_f32(r) << 32 * h;
+            d[l] |= (uint64_t)amd_of_f32(in->clamp ? (float)within_one((double)r) : r) << 32 * h;
         }
     }
     amd_result64(w, in, d, amd_exec(w));
@@ -66,27 +68,62 @@ static double half_of(const amd_insn *in, int i, uint32_t v, bool high) {
 static bool float_half(const amd_insn *in, const uint32_t v[3], bool high, uint32_t *out) {
     double a = half_of(in, 0, v[0], high), b = half_of(in, 1, v[1], high),
            c = half_of(in, 2, v[2], high);
+    double r;
     switch ((int)in->op) {
     case AMD_V_PK_FMA_F16:
-        *out = amd_f16_round(a * b + c);
-        return true;
+        r = a * b + c;
+        break;
     case AMD_V_PK_ADD_F16:
-        *out = amd_f16_round(a + b);
-        return true;
+        r = a + b;
+        break;
     case AMD_V_PK_MUL_F16:
-        *out = amd_f16_round(a * b);
-        return true;
+        r = a * b;
+        break;
     case AMD_V_PK_MIN_F16:
-        *out = amd_f16_round(fmin(a, b));
-        return true;
+        r = fmin(a, b);
+        break;
     case AMD_V_PK_MAX_F16:
-        *out = amd_f16_round(fmax(a, b));
+        r = fmax(a, b);
+        break;
+    default:
+        return false;
+    }
+    *out = amd_f16_round(in->clamp ? within_one(r) : r);
+    return true;
+}
+
+/* With the clamp bit. */
+static bool saturated_half(const amd_insn *in, const uint32_t v[3], bool high, uint32_t *out) {
+    uint32_t a = part16(in, 0, v[0], high), b = part16(in, 1, v[1], high),
+             c = part16(in, 2, v[2], high);
+    int64_t x = (int16_t)a, y = (int16_t)b, z = (int16_t)c, ua = a, ub = b;
+    switch ((int)in->op) {
+    case AMD_V_PK_MAD_I16:
+        *out = (uint32_t)amd_saturated(x * y + z, 16, true);
+        return true;
+    case AMD_V_PK_MAD_U16:
+        *out = (uint32_t)amd_saturated(ua * ub + c, 16, false);
+        return true;
+    case AMD_V_PK_ADD_I16:
+        *out = (uint32_t)amd_saturated(x + y, 16, true);
+        return true;
+    case AMD_V_PK_SUB_I16:
+        *out = (uint32_t)amd_saturated(x - y, 16, true);
+        return true;
+    case AMD_V_PK_ADD_U16:
+        *out = (uint32_t)amd_saturated(ua + ub, 16, false);
+        return true;
+    case AMD_V_PK_SUB_U16:
+        *out = (uint32_t)amd_saturated(ua - ub, 16, false);
         return true;
     }
     return false;
 }
 
 static bool int_half(const amd_insn *in, const uint32_t v[3], bool high, uint32_t *out) {
+    if (in->clamp) {
+        return saturated_half(in, v, high, out);
+    }
     uint32_t a = part16(in, 0, v[0], high), b = part16(in, 1, v[1], high),
              c = part16(in, 2, v[2], high);
     int16_t x = (int16_t)a, y = (int16_t)b;
@@ -145,6 +182,7 @@ static float mixed(const amd_insn *in, int i, uint32_t v) {
 
 static bool mix(const amd_insn *in, const uint32_t v[3], uint32_t old, uint32_t *out) {
     float r = fmaf(mixed(in, 0, v[0]), mixed(in, 1, v[1]), mixed(in, 2, v[2]));
+    r = in->clamp ? (float)within_one((double)r) : r;
     switch ((int)in->op) {
     case AMD_V_FMA_MIX_F32:
         *out = amd_of_f32(r);
@@ -159,16 +197,17 @@ static bool mix(const amd_insn *in, const uint32_t v[3], uint32_t old, uint32_t 
     return false;
 }
 
-static uint32_t dot_bytes(uint32_t a, uint32_t b, uint32_t c, int bits, bool signed_a,
+static uint32_t dot_parts(const amd_insn *in, const uint32_t v[3], int bits, bool signed_a,
                           bool signed_b) {
-    uint32_t ones = (1u << bits) - 1;
+    bool signed_sum = signed_a || signed_b;
+    int64_t sum = signed_sum ? (int64_t)(int32_t)v[2] : (int64_t)v[2];
+    int up = 32 - bits;
     for (int i = 0; i < 32; i += bits) {
-        uint32_t x = a >> i & ones, y = b >> i & ones;
-        x = signed_a && x >> (bits - 1) ? x | ~ones : x;
-        y = signed_b && y >> (bits - 1) ? y | ~ones : y;
-        c += x * y;
+        uint32_t x = v[0] << (up - i), y = v[1] << (up - i);
+        int64_t p = signed_a ? (int32_t)x >> up : (int64_t)(x >> up);
+        sum += p * (signed_b ? (int32_t)y >> up : (int64_t)(y >> up));
     }
-    return c;
+    return (uint32_t)(in->clamp ? amd_saturated(sum, 32, signed_sum) : sum);
 }
 
 static bool dots(const amd_insn *in, const uint32_t v[3], uint32_t *out) {
@@ -180,16 +219,31 @@ static bool dots(const amd_insn *in, const uint32_t v[3], uint32_t *out) {
                                   half_of(in, 0, v[0], true) * half_of(in, 1, v[1], true)));
         return true;
     case AMD_V_DOT4_U32_U8:
-        *out = dot_bytes(v[0], v[1], v[2], 8, false, false);
+        *out = dot_parts(in, v, 8, false, false);
         return true;
     case AMD_V_DOT8_U32_U4:
-        *out = dot_bytes(v[0], v[1], v[2], 4, false, false);
+        *out = dot_parts(in, v, 4, false, false);
+        return true;
+    case AMD_V_DOT2_U32_U16:
+        *out = dot_parts(in, v, 16, false, false);
         return true;
     case AMD_V_DOT4_I32_I8:
-        *out = dot_bytes(v[0], v[1], v[2], 8, true, true);
+    case AMD_V_DOT4C_I32_I8:
+        *out = dot_parts(in, v, 8, true, true);
+        return true;
+    case AMD_V_DOT8_I32_I4:
+    case AMD_V_DOT8C_I32_I4:
+        *out = dot_parts(in, v, 4, true, true);
+        return true;
+    case AMD_V_DOT2_I32_I16:
+    case AMD_V_DOT2C_I32_I16:
+        *out = dot_parts(in, v, 16, true, true);
         return true;
     case AMD_V_DOT4_I32_IU8:
-        *out = dot_bytes(v[0], v[1], v[2], 8, in->neg & 1, in->neg >> 1 & 1);
+        *out = dot_parts(in, v, 8, in->neg & 1, in->neg >> 1 & 1);
+        return true;
+    case AMD_V_DOT8_I32_IU4:
+        *out = dot_parts(in, v, 4, in->neg & 1, in->neg >> 1 & 1);
         return true;
     }
     return false;
@@ -197,8 +251,9 @@ static bool dots(const amd_insn *in, const uint32_t v[3], uint32_t *out) {
 
 bool amd_exec_packed(amd_wave *w, const amd_insn *in) {
     const amd_op_info *info = &amd_ops[in->op];
-    bool dot2 = in->op == AMD_V_DOT2C_F32_F16;
-    if (!dot2 && (!(info->flags & AMD_PACKED) || (info->flags & AMD_MATRIX))) {
+    bool dot = in->op == AMD_V_DOT2C_F32_F16 || in->op == AMD_V_DOT2C_I32_I16 ||
+               in->op == AMD_V_DOT4C_I32_I8 || in->op == AMD_V_DOT8C_I32_I4;
+    if (!dot && (!(info->flags & AMD_PACKED) || (info->flags & AMD_MATRIX))) {
         return false;
     }
     if (pairs(w, in)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vector instructions on words that are not floats, and those between lanes (CDNA3 ISA 12.6
  * to 12.9). */
+#include <math.h>
 #include <string.h>
 
 #include "sim/amdgcn/amd.h"
@@ -95,6 +96,7 @@ bool amd_exec_lanes(amd_wave *w, const amd_insn *in) {
         count_lanes(w, in);
         return true;
     case AMD_V_CNDMASK_B32:
+    case AMD_V_CNDMASK_B16:
         choose(w, in);
         return true;
     case AMD_V_PERMLANE16_B32:
@@ -179,17 +181,32 @@ static uint32_t permuted(uint32_t a, uint32_t b, uint32_t select) {
     return out;
 }
 
-static uint32_t absolute_bytes(uint32_t a, uint32_t b, uint32_t sum) {
-    for (int i = 0; i < 32; i += 8) {
-        uint32_t x = a >> i & 0xff, y = b >> i & 0xff;
-        sum += x > y ? x - y : y - x;
+/* Differences of parts of so many bits; masked: but where b's is zero. */
+static uint32_t differences(uint32_t a, uint32_t b, int bits, bool masked) {
+    uint32_t ones = (1u << bits) - 1, sum = 0;
+    for (int i = 0; i < 32; i += bits) {
+        uint32_t x = a >> i & ones, y = b >> i & ones;
+        sum += masked && y == 0 ? 0 : x > y ? x - y : y - x;
     }
     return sum;
 }
 
+/* Means of bytes; a bit a byte says whether a half is rounded up. */
+static uint32_t means(uint32_t a, uint32_t b, uint32_t up) {
+    uint32_t out = 0;
+    for (int i = 0; i < 32; i += 8) {
+        out |= ((a >> i & 0xff) + (b >> i & 0xff) + (up >> i & 1)) / 2 << i;
+    }
+    return out;
+}
+
+static uint32_t with_byte(float v, uint32_t which, uint32_t word) {
+    uint32_t byte = !(v > 0) ? 0 : v >= 255 ? 255 : (uint32_t)nearbyintf(v), at = 8 * (which & 3);
+    return (word & ~(0xffu << at)) | byte << at;
+}
+
 static uint32_t saturated16(int64_t v, bool is_signed) {
-    int64_t lo = is_signed ? INT16_MIN : 0, hi = is_signed ? INT16_MAX : UINT16_MAX;
-    return (uint32_t)(v < lo ? lo : v > hi ? hi : v) & 0xffff;
+    return (uint32_t)amd_saturated(v, 16, is_signed) & 0xffff;
 }
 
 #define EACH(expression)                                                                           \
@@ -320,7 +337,17 @@ static bool three(int op, int n, const uint32_t *a, const uint32_t *b, const uin
     case AMD_V_SAD_U32:
         EACH((a[l] > b[l] ? a[l] - b[l] : b[l] - a[l]) + c[l]);
     case AMD_V_SAD_U8:
-        EACH(absolute_bytes(a[l], b[l], c[l]));
+        EACH(differences(a[l], b[l], 8, false) + c[l]);
+    case AMD_V_SAD_HI_U8:
+        EACH((differences(a[l], b[l], 8, false) << 16) + c[l]);
+    case AMD_V_SAD_U16:
+        EACH(differences(a[l], b[l], 16, false) + c[l]);
+    case AMD_V_MSAD_U8:
+        EACH(differences(a[l], b[l], 8, true) + c[l]);
+    case AMD_V_LERP_U8:
+        EACH(means(a[l], b[l], c[l]));
+    case AMD_V_CVT_PK_U8_F32:
+        EACH(with_byte(amd_as_f32(a[l]), b[l], c[l]));
     case AMD_V_PERM_B32:
         EACH(permuted(a[l], b[l], c[l]));
     case AMD_V_XAD_U32:
@@ -348,9 +375,11 @@ static bool halves(int op, int n, const uint32_t *a, const uint32_t *b, const ui
                    uint32_t *d) {
     switch (op) {
     case AMD_V_ADD_U16:
+    case AMD_V_ADD_I16:
     case AMD_V_ADD_NC_U16_E64:
         EACH((a[l] + b[l]) & 0xffff);
     case AMD_V_SUB_U16:
+    case AMD_V_SUB_I16:
     case AMD_V_SUB_NC_U16_E64:
         EACH((a[l] - b[l]) & 0xffff);
     case AMD_V_SUBREV_U16:
@@ -390,6 +419,27 @@ static bool halves(int op, int n, const uint32_t *a, const uint32_t *b, const ui
     case AMD_V_MAD_LEGACY_I16:
     case AMD_V_MAD_I16:
         EACH(((a[l] & 0xffff) * (b[l] & 0xffff) + c[l]) & 0xffff);
+    case AMD_V_MIN3_I16:
+        EACH(min_i(min_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   (uint32_t)(int16_t)c[l]) &
+             0xffff);
+    case AMD_V_MAX3_I16:
+        EACH(max_i(max_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   (uint32_t)(int16_t)c[l]) &
+             0xffff);
+    case AMD_V_MED3_I16:
+        EACH(max_i(min_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                   min_i(max_i((uint32_t)(int16_t)a[l], (uint32_t)(int16_t)b[l]),
+                         (uint32_t)(int16_t)c[l])) &
+             0xffff);
+    case AMD_V_MIN3_U16:
+        EACH(min_u(min_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff) & 0xffff);
+    case AMD_V_MAX3_U16:
+        EACH(max_u(max_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff) & 0xffff);
+    case AMD_V_MED3_U16:
+        EACH(max_u(min_u(a[l] & 0xffff, b[l] & 0xffff),
+                   min_u(max_u(a[l] & 0xffff, b[l] & 0xffff), c[l] & 0xffff)) &
+             0xffff);
     }
     return false;
 }
@@ -397,6 +447,9 @@ static bool halves(int op, int n, const uint32_t *a, const uint32_t *b, const ui
 bool amd_exec_integer(amd_wave *w, const amd_insn *in) {
     const amd_op_info *info = &amd_ops[in->op];
     uint32_t ra[LANES], rb[LANES], rc[LANES], d[LANES] = {0};
+    if (in->clamp && !(info->flags & (AMD_F32 | AMD_F64 | AMD_F16))) {
+        return amd_exec_saturated(w, in);
+    }
     if (carries(w, in)) {
         return true;
     }

@@ -77,6 +77,15 @@ static double fix_quotient(double q, double den, double num) {
     return isnan(q) ? sign * INFINITY : copysign(fabs(q), sign); /* as for f32 */
 }
 
+__extension__ typedef __float128 quad;
+
+/* a b + c of v_div_fmas where v_div_scale asked for it: scaled back, and rounded once only, or
+ * quotients that are subnormal would not be the nearest. */
+static double unscaled(double a, double b, double c) {
+    quad up = (double)0x1p128, exact = (quad)a * b + c;
+    return (double)((U(c) >> 52 & 2047) > 1023 ? exact * up : exact / up);
+}
+
 static bool floats(amd_wave *w, int op, int n, const uint64_t *a, const uint64_t *b,
                    const uint64_t *c, uint64_t *d) {
     uint64_t vcc = op == AMD_V_DIV_FMAS_F64 ? amd_mask(w, SRC_VCC) : 0;
@@ -93,9 +102,8 @@ static bool floats(amd_wave *w, int op, int n, const uint64_t *a, const uint64_t
     case AMD_V_FMAC_F64:
         EACH(U(fma(F(a[l]), F(b[l]), F(c[l]))));
     case AMD_V_DIV_FMAS_F64:
-        EACH(U(vcc >> l & 1
-                   ? ldexp(fma(F(a[l]), F(b[l]), F(c[l])), (c[l] >> 52 & 2047) > 1023 ? 128 : -128)
-                   : fma(F(a[l]), F(b[l]), F(c[l]))));
+        EACH(
+            U(vcc >> l & 1 ? unscaled(F(a[l]), F(b[l]), F(c[l])) : fma(F(a[l]), F(b[l]), F(c[l]))));
     case AMD_V_DIV_FIXUP_F64:
         EACH(U(fix_quotient(F(a[l]), F(b[l]), F(c[l]))));
     case AMD_V_LDEXP_F64:

@@ -204,6 +204,7 @@ sim_status amd_run_group(amd_run *run, amd_group *g) {
             live += g->waves[i].live;
             waiting += g->waves[i].live && g->waves[i].waiting;
         }
+        amd_lds_barrier(g);
         if (run->stop || live == 0) {
             break;
         }

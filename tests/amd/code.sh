@@ -34,3 +34,8 @@ norm/norm.tg rmsnorm --set T=f32
 gemm/gemm.tg linear --set T=bf16 --set BM=64 --set BN=64 --set BK=64
 KERNELS
 echo "$n kernels"
+
+# Matrix units read shared memory whole: where narrow stores need words, that is refused in words.
+"$tegula" build "$root/kernels/gemm/gemm.tg" --kernel matmul --set T=bf16 --target gfx942+narrow-stores-race \
+    --emit amdgcn -o "$work/refused.s" 2>"$work/refused" && fail "narrow stores under matrix units are not refused"
+grep -q 'quirk narrow-stores-race' "$work/refused" || { cat "$work/refused"; fail "the quirk is not named"; }

@@ -20,6 +20,16 @@ for k in "gemm.tg matmul BM=128 BN=256 BK=64" "gemm.tg linear BM=128 BN=128 BK=1
     "$tegula" run "$root/kernels/gemm/$file" --kernel "$kernel" --device sim:sm_90a --set T=bf16 $sets --set M=130 --set N=264 --set K=1008 \
         --seed 1 --check >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$kernel in the simulator"; }
 done
+# Whole blocks of rows to a group: the group's number is told to the role that copies.
+for k in "grouped_linear BN=256 BK=64" "grouped_linear_psum" "grouped_fp8 B=128" "grouped_fp8_psum B=128"; do
+    set -- $k
+    kernel=$1
+    shift
+    sets=$(for s in "$@"; do printf -- '--set %s ' "$s"; done)
+    # shellcheck disable=SC2086
+    "$tegula" run "$root/kernels/gemm/grouped.tg" --kernel "$kernel" --device sim:sm_90a --set T=bf16 --set ALIGN=128 $sets --set M=384 \
+        --set N=136 --set K=784 --set G=3 --seed 3 --check >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$kernel in the simulator"; }
+done
 
 PATH="$PATH:/usr/local/cuda/bin"
 command -v ptxas >/dev/null || { echo "skipped: no ptxas"; exit 77; }

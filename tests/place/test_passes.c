@@ -350,6 +350,34 @@ static void test_registers(void **state) {
     place_test_fini(&t);
 }
 
+/* Blocks of which nothing is masked have a way without masks, chosen by scalars alone; the other
+ * way stays. Loops that multiply nothing are left alone. */
+static void test_whole(void **state) {
+    static const char causal[] =
+        "kernel k(a: bf16[M, 64], b: bf16[K, 64], v: bf16[K, 64], out c: f32[M, 64])\n"
+        "  grid i: M by 64\n"
+        "{ var acc = zeros f32[64, 64], n = zeros f32[64]\n"
+        "  for k: K by 64 { let s = a[i, 0:64] @ b[k, 0:64].T\n"
+        "    let x = where(k[_, :] <= i[:, _], s, 0.0); n += sum(x, axis 1)\n"
+        "    acc += (x as bf16) @ v[k, 0:64] }\n"
+        "  c[i, 0:64] = acc * n[:, _] }\n";
+    static const char plain[] =
+        "kernel k(x: f32[M, K], out y: f32[M]) grid i: M by 64\n"
+        "{ var n = zeros f32[64]\n"
+        "  for k: K by 64 { n += sum(where(k[_, :] <= i[:, _], x[i, k], 0.0), axis 1) }\n"
+        "  y[i] = n }\n";
+    place_test t;
+    (void)state;
+    place_test_init(&t);
+    const char *text = placed_text(&t, causal, "sm_90a", NULL, 0);
+    assert_int_equal(count_words(text, "= if "), 1);
+    assert_int_equal(count_words(text, "= reduce "), 2);
+    assert_int_equal(count_words(text, "= dot "), 2);
+    assert_int_equal(count_words(placed_text(&t, plain, "sm_90a", NULL, 0), "= if "), 0);
+    assert_int_equal(count_words(placed_text(&t, causal, "opencl", NULL, 0), "= if "), 0);
+    place_test_fini(&t);
+}
+
 /* Rows divided by what only the launch knows are a table where registers have constant numbers,
  * read where they are used: behind the loop, not in front of it. Elsewhere they are divided again.
  */
@@ -454,7 +482,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),       cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_room_ahead), cmocka_unit_test(test_swizzle),
-        cmocka_unit_test(test_registers),  cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_registers),  cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_positions),
         cmocka_unit_test(test_branch),     cmocka_unit_test(test_schedule),
         cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,10 +229,8 @@ static void step_unary(gen *g) {
         }
         r.v = tg_build_unary(&g->b, code, x.v);
     } else if (gen_chance(g, 40)) {
-        if (t == TG_DT_F8E8M0 || t == TG_DT_F8E4M3FNUZ) {
-            return;
-        }
         r.v = tg_build_unary(&g->b, gen_chance(g, 50) ? TG_OP_NEG : TG_OP_ABS, x.v);
+        r.exact = x.exact && t != TG_DT_F8E8M0; /* which has no sign: clamped */
     } else if (gen_chance(g, 20)) {
         r = gen_tame(g, &x, 4);
         r.v = tg_build_math(&g->b, TG_MATH_EXP2, r.v);

@@ -44,15 +44,29 @@ static tg_value *widen(tg_builder *b, const tg_machine *mc, tg_value *v, tg_dtyp
     return tg_expand_convert(b, mc, v, t, tg_dtype_arith(t), TG_ROUND_RNE, false);
 }
 
-/* neg and abs act on the sign bit; other operations go through the arithmetic type. */
+/* neg and abs act on the sign bit. f8e4m3fnuz has one zero, and its NaN is what would be -0;
+ * f8e8m0 has no sign: what is negative becomes its least value. */
+static tg_value *with_sign(tg_builder *b, const tg_op *op, tg_dtype t, tg_value *x) {
+    if (t == TG_DT_F8E8M0) {
+        tg_value *nan = tg_build_cmp(b, TG_CMP_EQ, x, same_int(b, x, 0xff));
+        return op->code == TG_OP_ABS ? x : tg_build_select(b, nan, x, same_int(b, x, 0));
+    }
+    int64_t sign = (int64_t)1 << (tg_dtype_bits(t) - 1);
+    tg_value *magnitude = tg_build_binary(b, TG_OP_AND, x, same_int(b, x, sign - 1));
+    tg_value *r =
+        op->code == TG_OP_ABS ? magnitude : tg_build_binary(b, TG_OP_XOR, x, same_int(b, x, sign));
+    if (t != TG_DT_F8E4M3FNUZ) {
+        return r;
+    }
+    tg_value *kept = tg_build_cmp(b, TG_CMP_EQ, magnitude, same_int(b, x, 0));
+    return tg_build_select(b, kept, x, r);
+}
+
+/* Other operations go through the arithmetic type. */
 static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_dtype t,
                                tg_value **a) {
-    int64_t sign = (int64_t)1 << (tg_dtype_bits(t) - 1);
-    if (tg_dtype_is_float(t) && op->code == TG_OP_NEG) {
-        return tg_build_binary(b, TG_OP_XOR, a[0], same_int(b, a[0], sign));
-    }
-    if (tg_dtype_is_float(t) && op->code == TG_OP_ABS) {
-        return tg_build_binary(b, TG_OP_AND, a[0], same_int(b, a[0], sign - 1));
+    if (tg_dtype_is_float(t) && (op->code == TG_OP_NEG || op->code == TG_OP_ABS)) {
+        return with_sign(b, op, t, a[0]);
     }
     for (int i = 0; i < op->n_operands; i++) {
         a[i] = widen(b, mc, a[i], t);
@@ -66,9 +80,10 @@ static tg_value *storage_arith(tg_builder *b, const tg_machine *mc, const tg_op 
 static tg_value *math_value(tg_builder *b, const tg_machine *mc, const tg_op *op, tg_value *v) {
     tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, 0);
     bool fast = tg_attr_int(op, TG_ATTR_FAST, 0) != 0;
-    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !fast && tg_xp_never_positive(op)) {
+    if ((fn == TG_MATH_EXP || fn == TG_MATH_EXP2) && !tg_xp_has_ex2(op, mc) &&
+        tg_xp_never_positive(op)) {
         tg_xp x = {b, mc};
-        return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2);
+        return tg_xp_exp_below(&x, v, fn == TG_MATH_EXP2, fast);
     }
     tg_value *r = tg_build_math(b, fn, v);
     if (fast && r->def != NULL && r->def->code == TG_OP_MATH) {

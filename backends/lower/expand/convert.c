@@ -27,7 +27,11 @@ static const small_float small_floats[TG_DT_COUNT] = {
 
 #define F32_INF 0x7F800000
 
-static bool has_f16(const tg_xp *x) { return (x->mc->features & TG_CPU_F16C) != 0; }
+static bool has_halves(const tg_xp *x) { return (x->mc->simt & TG_SIMT_HALVES) != 0; }
+
+static bool has_f16(const tg_xp *x) {
+    return (x->mc->features & TG_CPU_F16C) != 0 || has_halves(x);
+}
 
 /* ---- decoding to f32 ----------------------------------------------------------------------------
  */
@@ -423,6 +427,9 @@ static tg_value *encode_f16(const tg_xp *x, tg_value *v, bool sat) {
 static tg_value *encode_float(const tg_xp *x, tg_value *v, tg_dtype to, tg_round round, bool sat) {
     if (to == TG_DT_F16 && has_f16(x) && round == TG_ROUND_RNE) {
         return encode_f16(x, v, sat);
+    }
+    if (to == TG_DT_BF16 && has_halves(x) && round == TG_ROUND_RNE && !sat) {
+        return xbits(x, xcast(x, v, TG_DT_BF16), TG_DT_U16);
     }
     tg_value *code = to == TG_DT_BF16     ? encode_bf16(x, v, round, sat)
                      : to == TG_DT_F8E8M0 ? encode_e8m0(x, v, round)

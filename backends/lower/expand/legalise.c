@@ -79,8 +79,9 @@ tg_value *tg_expand_binary(tg_builder *b, const tg_machine *mc, tg_opcode code, 
 /* ---- the pass -----------------------------------------------------------------------------------
  */
 
-static bool native_math(tg_math_fn fn) {
-    return fn == TG_MATH_SQRT || fn == TG_MATH_FLOOR || fn == TG_MATH_CEIL || fn == TG_MATH_ROUND;
+static bool native_math(const tg_op *op, tg_math_fn fn, const tg_machine *mc) {
+    return tg_xp_has_ex2(op, mc) || fn == TG_MATH_SQRT || fn == TG_MATH_FLOOR ||
+           fn == TG_MATH_CEIL || fn == TG_MATH_ROUND;
 }
 
 static bool is_f32_or_f64(tg_dtype t) { return t == TG_DT_F32 || t == TG_DT_F64; }
@@ -92,7 +93,10 @@ static bool native_cast(const tg_op *op, const tg_machine *mc) {
                  tg_attr_int(op, TG_ATTR_SAT, 0) == 0;
     bool halves = (from == TG_DT_F16 && to == TG_DT_F32) || (from == TG_DT_F32 && to == TG_DT_F16);
     if (halves) {
-        return plain && (mc->features & TG_CPU_F16C);
+        return plain && ((mc->features & TG_CPU_F16C) || (mc->simt & TG_SIMT_HALVES));
+    }
+    if (from == TG_DT_F32 && to == TG_DT_BF16) {
+        return plain && (mc->simt & TG_SIMT_HALVES);
     }
     if (tg_dtype_is_storage(from) || tg_dtype_is_storage(to)) {
         return false;
@@ -106,8 +110,9 @@ static tg_value *expansion(tg_builder *b, tg_op *op, const tg_machine *mc) {
     tg_value *v = op->n_operands > 0 ? tg_operand(op, 0) : NULL;
     if (op->code == TG_OP_MATH) {
         tg_math_fn fn = (tg_math_fn)tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT);
-        return native_math(fn) ? NULL
-                               : tg_xp_math(&x, fn, v, tg_attr_int(op, TG_ATTR_FAST, 0) != 0);
+        return native_math(op, fn, mc)
+                   ? NULL
+                   : tg_xp_math(&x, fn, v, tg_attr_int(op, TG_ATTR_FAST, 0) != 0);
     }
     if (op->code == TG_OP_REM && is_f32_or_f64(v->type->dtype)) {
         return tg_xp_fmod(&x, v, tg_operand(op, 1));

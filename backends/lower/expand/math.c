@@ -117,6 +117,12 @@ static tg_value *scale_any(const tg_xp *x, exp_parts e, tg_value *v) {
     return xbin(x, TG_OP_MUL, p, second);
 }
 
+bool tg_xp_has_ex2(const tg_op *op, const tg_machine *mc) {
+    return op->code == TG_OP_MATH && tg_attr_int(op, TG_ATTR_FN, TG_MATH_COUNT) == TG_MATH_EXP2 &&
+           tg_attr_int(op, TG_ATTR_FAST, 0) != 0 && op->results[0].type->dtype == TG_DT_F32 &&
+           (mc->simt & TG_SIMT_EX2) != 0;
+}
+
 tg_value *tg_xp_exp2(const tg_xp *x, tg_value *v, bool fast) {
     if (fast && !wide(v)) { /* results below 2^-126 become 0, above 2^127.5 infinity */
         return scale_normal(x, split_exp2(x, clamp(x, v, -127, 128), true));
@@ -133,7 +139,11 @@ tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast) {
     return scale_any(x, split_exp(x, v), v);
 }
 
-tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2) {
+tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2, bool fast) {
+    if (fast && !wide(v)) {
+        v = xbinf(x, TG_OP_MAX, v, base2 ? -127.0 : -88.0);
+        return scale_normal(x, base2 ? split_exp2(x, v, true) : split_exp(x, v));
+    }
     v = xbinf(x, TG_OP_MAX, v, base2 ? (wide(v) ? -1080 : -152) : (wide(v) ? -750 : -106));
     return scale_any(x, base2 ? split_exp2(x, v, false) : split_exp(x, v), NULL);
 }
@@ -256,7 +266,7 @@ tg_value *tg_xp_tanh(const tg_xp *x, tg_value *v) {
 
 /* e = exp(-|v|): e/(1+e) left of 0, 1/(1+e) right of it. */
 tg_value *tg_xp_sigmoid(const tg_xp *x, tg_value *v) {
-    tg_value *e = tg_xp_exp_below(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)), false);
+    tg_value *e = tg_xp_exp_below(x, tg_build_unary(x->b, TG_OP_NEG, xabs(x, v)), false, false);
     tg_value *top = xsel(x, xcmpf(x, TG_CMP_LT, v, 0.0), e, xf(x, v, 1.0));
     return xbin(x, TG_OP_DIV, top, xbinf(x, TG_OP_ADD, e, 1.0));
 }

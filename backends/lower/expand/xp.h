@@ -67,7 +67,9 @@ tg_value *tg_xp_copysign(const tg_xp *x, tg_value *v, tg_value *s);
 tg_value *tg_xp_exp2(const tg_xp *x, tg_value *v, bool fast);
 tg_value *tg_xp_exp(const tg_xp *x, tg_value *v, bool fast);
 /* 2^v or e^v for v <= 0 (or NaN), bits as of the general form. */
-tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2);
+tg_value *tg_xp_exp_below(const tg_xp *x, tg_value *v, bool base2, bool fast);
+/* `exp2` marked fast, which the machine has. */
+bool tg_xp_has_ex2(const tg_op *op, const tg_machine *mc);
 tg_value *tg_xp_log(const tg_xp *x, tg_value *v, bool base2);
 tg_value *tg_xp_rsqrt(const tg_xp *x, tg_value *v);
 tg_value *tg_xp_sincos(const tg_xp *x, tg_value *v, bool cosine);

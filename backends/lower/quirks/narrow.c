@@ -248,7 +248,27 @@ static void rewrite(tg_region *r, const narrow_array *arrays) {
     }
 }
 
-void tg_narrow_by_words(tg_func *f) {
+/* What reads or writes narrow elements of shared memory all at once, as matrix units and copies do;
+ * or NULL. */
+static const tg_op *takes_whole(const tg_func *f) {
+    for (const tg_op *op = f->body->first; op; op = op->next) {
+        const tg_type *t = op->code == TG_OP_ARRAY ? op->results[0].type : NULL;
+        bool narrow = t && t->space == TG_SPACE_SHARED && tg_dtype_bits(t->dtype) <= 16;
+        for (const tg_use *u = narrow ? op->results[0].uses : NULL; u; u = u->next) {
+            if (u->user->code != TG_OP_ALOAD && u->user->code != TG_OP_ASTORE) {
+                return u->user;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Does nothing but name the op that stands in the way, if there is one; NULL: done. */
+const tg_op *tg_narrow_by_words(tg_func *f) {
+    const tg_op *whole = takes_whole(f);
+    if (whole) {
+        return whole;
+    }
     narrow_array *arrays = widen_arrays(f, f->module->arena);
     rewrite(f->body, arrays);
     if (arrays) {
@@ -257,4 +277,5 @@ void tg_narrow_by_words(tg_func *f) {
     for (narrow_array *n = arrays; n; n = n->next) {
         tg_op_erase(n->old->def);
     }
+    return NULL;
 }

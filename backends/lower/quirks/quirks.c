@@ -293,7 +293,12 @@ tg_status tg_go_around(tg_module *loop, const tg_machine *mc, tg_sink *sink) {
             return s.status;
         }
         if (has(&s, TG_QUIRK_NARROW) && f->body) {
-            tg_narrow_by_words(f);
+            const tg_op *whole = tg_narrow_by_words(f);
+            if (whole) {
+                refuse(&s, whole, "narrow elements of shared memory in whole blocks",
+                       TG_QUIRK_NARROW);
+                return s.status;
+            }
         }
     }
     return TG_OK;

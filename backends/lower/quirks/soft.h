@@ -33,6 +33,6 @@ tg_value *tg_soft_magnitude(const tg_xp *x, tg_value *p);
 tg_value *tg_soft_is_nan(const tg_xp *x, tg_value *p);
 
 /* narrow.c: stores and shared arrays of 8 and 16 bits in f, by words. */
-void tg_narrow_by_words(tg_func *f);
+const tg_op *tg_narrow_by_words(tg_func *f);
 
 #endif

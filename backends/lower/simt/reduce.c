@@ -456,14 +456,9 @@ static tg_value *narrowed(tg_simt *S, const tg_op *op, tg_value *from) {
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item) {
     tg_value *r = &op->results[0];
     if (tg_attr_int(op, TG_ATTR_EXCHANGE, 0) != 0) {
-        if (ts_can_shuffle(S, op, item->layout)) {
-            /* Placement counts on the exchange's barrier: what stands behind may reuse memory that
-             * was read before. */
-            ts_barrier(S, ts_buf_of(S, tg_operand(op, op->n_operands - 1)));
-            ts_reduce_shuffle(S, op, item, result_regs(op));
-        } else {
-            exchange_parts(S, op, item);
-        }
+        exchange_parts(S, op, item);
+    } else if (tg_attr_int(op, TG_ATTR_WITHIN, 0) != 0) {
+        ts_reduce_shuffle(S, op, item, result_regs(op));
     }
     tg_value *array = is_arg(kind_of(op)) ? item->array2 : item->array;
     if (array == item->array && acc_dtype(op) != value_dtype(op)) {

@@ -19,30 +19,18 @@ typedef struct digits {
     int64_t place[TS_MAX_DIGITS], extent[TS_MAX_DIGITS], parts;
 } digits;
 
-/* Lane digits along the axis, in the order of the parts; false: not all in one sub-group. */
-static bool digits_of(const tg_simt *S, const tg_layout *l, int axis, digits *out) {
-    *out = (digits){.parts = 1};
-    for (int m = 0; m < l->n_modes; m++) {
+/* Lane digits along the axis, in the order of the parts. */
+static digits digits_of(const tg_layout *l, int axis) {
+    digits d = {.parts = 1};
+    for (int m = 0; m < l->n_modes && d.n < TS_MAX_DIGITS; m++) {
         const tg_layout_mode *mode = &l->modes[m];
-        if (mode->resource != TG_RES_LANE || mode->axis != axis || mode->extent <= 1) {
-            continue;
+        if (mode->resource == TG_RES_LANE && mode->axis == axis && mode->extent > 1) {
+            d.place[d.n] = mode->place;
+            d.extent[d.n++] = mode->extent;
+            d.parts *= mode->extent;
         }
-        int64_t reach = mode->place * mode->extent;
-        if (out->n == TS_MAX_DIGITS || (reach & (reach - 1)) != 0 ||
-            (mode->place & (mode->place - 1)) != 0 || S->mc->subgroup % reach != 0) {
-            return false;
-        }
-        out->place[out->n] = mode->place;
-        out->extent[out->n++] = mode->extent;
-        out->parts *= mode->extent;
     }
-    return true;
-}
-
-bool ts_can_shuffle(const tg_simt *S, const tg_op *op, const tg_layout *l) {
-    digits d;
-    return (S->mc->simt & TG_SIMT_SUBGROUPS) != 0 && S->mc->subgroup > 1 &&
-           digits_of(S, l, (int)tg_attr_int(op, TG_ATTR_AXIS, 0), &d);
+    return d;
 }
 
 /* What is combined: a part and, for argmin and argmax, its position. */
@@ -123,11 +111,10 @@ static part by_halves(const shuffler *s, const digits *d, part own) {
 void ts_reduce_shuffle(tg_simt *S, const tg_op *op, const ts_item *item, int64_t regs) {
     tg_builder *b = &S->b;
     shuffler s = {.S = S, .op = op, .kind = (tg_reduce_kind)tg_attr_int(op, TG_ATTR_RED, 0)};
-    digits d;
+    digits d = digits_of(item->layout, (int)tg_attr_int(op, TG_ATTR_AXIS, 0));
     s.positions = item->array2 != NULL;
     s.stored = s.positions ? tg_operand(op, 0)->type->dtype : op->results[0].type->dtype;
     s.wide = tg_dtype_arith(s.stored);
-    (void)digits_of(S, item->layout, (int)tg_attr_int(op, TG_ATTR_AXIS, 0), &d);
     bool ordered = tg_dtype_is_float(s.wide) && (s.kind == TG_RED_SUM || s.kind == TG_RED_PROD);
     tg_value *i;
     tg_op *loop = ts_each_register(S, b, regs, &i);

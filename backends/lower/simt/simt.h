@@ -427,9 +427,7 @@ void ts_swizzled_write(tg_simt *S, tg_builder *b, const ts_buf *u, tg_value *ind
 void ts_reduce_begin(tg_simt *S, tg_op *op, ts_item *item);
 void ts_reduce_item(ts_ctx *x, const ts_item *item, const ts_pos *pos);
 void ts_reduce_end(tg_simt *S, tg_op *op, const ts_item *item);
-/* shuffle.c: are the lanes along op's axis in one sub-group? */
-bool ts_can_shuffle(const tg_simt *S, const tg_op *op, const tg_layout *l);
-/* The reduction's `regs` parts of all those lanes combined, in every one of them. */
+/* shuffle.c: the reduction's `regs` parts of all those lanes combined, in every one of them. */
 void ts_reduce_shuffle(tg_simt *S, const tg_op *op, const ts_item *item, int64_t regs);
 tg_value *ts_combine(tg_builder *b, tg_reduce_kind kind, tg_value *x, tg_value *y);
 tg_value *ts_identity(tg_simt *S, tg_builder *b, tg_reduce_kind kind, tg_dtype t, int lanes);

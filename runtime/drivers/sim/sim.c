@@ -64,14 +64,19 @@ static void *open_in(const char *directory, size_t n, const char *file) {
     return length > 0 && (size_t)length < sizeof path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
 }
 
-/* Where TEGULA_PLUGINS says, beside this library or program, then where the system looks. */
+/* Where TEGULA_PLUGINS says, beside this library or program, in lib/ beside the program's bin/,
+ * then where the system looks. */
 static void *open_library(const char *file) {
     const char *named = getenv("TEGULA_PLUGINS");
     Dl_info self;
     void *library = named ? open_in(named, strlen(named), file) : NULL;
     if (!library && dladdr(&devices, &self) && self.dli_fname) {
         const char *slash = strrchr(self.dli_fname, '/');
-        library = slash ? open_in(self.dli_fname, (size_t)(slash - self.dli_fname), file) : NULL;
+        size_t n = slash ? (size_t)(slash - self.dli_fname) : 0;
+        char beside[64];
+        (void)snprintf(beside, sizeof beside, "../lib/%s", file);
+        library = n > 0 ? open_in(self.dli_fname, n, file) : NULL;
+        library = !library && n > 0 ? open_in(self.dli_fname, n, beside) : library;
     }
     return library ? library : open_in("", 0, file);
 }

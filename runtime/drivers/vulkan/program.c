@@ -88,11 +88,16 @@ void tgr_vk_cache_store(tgr_vk *vk) {
 
 tgr_status tgr_vk_pipeline_make(tgr_vk *vk, const uint32_t *words, size_t n_words,
                                 const char *entry, VkPipeline *out) {
+    size_t n_own = 0;
+    uint32_t *own = tgr_vk_entry_alone(vk->context, words, n_words, entry, &n_own);
     VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                     .codeSize = n_words * sizeof words[0],
-                                     .pCode = words};
+                                     .codeSize = (own ? n_own : n_words) * sizeof words[0],
+                                     .pCode = own ? own : words};
     VkShaderModule module = VK_NULL_HANDLE;
     VkResult r = vk->api.CreateShaderModule(vk->device, &code, NULL, &module);
+    if (own) {
+        tgr_free(vk->context, own, n_words * sizeof words[0]);
+    }
     if (r != VK_SUCCESS) {
         return tgr_vk_fail(vk, r, "loading SPIR-V");
     }

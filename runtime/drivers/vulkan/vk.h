@@ -146,6 +146,13 @@ tgr_status tgr_vk_fill(tgr_context *context, void *state, void *to, size_t bytes
 tgr_status tgr_vk_module_fit(tgr_context *context, const tgr_vk_abilities *abilities,
                              uint32_t *words, size_t *n_words);
 
+/* ---- entry.c -------------------------------------------------------------------------------- */
+
+/* The module without its other entries, in as many words of memory as it had; NULL where it is to
+ * be taken as it is: one entry, an old version, or no memory. */
+uint32_t *tgr_vk_entry_alone(tgr_context *context, const uint32_t *words, size_t n_words,
+                             const char *entry, size_t *out_words);
+
 /* ---- program.c ------------------------------------------------------------------------------ */
 
 /* One entry of a module, ready to dispatch. */

@@ -36,9 +36,14 @@
 #endif
 
 #ifdef __cplusplus
+/* Compilers warn of members that type{sizeof(type)} leaves out. */
+template <class T> inline T tgr_init_struct() {
+    T value = T();
+    value.struct_bytes = sizeof(T);
+    return value;
+}
+#define TGR_INIT(type) tgr_init_struct<type>()
 extern "C" {
-#define TGR_INIT(type)                                                                             \
-    type { sizeof(type) }
 #else
 #define TGR_INIT(type) ((type){.struct_bytes = sizeof(type)})
 #endif
@@ -121,7 +126,7 @@ typedef struct tgr_profile_record {
     const char *variant; /* schedule text of the variant that ran, borrowed */
     int64_t begin_ns, end_ns;
     int64_t programs;
-    int64_t device_ns; /* from the first program to the last by the device's clock; 0: it has none */
+    int64_t device_ns; /* from first program to last by the device's clock; 0: it has none */
 } tgr_profile_record;
 typedef void (*tgr_profile_fn)(void *user, const tgr_profile_record *record);
 
@@ -156,7 +161,7 @@ typedef enum tgr_simt_feature {
     TGR_SIMT_SUBGROUPS = 64,
     TGR_SIMT_SUBNORMALS = 128,
     TGR_SIMT_DIV = 256,
-    TGR_SIMT_FLAT = 512, /* shared memory is ordinary memory, without banks: a CPU */
+    TGR_SIMT_FLAT = 512,   /* shared memory is ordinary memory, without banks: a CPU */
     TGR_SIMT_MATRIX = 1024 /* cooperative matrices; no driver reports them yet */
 } tgr_simt_feature;
 
@@ -197,10 +202,10 @@ TGR_API int32_t tgr_device_count(tgr_context *context);
 TGR_API tgr_status tgr_device_describe(tgr_context *context, int32_t index,
                                        tgr_device_info *out) TGR_MUST_USE;
 /*
- * name: a driver ("cpu", "null", "opencl", "vulkan", "sim": its first device), a driver and a number or a
- * part of the device's name ("opencl:1", "opencl:pocl"; letter case is ignored), a number in the
- * order of tgr_device_describe, or "default": what the environment's TEGULA_DEVICE says, else
- * "cpu". TGR_E_NOT_FOUND when there is no such device.
+ * name: a driver ("cpu", "null", "opencl", "vulkan", "sim": its first device), a driver and a
+ * number or a part of the device's name ("opencl:1", "opencl:pocl"; letter case is ignored), a
+ * number in the order of tgr_device_describe, or "default": what the environment's TEGULA_DEVICE
+ * says, else "cpu". TGR_E_NOT_FOUND when there is no such device.
  */
 TGR_API tgr_status tgr_device_open(tgr_context *context, const char *name,
                                    const tgr_device_options *options,

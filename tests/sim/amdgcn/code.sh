@@ -12,24 +12,32 @@ trap 'rm -rf "$work"' EXIT
 bad=0
 fail() { echo "code.sh: $*"; bad=1; }
 
-# ---- names: every instruction of these kernels as the disassembler has it
 count=0
+# same_names HSACO WHAT
+same_names() {
+    "$run" names "$1" | sed 's/ s_code_end.*//' >"$work/ours" || fail "names of $2"
+    llvm-objdump-19 -d "$1" | awk -F'//' '/^\t/ {
+        split($2, a, ":"); sub(/^ 0*/, "", a[1]); split($1, w, " "); name = w[1]
+        if (match($1, /:: v_[a-z0-9_]+/)) { second = substr($1, RSTART + 3, RLENGTH - 3); name = name " " second }
+        print tolower(a[1]), name }' |
+        sed -E 's/_(e32|e64|sdwa|dpp|e64_dpp)( |$)/\2/g; s/ v_dual_/ v_/g; s/s_code_end.*//' >"$work/theirs"
+    sed -i -E 's/(flat|scratch|global)_(load|store|atomic)/global_\2/' "$work/theirs"
+    diff <(grep -v ' s_nop\| s_code_end' "$work/ours" | grep ' ') <(grep -v ' s_nop\| s_code_end' "$work/theirs" | grep ' .') >"$work/diff" ||
+        { head -5 "$work/diff"; fail "names of $2"; }
+    count=$((count + $(wc -l <"$work/ours")))
+}
+
+# ---- names: every instruction of these kernels as the disassembler has it
 for row in gfx942 gfx1100; do
     for k in "gemm/gemm.tg matmul bf16" "norm/norm.tg rmsnorm bf16" "attention/attention.tg flash_attention f16 --set D=64 --set E=64" "gemm/grouped.tg kgrouped f16"; do
         set -- $k
         # shellcheck disable=SC2086
         "$tegula" build "$root/kernels/$1" --kernel "$2" --set T="$3" ${4:-} ${5:-} ${6:-} ${7:-} --target $row --emit hsaco -o "$work/k.hsaco" || fail "build $2"
-        "$run" names "$work/k.hsaco" | sed 's/ s_code_end.*//' >"$work/ours" || fail "names of $2"
-        llvm-objdump-19 -d "$work/k.hsaco" | awk -F'//' '/^\t/ {
-            split($2, a, ":"); sub(/^ 0*/, "", a[1]); split($1, w, " "); name = w[1]
-            if (match($1, /:: v_[a-z0-9_]+/)) { second = substr($1, RSTART + 3, RLENGTH - 3); name = name " " second }
-            print tolower(a[1]), name }' |
-            sed -E 's/_(e32|e64|sdwa|dpp|e64_dpp)( |$)/\2/g; s/ v_dual_/ v_/g; s/s_code_end.*//' >"$work/theirs"
-        sed -i -E 's/(flat|scratch|global)_(load|store|atomic)/global_\2/' "$work/theirs"
-        diff <(grep -v ' s_nop\| s_code_end' "$work/ours" | grep ' ') <(grep -v ' s_nop\| s_code_end' "$work/theirs" | grep ' .') >"$work/diff" ||
-            { head -5 "$work/diff"; fail "names of $2 for $row"; }
-        count=$((count + $(wc -l <"$work/ours")))
+        same_names "$work/k.hsaco" "$2 for $row"
     done
+done
+for f in "$root"/tests/sim/opencl/*.hsaco; do
+    same_names "$f" "${f##*/}"
 done
 echo "$count instructions have the disassembler's names"
 
@@ -106,6 +114,22 @@ exchange='        ds_write_b32 v1, v0
 program barrier 128 512 '^fine 64 65 66' <<<"${exchange/BARRIER/s_waitcnt lgkmcnt(0)
         s_barrier}"
 program race 128 512 'race: ds_' <<<"${exchange/BARRIER/s_waitcnt lgkmcnt(0)}"
+# a count by atomics that is read before everybody has counted; only what a compare finds out may be read so
+program counted 128 512 'race: ds_read_b32' <<'S'
+        v_mov_b32 v3, 0
+        ds_add_u32 v3, v0
+        ds_read_b32 v2, v3
+        s_waitcnt lgkmcnt(0)
+        global_store_dword v1, v2, s[4:5]
+S
+program clamped 64 0 '^fine 4294967295 4294967295 4294967295' <<'S'
+        s_waitcnt lgkmcnt(0)
+        v_sub_u32 v2, 0, v0
+        v_sub_u32 v2, v2, 1 clamp
+        v_add_u32 v2, v2, 64
+        v_add_u32 v2, v2, -1 clamp
+        global_store_dword v1, v2, s[4:5]
+S
 program lds_unwritten 64 512 'uninitialised: ds_read_b32' <<'S'
         s_waitcnt lgkmcnt(0)
         ds_read_b32 v2, v1
