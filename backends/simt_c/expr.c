@@ -189,7 +189,7 @@ static tg_c_expr per_lane(tg_c_emitter *e, const tg_op *op, const char *fn) {
     const tg_type *t = op->results[0].type;
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "(%s)(", tg_c_type(e, t));
+    tg_c_list(e, &sb, tg_c_type(e, t));
     for (int64_t l = 0; l < tg_c_lanes(t); l++) {
         tg_sb_addf(&sb, "%s%s(%s", l > 0 ? ", " : "", fn, tg_c_lane(e, tg_operand(op, 0), l));
         for (int i = 1; i < op->n_operands; i++) {

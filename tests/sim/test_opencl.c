@@ -5,6 +5,7 @@
  * compiled by the host's compiler. Without arguments: the code that is kept.
  */
 #include <math.h>
+#include <time.h>
 
 #include "opencl/reference.h"
 #include "simtest.h"
@@ -13,6 +14,7 @@
 static const char *folder = TESTS_SIM_DIR "/opencl";
 static const char *row; /* of the machine: 942, 90a */
 static int machine_number;
+static double lanes, seconds; /* lane-instructions, and the CPU time that they took */
 
 /* ---- what words are -----------------------------------------------------------------------------
  */
@@ -201,7 +203,11 @@ static bool run_case(const char *file, const cl_case *c) {
     sim_launch_options o = {.seed = 5, .most_issues = 1 << 24};
     memcpy(o.grid, c->groups, sizeof o.grid);
     memcpy(o.block, c->lanes, sizeof o.block);
-    if (amd_launch(m, k, &o, arguments, &report) != SIM_OK) {
+    clock_t begin = clock();
+    sim_status st = amd_launch(m, k, &o, arguments, &report);
+    seconds += (double)(clock() - begin) / CLOCKS_PER_SEC;
+    lanes += (double)report.counters.lanes;
+    if (st != SIM_OK) {
         simtest_print(&report);
         print_error("%s, gfx%d: %s\n", c->name, machine_number, report.message);
         wrong = true;
@@ -231,6 +237,7 @@ static void all_cases(void **state) {
                  {"flow", cl_flow, cl_n_flow},
                  {"matrix", cl_matrix, cl_n_matrix}};
     int ran = 0, right = 0;
+    lanes = seconds = 0;
     (void)state;
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         for (size_t i = 0; i < files[f].n; i++) {
@@ -241,7 +248,8 @@ static void all_cases(void **state) {
             }
         }
     }
-    print_message("gfx%d: %d of %d kernels\n", machine_number, right, ran);
+    print_message("gfx%d: %d of %d kernels, %.1f million lane-instructions a second\n",
+                  machine_number, right, ran, lanes / seconds / 1e6);
     assert_int_equal(right, ran);
 }
 

@@ -21,8 +21,11 @@ static const struct {
 } plugins[] = {
     {"libtegula-dev-sim-ptx.so", "tegula_sim_ptx", "functional simulation of PTX", "PTX"},
     {"libtegula-dev-sim-amdgcn.so", "tegula_sim_amdgcn", "functional simulation of AMD code",
-     "code object"}};
-enum { PLUGIN_PTX, PLUGIN_AMD, N_PLUGINS };
+     "code object"},
+    /* of the tests alone */
+    {"libtegula-dev-sim-hip.so", "tegula_sim_hip", "HIP C++ compiled and run as AMD code",
+     "HIP C++"}};
+enum { PLUGIN_PTX, PLUGIN_AMD, PLUGIN_HIP, N_PLUGINS };
 
 typedef struct sim_globals {
     void *library[N_PLUGINS];
@@ -54,7 +57,8 @@ static const struct {
                {"sm_90", PLUGIN_PTX, 90, TG_ISA_PTX_SM_90, 227 << 10, 32},
                {"sm_90a", PLUGIN_PTX, 90, TG_ISA_PTX_SM_90A, 227 << 10, 32},
                {"gfx942", PLUGIN_AMD, 942, TG_ISA_GFX942, 64 << 10, 64},
-               {"gfx1100", PLUGIN_AMD, 1100, TG_ISA_GFX1100, 64 << 10, 32}};
+               {"gfx1100", PLUGIN_AMD, 1100, TG_ISA_GFX1100, 64 << 10, 32},
+               {"hip", PLUGIN_HIP, 942, TG_ISA_HIP, 64 << 10, 64}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 
