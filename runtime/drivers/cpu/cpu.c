@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "fp.h"
 #include "pool.h"
 
 enum { CACHE_LINE = 64, HOST_CHUNKS_PER_THREAD = 8 };
@@ -43,37 +44,6 @@ typedef struct cpu_state {
     void *base;
     size_t base_bytes;
 } cpu_state;
-
-/* ---- floating-point environment ------------------------------------------------------------- */
-
-#if defined(__x86_64__)
-typedef unsigned fp_state;
-static fp_state fp_enter(void) {
-    fp_state old = __builtin_ia32_stmxcsr();
-    if (old != 0x1f80) {
-        __builtin_ia32_ldmxcsr(0x1f80);
-    }
-    return old;
-}
-static void fp_leave(fp_state old) {
-    if (old != 0x1f80) {
-        __builtin_ia32_ldmxcsr(old);
-    }
-}
-#elif defined(__aarch64__)
-typedef uint64_t fp_state;
-static fp_state fp_enter(void) {
-    fp_state old;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"((fp_state)0));
-    return old;
-}
-static void fp_leave(fp_state old) { __asm__ volatile("msr fpcr, %0" : : "r"(old)); }
-#else
-typedef int fp_state;
-static fp_state fp_enter(void) { return 0; }
-static void fp_leave(fp_state old) { (void)old; }
-#endif
 
 /* ---- memory --------------------------------------------------------------------------------- */
 

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "fp.h"
+
 #define BIT(isa) (1ull << (isa))
 
 #if defined(__x86_64__)
@@ -202,11 +204,13 @@ static bool holds(const tgr_cpu_trial *t) {
 }
 
 uint64_t tgr_cpu_try(const tgr_cpu_trial *all, uint64_t isas) {
+    fp_state old = fp_enter(); /* floats are among what is tried */
     for (const tgr_cpu_trial *t = all; t->machine; t++) {
         if (isas & t->runs_on && !holds(t)) {
             isas &= ~t->spoils;
         }
     }
+    fp_leave(old);
     return isas;
 }
 

@@ -54,6 +54,7 @@ typedef struct cu_device {
     tgr_device_info info;
 } cu_device;
 
+struct cu_globals;
 struct cu_state;
 
 /* What NVIDIA's library and AMD's do not share. */
@@ -61,13 +62,15 @@ typedef struct cu_vendor {
     const char *name;       /* in messages */
     unsigned device_memory; /* the answer to CU_POINTER_ATTRIBUTE_MEMORY_TYPE */
     /* The library's name and sentence of an error; it may not know the number. */
-    void (*explain)(const cu_api *api, CUresult code, const char **name, const char **text);
+    void (*explain)(const struct cu_globals *g, CUresult code, const char **name,
+                    const char **text);
     /* Preference of code for a row of the machine table; negative: it does not run there. */
     int32_t (*rank)(const cu_device *d, uint32_t isa);
     CUresult (*retain)(struct cu_state *s);
     void (*release)(struct cu_state *s);
-    CUresult (*enter)(struct cu_state *s); /* the device is the thread's current one */
-    void (*leave)(struct cu_state *s);     /* what was current is so again */
+    /* The device is the thread's current one; *out_before is for leave, which undoes it. */
+    CUresult (*enter)(struct cu_state *s, int *out_before);
+    void (*leave)(struct cu_state *s, int before);
 } cu_vendor;
 
 /* Per context. */
@@ -88,6 +91,7 @@ typedef struct cu_lane {
     CUdeviceptr launch; /* the launch block */
     CUdeviceptr scratch;
     size_t scratch_bytes;
+    int before; /* in use: for tgr_cu_leave */
     struct cu_lane *next;
 } cu_lane;
 
@@ -98,6 +102,7 @@ static inline uint8_t *cu_stage(const cu_lane *l, int piece) {
 /* An open device. */
 typedef struct cu_state {
     tgr_context *context;
+    const cu_globals *globals;
     const cu_api *api;
     const cu_vendor *vendor;
     const cu_device *device;
@@ -144,8 +149,8 @@ void tgr_cu_describe(const cu_api *api, cu_device *d, const char *driver, const 
 /* ---- lane.c --------------------------------------------------------------------------------- */
 
 /* Makes the device's context current; TGR_E_LOST when the device is lost. */
-tgr_status tgr_cu_enter(cu_state *s, const char *what);
-void tgr_cu_leave(cu_state *s);
+tgr_status tgr_cu_enter(cu_state *s, const char *what, int *out_before);
+void tgr_cu_leave(cu_state *s, int before);
 /* The same with a lane for the caller. On failure there is nothing to leave. */
 tgr_status tgr_cu_lane_enter(cu_state *s, const char *what, cu_lane **out);
 void tgr_cu_lane_leave(cu_state *s, cu_lane *lane);

@@ -16,10 +16,11 @@ bool tgr_cu_info(tgr_context *context, void *globals, int32_t index, tgr_device_
  */
 void tgr_cu_close(tgr_context *context, void *state) {
     cu_state *s = state;
-    bool current = s->vendor->enter(s) == CUDA_SUCCESS;
+    int before = 0;
+    bool current = s->vendor->enter(s, &before) == CUDA_SUCCESS;
     tgr_cu_lanes_free(s);
     if (current) {
-        tgr_cu_leave(s);
+        tgr_cu_leave(s, before);
     }
     s->vendor->release(s);
     pthread_mutex_destroy(&s->lock);
@@ -46,6 +47,7 @@ tgr_status tgr_cu_open(tgr_context *context, void *globals, int32_t index,
         return tgr_fail(context, TGR_E_NOMEM, "out of memory opening a device");
     }
     s->context = context;
+    s->globals = g;
     s->api = &g->api;
     s->vendor = g->vendor;
     s->device = &g->devices[index];

@@ -120,7 +120,8 @@ static tgr_status make_kernels(cu_state *s, cu_image *m) {
 tgr_status tgr_cu_image_load(tgr_context *context, void *state, const tgr_image_desc *desc,
                              void **out_image) {
     cu_state *s = state;
-    tgr_status st = tgr_cu_enter(s, "loading code");
+    int before = 0;
+    tgr_status st = tgr_cu_enter(s, "loading code", &before);
     if (st) {
         return st;
     }
@@ -129,7 +130,7 @@ tgr_status tgr_cu_image_load(tgr_context *context, void *state, const tgr_image_
            : tgr_fail(context, TGR_E_NOMEM, "out of memory loading code");
     st = st ? st : make_module(s, m);
     st = st ? st : make_kernels(s, m);
-    tgr_cu_leave(s);
+    tgr_cu_leave(s, before);
     if (st && m) {
         tgr_cu_image_unload(context, s, m);
     }
@@ -140,9 +141,11 @@ tgr_status tgr_cu_image_load(tgr_context *context, void *state, const tgr_image_
 void tgr_cu_image_unload(tgr_context *context, void *state, void *image) {
     cu_state *s = state;
     cu_image *m = image;
-    if (m->module && !atomic_load(&s->lost) && tgr_cu_enter(s, "unloading code") == TGR_OK) {
+    int before = 0;
+    if (m->module && !atomic_load(&s->lost) &&
+        tgr_cu_enter(s, "unloading code", &before) == TGR_OK) {
         (void)s->api->cuModuleUnload(m->module);
-        tgr_cu_leave(s);
+        tgr_cu_leave(s, before);
     }
     if (m->kernels) {
         tgr_free(context, m->kernels, 2 * (m->simt.n_entries + 1) * sizeof *m->kernels);

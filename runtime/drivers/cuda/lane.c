@@ -6,13 +6,13 @@
 #include "drivers/cuda/cu.h"
 
 /* A context that cannot become current is gone. */
-tgr_status tgr_cu_enter(cu_state *s, const char *what) {
+tgr_status tgr_cu_enter(cu_state *s, const char *what, int *out_before) {
     CUresult code = atomic_load(&s->lost);
-    code = code ? code : s->vendor->enter(s);
+    code = code ? code : s->vendor->enter(s, out_before);
     return code ? tgr_cu_lose(s, code, what) : TGR_OK;
 }
 
-void tgr_cu_leave(cu_state *s) { s->vendor->leave(s); }
+void tgr_cu_leave(cu_state *s, int before) { s->vendor->leave(s, before); }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -78,7 +78,8 @@ void tgr_cu_lanes_free(cu_state *s) {
 /* ---- use ------------------------------------------------------------------------------------ */
 
 tgr_status tgr_cu_lane_enter(cu_state *s, const char *what, cu_lane **out) {
-    tgr_status st = tgr_cu_enter(s, what);
+    int before = 0;
+    tgr_status st = tgr_cu_enter(s, what, &before);
     if (st) {
         return st;
     }
@@ -88,19 +89,21 @@ tgr_status tgr_cu_lane_enter(cu_state *s, const char *what, cu_lane **out) {
     pthread_mutex_unlock(&s->lock);
     st = l ? TGR_OK : lane_make(s, &l);
     if (st) {
-        tgr_cu_leave(s);
+        tgr_cu_leave(s, before);
         return st;
     }
+    l->before = before;
     *out = l;
     return TGR_OK;
 }
 
 void tgr_cu_lane_leave(cu_state *s, cu_lane *lane) {
+    int before = lane->before;
     pthread_mutex_lock(&s->lock);
     lane->next = s->lanes;
     s->lanes = lane;
     pthread_mutex_unlock(&s->lock);
-    tgr_cu_leave(s);
+    tgr_cu_leave(s, before);
 }
 
 /* What cannot be waited for may go on using memory and code: then the device is given up. */

@@ -67,17 +67,17 @@ static tgr_status status_of(CUresult code) {
     }
 }
 
-static tgr_status tell(tgr_context *context, const cu_vendor *v, const cu_api *api, CUresult code,
-                       const char *where, const char *what, tgr_status st) {
+static tgr_status tell(tgr_context *context, const cu_globals *g, CUresult code, const char *where,
+                       const char *what, tgr_status st) {
     const char *name = NULL, *text = NULL;
-    v->explain(api, code, &name, &text);
-    return tgr_fail(context, st, "%s%s%s: %s: %s (%s, %u)", v->name, *where ? " on " : "", where,
-                    what, text ? text : "error", name ? name : "unknown", code);
+    g->vendor->explain(g, code, &name, &text);
+    return tgr_fail(context, st, "%s%s%s: %s: %s (%s, %u)", g->vendor->name, *where ? " on " : "",
+                    where, what, text ? text : "error", name ? name : "unknown", code);
 }
 
 tgr_status tgr_cu_tell(tgr_context *context, const cu_globals *g, CUresult code, const char *what,
                        tgr_status st) {
-    return tell(context, g->vendor, &g->api, code, "", what, st);
+    return tell(context, g, code, "", what, st);
 }
 
 tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what) {
@@ -85,13 +85,13 @@ tgr_status tgr_cu_lose(cu_state *s, CUresult code, const char *what) {
     if (atomic_compare_exchange_strong(&s->lost, &first, code)) {
         first = code;
     }
-    return tell(s->context, s->vendor, s->api, first, s->device->name, what, TGR_E_LOST);
+    return tell(s->context, s->globals, first, s->device->name, what, TGR_E_LOST);
 }
 
 tgr_status tgr_cu_fail(cu_state *s, CUresult code, const char *what) {
     return is_lost(code)
                ? tgr_cu_lose(s, code, what)
-               : tell(s->context, s->vendor, s->api, code, s->device->name, what, status_of(code));
+               : tell(s->context, s->globals, code, s->device->name, what, status_of(code));
 }
 
 /* ---- the library ---------------------------------------------------------------------------- */
@@ -242,9 +242,9 @@ static tgr_status find_devices(tgr_context *context, cu_globals *g) {
 
 /* ---- what HIP does otherwise ---------------------------------------------------------------- */
 
-static void explain(const cu_api *api, CUresult code, const char **name, const char **text) {
-    (void)api->cuGetErrorName(code, name);
-    (void)api->cuGetErrorString(code, text);
+static void explain(const cu_globals *g, CUresult code, const char **name, const char **text) {
+    (void)g->api.cuGetErrorName(code, name);
+    (void)g->api.cuGetErrorString(code, text);
 }
 
 static int32_t rank(const cu_device *d, uint32_t isa) { return rank_of(d->capability, isa); }
@@ -255,10 +255,15 @@ static CUresult retain(cu_state *s) {
 
 static void release(cu_state *s) { (void)s->api->cuDevicePrimaryCtxRelease_v2(s->device->id); }
 
-static CUresult enter(cu_state *s) { return s->api->cuCtxPushCurrent_v2(s->cu); }
+/* The library keeps what was current. */
+static CUresult enter(cu_state *s, int *out_before) {
+    *out_before = 0;
+    return s->api->cuCtxPushCurrent_v2(s->cu);
+}
 
-static void leave(cu_state *s) {
+static void leave(cu_state *s, int before) {
     CUcontext was;
+    (void)before;
     (void)s->api->cuCtxPopCurrent_v2(&was);
 }
 

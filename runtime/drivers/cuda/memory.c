@@ -108,9 +108,10 @@ tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, 
 void tgr_cu_memory_free(tgr_context *context, void *state, tgr_memory *memory) {
     cu_state *s = state;
     (void)context;
-    if (!atomic_load(&s->lost) && tgr_cu_enter(s, "freeing a buffer") == TGR_OK) {
+    int before = 0;
+    if (!atomic_load(&s->lost) && tgr_cu_enter(s, "freeing a buffer", &before) == TGR_OK) {
         tgr_cu_put(s, NULL, address_of(memory->pointer));
-        tgr_cu_leave(s);
+        tgr_cu_leave(s, before);
     }
 }
 
@@ -134,9 +135,10 @@ static bool holds(cu_state *s, CUdeviceptr address, size_t bytes) {
 bool tgr_cu_holds(void *state, const void *pointer, size_t bytes) {
     cu_state *s = state;
     bool held = false;
-    if (tgr_cu_enter(s, "looking for a buffer") == TGR_OK) {
+    int before = 0;
+    if (tgr_cu_enter(s, "looking for a buffer", &before) == TGR_OK) {
         held = holds(s, address_of(pointer), bytes);
-        tgr_cu_leave(s);
+        tgr_cu_leave(s, before);
     }
     return held || atomic_load(&s->lost) != CUDA_SUCCESS;
 }

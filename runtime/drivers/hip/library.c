@@ -14,7 +14,7 @@
 
 typedef CUresult (*properties_fn)(void *properties, int device);
 
-/* The same in every context of the process: there is one HIP library in it. */
+/* What CUDA has no like of. */
 typedef struct hip_own {
     const char *(*hipGetErrorName)(CUresult);
     const char *(*hipGetErrorString)(CUresult);
@@ -25,12 +25,12 @@ typedef struct hip_own {
 typedef struct hip_globals {
     cu_globals cu; /* first: what drivers/cuda sees */
     cu_vendor vendor;
+    hip_own own;
     properties_fn properties;
     size_t arch_at;
 } hip_globals;
 
-static hip_own own;
-static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+static const hip_own *own_of(const cu_globals *g) { return &((const hip_globals *)g)->own; }
 
 /* ---- the library ---------------------------------------------------------------------------- */
 
@@ -83,31 +83,24 @@ static bool find_properties(hip_globals *g) {
 
 static tgr_status open_library(tgr_context *context, hip_globals *g) {
     const char *name;
-    hip_own mine = {0};
     g->cu.library = open_any(&name);
     if (!g->cu.library) {
         return tgr_fail(context, TGR_E_NOT_FOUND, "no HIP on this machine: %s", dlerror());
     }
-    const char *missing = find_functions(g->cu.library, &g->cu.api, &mine);
+    const char *missing = find_functions(g->cu.library, &g->cu.api, &g->own);
     missing = missing || find_properties(g) ? missing : "hipGetDeviceProperties";
     if (missing) {
         return tgr_fail(context, TGR_E_UNSUPPORTED,
                         "%s lacks %s; it is no library of HIP 5 or later", name, missing);
     }
-    pthread_mutex_lock(&own_lock);
-    if (memcmp(&own, &mine, sizeof own) != 0) { /* others may be reading what they found before */
-        own = mine;
-    }
-    pthread_mutex_unlock(&own_lock);
     return TGR_OK;
 }
 
 /* ---- what CUDA does otherwise --------------------------------------------------------------- */
 
-static void explain(const cu_api *api, CUresult code, const char **name, const char **text) {
-    (void)api;
-    *name = own.hipGetErrorName(code);
-    *text = own.hipGetErrorString(code);
+static void explain(const cu_globals *g, CUresult code, const char **name, const char **text) {
+    *name = own_of(g)->hipGetErrorName(code);
+    *text = own_of(g)->hipGetErrorString(code);
 }
 
 /* The instruction sets of the package format whose code is AMD's, by the library's own names. */
@@ -135,23 +128,19 @@ static int32_t rank(const cu_device *d, uint32_t isa) {
     return i >= 0 && rows[i].isa == isa ? 1 : -1;
 }
 
-static _Thread_local int device_before = -1;
-
-static CUresult enter(cu_state *s) {
-    CUresult code = own.hipGetDevice(&device_before);
-    return code ? code : own.hipSetDevice(s->device->ordinal);
+static CUresult enter(cu_state *s, int *out_before) {
+    CUresult code = own_of(s->globals)->hipGetDevice(out_before);
+    return code ? code : own_of(s->globals)->hipSetDevice(s->device->ordinal);
 }
 
-static void leave(cu_state *s) {
-    (void)s;
-    (void)own.hipSetDevice(device_before);
-}
+static void leave(cu_state *s, int before) { (void)own_of(s->globals)->hipSetDevice(before); }
 
 /* The library makes what a device needs at the first use. */
 static CUresult retain(cu_state *s) {
-    CUresult code = enter(s);
+    int before = 0;
+    CUresult code = enter(s, &before);
     if (!code) {
-        leave(s);
+        leave(s, before);
     }
     return code;
 }
