@@ -73,8 +73,16 @@ typedef struct collector {
     bench_lines lines;
 } collector;
 
-static bool matches(const collector *c, const char *kernel) {
-    return c->filter == NULL || fnmatch(c->filter, kernel, 0) == 0;
+/* A filter with a space is for "KERNEL SETTINGS", any other for the kernel's name. */
+static bool matches(tool *t, const collector *c, const char *kernel, const tg_setting *settings,
+                    int n) {
+    if (c->filter == NULL || strchr(c->filter, ' ') == NULL) {
+        return c->filter == NULL || fnmatch(c->filter, kernel, 0) == 0;
+    }
+    tg_sb sb;
+    tg_sb_init(&sb, &t->arena);
+    tg_sb_addf(&sb, "%s %s", kernel, bench_shape(t, settings, n));
+    return fnmatch(c->filter, sb.data, 0) == 0;
 }
 
 static bool stated(const collector *c, const bench_goal *g) {
@@ -91,7 +99,8 @@ static void add_goals(tool *t, collector *c, tg_program *p, const char *path, co
         tg_setting *settings;
         int n;
         if (strcmp(goals[g].kernel, kernel) == 0 && !stated(c, &goals[g]) &&
-            bench_goal_settings(t, &goals[g], &settings, &n)) {
+            bench_goal_settings(t, &goals[g], &settings, &n) &&
+            matches(t, c, kernel, settings, n)) {
             tg_case *made = TG_NEW(&t->arena, tg_case);
             *made = (tg_case){
                 .is_bench = true, .kernel = kernel, .settings = settings, .n_settings = n};
@@ -106,7 +115,7 @@ static void visit(tool *t, void *user, const char *path) {
     tg_program *p = tool_load_program(t, path);
     for (int i = 0; p != NULL && i < tg_program_n_cases(p); i++) {
         const tg_case *at = tg_program_case(p, i);
-        if (at->is_bench && matches(c, at->kernel)) {
+        if (at->is_bench && matches(t, c, at->kernel, at->settings, at->n_settings)) {
             bench_line line = {p,
                                path,
                                at->kernel,
@@ -118,10 +127,7 @@ static void visit(tool *t, void *user, const char *path) {
         }
     }
     for (int i = 0; p != NULL && c->stock && i < tg_program_n_kernels(p); i++) {
-        const char *kernel = tg_program_kernel(p, i).name;
-        if (matches(c, kernel)) {
-            add_goals(t, c, p, path, kernel);
-        }
+        add_goals(t, c, p, path, tg_program_kernel(p, i).name);
     }
     tool_flush_diagnostics(t);
 }

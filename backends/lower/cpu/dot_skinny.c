@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-enum { MAX_BLOCK = 4, LINE = 64, AHEAD = 1024 };
+/* CHAINS of sums hide the latency of one. A single stream is asked for further ahead than each of
+ * several: bytes. */
+enum { MAX_BLOCK = 4, CHAINS = 8, LINE = 64, AHEAD = 1024, STREAM_AHEAD = 8192 };
 
 /* ---- along k ------------------------------------------------------------------------------------
  */
@@ -23,6 +25,7 @@ typedef struct along_k {
     int64_t most_rows; /* x rows this code has to serve */
     bool stage_x, stage_y;
     bool blocked_k;
+    bool by_rows;      /* the only row of x: a single stream through y */
     int wide;          /* so many vectors of y at a time, into the same sums (0: one) */
     bool spread;       /* each of them every wide-th element: x is staged in that order */
     int64_t ks, pitch; /* block of k in elements; words between staged rows */
@@ -73,6 +76,10 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
         p.spread = dot_spreads(g, &g->y);
         p.stage_x = p.stage_x || p.spread;
         p.unroll = 1;
+    }
+    p.by_rows = p.wide == 0 && !p.stage_y && k <= 0 && rows == 1 && plain_along_k(g, &g->y);
+    if (p.by_rows) {
+        p.unroll = CHAINS / p.mr;
     }
     /* x rows pass once per block of y rows: a few of them from the first level, more from the
      * second. */
@@ -232,51 +239,100 @@ static void sum_end(dot_gen *g, const along_k *p, const sum_rows *x, const sum_r
     }
 }
 
-/* Rows that are read once from memory, where a vector is a line: few of them lie within what the
- * processor holds in flight, and it follows so many streams at a distance too short. */
-static void prefetch_along(dot_gen *g, const along_k *p, const sum_rows *y, tg_value *k,
-                           int64_t elems) {
-    int64_t bits = tg_dtype_bits(y->s->op->dtype);
-    if (g->vector_bytes < LINE || g->d->k > 0 || p->most_rows > p->mr) {
-        return;
+/* Rows of y that are read once from memory: the hardware follows streams at a distance too short.
+ */
+static bool reads_once(const dot_gen *g, const along_k *p) {
+    return g->vector_bytes >= LINE && g->d->k <= 0 && p->most_rows <= p->mr;
+}
+
+/* What lies behind the part of k of one of `rows` rows, in elements from its end on: that of the
+ * row that is read next in its place. */
+static tg_value *next_rows(dot_gen *g, const dot_side *s, int rows, tg_value *kl) {
+    int64_t bits = tg_dtype_bits(s->op->dtype);
+    if (s->op->base == NULL || bits < 8) {
+        return dot_ix(g, 0);
     }
-    for (int r = 0; r < p->nr; r++) {
-        for (int64_t at = 0; at < elems; at += LINE * 8 / bits) {
-            dot_prefetch_at(g, y->s, y->number[r], dot_addc(g, k, at + AHEAD * 8 / bits));
-        }
+    tg_value *bytes = dot_mulc(g, s->row_bytes, rows);
+    return dot_sub(g, tg_build_binary(g->b, TG_OP_DIV, bytes, dot_ix(g, bits / 8)), kl);
+}
+
+/* Row c of y, `bytes` of it from k on ahead. */
+static void prefetch_along(dot_gen *g, const sum_rows *y, int c, tg_value *k0, tg_value *k,
+                           tg_value *kl, tg_value *next, int64_t elems, int64_t ahead) {
+    int64_t line = LINE * 8 / tg_dtype_bits(y->s->op->dtype);
+    tg_value *at = dot_addc(g, k, ahead / LINE * line);
+    tg_value *skip = tg_build_select(g->b, dot_lt(g, at, kl), dot_ix(g, 0), next);
+    at = dot_add(g, k0, dot_add(g, at, skip));
+    for (int64_t e = 0; e < elems; e += line) {
+        dot_prefetch_at(g, y->s, y->number[c], dot_addc(g, at, e));
     }
 }
 
-/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors and, if `look`, the smallest
- * element of y. `ahead`: a y row needed later. */
-static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
-                     tg_value *k0, tg_value *kl, tg_value *ahead, bool look, tg_value **acc) {
-    int sums = p->mr * p->nr, n = sums * p->unroll, least = n, at = n + (look ? 1 : 0);
+/* Sums of the whole strides of the block, row by row of y; returns where they end. `least`, if any,
+ * gets to know all of y that is seen. */
+static tg_value *sum_by_rows(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                             tg_value *k0, tg_value *kl, tg_value **acc, tg_value **least) {
+    int n = p->mr * p->unroll, seen = n, at = n + (least ? 1 : 0);
+    int64_t stride = p->step * p->unroll;
+    tg_value *k, *carried[CHAINS + 2], *next = next_rows(g, y->s, 1, kl);
+    for (int c = 0; c < p->nr; c++) {
+        for (int i = 0; i < n; i++) {
+            carried[i] = dot_zero(g);
+        }
+        carried[seen] = least ? *least : NULL;
+        carried[at] = dot_ix(g, 0);
+        tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), dot_addc(g, kl, 1 - stride),
+                                   dot_ix(g, stride), at + 1, carried, &k);
+        prefetch_along(g, y, c, k0, k, kl, next, stride, STREAM_AHEAD);
+        for (int u = 0; u < p->unroll; u++) {
+            tg_value *from = dot_addc(g, k, u * p->step);
+            tg_value *word = sum_word_y(g, y, c, k0, from, least ? &carried[seen] : NULL);
+            for (int r = 0; r < p->mr; r++) {
+                tg_value **s = &carried[u * p->mr + r];
+                *s = dot_mac(g, sum_word(g, x, r, k0, from), word, *s);
+            }
+        }
+        carried[at] = dot_addc(g, k, stride);
+        tg_build_end_for(g->b, loop, at + 1, carried);
+        for (int i = p->mr; i < n; i++) {
+            tg_value **s = &carried[i % p->mr];
+            *s = tg_build_binary(g->b, TG_OP_ADD, *s, carried[i]);
+        }
+        for (int r = 0; r < p->mr; r++) {
+            acc[r * p->nr + c] = carried[r];
+        }
+        if (least) {
+            *least = carried[seen];
+        }
+    }
+    return carried[at];
+}
+
+/* The same of all rows at once. */
+static tg_value *sum_strides(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                             tg_value *k0, tg_value *kl, tg_value *ahead, tg_value **acc,
+                             tg_value **least) {
+    int sums = p->mr * p->nr, n = sums * p->unroll, seen = n, at = n + (least ? 1 : 0);
     int64_t stride = p->step * (p->wide > 0 ? p->wide : p->unroll);
     tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK * 2 + 2];
-    bool whole = g->k_divisor % stride == 0;
     for (int i = 0; i < n; i++) {
         carried[i] = dot_zero(g);
     }
-    if (look) {
-        carried[least] = dot_least_none(g);
-    }
-    if (p->wide == 0 && p->unroll == 1 && g->k_divisor == stride) { /* all of k in one step */
-        sum_step(g, p, x, y, k0, dot_ix(g, 0), 1, carried, look ? &carried[least] : NULL);
-        memcpy(acc, carried, sizeof *acc * (size_t)at);
-        return;
-    }
+    carried[seen] = least ? *least : NULL;
     carried[at] = dot_ix(g, 0);
-    tg_value *hi = whole ? kl : dot_addc(g, kl, 1 - stride);
+    tg_value *next = reads_once(g, p) ? next_rows(g, y->s, p->nr, kl) : NULL;
+    tg_value *hi = g->k_divisor % stride == 0 ? kl : dot_addc(g, kl, 1 - stride);
     tg_op *loop = tg_build_for(g->b, dot_ix(g, 0), hi, dot_ix(g, stride), at + 1, carried, &k);
     if (ahead) {
         dot_prefetch_at(g, &g->y, ahead, dot_add(g, k0, k));
     }
-    prefetch_along(g, p, y, dot_add(g, k0, k), stride);
+    for (int c = 0; next != NULL && c < p->nr; c++) {
+        prefetch_along(g, y, c, k0, k, kl, next, stride, AHEAD);
+    }
     if (p->wide > 0) {
         sum_wide(g, p, x, y, k0, k, carried);
     } else {
-        sum_step(g, p, x, y, k0, k, p->unroll, carried, look ? &carried[least] : NULL);
+        sum_step(g, p, x, y, k0, k, p->unroll, carried, least ? &carried[seen] : NULL);
     }
     carried[at] = dot_addc(g, k, stride);
     tg_build_end_for(g->b, loop, at + 1, carried);
@@ -286,17 +342,37 @@ static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_
             acc[i] = tg_build_binary(g->b, TG_OP_ADD, acc[i], carried[u * sums + i]);
         }
     }
-    acc[sums] = carried[least]; /* or the place, which nobody asks for */
-    if (whole) {
+    if (least) {
+        *least = carried[seen];
+    }
+    return carried[at];
+}
+
+/* Sums of the block over [k0, k0 + kl): acc gets mr * nr vectors and, if `look`, the smallest
+ * element of y. `ahead`: a y row needed later. */
+static void sum_once(dot_gen *g, const along_k *p, const sum_rows *x, const sum_rows *y,
+                     tg_value *k0, tg_value *kl, tg_value *ahead, bool look, tg_value **acc) {
+    int sums = p->mr * p->nr, last = sums + (look ? 1 : 0);
+    int64_t stride = p->step * (p->wide > 0 ? p->wide : p->unroll);
+    tg_value *k, *carried[MAX_BLOCK * MAX_BLOCK + 2], **least = look ? &acc[sums] : NULL;
+    acc[sums] = look ? dot_least_none(g) : NULL;
+    if (p->wide == 0 && p->unroll == 1 && g->k_divisor == stride) { /* all of k in one step */
+        for (int i = 0; i < sums; i++) {
+            acc[i] = dot_zero(g);
+        }
+        sum_step(g, p, x, y, k0, dot_ix(g, 0), 1, acc, least);
         return;
     }
-    tg_value *from = carried[at];
+    tg_value *from = p->by_rows ? sum_by_rows(g, p, x, y, k0, kl, acc, least)
+                                : sum_strides(g, p, x, y, k0, kl, ahead, acc, least);
+    if (g->k_divisor % stride == 0) {
+        return;
+    }
     if (stride > p->step) {
-        int last = sums + (look ? 1 : 0);
         memcpy(carried, acc, sizeof *acc * (size_t)last);
         carried[last] = from;
-        hi = g->k_divisor % p->step == 0 ? kl : dot_addc(g, kl, 1 - p->step);
-        loop = tg_build_for(g->b, from, hi, dot_ix(g, p->step), last + 1, carried, &k);
+        tg_value *hi = g->k_divisor % p->step == 0 ? kl : dot_addc(g, kl, 1 - p->step);
+        tg_op *loop = tg_build_for(g->b, from, hi, dot_ix(g, p->step), last + 1, carried, &k);
         sum_step(g, p, x, y, k0, k, 1, carried, look ? &carried[sums] : NULL);
         carried[last] = dot_addc(g, k, p->step);
         tg_build_end_for(g->b, loop, last + 1, carried);
@@ -410,7 +486,9 @@ static void sum_rows_at(dot_gen *g, const along_k *p, tg_value *k0, tg_value *kl
         y = staged_rows(g, &g->y, p->y_at, p->pitch, j, j, p->nr);
     } else {
         y = memory_rows(g, &g->y, k0, j, p->nr);
-        prefetch_heads(g, p, &y, k0);
+        if (!p->by_rows) {
+            prefetch_heads(g, p, &y, k0);
+        }
     }
     /* Every block of x rows asks for one row of the next y block, spread over its own work. */
     bool several = p->most_rows > p->mr;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set(cpu_room ${CMAKE_CURRENT_LIST_DIR})
 add_library(tg_lower_cpu STATIC
-  ${cpu_room}/lower.c ${cpu_room}/plan.c ${cpu_room}/bounds.c ${cpu_room}/elem.c ${cpu_room}/addr.c
+  ${cpu_room}/lower.c ${cpu_room}/plan.c ${cpu_room}/bounds.c ${cpu_room}/proofs.c ${cpu_room}/elem.c ${cpu_room}/addr.c
   ${cpu_room}/ahead.c
   ${cpu_room}/nest.c ${cpu_room}/nest_join.c ${cpu_room}/nest_reduce.c ${cpu_room}/nest_turn.c
   ${cpu_room}/layout.c ${cpu_room}/dot_call.c ${cpu_room}/dot_loop.c ${cpu_room}/select.c ${cpu_room}/sort.c ${cpu_room}/count.c
