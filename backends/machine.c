@@ -70,7 +70,7 @@ static const tg_machine machines[] = {
      .emitter = TG_EMIT_LLVM,                                                                      \
      .simt = TG_SIMT_F64 | TG_SIMT_INT8 | TG_SIMT_INT16 | TG_SIMT_INT64 | TG_SIMT_ATOMIC64 |       \
              TG_SIMT_FMA | TG_SIMT_SUBGROUPS | TG_SIMT_SUBNORMALS | TG_SIMT_DIV | TG_SIMT_ASYNC |  \
-             TG_SIMT_MBARRIER | TG_SIMT_HALVES | TG_SIMT_EX2 | (more_),                                                           \
+             TG_SIMT_MBARRIER | TG_SIMT_HALVES | TG_SIMT_EX2 | (more_),                            \
      .copy_lanes = 128,                                                                            \
      .lanes = 128,                                                                                 \
      .max_lanes = 256,                                                                             \
@@ -273,7 +273,8 @@ static const char *host_name(void) {
               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
               __builtin_cpu_supports("avx512vl");
     if (v4 && __builtin_cpu_supports("avx512vnni")) {
-        return __builtin_cpu_supports("avx512bf16") ? "x86-64-avx512-bf16" : "x86-64-avx512-vnni";
+        bool bf16 = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
+        return bf16 ? "x86-64-avx512-bf16" : "x86-64-avx512-vnni";
     }
     bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c");

@@ -19,9 +19,10 @@ typedef enum tg_cpu_feature {
     TG_CPU_AVX512 = 8,
     TG_CPU_AVX512_BF16 = 16,
     TG_CPU_AVX512_VNNI = 32,
-    TG_CPU_GATHER = 64,  /* profitable vector gathers */
-    TG_CPU_PSHUFB = 128, /* byte table lookup in registers (x86.avx2.pshuf.b) */
-    TG_CPU_MADDUBS = 256 /* u8 x i8 pair products (x86.avx2.pmadd.ub.sw) */
+    TG_CPU_GATHER = 64,   /* profitable vector gathers */
+    TG_CPU_PSHUFB = 128,  /* byte table lookup in registers (x86.avx2.pshuf.b) */
+    TG_CPU_MADDUBS = 256, /* u8 x i8 pair products (x86.avx2.pmadd.ub.sw) */
+    TG_CPU_AVX512_VBMI = 512
 } tg_cpu_feature;
 
 /* What prints the code of a machine. */

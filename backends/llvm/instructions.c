@@ -18,6 +18,7 @@ typedef enum definition {
     U8I8_QUADS,
     I16_PAIRS_ADDED,
     WORD_LOOKUP,
+    TWO_BYTE_TABLES,
     BF16_PAIRS_ADDED
 } definition;
 
@@ -73,13 +74,25 @@ static LLVMValueRef byte_lookup(tg_emitter *e, LLVMValueRef table, LLVMValueRef 
     return LLVMBuildSelect(b, keeps, r, LLVMConstNull(type), "");
 }
 
+/* The lanes of x, then those of y. */
+static LLVMValueRef joined(tg_emitter *e, LLVMValueRef x, LLVMValueRef y) {
+    enum { MOST = 128 };
+    LLVMValueRef lanes[MOST];
+    unsigned n = 2 * LLVMGetVectorSize(LLVMTypeOf(x));
+    for (unsigned i = 0; i < n; i++) {
+        lanes[i] = LLVMConstInt(LLVMInt32TypeInContext(e->context), i, 0);
+    }
+    return LLVMBuildShuffleVector(e->builder, x, y, LLVMConstVector(lanes, n), "");
+}
+
 /* Lanes of the table by the low bits of each index. */
 static LLVMValueRef word_lookup(tg_emitter *e, LLVMValueRef table, LLVMValueRef index) {
     LLVMBuilderRef b = e->builder;
-    unsigned n = LLVMGetVectorSize(LLVMTypeOf(table));
+    unsigned n = LLVMGetVectorSize(LLVMTypeOf(index)),
+             last = LLVMGetVectorSize(LLVMTypeOf(table)) - 1;
     LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
-    LLVMValueRef r = LLVMGetPoison(LLVMTypeOf(table));
-    index = LLVMBuildAnd(b, index, tg_emit_const_int(LLVMTypeOf(index), n - 1), "");
+    LLVMValueRef r = LLVMGetPoison(LLVMVectorType(LLVMGetElementType(LLVMTypeOf(table)), n));
+    index = LLVMBuildAnd(b, index, tg_emit_const_int(LLVMTypeOf(index), last), "");
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef lane = LLVMConstInt(i32, i, 0);
         LLVMValueRef from = LLVMBuildExtractElement(b, index, lane, "");
@@ -160,6 +173,8 @@ static LLVMValueRef emit_definition(tg_emitter *e, definition means, LLVMValueRe
         return add_groups(e, products(e, cut(e, x[1], 16), false, cut(e, x[2], 16), 32), 2, x[0]);
     case WORD_LOOKUP:
         return word_lookup(e, x[0], x[1]);
+    case TWO_BYTE_TABLES:
+        return word_lookup(e, joined(e, x[0], x[2]), x[1]);
     case BF16_PAIRS_ADDED:
         return add_bf16(e, add_bf16(e, x[0], x[1], x[2], 1), x[1], x[2], 0);
     }

@@ -24,6 +24,7 @@ enum {
     U8I8_QUADS,
     I16_PAIRS_ADDED,
     WORD_LOOKUP,
+    TWO_BYTE_TABLES,
     BF16_PAIRS_ADDED
 };
 
@@ -46,6 +47,7 @@ static const tg_dtype types[][4] = {[BYTE_LOOKUP] = {TG_DT_U8, TG_DT_U8, TG_DT_U
                                     [U8I8_QUADS] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
                                     [I16_PAIRS_ADDED] = {TG_DT_I32, TG_DT_I32, TG_DT_I32},
                                     [WORD_LOOKUP] = {TG_DT_U16, TG_DT_U16, TG_DT_U16},
+                                    [TWO_BYTE_TABLES] = {TG_DT_U8, TG_DT_U8, TG_DT_U8},
                                     [BF16_PAIRS_ADDED] = {TG_DT_F32, TG_DT_U16, TG_DT_F32}};
 
 static int bytes_of(const row *r) {
@@ -96,6 +98,8 @@ static void expected(int means, int word, const reg *acc, const reg *x, const re
             out->u8[i] = y->u8[i] & 0x80 ? 0 : x->u8[i / 16 * 16 + (y->u8[i] & 15)];
         } else if (means == WORD_LOOKUP) {
             out->u8[i] = x->u8[word * (y->u8[i / word * word] & (n / word - 1)) + i % word];
+        } else if (means == TWO_BYTE_TABLES) {
+            out->u8[i] = (x->u8[i] & 64 ? y : acc)->u8[x->u8[i] & 63];
         } else if (means == BF16_PAIRS_ADDED && i % 4 == 0) {
             float sum = flushed(acc->u32[i / 4]);
             for (int odd = 1; odd >= 0; odd--) {

@@ -9,6 +9,7 @@
  *   dot_quads.c   products of four bytes a word
  *   dot_codes.c   few rows with codes of four bits, looked up in registers
  *   dot_bf16.c    products of two bf16 a word
+ *   dot_bytes.c   floats of 8 bits as bf16, looked up in registers
  *
  * Words. The kernels multiply vectors of words. A word is one element of the compute type; or, for
  * products of 8-bit and smaller integers on a machine with a pair product, an i32 that holds two
@@ -37,6 +38,7 @@ typedef struct dot_side {
     int64_t len_const;             /* len when constant, else -1 */
     bool k_unit;                   /* memory runs along k */
     tg_value *row_bytes, *k_bytes; /* with base */
+    bool split;                    /* staged in the order of dot_fetch_bytes */
     bool inside;                   /* what is being emitted names no row beyond the last */
 } dot_side;
 
@@ -192,6 +194,14 @@ tg_value *dot_least_rows(dot_gen *g, tg_value *rows, int64_t pitch_words, tg_val
                          tg_value *words);
 /* Whether no product and no sum of products can come below the normal numbers. */
 tg_value *dot_bf16_fits(dot_gen *g, tg_value *least_x, tg_value *least_y);
+
+/* ---- bytes as bf16 ---- */
+/* Whether elements of s along k can be looked up a register at a time. */
+bool dot_splits_bytes(const dot_gen *g, const dot_side *s);
+/* Two vectors of words from k on, not in k's order: rows of the other side are brought into theirs
+ * by dot_split_rows, every whole pair of vectors of `count` staged rows of `len` elements. */
+void dot_fetch_bytes(dot_gen *g, const dot_side *s, tg_value *row, tg_value *k, tg_value **out);
+void dot_split_rows(dot_gen *g, tg_value *at, int64_t pitch_words, tg_value *count, tg_value *len);
 
 /* ---- forms ---- */
 void dot_emit_packed(dot_gen *g);

@@ -348,9 +348,15 @@ typedef struct stage_row {
 
 static void stage_vectors(dot_gen *g, const stage_row *r, tg_value *e, int count, tg_value *valid) {
     int64_t step = (int64_t)g->vl * g->per_word, unit = g->word_bytes / g->per_word;
+    tg_value *pair[2];
+    bool split = r->s->split && count == 2;
+    if (split) {
+        dot_fetch_bytes(g, r->s, r->row, dot_add(g, r->k, e), pair);
+    }
     for (int i = 0; i < count; i++) {
         tg_value *at = dot_addc(g, e, i * step);
-        tg_value *x = dot_fetch_k(g, r->s, r->row, dot_add(g, r->k, at), g->vl, valid);
+        tg_value *x =
+            split ? pair[i] : dot_fetch_k(g, r->s, r->row, dot_add(g, r->k, at), g->vl, valid);
         dot_store(g, dot_atc(g, r->to, at, unit), x, g->word_bytes);
     }
     /* Blocks of a row are too short for the hardware to follow: the next one is asked for here. */
@@ -366,7 +372,8 @@ static void stage_vectors(dot_gen *g, const stage_row *r, tg_value *e, int count
 
 void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *count, tg_value *k,
                     tg_value *len, tg_value *to, int64_t pitch_words, int ahead) {
-    int64_t step = (int64_t)g->vl * g->per_word, strides[2] = {4 * step, step};
+    int64_t step = (int64_t)g->vl * g->per_word,
+            strides[2] = {s->split ? 2 * step : 4 * step, step};
     dot_loop rows = dot_for(g, dot_ix(g, 0), count, 1);
     stage_row r = {s, dot_add(g, row, rows.iv), k,
                    dot_atc(g, to, rows.iv, pitch_words * g->word_bytes), ahead};
@@ -378,7 +385,7 @@ void dot_stage_rows(dot_gen *g, const dot_side *s, tg_value *row, tg_value *coun
         }
         tg_value *hi = whole ? len : dot_addc(g, len, 1 - strides[pass]);
         tg_op *loop = tg_build_for(g->b, carried[0], hi, dot_ix(g, strides[pass]), 1, carried, &e);
-        stage_vectors(g, &r, e, pass == 0 ? 4 : 1, NULL);
+        stage_vectors(g, &r, e, (int)(strides[pass] / step), NULL);
         carried[0] = dot_addc(g, e, strides[pass]);
         tg_build_end_for(g->b, loop, 1, carried);
         if (whole) {

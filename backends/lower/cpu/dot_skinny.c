@@ -28,6 +28,7 @@ typedef struct along_k {
     bool by_rows;      /* the only row of x: a single stream through y */
     int wide;          /* so many vectors of y at a time, into the same sums (0: one) */
     bool spread;       /* each of them every wide-th element: x is staged in that order */
+    bool split;        /* y by dot_fetch_bytes, at once or staged: x is staged in that order */
     int64_t ks, pitch; /* block of k in elements; words between staged rows */
     int64_t step;      /* elements in a vector of words */
     tg_value *x_at, *y_at, *ends;
@@ -75,6 +76,12 @@ static along_k plan_along_k(dot_gen *g, int64_t max_rows) {
         p.wide = k > 0 && k < DOT_WIDE * p.step ? DOT_WIDE / 2 : DOT_WIDE;
         p.spread = dot_spreads(g, &g->y);
         p.stage_x = p.stage_x || p.spread;
+        p.unroll = 1;
+    }
+    if (dot_splits_bytes(g, &g->y)) {
+        p.split = true;
+        g->y.split = p.stage_y;
+        p.wide = p.stage_y ? 0 : 2;
         p.unroll = 1;
     }
     p.by_rows = p.wide == 0 && !p.stage_y && k <= 0 && rows == 1 && plain_along_k(g, &g->y);
@@ -185,7 +192,9 @@ static void sum_wide(dot_gen *g, const along_k *p, const sum_rows *x, const sum_
         }
     }
     for (int c = 0; c < p->nr; c++) {
-        if (p->spread) {
+        if (p->split) {
+            dot_fetch_bytes(g, y->s, y->number[c], dot_add(g, k0, k), ys);
+        } else if (p->spread) {
             dot_fetch_spread(g, y->s, y->number[c], dot_add(g, k0, k), p->wide, ys);
         } else {
             dot_fetch_wide(g, y->s, y->number[c], dot_add(g, k0, k), p->wide, ys);
@@ -506,6 +515,9 @@ static void stage_x_rows(dot_gen *g, along_k *p, tg_value *k0, tg_value *kl) {
     dot_stage_rows(g, &g->x, dot_ix(g, 0), g->x.len, k0, kl, p->x_at, p->pitch, 0);
     if (p->spread) {
         dot_spread_rows(g, p->x_at, p->pitch, g->x.len, kl, p->wide);
+    }
+    if (p->split) {
+        dot_split_rows(g, p->x_at, p->pitch, g->x.len, kl);
     }
     if (p->starts) {
         dot_quad_starts(g, p->x_at, p->pitch, g->x.len, dot_words(g, kl), p->starts);

@@ -61,7 +61,8 @@ uint64_t tgr_cpu_isas(void) {
     }
     if (set & BIT(TG_ISA_X86_64_V4) && c7 & 1u << 11) {
         set |= BIT(TG_ISA_X86_64_AVX512_VNNI);
-        set |= a71 & 1u << 5 ? BIT(TG_ISA_X86_64_AVX512_BF16) : 0;
+        /* with AVX512_VBMI, which of all processors Cooper Lake lacks */
+        set |= a71 & 1u << 5 && c7 & 1u << 1 ? BIT(TG_ISA_X86_64_AVX512_BF16) : 0;
     }
     return tgr_cpu_proven(set);
 }

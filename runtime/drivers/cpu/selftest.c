@@ -43,6 +43,7 @@ RUN64(added_quads64, "avx512f,avx512vnni", _mm512_dpbusd_epi32(acc, x, y))
 RUN64(added_pairs64, "avx512f,avx512vnni", _mm512_dpwssd_epi32(acc, x, y))
 RUN64(words64, "avx512f", _mm512_permutexvar_epi32(y, x))
 RUN64(halves64, "avx512f,avx512bw", _mm512_permutexvar_epi16(y, x))
+RUN64(bytes128, "avx512f,avx512vbmi", _mm512_permutex2var_epi8(acc, x, y))
 RUN64(bf16_pairs64, "avx512f,avx512bf16",
       _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(acc), (__m512bh)x, (__m512bh)y)))
 #undef RUN64
@@ -116,6 +117,14 @@ static void mean_halves(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t
     }
 }
 
+static void mean_bytes128(uint8_t *out, const uint8_t *x, const uint8_t *y, size_t bytes) {
+    uint8_t first[64];
+    memcpy(first, out, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        out[i] = (x[i] & 64 ? y : first)[x[i] & 63];
+    }
+}
+
 static float flushed(uint32_t bits) {
     float f;
     bits = bits & 0x7F800000 ? bits : bits & 0x80000000;
@@ -163,6 +172,7 @@ static const tgr_cpu_trial trials[] = {
     {V4, V4 | VNNI | BF16, 64, pairs64, mean_pairs, false},
     {V4, V4 | VNNI | BF16, 64, words64, mean_words, false},
     {V4, V4 | VNNI | BF16, 64, halves64, mean_halves, false},
+    {BF16, BF16, 64, bytes128, mean_bytes128, false},
     {BF16, BF16, 64, bf16_pairs64, mean_bf16_pairs, true},
     {VNNI, VNNI | BF16, 64, added_quads64, mean_added_quads, false},
     {VNNI, VNNI | BF16, 64, added_pairs64, mean_added_pairs, false},
