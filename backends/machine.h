@@ -29,7 +29,8 @@ typedef enum tg_cpu_feature {
 typedef enum tg_emitter_kind {
     TG_EMIT_LLVM,
     TG_EMIT_OPENCL_C,
-    TG_EMIT_HIP, /* C++ for AMD and those whose compilers take its dialect */
+    TG_EMIT_HIP,  /* C++ for AMD and those whose compilers take its dialect */
+    TG_EMIT_CUDA, /* C++ for NVIDIA, likewise */
     TG_EMIT_SPIRV_VULKAN,
     TG_EMIT_SPIRV_OPENCL
 } tg_emitter_kind;
@@ -129,6 +130,12 @@ const tg_machine *tg_machine_with_quirks(tg_arena *a, const tg_machine *m, unsig
  * for the row as it is, for processors of the weakest row of its architecture: vectors are cut to
  * that row's and each machine instruction is replaced by what it is defined to compute. */
 const tg_machine *tg_machine_named(tg_arena *a, const char *name);
+/* Is its code text of a C dialect (backends/simt_c)? */
+static inline bool tg_machine_prints_c(const tg_machine *m) {
+    return m->class_ == TG_MACHINE_SIMT &&
+           (m->emitter == TG_EMIT_OPENCL_C || m->emitter == TG_EMIT_HIP ||
+            m->emitter == TG_EMIT_CUDA);
+}
 /* Best CPU level the running processor has, from CPUID / auxv; NULL when it has none of the rows.
  */
 const tg_machine *tg_machine_host(void);

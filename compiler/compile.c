@@ -228,7 +228,7 @@ bool tgc_state_init(tgc_state *s, const tgc_options *options) {
                  (!s->o.start_from || tgc_pipeline_doc(s->o.start_from)) &&
                  (!s->o.dump_after || strcmp(s->o.dump_after, "all") == 0 ||
                   tgc_pipeline_doc(s->o.dump_after));
-    return counts && names && s->o.emit <= TGC_EMIT_HIP && (s->o.source || !s->o.source_bytes);
+    return counts && names && s->o.emit <= TGC_EMIT_CUDA && (s->o.source || !s->o.source_bytes);
 }
 
 static void run_stages(tgc_state *s) {

@@ -166,7 +166,7 @@ tg_module *tgc_probe_module(tgc_prober *p, const tgc_probe *q) {
 
 static tg_status emit(tgc_prober *p, tg_module *loop, const unsigned char **code, size_t *n) {
 #if TEGULA_HAVE_SIMT_C
-    if (p->machine->emitter == TG_EMIT_OPENCL_C || p->machine->emitter == TG_EMIT_HIP) {
+    if (tg_machine_prints_c(p->machine)) {
         return tg_simt_c_emit(loop, p->machine, p->arena, &p->sink, code, n);
     }
 #endif

@@ -100,7 +100,7 @@ tg_status tgc_simt_codegen(tgc_state *s, tgc_lane *l) {
     if (l->machine->emitter == TG_EMIT_LLVM) {
         return tgc_llvm_codegen(s, l);
     }
-    if (l->machine->emitter == TG_EMIT_OPENCL_C || l->machine->emitter == TG_EMIT_HIP) {
+    if (tg_machine_prints_c(l->machine)) {
 #if TEGULA_HAVE_SIMT_C
         return tg_simt_c_emit(l->loop, l->machine, &s->arena, &s->sink, &l->object,
                               &l->object_bytes);

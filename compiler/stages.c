@@ -198,8 +198,11 @@ static bool wants_code(const tgc_state *s, bool *out_fits) {
     case TGC_EMIT_HIP:
         *out_fits = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_HIP;
         return true;
+    case TGC_EMIT_CUDA:
+        *out_fits = tgc_is_simt(l) && l->machine->emitter == TG_EMIT_CUDA;
+        return true;
     case TGC_EMIT_SPIRV:
-        *out_fits = tgc_is_simt(l) && !c && !llvm && l->machine->emitter != TG_EMIT_HIP;
+        *out_fits = tgc_is_simt(l) && !llvm && !tg_machine_prints_c(l->machine);
         return true;
     default:
         return tgc_wants_stop(s, "codegen");

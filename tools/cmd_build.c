@@ -22,7 +22,7 @@ typedef struct build {
 static bool parse_emit(tool *t, const char *name, uint32_t *out) {
     static const char *const names[] = {"package", "ast",    "tile",   "loop",   "llvm",  "asm",
                                         "obj",     "header", "placed", "opencl", "spirv", "ptx",
-                                        "amdgcn",  "hsaco",  "hip",    NULL};
+                                        "amdgcn",  "hsaco",  "hip",    "cuda",   NULL};
     int which = 0;
     bool ok = tool_option_word(t, "emit", name, names, &which);
     *out = (uint32_t)which;

@@ -29,7 +29,7 @@ const char *tool_sim_device(const char *device) {
     bool loop = strncmp(device, loop_prefix, strlen(loop_prefix)) == 0;
     const tg_machine *m = loop ? tg_machine_find(device + strlen(loop_prefix)) : NULL;
     if (m != NULL && m->class_ == TG_MACHINE_SIMT &&
-        (m->emitter == TG_EMIT_LLVM || m->emitter == TG_EMIT_HIP)) {
+        (m->emitter == TG_EMIT_LLVM || m->emitter == TG_EMIT_HIP || m->emitter == TG_EMIT_CUDA)) {
         return NULL; /* the runtime's own driver runs its code */
     }
     bool always = strncmp(device, always_prefix, strlen(always_prefix)) == 0;

@@ -205,8 +205,8 @@ static const char *trap_call(tg_c_emitter *e, const tg_op *op, long long code) {
     tg_c_helper(e, "trap",
                 tg_c_text(e,
                           "/* the first failure of the launch is kept */\n"
-                          "void trap(%s uint *report, uint code, uint line, long program) {\n"
-                          "    if (atomic_cmpxchg((volatile %s uint *)report, 0u, code) == 0u) {\n"
+                          "void trap(%suint *report, uint code, uint line, long program) {\n"
+                          "    if (atomic_cmpxchg((volatile %suint *)report, 0u, code) == 0u) {\n"
                           "        report[1] = line;\n        report[2] = (uint)program;\n"
                           "        report[3] = (uint)((ulong)program >> 32);\n    }\n}\n",
                           e->dialect->device, e->dialect->device));
@@ -347,9 +347,32 @@ static void emit_array(tg_c_emitter *e, tg_op *op) {
         tg_c_line(e, "%s %s[%lld];", type, name, (long long)t->shape[0]);
         return;
     }
-    tg_c_line(e, "%s %s *%s = (%s %s *)(shared + %lld); // %lld elements",
-              e->dialect->shared_pointer, type, name, e->dialect->shared_pointer, type,
+    tg_c_line(e, "%s%s *%s = (%s%s *)(shared + %lld); // %lld elements", e->dialect->shared_pointer,
+              type, name, e->dialect->shared_pointer, type,
               (long long)tg_attr_int(op, TG_ATTR_OFFSET, 0), (long long)t->shape[0]);
+}
+
+/* Lanes pass values at this very place: never inside another expression, which may be conditional.
+ */
+static void emit_lanes(tg_c_emitter *e, const tg_op *op) {
+    static const char *const modes[] = {[TG_SHUFFLE_XOR] = "xor",
+                                        [TG_SHUFFLE_INDEX] = "index",
+                                        [TG_SHUFFLE_UP] = "up",
+                                        [TG_SHUFFLE_DOWN] = "down"};
+    const tg_value *x = tg_operand(op, 0);
+    if (!e->dialect->subgroups || x->type->kind == TG_TY_VEC) {
+        tg_c_refuse(e, op, "this dialect has no sub-groups");
+        return;
+    }
+    if (op->code == TG_OP_BALLOT) {
+        declare(e, &op->results[0], tg_c_text(e, "ballot(%s)", tg_c_at(e, x, 0)));
+        return;
+    }
+    const char *cast = tg_c_is_narrow(e, x) ? "(long)" : "";
+    const char *text =
+        tg_c_text(e, "shfl_%s(%s%s, %s)", modes[tg_attr_int(op, TG_ATTR_SHUFFLE, TG_SHUFFLE_XOR)],
+                  cast, tg_c_at(e, x, TG_PREC_UNARY), tg_c_at(e, tg_operand(op, 1), 0));
+    declare(e, &op->results[0], text);
 }
 
 static void emit_op(tg_c_emitter *e, tg_op *op) {
@@ -394,7 +417,7 @@ static void emit_op(tg_c_emitter *e, tg_op *op) {
     }
     case TG_OP_SHFL:
     case TG_OP_BALLOT:
-        tg_c_refuse(e, op, "this dialect has no sub-groups");
+        emit_lanes(e, op);
         return;
     }
     if (op->n_results == 0) {

@@ -7,12 +7,12 @@ const tg_c_dialect tg_c_opencl = {
     .file_head =
         "/* OpenCL C 1.2. Build with -cl-fp32-correctly-rounded-divide-sqrt where the device "
         "has it. */\n",
-    .prelude = "",
     .kernels_head = "",
+    .function = "",
     .kernel_head = "__kernel __attribute__((reqd_work_group_size(%lld, 1, 1)))\nvoid",
-    .device = "__global",
+    .device = "__global ",
     .shared = "__local",
-    .shared_pointer = "__local",
+    .shared_pointer = "__local ",
     .list = "(%s)(",
     .file_end = "",
     .contract_off = "#pragma OPENCL FP_CONTRACT OFF\n",

@@ -163,7 +163,9 @@ void tg_c_helper(tg_c_emitter *e, const char *name, const char *text) {
         }
     }
     TG_LIST_PUSH(e->arena, &e->helpers, name);
-    tg_sb_addf(&e->helper_text, "%s\n", text);
+    const char *end = strncmp(text, "/*", 2) == 0 ? strstr(text, "*/\n") : NULL;
+    const char *type = end != NULL ? end + strlen("*/\n") : text;
+    tg_sb_addf(&e->helper_text, "%.*s%s%s\n", (int)(type - text), text, e->dialect->function, type);
 }
 
 /* ---- types ------------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ const char *tg_c_memory_type(tg_dtype t) { return t == TG_DT_BOOL ? "uchar" : tg
 
 const char *tg_c_type(tg_c_emitter *e, const tg_type *t) {
     if (t->kind == TG_TY_PTR) {
-        return tg_c_text(e, "%s uchar *", e->dialect->device);
+        return tg_c_text(e, "%suchar *", e->dialect->device);
     }
     if (t->kind != TG_TY_VEC) {
         return tg_c_scalar(t->dtype);
@@ -264,12 +266,12 @@ static void look(survey *s, const tg_region *r) {
 static void arguments(tg_c_emitter *e, const survey *s) {
     const char *d = e->dialect->device;
     tg_sb_addf(e->out,
-               "(%s const long *slots, long first, long end, %s uchar *scratch_base,\n"
-               "        %s uint *report",
+               "(%sconst long *slots, long first, long end, %suchar *scratch_base,\n"
+               "        %suint *report",
                d, d, d);
     for (size_t i = 0; i < TG_COUNT_OF(s->pointer); i++) {
         if (s->pointer[i] && !e->dialect->addresses) {
-            tg_sb_addf(e->out, ",\n        %s uchar *arg%zu", d, i);
+            tg_sb_addf(e->out, ",\n        %suchar *arg%zu", d, i);
         }
     }
     tg_sb_add(e->out, ") {\n");
@@ -297,7 +299,7 @@ static void preamble(tg_c_emitter *e, const tg_func *f) {
     tg_c_line(e, "    return;");
     tg_c_line(e, "int lane = (int)%s;", d->lane);
     if (f->scratch_bytes > 0) {
-        tg_c_line(e, "%s uchar *scratch = scratch_base + (program - first) * %lld;", d->device,
+        tg_c_line(e, "%suchar *scratch = scratch_base + (program - first) * %lld;", d->device,
                   (long long)f->scratch_bytes);
     }
     if (f->shared_bytes > 0) {
@@ -336,14 +338,16 @@ static void emit_function(tg_c_emitter *e, tg_func *f, const survey *s) {
 tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a, tg_sink *sink,
                          const unsigned char **out, size_t *out_bytes) {
     tg_sb kernels, file;
-    if (machine->emitter != TG_EMIT_OPENCL_C && machine->emitter != TG_EMIT_HIP) {
+    if (!tg_machine_prints_c(machine)) {
         tg_error(sink, TG_D_BACKEND, (tg_span){0}, "there is no C dialect of machine `%s`",
                  machine->name);
         return TG_E_UNSUPPORTED;
     }
     tg_sb_init(&kernels, a);
     tg_sb_init(&file, a);
-    tg_c_emitter e = {.dialect = machine->emitter == TG_EMIT_HIP ? &tg_c_hip : &tg_c_opencl,
+    tg_c_emitter e = {.dialect = machine->emitter == TG_EMIT_HIP    ? &tg_c_hip
+                                 : machine->emitter == TG_EMIT_CUDA ? &tg_c_cuda
+                                                                    : &tg_c_opencl,
                       .arena = a,
                       .sink = sink,
                       .out = &kernels};
@@ -371,7 +375,7 @@ tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a
     tg_sb_add(&file, e.dialect->contract_off);
     tg_sb_add(&file, f64 ? e.dialect->extension_f64 : "");
     tg_sb_add(&file, atomic64 ? e.dialect->extension_atomic64 : "");
-    tg_sb_add(&file, e.dialect->prelude);
+    tg_sb_add(&file, e.dialect->prelude != NULL ? e.dialect->prelude() : "");
     tg_sb_addf(&file, "\n%s", e.helper_text.len > 0 ? e.helper_text.data : "");
     tg_sb_addf(&file, "%s%s", e.dialect->kernels_head, kernels.data);
     tg_sb_add(&file, e.dialect->file_end);

@@ -9,7 +9,9 @@
  *   memory.c   device memory, arrays, atomics, vectors
  *   range.c    intervals of integers: where plain signed arithmetic cannot overflow
  *   dialect.c  spellings of OpenCL C
- *   hip.c      of HIP C++, and what it lacks of OpenCL C
+ *   hip.c      of HIP C++
+ *   cuda.c     of CUDA C++
+ *   prelude/   what these lack of OpenCL C, printed in front
  *
  * A value used once becomes part of its user's expression where that keeps the order of memory
  * effects; others become variables. Index arithmetic (i64) whose interval fits in 32 bits is done
@@ -40,19 +42,23 @@ enum {
 /* How a dialect says things. */
 typedef struct tg_c_dialect {
     const char *name, *file_head;
-    const char *prelude;      /* behind the switches: what the language lacks of OpenCL C */
-    const char *kernels_head; /* between the functions that kernels call and the kernels */
-    const char *kernel_head;  /* printf format: lanes; what stands before a kernel's name */
-    const char *device, *shared, *shared_pointer; /* qualifiers of memory; of pointers to it */
+    const char *(*prelude)(void); /* NULL, or what the language lacks of OpenCL C */
+    const char *kernels_head;     /* between the functions that kernels call and the kernels */
+    const char *function;         /* before the type of a function that kernels call */
+    const char *kernel_head;      /* printf format: lanes; what stands before a kernel's name */
+    const char *device, *shared, *shared_pointer; /* qualifiers of memory; of pointers to it (with a
+                                                     space behind, or nothing) */
     const char *list; /* printf format: vector type; what stands before a vector's elements */
     const char *file_end;
+    bool subgroups; /* values pass between lanes: shfl_xor, ..., ballot */
     bool addresses; /* slots hold addresses; else buffers are arguments and slots offsets */
     const char *contract_off;
     const char *extension_f64, *extension_atomic64;
     const char *barrier_shared, *barrier_global, *barrier_all;
     const char *group_x, *group_y, *groups_x, *lane;
 } tg_c_dialect;
-extern const tg_c_dialect tg_c_opencl, tg_c_hip;
+const char *tg_c_hip_prelude(void), *tg_c_cuda_prelude(void); /* prelude/ */
+extern const tg_c_dialect tg_c_opencl, tg_c_hip, tg_c_cuda;
 
 typedef struct tg_c_expr {
     const char *text;

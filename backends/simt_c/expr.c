@@ -5,6 +5,7 @@
  * int vectors of 0 and -1.
  */
 #include "backends/simt_c/emit.h"
+#include "ir/build.h"
 
 static bool is_float(const tg_type *t) { return t->dtype == TG_DT_F32 || t->dtype == TG_DT_F64; }
 
@@ -289,7 +290,10 @@ static tg_c_expr shift(tg_c_emitter *e, const tg_op *op) {
     int bits = tg_dtype_bits(t->dtype);
     const tg_value *n = tg_operand(op, 1);
     tg_c_range r = tg_c_range_of(e, n);
-    bool in_range = tg_type_is_scalar(n->type) && r.lo >= 0 && r.hi < bits;
+    int64_t fixed;
+    bool in_range = tg_value_const_int(n, &fixed)
+                        ? fixed >= 0 && fixed < bits
+                        : tg_type_is_scalar(n->type) && r.lo >= 0 && r.hi < bits;
     const char *count = in_range
                             ? tg_c_at(e, n, TG_PREC_SHIFT + 1)
                             : tg_c_text(e, "(%s & %d)", tg_c_at(e, n, TG_PREC_PRIMARY), bits - 1);
@@ -350,8 +354,9 @@ static tg_c_expr compare(tg_c_emitter *e, const tg_op *op) {
     int64_t p = tg_attr_int(op, TG_ATTR_PRED, 0);
     int prec = p < TG_CMP_LT ? TG_PREC_EQ : TG_PREC_REL;
     const tg_type *t = tg_operand(op, 0)->type;
-    const char *text = tg_c_text(e, "%s %s %s", tg_c_at(e, tg_operand(op, 0), TG_PREC_SHIFT),
-                                 signs[p], tg_c_at(e, tg_operand(op, 1), TG_PREC_SHIFT));
+    int inner = TG_PREC_SHIFT + 1; /* compilers' warnings want shifts in parentheses */
+    const char *text = tg_c_text(e, "%s %s %s", tg_c_at(e, tg_operand(op, 0), inner), signs[p],
+                                 tg_c_at(e, tg_operand(op, 1), inner));
     if (t->kind == TG_TY_VEC && tg_dtype_bits(t->dtype) != 32 && t->dtype != TG_DT_BOOL) {
         return (tg_c_expr){tg_c_text(e, "convert_int%lld(%s)", (long long)t->shape[0], text),
                            TG_PREC_PRIMARY};

@@ -55,11 +55,11 @@ static tg_c_expr element(tg_c_emitter *e, const tg_op *op, const tg_type *t, con
         return (tg_c_expr){tg_c_text(e, "as_%s(vload%d(0, %s))", type, bytes, at), TG_PREC_PRIMARY};
     }
     if (index == 0) {
-        return (tg_c_expr){tg_c_text(e, "*(%s const %s *)%s", e->dialect->device, type, p),
+        return (tg_c_expr){tg_c_text(e, "*(%sconst %s *)%s", e->dialect->device, type, p),
                            TG_PREC_UNARY};
     }
     return (tg_c_expr){
-        tg_c_text(e, "((%s const %s *)%s)[%lld]", e->dialect->device, type, p, (long long)index),
+        tg_c_text(e, "((%sconst %s *)%s)[%lld]", e->dialect->device, type, p, (long long)index),
         TG_PREC_PRIMARY};
 }
 
@@ -110,7 +110,7 @@ static tg_c_expr read_device(tg_c_emitter *e, const tg_op *op) {
         return (tg_c_expr){sb.data, TG_PREC_UNARY};
     }
     return from_memory(e, t,
-                       (tg_c_expr){tg_c_text(e, "vload%lld(0, (%s const %s *)%s)", n,
+                       (tg_c_expr){tg_c_text(e, "vload%lld(0, (%sconst %s *)%s)", n,
                                              e->dialect->device, tg_c_memory_type(t->dtype), p),
                                    TG_PREC_PRIMARY});
 }
@@ -123,9 +123,9 @@ static void write_element(tg_c_emitter *e, const tg_op *op, const tg_type *t, co
         tg_c_line(e, "vstore%d(as_uchar%d(%s), 0, %s + %lld);", bytes, bytes, x, p,
                   (long long)index * bytes);
     } else if (index == 0) {
-        tg_c_line(e, "*(%s %s *)%s = %s;", space, type, p, x);
+        tg_c_line(e, "*(%s%s *)%s = %s;", space, type, p, x);
     } else {
-        tg_c_line(e, "((%s %s *)%s)[%lld] = %s;", space, type, p, (long long)index, x);
+        tg_c_line(e, "((%s%s *)%s)[%lld] = %s;", space, type, p, (long long)index, x);
     }
 }
 
@@ -150,7 +150,7 @@ static void write_device(tg_c_emitter *e, const tg_op *op) {
         return;
     }
     if (mask == NULL && !unaligned(op, t)) {
-        tg_c_line(e, "vstore%lld(%s, 0, (%s %s *)%s);", (long long)t->shape[0], to_memory(e, v),
+        tg_c_line(e, "vstore%lld(%s, 0, (%s%s *)%s);", (long long)t->shape[0], to_memory(e, v),
                   e->dialect->device, tg_c_memory_type(t->dtype), p);
         return;
     }
@@ -254,7 +254,7 @@ static const char *float_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
         tg_c_helper(e, name,
                     tg_c_text(e,
                               "/* compares bits: -0 is not 0 */\n"
-                              "%s %s(volatile %s %s *at, %s expected, %s x) {\n"
+                              "%s %s(volatile %s%s *at, %s expected, %s x) {\n"
                               "    %s seen = *at;\n"
                               "    while (seen == as_%s(expected)) {\n"
                               "        %s found = %s(at, seen, as_%s(x));\n"
@@ -265,7 +265,7 @@ static const char *float_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
     }
     tg_c_helper(e, name,
                 tg_c_text(e,
-                          "%s %s(volatile %s %s *at, %s x) {\n    %s seen = *at;\n    for (;;) {\n"
+                          "%s %s(volatile %s%s *at, %s x) {\n    %s seen = *at;\n    for (;;) {\n"
                           "        %s found = %s(at, seen, as_%s(%s));\n"
                           "        if (found == seen)\n            return as_%s(seen);\n"
                           "        seen = found;\n    }\n}\n",
@@ -284,9 +284,9 @@ static const char *small_atomic(tg_c_emitter *e, const tg_type *t, tg_atomic_kin
     const char *mask = tg_dtype_bits(t->dtype) == 8 ? "0xffu" : "0xffffu";
     tg_sb sb;
     tg_sb_init(&sb, e->arena);
-    tg_sb_addf(&sb, "/* by way of the word around it */\n%s %s(volatile %s %s *at, %s%s x) {\n", s,
+    tg_sb_addf(&sb, "/* by way of the word around it */\n%s %s(volatile %s%s *at, %s%s x) {\n", s,
                name, space, s, kind == TG_ATOMIC_CAS ? tg_c_text(e, "%s expected, ", s) : "", s);
-    tg_sb_addf(&sb, "    volatile %s uint *word = (volatile %s uint *)((size_t)at & ~(size_t)3);\n",
+    tg_sb_addf(&sb, "    volatile %suint *word = (volatile %suint *)((size_t)at & ~(size_t)3);\n",
                space, space);
     tg_sb_addf(&sb,
                "    uint shift = (uint)((size_t)at & 3) * 8, seen = *word;\n    for (;;) {\n"
@@ -326,7 +326,7 @@ static tg_c_expr atomic(tg_c_emitter *e, const tg_op *op, const char *space, con
     const char *expected =
         kind == TG_ATOMIC_CAS ? tg_c_text(e, "%s, ", tg_c_at(e, tg_operand(op, first + 1), 0)) : "";
     return (tg_c_expr){
-        tg_c_text(e, "%s((volatile %s %s *)%s, %s%s)", fn, space, type, at, expected, value),
+        tg_c_text(e, "%s((volatile %s%s *)%s, %s%s)", fn, space, type, at, expected, value),
         TG_PREC_PRIMARY};
 }
 

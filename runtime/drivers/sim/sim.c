@@ -24,8 +24,10 @@ static const struct {
      "code object"},
     /* of the tests alone */
     {"libtegula-dev-sim-hip.so", "tegula_sim_hip", "HIP C++ compiled and run as AMD code",
-     "HIP C++"}};
-enum { PLUGIN_PTX, PLUGIN_AMD, PLUGIN_HIP, N_PLUGINS };
+     "HIP C++"},
+    {"libtegula-dev-sim-cuda.so", "tegula_sim_cuda", "CUDA C++ compiled and run as PTX",
+     "CUDA C++"}};
+enum { PLUGIN_PTX, PLUGIN_AMD, PLUGIN_HIP, PLUGIN_CUDA, N_PLUGINS };
 
 typedef struct sim_globals {
     void *library[N_PLUGINS];
@@ -58,7 +60,8 @@ static const struct {
                {"sm_90a", PLUGIN_PTX, 90, TG_ISA_PTX_SM_90A, 227 << 10, 32},
                {"gfx942", PLUGIN_AMD, 942, TG_ISA_GFX942, 64 << 10, 64},
                {"gfx1100", PLUGIN_AMD, 1100, TG_ISA_GFX1100, 64 << 10, 32},
-               {"hip", PLUGIN_HIP, 942, TG_ISA_HIP, 64 << 10, 64}};
+               {"hip", PLUGIN_HIP, 942, TG_ISA_HIP, 64 << 10, 64},
+               {"cuda-c", PLUGIN_CUDA, 80, TG_ISA_CUDA_C, 48 << 10, 32}};
 
 /* ---- the plug-in ----------------------------------------------------------------------------- */
 

@@ -38,7 +38,8 @@ typedef enum tgc_emit {
     TGC_EMIT_PTX,    /* PTX text of a SIMT target whose code is that */
     TGC_EMIT_AMDGCN, /* AMD's assembly of a SIMT target whose code is that */
     TGC_EMIT_HSACO,  /* AMD's code object, an ELF file */
-    TGC_EMIT_HIP     /* HIP C++ of a SIMT target whose code is that */
+    TGC_EMIT_HIP,    /* HIP C++ of a SIMT target whose code is that */
+    TGC_EMIT_CUDA    /* CUDA C++ of a SIMT target whose code is that */
 } tgc_emit;
 
 /* One kernel or op to compile with the bindings it gets. */

@@ -128,6 +128,7 @@ typedef enum tg_pack_arg {
     X(PTX_SM_90,        100, "sm_90",              "cuda")                                         \
     X(PTX_SM_100A,      101, "sm_100a",            "cuda")                                         \
     X(PTX_SM_120A,      102, "sm_120a",            "cuda")                                         \
+    X(CUDA_C,           103, "cuda-c",             "cuda")                                         \
     X(GFX906,           112, "gfx906",             "hip")                                          \
     X(GFX908,           113, "gfx908",             "hip")                                          \
     X(GFX90A,           114, "gfx90a",             "hip")                                          \
