@@ -25,7 +25,7 @@ typedef struct conform {
     const char *device, *filter, *dir, *json, *html, *junit, *journal, *bundle;
     uint64_t seed;
     int threads, level, schedules, deadline, sample;
-    bool exact, no_schedule, resume, in_process, list;
+    bool exact, no_schedule, resume, in_process, list, replay;
     TG_LIST(conform_case) cases;    /* all, in order */
     TG_LIST(tg_program *) programs; /* of each case */
     TG_LIST(int) todo;              /* cases not found in the journal */
@@ -39,17 +39,27 @@ typedef struct conform {
  */
 
 static bool parse(tool *t, int argc, char **argv, conform *c) {
-    static const struct option options[] = {
-        {"device", required_argument, NULL, 'd'},  {"level", required_argument, NULL, 'l'},
-        {"filter", required_argument, NULL, 'f'},  {"kernels", required_argument, NULL, 'k'},
-        {"seed", required_argument, NULL, 's'},    {"threads", required_argument, NULL, 't'},
-        {"exact", no_argument, NULL, 'e'},         {"schedules", required_argument, NULL, 'S'},
-        {"no-schedule", no_argument, NULL, 'n'},   {"deadline", required_argument, NULL, 'D'},
-        {"journal", required_argument, NULL, 'q'}, {"resume", no_argument, NULL, 'r'},
-        {"bundle", required_argument, NULL, 'b'},  {"in-process", no_argument, NULL, 'i'},
-        {"sample", required_argument, NULL, 'm'},  {"list", no_argument, NULL, 'L'},
-        {"json", required_argument, NULL, 'j'},    {"html", required_argument, NULL, 'h'},
-        {"junit", required_argument, NULL, 'J'},   {0}};
+    static const struct option options[] = {{"device", required_argument, NULL, 'd'},
+                                            {"level", required_argument, NULL, 'l'},
+                                            {"filter", required_argument, NULL, 'f'},
+                                            {"kernels", required_argument, NULL, 'k'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"exact", no_argument, NULL, 'e'},
+                                            {"schedules", required_argument, NULL, 'S'},
+                                            {"no-schedule", no_argument, NULL, 'n'},
+                                            {"deadline", required_argument, NULL, 'D'},
+                                            {"journal", required_argument, NULL, 'q'},
+                                            {"resume", no_argument, NULL, 'r'},
+                                            {"bundle", required_argument, NULL, 'b'},
+                                            {"in-process", no_argument, NULL, 'i'},
+                                            {"replay", no_argument, NULL, 'R'},
+                                            {"sample", required_argument, NULL, 'm'},
+                                            {"list", no_argument, NULL, 'L'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"html", required_argument, NULL, 'h'},
+                                            {"junit", required_argument, NULL, 'J'},
+                                            {0}};
     int o;
     bool ok = true;
     while (ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -98,6 +108,9 @@ static bool parse(tool *t, int argc, char **argv, conform *c) {
             break;
         case 'i':
             c->in_process = true;
+            break;
+        case 'R':
+            c->replay = true;
             break;
         case 'L':
             c->list = true;
@@ -214,6 +227,9 @@ static void open_device(void *user) {
         tool_flush_diagnostics(c->t);
         if (c->dev.device == NULL) {
             _exit(TOOL_NO_DEVICE);
+        }
+        if (c->replay) {
+            tool_device_replay(c->dev.device);
         }
         c->dev.vendor = tool_device_vendor(c->dev.device);
     }

@@ -22,6 +22,7 @@ struct tool_device {
     tool_fault fault;
     const tg_machine *row; /* whose code it gets; NULL: it chooses */
     tgr_status last;       /* of what failed last */
+    bool replay;           /* launches are captured into graphs that run */
 };
 
 struct tool_code {
@@ -254,10 +255,31 @@ bool tool_code_fetch(tool *t, tool_code *c, tool_kernel *k) {
     return s == TGR_OK;
 }
 
+void tool_device_replay(tool_device *d) { d->replay = true; }
+
+/* Captures the launch alone and runs the graph. */
+static tgr_status replay(tgr_queue *queue, const tgr_kernel *kernel, const tgr_arg *args, int n,
+                         const tgr_launch_options *options) {
+    tgr_graph *graph = NULL;
+    tgr_status s = tgr_capture_begin(queue);
+    if (s != TGR_OK) {
+        return s;
+    }
+    s = tgr_launch(queue, kernel, args, n, options);
+    tgr_status ended = tgr_capture_end(queue, &graph);
+    s = s == TGR_OK ? ended : s;
+    s = s == TGR_OK ? tgr_graph_launch(queue, graph) : s;
+    tgr_graph_release(graph);
+    return s;
+}
+
 static tgr_status launch(tool *t, tool_code *c, tool_kernel *k, const tgr_launch_options *options) {
     tgr_arg args[64];
     tgr_status s = make_args(t, c, k, args);
-    s = s == TGR_OK ? tgr_launch(c->device->queue, c->kernel, args, k->n_args, options) : s;
+    if (s == TGR_OK) {
+        s = (c->device->replay ? replay : tgr_launch)(c->device->queue, c->kernel, args, k->n_args,
+                                                      options);
+    }
     if (!c->mirrors.resident) {
         s = s == TGR_OK ? tool_mirror_get(&c->mirrors, c->device->queue, k) : s;
         tool_mirror_free(&c->mirrors);

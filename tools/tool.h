@@ -196,6 +196,8 @@ typedef struct tool_device tool_device;
 /* A runtime device by name, or "fake:FAULT" (fault.h); NULL after reporting. threads 0: all. */
 tool_device *tool_device_open(tool *t, const char *name, int threads);
 void tool_device_close(tool_device *d);
+/* From now on every launch is captured and its graph replayed. */
+void tool_device_replay(tool_device *d);
 /* What failed last was the device itself: nothing more will run on it. */
 bool tool_device_lost(const tool_device *d);
 /* What failed last asks for more than the device has (TGR_E_UNSUPPORTED). */

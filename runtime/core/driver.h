@@ -64,6 +64,16 @@ typedef struct tgr_run {
     int64_t device_ns; /* out, if timed: by the device's own clock; 0: it has none */
 } tgr_run;
 
+/* A launch or a fill of device memory in a graph. */
+typedef struct tgr_graph_part {
+    bool launch;
+    tgr_run run; /* launch: its slots stay until graph_make returns, its entry and name for good */
+    void *to;    /* fill, as the driver's `fill` has it */
+    size_t bytes;
+    uint64_t pattern;
+    size_t pattern_bytes;
+} tgr_graph_part;
+
 typedef struct tgr_driver {
     const char *name;
     bool host_memory; /* see the top */
@@ -109,6 +119,19 @@ typedef struct tgr_driver {
 
     /* Runs to the end. TGR_E_TRAP with a message when the kernel gave up. */
     tgr_status (*run)(tgr_context *context, void *state, tgr_run *run);
+
+    /*
+     * Replay; all NULL where the device has none. graph_takes: can this be part of one (a launch
+     * whose programs are known without the device, a fill that needs nothing of the host)?
+     * graph_make turns parts into an object, to run in their order; TGR_E_UNSUPPORTED where it
+     * cannot be after all. graph_run runs it to the end: TGR_E_TRAP with the message of the first
+     * launch that gave up, those behind it may have run. It may be called from several threads.
+     */
+    bool (*graph_takes)(void *state, const tgr_graph_part *part);
+    tgr_status (*graph_make)(tgr_context *context, void *state, const tgr_graph_part *parts,
+                             uint32_t n_parts, void **out_graph);
+    tgr_status (*graph_run)(tgr_context *context, void *state, void *graph);
+    void (*graph_free)(tgr_context *context, void *state, void *graph);
 } tgr_driver;
 
 extern const tgr_driver tgr_driver_cpu;

@@ -292,6 +292,10 @@ typedef struct tgr_fill {
 } tgr_fill;
 
 void tgr_fill_run(const tgr_fill *fill);
+/* What `init` says of the parameter of a launch with these slots. */
+tgr_fill tgr_fill_of(const tgr_param *param, const int64_t *slots);
+/* As one fill of the device's; false where it takes more. No bytes: there is nothing to fill. */
+bool tgr_fill_plain(const tgr_fill *fill, tgr_graph_part *out);
 /* The same in memory that only the driver reaches. transfer.c */
 tgr_status tgr_fill_device(tgr_device *device, const tgr_fill *fill);
 /* tgr_facts_check on tensors in such memory: copies what has facts to the host first. */
@@ -320,7 +324,8 @@ typedef enum tgr_command_kind {
     TGR_CMD_FACTS,
     TGR_CMD_COPY,
     TGR_CMD_EVENT,
-    TGR_CMD_WAIT
+    TGR_CMD_WAIT,
+    TGR_CMD_GRAPH
 } tgr_command_kind;
 
 /* One piece of queued work. Slots follow the head when it is stored. */
@@ -335,7 +340,10 @@ typedef struct tgr_command {
     size_t bytes;
     tgr_buffer *keep; /* COPY: retained */
     tgr_event *event; /* EVENT, WAIT: retained */
+    tgr_graph *graph; /* GRAPH: retained */
 } tgr_command;
+void tgr_command_retain(const tgr_command *command);
+void tgr_command_release(const tgr_command *command);
 
 /* Runs or stores a command; the queue's lock must be held. Slots: kernel->n_slots entries for RUN.
  */
@@ -346,7 +354,30 @@ tgr_device *tgr_queue_device(tgr_queue *queue);
 /* Memory of at least `bytes` that launches of this queue may use one after the other; the lock is
  * held. In a capture it belongs to the graph. */
 tgr_status tgr_queue_workspace(tgr_queue *queue, size_t bytes, void **out);
-/* Runs one command now. */
+/* Runs one command now; not EVENT, WAIT and GRAPH, which are the queue's. */
 tgr_status tgr_command_run(tgr_device *device, const tgr_command *command, const int64_t *slots);
+
+/* A command of a graph. */
+typedef struct tgr_graph_node {
+    struct tgr_graph_node *next;
+    tgr_command command;
+    void *replay;     /* NULL, or the driver's object for this and what follows: */
+    int32_t replayed; /* so many commands */
+    int64_t slots[];  /* kernel->n_slots */
+} tgr_graph_node;
+
+/* graph.c: a graph is filled by one thread, then settled and never changed; from then on any thread
+ * may replay it. */
+tgr_status tgr_graph_make(tgr_device *device, tgr_graph **out);
+tgr_status tgr_graph_put(tgr_graph *graph, const tgr_command *command, const int64_t *slots);
+tgr_status tgr_graph_workspace(tgr_graph *graph, size_t bytes, tgr_buffer **out);
+/* Lets the driver make objects of neighbouring launches. A failure but the device's loss is none:
+ * the commands are there. */
+tgr_status tgr_graph_settle(tgr_graph *graph);
+tgr_device *tgr_graph_device(const tgr_graph *graph);
+const tgr_graph_node *tgr_graph_first(const tgr_graph *graph);
+/* Runs node->replay; *out_next: the node behind what it stands for. */
+tgr_status tgr_graph_replay(tgr_graph *graph, const tgr_graph_node *node,
+                            const tgr_graph_node **out_next);
 
 #endif

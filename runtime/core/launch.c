@@ -56,6 +56,18 @@ void tgr_fill_run(const tgr_fill *f) {
     }
 }
 
+tgr_fill tgr_fill_of(const tgr_param *p, const int64_t *slots) {
+    const int64_t *s = slots + p->slot;
+    tgr_fill f = {.data = (void *)(uintptr_t)s[0],
+                  .bits = p->init_bits,
+                  .elem_bits = p->bits,
+                  .rank = p->rank,
+                  .elem_bytes = p->elem_bytes};
+    memcpy(f.extents, s + 1, p->rank * sizeof *s);
+    memcpy(f.strides, s + 1 + p->rank, p->rank * sizeof *s);
+    return f;
+}
+
 static tgr_status fill_inits(tgr_device *d, const tgr_kernel *k, const int64_t *slots) {
     tgr_status st = TGR_OK;
     for (uint32_t i = 0; i < k->n_params && !st; i++) {
@@ -63,14 +75,7 @@ static tgr_status fill_inits(tgr_device *d, const tgr_kernel *k, const int64_t *
         if (!(p->flags & TG_PARAM_INIT)) {
             continue;
         }
-        const int64_t *s = slots + p->slot;
-        tgr_fill f = {.data = (void *)(uintptr_t)s[0],
-                      .bits = p->init_bits,
-                      .elem_bits = p->bits,
-                      .rank = p->rank,
-                      .elem_bytes = p->elem_bytes};
-        memcpy(f.extents, s + 1, p->rank * sizeof *s);
-        memcpy(f.strides, s + 1 + p->rank, p->rank * sizeof *s);
+        tgr_fill f = tgr_fill_of(p, slots);
         if (d->driver->host_memory) {
             tgr_fill_run(&f);
         } else {

@@ -27,24 +27,6 @@ typedef struct stored_command {
     int64_t slots[TG_PACK_MAX_SLOTS];
 } stored_command;
 
-typedef struct graph_node {
-    struct graph_node *next;
-    tgr_command command;
-    int64_t slots[]; /* kernel->n_slots */
-} graph_node;
-
-typedef struct graph_memory {
-    struct graph_memory *next;
-    tgr_buffer *buffer;
-} graph_memory;
-
-struct tgr_graph {
-    tgr_device *device;
-    graph_node *first, **last;
-    graph_memory *memory;
-    int32_t n;
-};
-
 struct tgr_queue {
     atomic_int refs;
     tgr_device *device;
@@ -147,28 +129,26 @@ int64_t tgr_event_time_ns(const tgr_event *event) {
 
 /* ---- running and storing -------------------------------------------------------------------- */
 
-static void command_retain(const tgr_command *c) {
-    if (c->kernel) {
-        tgr_module_retain(c->kernel->module);
-    }
-    if (c->keep) {
-        tgr_buffer_retain(c->keep);
-    }
-    if (c->event) {
-        tgr_event_retain(c->event);
-    }
-}
-
-static void command_release(const tgr_command *c) {
-    if (c->kernel) {
-        tgr_module_release(c->kernel->module);
-    }
-    tgr_buffer_release(c->keep);
-    tgr_event_release(c->event);
-}
-
 /* Runs a command on the thread that is the queue's. */
+static tgr_status perform(tgr_queue *q, const tgr_command *c, const int64_t *slots);
+
+static tgr_status perform_graph(tgr_queue *q, tgr_graph *g) {
+    const tgr_context *context = q->device->context;
+    bool watched = context->profile || context->trace; /* who watches wants each launch */
+    tgr_status st = TGR_OK;
+    for (const tgr_graph_node *n = tgr_graph_first(g); n && !st;) {
+        const tgr_graph_node *after = n->next;
+        st = n->replay && !watched ? tgr_graph_replay(g, n, &after)
+                                   : perform(q, &n->command, n->slots);
+        n = after;
+    }
+    return st;
+}
+
 static tgr_status perform(tgr_queue *q, const tgr_command *c, const int64_t *slots) {
+    if (c->kind == TGR_CMD_GRAPH) {
+        return perform_graph(q, c->graph);
+    }
     if (c->kind == TGR_CMD_EVENT) {
         event_signal(c->event, q->error, q->error_text);
         return TGR_OK;
@@ -189,32 +169,14 @@ static void ring_put(tgr_queue *q, const tgr_command *c, const int64_t *slots) {
     if (c->kernel) {
         memcpy(s->slots, slots, c->kernel->n_slots * sizeof *slots);
     }
-    command_retain(c);
+    tgr_command_retain(c);
     q->count++;
     pthread_cond_broadcast(&q->changed);
 }
 
-static tgr_status graph_put(tgr_queue *q, const tgr_command *c, const int64_t *slots) {
-    tgr_context *context = q->device->context;
-    size_t n = c->kernel ? c->kernel->n_slots : 0;
-    graph_node *node = tgr_alloc(context, sizeof *node + n * sizeof *slots);
-    if (!node) {
-        return tgr_fail(context, TGR_E_NOMEM, "out of memory capturing a launch");
-    }
-    node->command = *c;
-    if (n) {
-        memcpy(node->slots, slots, n * sizeof *slots);
-    }
-    command_retain(c);
-    *q->capture->last = node;
-    q->capture->last = &node->next;
-    q->capture->n++;
-    return TGR_OK;
-}
-
 tgr_status tgr_queue_submit(tgr_queue *queue, const tgr_command *command, const int64_t *slots) {
     if (queue->capture) {
-        return graph_put(queue, command, slots);
+        return tgr_graph_put(queue->capture, command, slots);
     }
     if (queue->async) {
         ring_put(queue, command, slots);
@@ -237,7 +199,7 @@ static void *queue_thread(void *arg) {
         q->busy = true;
         pthread_mutex_unlock(&q->lock);
         tgr_status st = perform(q, &s->command, s->slots);
-        command_release(&s->command);
+        tgr_command_release(&s->command);
         pthread_mutex_lock(&q->lock);
         if (st && !q->error) {
             q->error = st;
@@ -378,28 +340,11 @@ tgr_status tgr_queue_wait_event(tgr_queue *queue, tgr_event *event) {
 
 /* ---- workspace ------------------------------------------------------------------------------ */
 
-static tgr_status graph_workspace(tgr_queue *q, size_t bytes, tgr_buffer **out) {
-    tgr_context *context = q->device->context;
-    graph_memory *m = tgr_alloc(context, sizeof *m);
-    if (!m) {
-        return tgr_fail(context, TGR_E_NOMEM, "out of memory capturing an op");
-    }
-    tgr_status st = tgr_buffer_create(q->device, bytes, 0, &m->buffer);
-    if (st) {
-        tgr_free(context, m, sizeof *m);
-        return st;
-    }
-    m->next = q->capture->memory;
-    q->capture->memory = m;
-    *out = m->buffer;
-    return TGR_OK;
-}
-
 tgr_status tgr_queue_workspace(tgr_queue *queue, size_t bytes, void **out) {
     tgr_status st = TGR_OK;
     tgr_buffer *b = queue->workspace;
     if (queue->capture) {
-        st = graph_workspace(queue, bytes, &b);
+        st = tgr_graph_workspace(queue->capture, bytes, &b);
     } else if (!b || b->memory.bytes < bytes) {
         drain(queue);
         tgr_buffer_release(queue->workspace);
@@ -414,24 +359,21 @@ tgr_status tgr_queue_workspace(tgr_queue *queue, size_t bytes, void **out) {
 /* ---- replay --------------------------------------------------------------------------------- */
 
 tgr_status tgr_capture_begin(tgr_queue *queue) {
+    tgr_graph *g = NULL;
     if (!queue) {
         return TGR_E_INVALID;
     }
-    tgr_context *context = queue->device->context;
-    tgr_graph *g = tgr_alloc(context, sizeof *g);
-    if (!g) {
-        return tgr_fail(context, TGR_E_NOMEM, "out of memory starting a capture");
+    tgr_status st = tgr_graph_make(queue->device, &g);
+    if (st) {
+        return st;
     }
-    g->device = queue->device;
-    g->last = &g->first;
-    tgr_device_retain(g->device);
     pthread_mutex_lock(&queue->lock);
     bool twice = queue->capture != NULL;
     queue->capture = twice ? queue->capture : g;
     pthread_mutex_unlock(&queue->lock);
     if (twice) {
         tgr_graph_release(g);
-        return tgr_fail(context, TGR_E_INVALID, "the queue is capturing already");
+        return tgr_fail(queue->device->context, TGR_E_INVALID, "the queue is capturing already");
     }
     return TGR_OK;
 }
@@ -441,51 +383,43 @@ tgr_status tgr_capture_end(tgr_queue *queue, tgr_graph **out) {
         return TGR_E_INVALID;
     }
     pthread_mutex_lock(&queue->lock);
-    *out = queue->capture;
+    tgr_graph *g = queue->capture;
     queue->capture = NULL;
     pthread_mutex_unlock(&queue->lock);
-    return *out ? TGR_OK
-                : tgr_fail(queue->device->context, TGR_E_INVALID, "the queue is not capturing");
+    *out = NULL;
+    if (!g) {
+        return tgr_fail(queue->device->context, TGR_E_INVALID, "the queue is not capturing");
+    }
+    tgr_status st = tgr_graph_settle(g);
+    if (st) {
+        tgr_graph_release(g);
+        return st;
+    }
+    *out = g;
+    return TGR_OK;
+}
+
+/* A graph within a graph is its commands. */
+static tgr_status submit_commands(tgr_queue *queue, tgr_graph *graph) {
+    tgr_status st = TGR_OK;
+    for (const tgr_graph_node *n = tgr_graph_first(graph); n && !st; n = n->next) {
+        st = tgr_queue_submit(queue, &n->command, n->slots);
+    }
+    return st;
 }
 
 tgr_status tgr_graph_launch(tgr_queue *queue, tgr_graph *graph) {
     if (!queue || !graph) {
         return TGR_E_INVALID;
     }
-    if (graph->device != queue->device) {
+    if (tgr_graph_device(graph) != queue->device) {
         return tgr_fail(queue->device->context, TGR_E_INVALID,
                         "the graph was captured on another device");
     }
-    tgr_status st = TGR_OK;
+    tgr_command c = {.kind = TGR_CMD_GRAPH, .graph = graph};
     pthread_mutex_lock(&queue->lock);
-    for (graph_node *n = graph->first; n && !st; n = n->next) {
-        st = tgr_queue_submit(queue, &n->command, n->slots);
-    }
+    tgr_status st =
+        queue->capture ? submit_commands(queue, graph) : tgr_queue_submit(queue, &c, NULL);
     pthread_mutex_unlock(&queue->lock);
     return st;
-}
-
-int32_t tgr_graph_size(const tgr_graph *graph) { return graph->n; }
-
-void tgr_graph_release(tgr_graph *graph) {
-    if (!graph) {
-        return;
-    }
-    tgr_device *device = graph->device;
-    tgr_context *context = device->context;
-    while (graph->first) {
-        graph_node *n = graph->first;
-        graph->first = n->next;
-        size_t slots = n->command.kernel ? n->command.kernel->n_slots : 0;
-        command_release(&n->command);
-        tgr_free(context, n, sizeof *n + slots * sizeof(int64_t));
-    }
-    while (graph->memory) {
-        graph_memory *m = graph->memory;
-        graph->memory = m->next;
-        tgr_buffer_release(m->buffer);
-        tgr_free(context, m, sizeof *m);
-    }
-    tgr_free(context, graph, sizeof *graph);
-    tgr_device_release(device);
 }

@@ -63,18 +63,27 @@ static tgr_status fill_staged(tgr_device *d, const tgr_fill *f, int64_t lo, size
     return st;
 }
 
-tgr_status tgr_fill_device(tgr_device *d, const tgr_fill *f) {
+bool tgr_fill_plain(const tgr_fill *f, tgr_graph_part *out) {
     int64_t lo, hi;
     byte_range(f->extents, f->strides, f->rank, f->elem_bytes, f->elem_bits, &lo, &hi);
-    if (hi <= lo) {
-        return TGR_OK;
-    }
     size_t unit = f->elem_bits < 8 ? 1 : (size_t)f->elem_bytes;
     bool fits = unit == 1 || unit == 2 || unit == 4 || unit == 8;
-    if (fits && is_dense(f)) {
-        return d->driver->fill(d->context, d->state, f->data, (size_t)(hi - lo), pattern_of(f),
-                               unit);
+    *out = (tgr_graph_part){.to = f->data,
+                            .bytes = hi > lo ? (size_t)(hi - lo) : 0,
+                            .pattern = pattern_of(f),
+                            .pattern_bytes = unit};
+    return out->bytes == 0 || (fits && is_dense(f));
+}
+
+tgr_status tgr_fill_device(tgr_device *d, const tgr_fill *f) {
+    int64_t lo, hi;
+    tgr_graph_part p;
+    if (tgr_fill_plain(f, &p)) {
+        return p.bytes > 0 ? d->driver->fill(d->context, d->state, p.to, p.bytes, p.pattern,
+                                             p.pattern_bytes)
+                           : TGR_OK;
     }
+    byte_range(f->extents, f->strides, f->rank, f->elem_bytes, f->elem_bits, &lo, &hi);
     return fill_staged(d, f, lo, (size_t)(hi - lo));
 }
 

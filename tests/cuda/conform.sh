@@ -21,6 +21,10 @@ for sm in 80 90; do
     FAKE_CUDA_SM=$sm "$tegula" conform --device cuda $draw >"$work/log" 2>&1 ||
         { grep -v '^PASS' "$work/log" | head -40; fail "conform on the device of sm_$sm"; }
     tail -n 1 "$work/log"
+    # The same by way of the library's graphs.
+    FAKE_CUDA_SM=$sm "$tegula" conform --device cuda --replay $draw >"$work/log" 2>&1 ||
+        { grep -v '^PASS' "$work/log" | head -40; fail "conform --replay on the device of sm_$sm"; }
+    tail -n 1 "$work/log"
 done
 # A device of one driver out of several rows is tuned by its own row.
 "$tegula" tune --device cuda --filter add --dry-run >"$work/log" 2>&1 && grep -q 'modelled' "$work/log" || { cat "$work/log"; fail "tune on the device"; }

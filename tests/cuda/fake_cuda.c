@@ -67,6 +67,16 @@ typedef struct work {
 
 struct CUstream_st {
     work *first, **last;
+    struct CUgraph_st *capture; /* where work goes that is not to be done yet */
+};
+
+struct CUgraph_st {
+    work *first, **last;
+};
+
+/* Work to be put on streams again and again. */
+struct CUgraphExec_st {
+    work *first, **last;
 };
 
 struct CUevent_st {
@@ -334,6 +344,9 @@ static CUresult perform(const work *w) {
 
 /* Does the stream's work up to the event (NULL: all). */
 static CUresult drain(CUstream s, CUevent until) {
+    if (s->capture) {
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
     while (s->first && !sticky) {
         work *w = s->first;
         bool last = until && w->event == until && w->kind == WORK_EVENT;
@@ -352,11 +365,14 @@ static CUresult put(CUstream s, work w) {
     if (!lives(s)) {
         return INVALID_HANDLE;
     }
-    work *kept = make(sizeof *kept);
+    if (s->capture && (w.kind == WORK_EVENT || w.kind == WORK_FREE)) {
+        return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    }
+    work *kept = make(sizeof *kept), ***last = s->capture ? &s->capture->last : &s->last;
     *kept = w;
     kept->next = NULL;
-    *s->last = kept;
-    s->last = &kept->next;
+    **last = kept;
+    *last = &kept->next;
     return CUDA_SUCCESS;
 }
 
@@ -745,6 +761,74 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to) {
     REFUSE_IF(from->stream || to->stream || !from->tick, NOT_READY)
     *milliseconds = (float)(to->tick - from->tick) * 1e-3f;
     return end(CUDA_SUCCESS);
+}
+
+/* ---- graphs --------------------------------------------------------------------------------- */
+
+CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
+    BEGIN(true)
+    REFUSE_IF(!lives(stream) || stream->capture || mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+              INVALID_VALUE)
+    stream->capture = make(sizeof *stream->capture);
+    stream->capture->last = &stream->capture->first;
+    return end(CUDA_SUCCESS);
+}
+
+/* The capture is over, whatever is said of it. */
+CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+    BEGIN_RELEASE()
+    REFUSE_IF(!lives(stream) || !stream->capture, INVALID_VALUE)
+    *graph = stream->capture;
+    stream->capture = NULL;
+    return end(code);
+}
+
+static void forget_work(work *first) {
+    for (work *w = first, *next; w; w = next) {
+        next = w->next;
+        (void)unmake(w);
+    }
+}
+
+CUresult cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
+    BEGIN(true)
+    REFUSE_IF(!lives(graph) || flags, INVALID_VALUE)
+    CUgraphExec x = make(sizeof *x);
+    x->last = &x->first;
+    for (const work *w = graph->first; w; w = w->next) {
+        work *kept = make(sizeof *kept);
+        *kept = *w;
+        kept->next = NULL;
+        *x->last = kept;
+        x->last = &kept->next;
+    }
+    *exec = x;
+    return end(CUDA_SUCCESS);
+}
+
+CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
+    BEGIN(true)
+    REFUSE_IF(!lives(exec) || !lives(stream), INVALID_HANDLE)
+    for (const work *w = exec->first; w && !code; w = w->next) {
+        code = put(stream, *w);
+    }
+    return end(code);
+}
+
+CUresult cuGraphExecDestroy(CUgraphExec exec) {
+    BEGIN_RELEASE()
+    REFUSE_IF(!lives(exec), INVALID_HANDLE)
+    forget_work(exec->first);
+    (void)unmake(exec);
+    return end(code);
+}
+
+CUresult cuGraphDestroy(CUgraph graph) {
+    BEGIN_RELEASE()
+    REFUSE_IF(!lives(graph), INVALID_HANDLE)
+    forget_work(graph->first);
+    (void)unmake(graph);
+    return end(code);
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */

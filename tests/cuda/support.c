@@ -43,14 +43,17 @@ static void note(void *user, const tgr_profile_record *r) {
     w->device_ns = r->device_ns;
 }
 
-void cuda_begin(cuda_world *w) {
+static void begin(cuda_world *w, bool watched) {
     memset(w, 0, sizeof *w);
     tgr_context_options o = TGR_INIT(tgr_context_options);
     o.allocator = (tgr_allocator){count, w};
-    o.profile = note;
+    o.profile = watched ? note : NULL;
     o.profile_user = w;
     assert_int_equal(tgr_context_create(&o, &w->context), TGR_OK);
 }
+
+void cuda_begin(cuda_world *w) { begin(w, true); }
+void cuda_begin_unwatched(cuda_world *w) { begin(w, false); }
 
 void cuda_open(cuda_world *w) {
     cuda_expect(w, tgr_device_open(w->context, "cuda", NULL, &w->device), TGR_OK);

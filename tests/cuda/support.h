@@ -45,6 +45,8 @@ typedef struct cuda_fake {
 cuda_fake cuda_fake_open(void);
 /* A context, not yet a device. */
 void cuda_begin(cuda_world *w);
+/* One without profile: graphs are not replayed launch by launch. */
+void cuda_begin_unwatched(cuda_world *w);
 void cuda_end(cuda_world *w); /* all that was opened; nothing may be left */
 void cuda_open(cuda_world *w);
 void cuda_expect(cuda_world *w, tgr_status got, tgr_status want);

@@ -125,6 +125,79 @@ static void test_cluster(void **state) {
     cuda_end(&w);
 }
 
+/* How many calls of the function since the reset. */
+static int calls_of(const cuda_fake *fake, const char *function) {
+    int n = 0;
+    for (int i = 0; i < fake->calls(); i++) {
+        n += strcmp(fake->call(i), function) == 0;
+    }
+    return n;
+}
+
+/*
+ * `k` has a plan and stays a launch; `big` twice before it and once behind are two of the library's
+ * graphs. Replayed on other bytes each time, from a queue of its own thread, and after the module's
+ * release.
+ */
+static void test_graph(void **state) {
+    cuda_fake fake = cuda_fake_open();
+    cuda_world w;
+    tgr_module *m = NULL;
+    tgr_graph *g = NULL;
+    tgr_queue *async = NULL;
+    static int32_t y[3][4096], x[256] = {2}, none[4096];
+    int64_t n[3] = {90, 4096, 1500}, k_n = 256;
+    tgr_buffer *b[3], *out, *in;
+    (void)state;
+    cuda_begin_unwatched(&w);
+    cuda_open(&w);
+    cuda_expect(&w, cuda_load(&w, "sm_80", NULL, 0, &m), TGR_OK);
+    out = put(&w, NULL, k_n);
+    in = put(&w, x, k_n);
+    tgr_arg args[] = {tgr_arg_buffer(out, 0, TG_DT_I32, 1, &k_n),
+                      tgr_arg_buffer(in, 0, TG_DT_I32, 1, &k_n)};
+    cuda_expect(&w, tgr_capture_begin(w.queue), TGR_OK);
+    for (int i = 0; i < 3; i++) {
+        b[i] = put(&w, NULL, n[i]);
+        tgr_arg arg = tgr_arg_buffer(b[i], 0, TG_DT_I32, 1, &n[i]);
+        if (i == 2) {
+            cuda_expect(&w, tgr_launch(w.queue, find(m, "k"), args, 2, NULL), TGR_OK);
+        }
+        cuda_expect(&w, tgr_launch(w.queue, find(m, "big"), &arg, 1, NULL), TGR_OK);
+    }
+    cuda_expect(&w, tgr_capture_end(w.queue, &g), TGR_OK);
+    assert_int_equal(tgr_graph_size(g), 4);
+    tgr_module_release(m);
+    cuda_expect(&w, tgr_queue_create(w.device, TGR_QUEUE_ASYNC, &async), TGR_OK);
+    for (int turn = 0; turn < 3; turn++) {
+        tgr_queue *q = turn == 1 ? async : w.queue;
+        for (int i = 0; i < 3; i++) {
+            cuda_expect(&w, tgr_buffer_write(w.queue, b[i], 0, none, (size_t)n[i] * 4), TGR_OK);
+        }
+        fake.reset();
+        cuda_expect(&w, tgr_graph_launch(q, g), TGR_OK);
+        cuda_expect(&w, tgr_queue_wait(q), TGR_OK);
+        assert_int_equal(calls_of(&fake, "cuGraphLaunch"), 2);
+        assert_int_equal(calls_of(&fake, "cuLaunchKernelEx"), 2); /* the plan of k, and k */
+        for (int i = 0; i < 3; i++) {
+            cuda_expect(&w, tgr_buffer_read(w.queue, b[i], 0, y[i], (size_t)n[i] * 4), TGR_OK);
+            for (int j = 0; j < n[i]; j++) {
+                assert_int_equal(y[i][j], j);
+            }
+        }
+    }
+    cuda_expect(&w, tgr_graph_launch(async, g), TGR_OK);
+    tgr_graph_release(g); /* what is queued keeps it */
+    cuda_expect(&w, tgr_queue_wait(async), TGR_OK);
+    tgr_queue_release(async);
+    tgr_buffer_release(out);
+    tgr_buffer_release(in);
+    for (int i = 0; i < 3; i++) {
+        tgr_buffer_release(b[i]);
+    }
+    cuda_end(&w);
+}
+
 static void test_code(void **state) {
     static const char bad[] = ".version 7.8\n.target sm_80\n.address_size 64\nnonsense\n";
     static const unsigned char cubin[64] = {0x7f, 'E', 'L', 'F'};
@@ -385,12 +458,12 @@ static void test_bad_maps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),     cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_trap),     cmocka_unit_test(test_cluster),
-        cmocka_unit_test(test_code),     cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_fills),    cmocka_unit_test(test_two_queues),
-        cmocka_unit_test(test_tensors),  cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_bad_maps),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_trap),       cmocka_unit_test(test_cluster),
+        cmocka_unit_test(test_graph),      cmocka_unit_test(test_code),
+        cmocka_unit_test(test_copies),     cmocka_unit_test(test_fills),
+        cmocka_unit_test(test_two_queues), cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_maps),       cmocka_unit_test(test_bad_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

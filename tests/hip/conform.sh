@@ -26,4 +26,8 @@ for arch in gfx942 gfx1100; do
     FAKE_HIP_ARCH=$arch "$tegula" conform --device hip $draw >"$work/log" 2>&1 ||
         { grep -v '^PASS' "$work/log" | head -40; fail "conform on the device of $arch"; }
     tail -n 1 "$work/log"
+    # The same by way of the library's graphs.
+    FAKE_HIP_ARCH=$arch "$tegula" conform --device hip --replay $draw >"$work/log" 2>&1 ||
+        { grep -v '^PASS' "$work/log" | head -40; fail "conform --replay on the device of $arch"; }
+    tail -n 1 "$work/log"
 done

@@ -172,6 +172,14 @@ SAME(hipFuncGetAttribute, cuFuncGetAttribute, (int *v, CUfunction_attribute a, C
 SAME(hipStreamCreateWithFlags, cuStreamCreate, (CUstream * s, unsigned int flags), (s, flags))
 SAME(hipStreamDestroy, cuStreamDestroy_v2, (CUstream s), (s))
 SAME(hipStreamSynchronize, cuStreamSynchronize, (CUstream s), (s))
+SAME(hipStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream s, CUstreamCaptureMode mode),
+     (s, mode))
+SAME(hipStreamEndCapture, cuStreamEndCapture, (CUstream s, CUgraph *g), (s, g))
+SAME(hipGraphInstantiateWithFlags, cuGraphInstantiateWithFlags,
+     (CUgraphExec * x, CUgraph g, unsigned long long flags), (x, g, flags))
+SAME(hipGraphLaunch, cuGraphLaunch, (CUgraphExec x, CUstream s), (x, s))
+SAME(hipGraphExecDestroy, cuGraphExecDestroy, (CUgraphExec x), (x))
+SAME(hipGraphDestroy, cuGraphDestroy, (CUgraph g), (g))
 SAME(hipEventCreateWithFlags, cuEventCreate, (CUevent * e, unsigned int flags), (e, flags))
 SAME(hipEventDestroy, cuEventDestroy_v2, (CUevent e), (e))
 SAME(hipEventRecord, cuEventRecord, (CUevent e, CUstream s), (e, s))

@@ -160,6 +160,62 @@ static void test_runs(void **state) {
     }
 }
 
+/*
+ * Launches of filled outputs as one of the library's graphs: every replay fills anew, and one that
+ * fails is named.
+ */
+static void test_graph(void **state) {
+    fake f = fake_open(FAKE_HIP_6);
+    world w;
+    tgr_graph *g = NULL;
+    tgr_buffer *y[2];
+    int32_t x[N], counts[8];
+    int64_t n = N, m = 8;
+    tgr_load_options o = TGR_INIT(tgr_load_options);
+    (void)state;
+    o.flags = TGR_LOAD_TRUSTED;
+    begin(&w);
+    test_expect(w.context, tgr_device_open(w.context, "hip", NULL, &w.device), TGR_OK);
+    test_expect(w.context, tgr_queue_create(w.device, 0, &w.queue), TGR_OK);
+    test_expect(w.context, tgr_module_load(w.device, package, package_bytes, &o, &w.module),
+                TGR_OK);
+    test_expect(w.context, tgr_buffer_create(w.device, sizeof x, 0, &w.x), TGR_OK);
+    test_expect(w.context, tgr_capture_begin(w.queue), TGR_OK);
+    for (int i = 0; i < 2; i++) {
+        test_expect(w.context, tgr_buffer_create(w.device, sizeof counts, 0, &y[i]), TGR_OK);
+        tgr_arg args[] = {tgr_arg_buffer(w.x, 0, TG_DT_I32, 1, &n),
+                          tgr_arg_buffer(y[i], 0, TG_DT_I32, 1, &m)};
+        test_expect(w.context, launch(&w, "counted", args, 2), TGR_OK);
+    }
+    test_expect(w.context, tgr_capture_end(w.queue, &g), TGR_OK);
+    for (int turn = 0; turn < 4; turn++) {
+        bool bad = turn == 2; /* and the one behind it is right again */
+        for (int i = 0; i < N; i++) {
+            x[i] = bad && i == 700 ? 1000 : turn;
+        }
+        test_expect(w.context, tgr_buffer_write(w.queue, w.x, 0, x, sizeof x), TGR_OK);
+        f.reset();
+        test_expect(w.context, tgr_graph_launch(w.queue, g), bad ? TGR_E_TRAP : TGR_OK);
+        if (bad) {
+            test_expect_message(w.context,
+                                "kernel `counted`, line 14: an assertion failed (program 10)");
+        }
+        for (int i = 0; i < 2 && !bad; i++) {
+            test_expect(w.context, tgr_buffer_read(w.queue, y[i], 0, counts, sizeof counts),
+                        TGR_OK);
+            for (int j = 0; j < 8; j++) {
+                assert_int_equal(counts[j], j == turn ? N : 0);
+            }
+        }
+    }
+    tgr_graph_release(g);
+    tgr_buffer_release(y[0]);
+    tgr_buffer_release(y[1]);
+    end(&w);
+    f.restart();
+    assert_int_equal(f.live(), 0);
+}
+
 static void open_fails(tgr_status want, const char *says) {
     world w;
     begin(&w);
@@ -279,11 +335,9 @@ static void test_each_lost(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_other),
-        cmocka_unit_test(test_each_nomem),
-        cmocka_unit_test(test_each_unsupported),
+        cmocka_unit_test(test_runs),       cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_absent),     cmocka_unit_test(test_other),
+        cmocka_unit_test(test_each_nomem), cmocka_unit_test(test_each_unsupported),
         cmocka_unit_test(test_each_lost),
     };
     FILE *f = argc > 1 ? fopen(argv[1], "rb") : NULL;

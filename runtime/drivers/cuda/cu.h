@@ -7,6 +7,7 @@
  *   memory.c   buffers, staged copies, fills
  *   image.c    modules from PTX or cubin, their kernels
  *   launch.c   launches, sliced; reports
+ *   graph.c    launches captured once, replayed as one
  *   tensor.c   descriptors of tensors for bulk copies (TMA)
  *   cuda.c     opening, closing, the driver's table
  *
@@ -168,6 +169,9 @@ void tgr_cu_put(cu_state *s, CUstream stream, CUdeviceptr address);
 tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, uint32_t flags,
                                tgr_memory *out);
 void tgr_cu_memory_free(tgr_context *context, void *state, tgr_memory *memory);
+/* Fills on the lane's stream. */
+CUresult tgr_cu_enqueue_fill(const cu_api *api, cu_lane *lane, CUdeviceptr at, size_t bytes,
+                             uint64_t pattern, size_t pattern_bytes);
 bool tgr_cu_holds(void *state, const void *pointer, size_t bytes);
 tgr_status tgr_cu_copy(tgr_context *context, void *state, tgr_copy_kind kind, void *to,
                        const void *from, size_t bytes);
@@ -186,6 +190,37 @@ void tgr_cu_image_entry(void *image, uint64_t plan, const uint64_t *phases, uint
 /* ---- launch.c ------------------------------------------------------------------------------- */
 
 tgr_status tgr_cu_run(tgr_context *context, void *state, tgr_run *run);
+
+/* A launch on a lane's stream. */
+typedef struct cu_launch {
+    cu_state *s;
+    cu_lane *lane;
+    const tgr_run *run;
+    CUdeviceptr slots, report; /* where the device finds its words and leaves its report */
+    const cu_kernel *kernel;
+    uint32_t lanes; /* threads of a block */
+    int64_t programs, slice;
+    size_t scratch_bytes; /* of a slice */
+    uint32_t n_maps;
+    uint64_t maps_there;
+    tgr_cu_tensor_map maps[TG_SIMT_MAX_MAPS];
+    char what[128];
+} cu_launch;
+
+/* With slots and report in the lane's launch block. */
+void tgr_cu_launch_begin(cu_launch *launch, cu_state *s, cu_lane *lane, const tgr_run *run);
+/* The entry's kernel over so many programs: slices, scratch and maps. */
+tgr_status tgr_cu_launch_programs(cu_launch *launch, const tgr_simt_entry *e, int64_t programs);
+/* Puts the slices on the stream. */
+tgr_status tgr_cu_launch_slices(cu_launch *launch, CUdeviceptr scratch);
+
+/* ---- graph.c -------------------------------------------------------------------------------- */
+
+bool tgr_cu_graph_takes(void *state, const tgr_graph_part *part);
+tgr_status tgr_cu_graph_make(tgr_context *context, void *state, const tgr_graph_part *parts,
+                             uint32_t n_parts, void **out_graph);
+tgr_status tgr_cu_graph_run(tgr_context *context, void *state, void *graph);
+void tgr_cu_graph_free(tgr_context *context, void *state, void *graph);
 
 /* ---- cuda.c --------------------------------------------------------------------------------- */
 

@@ -81,4 +81,8 @@ const tgr_driver tgr_driver_cuda = {
     .image_unload = tgr_cu_image_unload,
     .image_entry = tgr_cu_image_entry,
     .run = tgr_cu_run,
+    .graph_takes = tgr_cu_graph_takes,
+    .graph_make = tgr_cu_graph_make,
+    .graph_run = tgr_cu_graph_run,
+    .graph_free = tgr_cu_graph_free,
 };

@@ -8,24 +8,9 @@
 
 enum { GROUPS_AT_ONCE = 1 << 30, PLAN_LANES = 1 };
 
-typedef struct launch {
-    cu_state *s;
-    cu_lane *lane;
-    const tgr_run *run;
-    const cu_kernel *kernel;
-    uint32_t lanes; /* threads of a block */
-    uint32_t n_maps;
-    uint64_t maps_there;
-    tgr_cu_tensor_map maps[TG_SIMT_MAX_MAPS];
-    char what[128];
-} launch;
+typedef cu_launch launch;
 
 static tgr_status check(launch *l, CUresult code) { return tgr_cu_check(l->s, code, l->what); }
-
-static void name_it(launch *l) {
-    tgr_text t = {.data = l->what, .size = sizeof l->what};
-    tgr_text_add(&t, "kernel `%s`", l->run->name);
-}
 
 /* ---- pieces --------------------------------------------------------------------------------- */
 
@@ -67,8 +52,8 @@ static CUresult launch_cluster(const launch *l, uint32_t grid, void **parameters
 
 /* The words of the device's convention (core/simt.h), and the maps. */
 static tgr_status enqueue(launch *l, int64_t first, int64_t end, CUdeviceptr scratch) {
-    uint64_t words[6] = {l->lane->launch + CU_SLOTS_AT,  (uint64_t)first, (uint64_t)end, scratch,
-                         l->lane->launch + CU_REPORT_AT, l->maps_there};
+    uint64_t words[6] = {l->slots, (uint64_t)first, (uint64_t)end,
+                         scratch,  l->report,       l->maps_there};
     void *parameters[6 + TG_SIMT_MAX_MAPS] = {&words[0], &words[1], &words[2],
                                               &words[3], &words[4], &words[5]};
     for (uint32_t i = 0; i < l->n_maps; i++) {
@@ -93,6 +78,41 @@ static void read_report(const launch *l, uint32_t report[TGR_SIMT_REPORT_WORDS])
 }
 
 /* ---- launches ------------------------------------------------------------------------------- */
+
+void tgr_cu_launch_begin(cu_launch *l, cu_state *s, cu_lane *lane, const tgr_run *run) {
+    *l = (cu_launch){.s = s,
+                     .lane = lane,
+                     .run = run,
+                     .slots = lane->launch + CU_SLOTS_AT,
+                     .report = lane->launch + CU_REPORT_AT};
+    tgr_text t = {.data = l->what, .size = sizeof l->what};
+    tgr_text_add(&t, "kernel `%s`", run->name);
+}
+
+tgr_status tgr_cu_launch_programs(cu_launch *l, const tgr_simt_entry *e, int64_t programs) {
+    l->kernel = e->driver;
+    l->lanes = e->lanes;
+    l->n_maps = e->n_maps;
+    l->programs = programs;
+    l->slice = tgr_simt_slice(&l->s->device->info, e->scratch_bytes, programs, GROUPS_AT_ONCE);
+    l->scratch_bytes = (size_t)e->scratch_bytes * (size_t)l->slice;
+    if (l->kernel->max_lanes < l->lanes) {
+        return tgr_fail(l->s->context, TGR_E_UNSUPPORTED,
+                        "kernel `%s` runs %u lanes a program, but its registers suffice for %u",
+                        l->run->name, l->lanes, l->kernel->max_lanes);
+    }
+    return tgr_cu_tensor_maps(l->s, l->run, e, l->maps, &l->maps_there);
+}
+
+tgr_status tgr_cu_launch_slices(cu_launch *l, CUdeviceptr scratch) {
+    tgr_status st = TGR_OK;
+    for (int64_t at = 0; at < l->programs && !st;) {
+        int64_t end = l->programs - at < l->slice ? l->programs : at + l->slice;
+        st = enqueue(l, at, end, scratch);
+        at = end;
+    }
+    return st;
+}
 
 static tgr_status run_plan(launch *l, const tgr_simt_entry *e, int64_t *out_programs) {
     uint32_t report[TGR_SIMT_REPORT_WORDS];
@@ -125,32 +145,21 @@ static tgr_status read_time(launch *l, tgr_run *run) {
     return st;
 }
 
-static tgr_status run_slices(launch *l, const tgr_simt_entry *e, int64_t programs) {
-    int64_t slice = tgr_simt_slice(&l->s->device->info, e->scratch_bytes, programs, GROUPS_AT_ONCE);
-    tgr_status st = tgr_cu_lane_scratch(l->s, l->lane, (size_t)e->scratch_bytes * (size_t)slice);
+static tgr_status run_slices(launch *l) {
+    tgr_status st = tgr_cu_lane_scratch(l->s, l->lane, l->scratch_bytes);
     st = st ? st : prepare(l);
     st = st ? st : mark(l, l->lane->begin);
-    for (int64_t at = 0; at < programs && !st;) {
-        int64_t end = programs - at < slice ? programs : at + slice;
-        st = enqueue(l, at, end, l->lane->scratch);
-        at = end;
-    }
+    st = st ? st : tgr_cu_launch_slices(l, l->lane->scratch);
     st = st ? st : mark(l, l->lane->end);
     return finish(l, st);
 }
 
 static tgr_status run_programs(launch *l, const tgr_simt_entry *e, tgr_run *run) {
     uint32_t report[TGR_SIMT_REPORT_WORDS];
-    l->kernel = e->driver;
-    l->lanes = e->lanes;
-    if (l->kernel->max_lanes < l->lanes) {
-        return tgr_fail(l->s->context, TGR_E_UNSUPPORTED,
-                        "kernel `%s` runs %u lanes a program, but its registers suffice for %u",
-                        run->name, l->lanes, l->kernel->max_lanes);
-    }
-    l->n_maps = e->n_maps;
-    tgr_status st = tgr_cu_tensor_maps(l->s, run, e, l->maps, &l->maps_there);
-    st = st ? st : run_slices(l, e, run->programs);
+    const cu_image *image = run->entry->image;
+    tgr_simt_trace(l->s->context, run, e, image->simt.code, image->simt.code_bytes, "");
+    tgr_status st = tgr_cu_launch_programs(l, e, run->programs);
+    st = st ? st : run_slices(l);
     st = st ? st : read_time(l, run);
     if (st) {
         return st;
@@ -161,10 +170,9 @@ static tgr_status run_programs(launch *l, const tgr_simt_entry *e, tgr_run *run)
 
 static tgr_status run_on(cu_state *s, cu_lane *lane, tgr_run *run) {
     const tgr_simt_entry *e = run->entry->simt;
-    const cu_image *image = run->entry->image;
-    launch l = {.s = s, .lane = lane, .run = run};
+    launch l;
     int64_t programs = 0;
-    name_it(&l);
+    tgr_cu_launch_begin(&l, s, lane, run);
     tgr_status st = tgr_simt_admit(s->context, &s->device->info, run, e);
     if (!st) {
         st =
@@ -174,7 +182,6 @@ static tgr_status run_on(cu_state *s, cu_lane *lane, tgr_run *run) {
         return st;
     }
     run->programs = programs;
-    tgr_simt_trace(s->context, run, e, image->simt.code, image->simt.code_bytes, "");
     return programs > 0 ? run_programs(&l, e, run) : TGR_OK;
 }
 

@@ -45,7 +45,7 @@ static CUresult fill_wide(const cu_api *api, cu_lane *l, CUdeviceptr at, size_t 
     return code;
 }
 
-static CUresult enqueue_fill(const cu_api *api, cu_lane *l, CUdeviceptr at, size_t bytes,
+CUresult tgr_cu_enqueue_fill(const cu_api *api, cu_lane *l, CUdeviceptr at, size_t bytes,
                              uint64_t pattern, size_t pattern_bytes) {
     uint32_t low = (uint32_t)pattern, high = (uint32_t)(pattern >> 32);
     if (pattern_bytes == 1) {
@@ -67,7 +67,8 @@ tgr_status tgr_cu_fill(tgr_context *context, void *state, void *to, size_t bytes
     if (st || bytes == 0) {
         return st;
     }
-    st = tgr_cu_check(s, enqueue_fill(s->api, l, address_of(to), bytes, pattern, pattern_bytes),
+    st = tgr_cu_check(s,
+                      tgr_cu_enqueue_fill(s->api, l, address_of(to), bytes, pattern, pattern_bytes),
                       "filling");
     st = tgr_cu_lane_finish(s, l, st, "filling");
     tgr_cu_lane_leave(s, l);
@@ -90,7 +91,7 @@ tgr_status tgr_cu_memory_alloc(tgr_context *context, void *state, size_t bytes, 
     }
     st = tgr_cu_get(s, l, bytes, &at);
     if (!st && flags & TGR_BUFFER_ZERO && bytes) {
-        st = tgr_cu_check(s, enqueue_fill(s->api, l, at, bytes, 0, 1), "filling");
+        st = tgr_cu_check(s, tgr_cu_enqueue_fill(s->api, l, at, bytes, 0, 1), "filling");
     }
     st = tgr_cu_lane_finish(s, l, st, "making a buffer");
     if (st && at) {

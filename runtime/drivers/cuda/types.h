@@ -40,7 +40,7 @@ typedef struct tgr_cu_tensor_map {
 #ifndef TGR_CU_VENDOR_TYPES
 typedef unsigned int CUresult, CUdevice_attribute, CUfunction_attribute, CUpointer_attribute,
     CUjit_option, CUmemPool_attribute, CUtensorMapDataType, CUtensorMapInterleave,
-    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
+    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill, CUstreamCaptureMode;
 typedef int CUdevice;
 typedef unsigned long long CUdeviceptr;
 typedef uint64_t cuuint64_t;
@@ -50,6 +50,8 @@ typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
 typedef struct CUmemPoolHandle_st *CUmemoryPool;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
 typedef tgr_cu_launch_attribute CUlaunchAttribute;
 typedef tgr_cu_launch_config CUlaunchConfig;
 typedef tgr_cu_tensor_map CUtensorMap;

@@ -475,7 +475,9 @@ TGR_API tgr_status tgr_launch(tgr_queue *queue, const tgr_kernel *kernel, const 
 /* ---- replay --------------------------------------------------------------------------------- */
 
 /* From begin to end, launches on the queue are checked and recorded, not run. Memory they name must
- * stay; modules and buffers are kept. */
+ * stay; modules and buffers are kept. A graph may be launched any number of times, from any thread
+ * and queue of its device, one launch of it running at a time; what is queued keeps it. When a
+ * launch of it gives up (TGR_E_TRAP), those behind it may have run. */
 TGR_API tgr_status tgr_capture_begin(tgr_queue *queue) TGR_MUST_USE;
 TGR_API tgr_status tgr_capture_end(tgr_queue *queue, tgr_graph **out) TGR_MUST_USE;
 TGR_API tgr_status tgr_graph_launch(tgr_queue *queue, tgr_graph *graph) TGR_MUST_USE;
