@@ -92,6 +92,7 @@ static json_t *to_json(const bench_result *r) {
     (void)json_object_set_new(o, "bf16_gflops", figure(r->limits.bf16_gflops));
     (void)json_object_set_new(o, "int8_gops", figure(r->limits.int8_gops));
     (void)json_object_set_new(o, "read_gbs", figure(r->limits.read_gbs));
+    (void)json_object_set_new(o, "far_gbs", figure(r->limits.far_gbs));
     (void)json_object_set_new(o, "copy_gbs", figure(r->limits.copy_gbs));
     (void)json_object_set_new(
         o, "instructions",
@@ -164,6 +165,7 @@ static bool from_json(tool *t, json_t *o, bench_result *out) {
                                 .bf16_gflops = number_of(o, "bf16_gflops"),
                                 .int8_gops = number_of(o, "int8_gops"),
                                 .read_gbs = number_of(o, "read_gbs"),
+                                .far_gbs = number_of(o, "far_gbs"),
                                 .copy_gbs = number_of(o, "copy_gbs"),
                                 .instructions = text_of(t, o, "instructions")};
     peers_of(t, o, out);

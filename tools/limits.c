@@ -18,7 +18,7 @@
 #include <immintrin.h>
 #endif
 
-enum { STREAM_BYTES = 96 << 20, MAX_THREADS = 256 };
+enum { STREAM_BYTES = 160 << 20, FAR_BYTES = 768 << 20, MAX_THREADS = 256 };
 
 typedef struct job {
     pthread_barrier_t *start;
@@ -177,14 +177,14 @@ static void keep(double *best, double value) { *best = value > *best ? value : *
 
 /* Rate of all threads together, in units of work a second. */
 static double together(int threads, double (*run)(job *), unsigned char *from, unsigned char *to,
-                       int streams, int prefetch) {
+                       int streams, int prefetch, size_t bytes) {
     pthread_barrier_t start;
     pthread_t ids[MAX_THREADS];
     job jobs[MAX_THREADS];
     double slowest = 0, work = 0;
     (void)pthread_barrier_init(&start, NULL, (unsigned)threads);
     for (int i = 0; i < threads; i++) {
-        size_t each = STREAM_BYTES / (size_t)threads / 4096 * 4096;
+        size_t each = bytes / (size_t)threads / 4096 * 4096;
         jobs[i] = (job){
             .start = &start, .run = run, .bytes = each, .streams = streams, .prefetch = prefetch};
         if (from != NULL) {
@@ -212,15 +212,49 @@ static void measure_units(tool_limits *limits) {
 #if defined(__x86_64__)
     for (int r = 0; r < 5; r++) {
         if (__builtin_cpu_supports("avx512bf16")) {
-            keep(&limits->bf16_gflops, together(limits->threads, dot_bf16, NULL, NULL, 1, 0) / 1e9);
+            keep(&limits->bf16_gflops,
+                 together(limits->threads, dot_bf16, NULL, NULL, 1, 0, 0) / 1e9);
         }
         if (__builtin_cpu_supports("avx512vnni")) {
-            keep(&limits->int8_gops, together(limits->threads, dot_int8, NULL, NULL, 1, 0) / 1e9);
+            keep(&limits->int8_gops,
+                 together(limits->threads, dot_int8, NULL, NULL, 1, 0, 0) / 1e9);
         }
     }
 #else
     (void)limits;
 #endif
+}
+
+static void measure_reads(double *best, int threads, double (*rd)(job *), unsigned char *block,
+                          size_t bytes) {
+    static const int streams[] = {1, 2, 4, 8};
+    for (int s = 0; s < 8; s++) {
+        keep(best, together(threads, rd, block, block, streams[s / 2], s & 1, bytes) / 1e9);
+    }
+}
+
+/* Without memory for the long reads there is no figure of them. */
+static void measure_memory(tool_limits *limits, double (*rd)(job *), double (*cp)(job *)) {
+    size_t bytes = FAR_BYTES + 8192;
+    unsigned char *block = aligned_alloc(4096, bytes);
+    bool far = block != NULL;
+    if (!far) {
+        bytes = 2 * (size_t)STREAM_BYTES + 8192;
+        block = aligned_alloc(4096, bytes);
+    }
+    if (block == NULL) {
+        return;
+    }
+    memset(block, 1, bytes);
+    for (int r = 0; r < 2; r++) {
+        measure_reads(&limits->read_gbs, limits->threads, rd, block, STREAM_BYTES);
+        if (far) {
+            measure_reads(&limits->far_gbs, limits->threads, rd, block, FAR_BYTES);
+        }
+        keep(&limits->copy_gbs,
+             together(limits->threads, cp, block, block + STREAM_BYTES, 1, 0, STREAM_BYTES) / 1e9);
+    }
+    free(block);
 }
 
 void tool_limits_measure(tool_limits *limits, int threads) {
@@ -240,25 +274,10 @@ void tool_limits_measure(tool_limits *limits, int threads) {
     }
 #endif
     for (int r = 0; r < 5; r++) {
-        keep(&limits->fma_gflops, together(limits->threads, fma, NULL, NULL, 1, 0) / 1e9);
+        keep(&limits->fma_gflops, together(limits->threads, fma, NULL, NULL, 1, 0, 0) / 1e9);
     }
     measure_units(limits);
-    unsigned char *block = aligned_alloc(4096, 2 * (size_t)STREAM_BYTES + 8192);
-    if (block == NULL) {
-        return;
-    }
-    memset(block, 1, 2 * (size_t)STREAM_BYTES + 8192);
-    static const int streams[] = {1, 2, 4, 8};
-    for (int r = 0; r < 2; r++) {
-        for (int s = 0; s < 8; s++) {
-            keep(&limits->read_gbs,
-                 together(limits->threads, rd, block, block + STREAM_BYTES, streams[s / 2], s & 1) /
-                     1e9);
-        }
-        keep(&limits->copy_gbs,
-             together(limits->threads, cp, block, block + STREAM_BYTES, 1, 0) / 1e9);
-    }
-    free(block);
+    measure_memory(limits, rd, cp);
 }
 
 /* The value of the first line of /proc/cpuinfo with that key; false: there is none. */

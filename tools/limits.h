@@ -5,11 +5,16 @@
 
 #include <stdbool.h>
 
+/* Launches that move more have far_gbs for their limit. */
+#define TOOL_FAR_BYTES 384e6
+
 typedef struct tool_limits {
     int threads;
     double fma_gflops;             /* f32 FMA peak, dependency-free register loop */
     double bf16_gflops, int8_gops; /* the same of units for bf16 and 8-bit products; 0: none */
     double read_gbs; /* DRAM read: best of several stream counts, with and without prefetch */
+    double far_gbs;  /* the same over more than TOOL_FAR_BYTES, where a page or a line that was read
+                        is  not met again soon; 0: not measured */
     double copy_gbs; /* DRAM copy, non-temporal stores; bytes read + written */
     const char *instructions; /* what the loops used: "avx2+fma", "avx512f", ... */
 } tool_limits;

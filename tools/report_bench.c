@@ -75,6 +75,7 @@ static tool_limits best_limits(const bench_results *r, int threads) {
             best.bf16_gflops = fmax(best.bf16_gflops, l->bf16_gflops);
             best.int8_gops = fmax(best.int8_gops, l->int8_gops);
             best.read_gbs = fmax(best.read_gbs, l->read_gbs);
+            best.far_gbs = fmax(best.far_gbs, l->far_gbs);
             best.copy_gbs = fmax(best.copy_gbs, l->copy_gbs);
             best.instructions = l->instructions;
         }
@@ -94,10 +95,11 @@ static const char *summary_text(tool *t, const bench_results *r, int threads) {
     }
     return tg_arena_printf(
         &t->arena,
-        "%d thread%s, %s: %.1f GFLOP/s f32 FMA%s, %.1f GB/s read, %.1f GB/s copy at best; %d rows "
+        "%d thread%s, %s: %.1f GFLOP/s f32 FMA%s, %.1f GB/s read (%.1f of large arrays), %.1f GB/s "
+        "copy at best; %d rows "
         "with goals: %d at goal, %d behind a peer, geometric mean %.1f %% of the limit; %d failed",
         threads, threads == 1 ? "" : "s", l.instructions, l.fma_gflops, units, l.read_gbs,
-        l.copy_gbs, s.rows, s.at_goal, s.behind, 100 * s.mean, s.failed);
+        l.far_gbs, l.copy_gbs, s.rows, s.at_goal, s.behind, 100 * s.mean, s.failed);
 }
 
 enum { MOST_COUNTS = 8 };

@@ -283,7 +283,8 @@ tool_work tool_work_of(const tool_kernel *k) {
 
 static double memory_seconds(const tool_work *w, const tool_limits *l) {
     double all = w->read_bytes + w->written_bytes;
-    return all / (1e9 * (w->written_bytes > all / 8 ? l->copy_gbs : l->read_gbs));
+    double read = all > TOOL_FAR_BYTES && l->far_gbs > 0 ? l->far_gbs : l->read_gbs;
+    return all / (1e9 * (w->written_bytes > all / 8 ? l->copy_gbs : read));
 }
 
 bool tool_work_computes(const tool_work *w, const tool_limits *l) {
