@@ -405,7 +405,8 @@ static const char *describe_point(tool *t, const tg_setting *point, int n) {
 /* Every drawn schedule point must be right. */
 static void run_points(run *r, tg_program *p) {
     tool *t = r->t;
-    const tg_case *line = r->c->line;
+    const conform_case *whole = r->c;
+    const tg_case *line = whole->line;
     const tg_setting **points;
     int *sizes, done = 0;
     int n =
@@ -415,8 +416,15 @@ static void run_points(run *r, tg_program *p) {
         tg_setting *all = TG_NEW_ARRAY(&t->arena, tg_setting, total + 1);
         memcpy(all, line->settings, (size_t)line->n_settings * sizeof *all);
         memcpy(all + line->n_settings, points[i], (size_t)sizes[i] * sizeof *all);
+        tg_case line_here = *line;
+        conform_case here = *whole; /* what a failure's bundle is made of */
+        line_here.settings = all;
+        line_here.n_settings = total;
+        here.line = &line_here;
+        r->c = &here;
         r->refused = false;
         run_settings(r, p, all, total);
+        r->c = whole;
         if (r->refused && i > 0) { /* no point of this kernel */
             r->row->status = "PASS";
             continue;
