@@ -170,41 +170,6 @@ static const char *advance_of(tg_c_emitter *e, const tg_op *op, const char *iv) 
     return tg_c_text(e, "%s = next_long(%s, %s, %s)", iv, iv, by, tg_c_at(e, tg_operand(op, 1), 0));
 }
 
-static int64_t trips_of(const tg_op *op) {
-    int64_t begin, end, step;
-    bool known = tg_value_const_int(tg_operand(op, 0), &begin) &&
-                 tg_value_const_int(tg_operand(op, 1), &end) &&
-                 tg_value_const_int(tg_operand(op, 2), &step) && step > 0 && end > begin &&
-                 begin >= 0;
-    return known ? (end - begin - 1) / step + 1 : 0;
-}
-
-enum { UNROLLED_OPS = 48 };
-
-/* Operations of the region with its loops unrolled; more than UNROLLED_OPS where one cannot be.
- * Sets *out_private when memory of the lane's own is used. */
-static int64_t unrolled_ops(const tg_region *r, bool *out_private) {
-    int64_t n = 0;
-    for (const tg_op *op = r->first; op != NULL && n <= UNROLLED_OPS; op = op->next) {
-        bool array = op->code == TG_OP_ALOAD || op->code == TG_OP_ASTORE;
-        *out_private |= array && tg_operand(op, 0)->type->space == TG_SPACE_PRIVATE;
-        int64_t times = op->code == TG_OP_FOR ? trips_of(op) : op->code == TG_OP_WHILE ? 0 : 1;
-        n += times == 0 ? UNROLLED_OPS + 1 : 1;
-        for (int i = 0; i < op->n_regions && n <= UNROLLED_OPS; i++) {
-            n += times * unrolled_ops(op->regions[i], out_private);
-        }
-    }
-    return n;
-}
-
-/* Arrays of a lane's own are registers only where every index is a constant. PoCL 3.1 besides drops
- * a short loop behind a barrier that holds a branch by lanes (docs/targets.md). */
-static bool wants_unrolling(const tg_op *op) {
-    bool private = false;
-    int64_t trips = trips_of(op), ops = trips == 0 ? 0 : unrolled_ops(op->regions[0], &private);
-    return trips > 0 && private && ops <= UNROLLED_OPS / trips;
-}
-
 static void emit_for(tg_c_emitter *e, const tg_op *op) {
     tg_region *body = op->regions[0];
     int n = op->n_operands - 3;
@@ -220,8 +185,6 @@ static void emit_for(tg_c_emitter *e, const tg_op *op) {
     int64_t unroll = tg_attr_int(op, TG_ATTR_UNROLL, 0);
     if (unroll > 1) {
         tg_c_line(e, "#pragma unroll %lld", (long long)unroll);
-    } else if (wants_unrolling(op)) {
-        tg_c_line(e, "#pragma unroll");
     }
     const char *advance = advance_of(e, op, iv);
     tg_c_line(e, "for (%s %s = %s; %s < %s; %s) {", type, iv, tg_c_at(e, tg_operand(op, 0), 0), iv,
@@ -347,6 +310,16 @@ static void emit_if(tg_c_emitter *e, const tg_op *op) {
 /* ---- one operation ----------------------------------------------------------------------------
  */
 
+/*
+ * PoCL 3.1 drops or misplaces a loop right behind a barrier. A statement between them makes it
+ * right, if no compiler can leave it out; a branch there makes PoCL take minutes.
+ */
+static void keep_loops(tg_c_emitter *e) {
+    if (e->on_cpu) {
+        tg_c_line(e, "kept = 0;");
+    }
+}
+
 static void emit_barrier(tg_c_emitter *e, const tg_op *op) {
     int64_t fence = tg_attr_int(op, TG_ATTR_FENCE, TG_FENCE_ALL);
     const tg_c_dialect *d = e->dialect;
@@ -358,6 +331,7 @@ static void emit_barrier(tg_c_emitter *e, const tg_op *op) {
               fence == TG_FENCE_SHARED   ? d->barrier_shared
               : fence == TG_FENCE_GLOBAL ? d->barrier_global
                                          : d->barrier_all);
+    keep_loops(e);
 }
 
 static void emit_insert(tg_c_emitter *e, const tg_op *op) {

@@ -76,32 +76,32 @@ const char *tg_c_lane(tg_c_emitter *e, const tg_value *v, int64_t lane) {
 
 /* Words of C, C++, OpenCL C and of this printer that no variable may be called. */
 static const char *const reserved[] = {
-    "slots",     "first",    "end",       "scratch_base", "report",   "program",  "lane",
-    "shared",    "scratch",  "float",     "double",       "int",      "uint",     "long",
-    "ulong",     "short",    "ushort",    "char",         "uchar",    "half",     "bool",
-    "void",      "if",       "else",      "for",          "while",    "do",       "break",
-    "return",    "const",    "static",    "struct",       "union",    "enum",     "switch",
-    "case",      "default",  "goto",      "kernel",       "global",   "local",    "constant",
-    "private",   "min",      "max",       "abs",          "exp",      "exp2",     "log",
-    "log2",      "sqrt",     "rsqrt",     "sin",          "cos",      "tan",      "tanh",
-    "fma",       "floor",    "ceil",      "round",        "rint",     "select",   "clamp",
-    "mix",       "step",     "sign",      "dot",          "cross",    "length",   "any",
-    "all",       "trap",     "pow",       "erf",          "fabs",     "mad",      "rotate",
-    "popcount",  "barrier",  "size_t",    "true",         "false",    "sizeof",   "volatile",
-    "restrict",  "inline",   "signed",    "unsigned",     "image",    "event_t",  "sampler_t",
-    "vload2",    "pipe",     "typedef",   "extern",       "auto",     "register", "continue",
-    "degrees",   "radians",  "normalize", "distance",     "upsample", "hypot",    "fmod",
-    "fdim",      "fmax",     "fmin",      "frexp",        "ldexp",    "modf",     "nan",
-    "remainder", "isnan",    "isinf",     "signbit",      "convert",  "as",       "prefetch",
-    "printf",    "NAN",      "INFINITY",  "acos",         "asin",     "atan",     "atan2",
-    "cbrt",      "cosh",     "sinh",      "log10",        "log1p",    "expm1",    "trunc",
-    "sincos",    "shuffle",  "mad24",     "mul24",        "ctz",      "clz",      "lgamma",
-    "tgamma",    "new",      "delete",    "this",         "class",    "template", "typename",
-    "operator",  "public",   "protected", "namespace",    "using",    "virtual",  "friend",
-    "mutable",   "explicit", "try",       "catch",        "throw",    "asm",      "and",
-    "or",        "not",      "xor",       "export",       "decltype", "concept",  "requires",
-    "nullptr",   "noexcept", "alignas",   "alignof",      "typeid",   "wchar_t",  "bitand",
-    "bitor",     "compl",    "tegula",
+    "kept",      "slots",     "first",    "end",       "scratch_base", "report",   "program",
+    "lane",      "shared",    "scratch",  "float",     "double",       "int",      "uint",
+    "long",      "ulong",     "short",    "ushort",    "char",         "uchar",    "half",
+    "bool",      "void",      "if",       "else",      "for",          "while",    "do",
+    "break",     "return",    "const",    "static",    "struct",       "union",    "enum",
+    "switch",    "case",      "default",  "goto",      "kernel",       "global",   "local",
+    "constant",  "private",   "min",      "max",       "abs",          "exp",      "exp2",
+    "log",       "log2",      "sqrt",     "rsqrt",     "sin",          "cos",      "tan",
+    "tanh",      "fma",       "floor",    "ceil",      "round",        "rint",     "select",
+    "clamp",     "mix",       "step",     "sign",      "dot",          "cross",    "length",
+    "any",       "all",       "trap",     "pow",       "erf",          "fabs",     "mad",
+    "rotate",    "popcount",  "barrier",  "size_t",    "true",         "false",    "sizeof",
+    "volatile",  "restrict",  "inline",   "signed",    "unsigned",     "image",    "event_t",
+    "sampler_t", "vload2",    "pipe",     "typedef",   "extern",       "auto",     "register",
+    "continue",  "degrees",   "radians",  "normalize", "distance",     "upsample", "hypot",
+    "fmod",      "fdim",      "fmax",     "fmin",      "frexp",        "ldexp",    "modf",
+    "nan",       "remainder", "isnan",    "isinf",     "signbit",      "convert",  "as",
+    "prefetch",  "printf",    "NAN",      "INFINITY",  "acos",         "asin",     "atan",
+    "atan2",     "cbrt",      "cosh",     "sinh",      "log10",        "log1p",    "expm1",
+    "trunc",     "sincos",    "shuffle",  "mad24",     "mul24",        "ctz",      "clz",
+    "lgamma",    "tgamma",    "new",      "delete",    "this",         "class",    "template",
+    "typename",  "operator",  "public",   "protected", "namespace",    "using",    "virtual",
+    "friend",    "mutable",   "explicit", "try",       "catch",        "throw",    "asm",
+    "and",       "or",        "not",      "xor",       "export",       "decltype", "concept",
+    "requires",  "nullptr",   "noexcept", "alignas",   "alignof",      "typeid",   "wchar_t",
+    "bitand",    "bitor",     "compl",    "tegula",
 };
 
 static bool taken(const tg_c_emitter *e, const char *name) {
@@ -298,6 +298,9 @@ static void preamble(tg_c_emitter *e, const tg_func *f) {
     tg_c_line(e, "if (program >= end)");
     tg_c_line(e, "    return;");
     tg_c_line(e, "int lane = (int)%s;", d->lane);
+    if (e->on_cpu) {
+        tg_c_line(e, "volatile int kept; // written behind barriers, see the printer's keep_loops");
+    }
     if (f->scratch_bytes > 0) {
         tg_c_line(e, "%suchar *scratch = scratch_base + (program - first) * %lld;", d->device,
                   (long long)f->scratch_bytes);
@@ -348,6 +351,7 @@ tg_status tg_simt_c_emit(tg_module *loop, const tg_machine *machine, tg_arena *a
     tg_c_emitter e = {.dialect = machine->emitter == TG_EMIT_HIP    ? &tg_c_hip
                                  : machine->emitter == TG_EMIT_CUDA ? &tg_c_cuda
                                                                     : &tg_c_opencl,
+                      .on_cpu = machine->emitter == TG_EMIT_OPENCL_C && machine->banks == 0,
                       .arena = a,
                       .sink = sink,
                       .out = &kernels};

@@ -89,6 +89,7 @@ typedef struct tg_c_emitter {
     TG_LIST(const char *) helpers; /* names of helper functions already printed */
     tg_sb helper_text;
     int indent, last_line;
+    bool on_cpu; /* for OpenCL devices that are CPUs */
     bool failed;
 } tg_c_emitter;
 

@@ -11,8 +11,9 @@ sample="--sample 30 --seed ${TEGULA_TEST_SEED:-1}"
 for kernel in compress_plain_state engram_grad_w_reduce; do
     "$tegula" conform --device "$device" --filter "$kernel" || exit 1
 done
-# ... and dropped a loop between two barriers in this, with 4 warps and more.
+# ... and dropped loops behind barriers in these, in the first one with 4 warps and more.
 "$tegula" conform --device "$device" --filter inplace_unique_group_indices --exact --schedules 16 --seed 11 || exit 1
+"$tegula" conform --device "$device" --filter gate || exit 1
 # A CPU chooses the row without banks; the row of GPUs, with padded rows of shared memory, is right on it, too.
 [ "$device" != opencl ] || "$tegula" conform --device opencl@opencl --filter matmul || exit 1
 # shellcheck disable=SC2086
