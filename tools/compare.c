@@ -224,25 +224,37 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
     return v;
 }
 
-/* Bit for bit; any NaN is as good as any other. */
-static bool same_bits(const tool_array *a, const tool_array *b, int64_t e) {
+/* Bit for bit; any NaN is as good as any other, and any zero where `zeros`. */
+static bool same_bits(const tool_array *a, const tool_array *b, int64_t e, bool zeros) {
     if (a->dtype == TG_DT_RECORD) {
         return memcmp(tool_array_record(a, e), tool_array_record(b, e), (size_t)a->elem_bytes) == 0;
     }
     size_t at, bt;
     const unsigned char *x = tool_array_row(a, e, &at), *y = tool_array_row(b, e, &bt);
     uint64_t u = tg_bits_load(x, a->dtype, at), w = tg_bits_load(y, b->dtype, bt);
-    return u == w || (tg_dtype_is_float(a->dtype) && isnan(tg_float_decode(a->dtype, u)) &&
-                      isnan(tg_float_decode(b->dtype, w)));
+    if (u == w || !tg_dtype_is_float(a->dtype)) {
+        return u == w;
+    }
+    double x_value = tg_float_decode(a->dtype, u), y_value = tg_float_decode(b->dtype, w);
+    return (isnan(x_value) && isnan(y_value)) || (zeros && x_value == 0 && y_value == 0);
 }
 
-int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first) {
+static int64_t count_different(const tool_array *a, const tool_array *b, bool zeros,
+                               int64_t *out_first) {
     int64_t bad = 0;
     *out_first = -1;
     for (int64_t e = 0; e < a->count; e++) {
-        if (!same_bits(a, b, e)) {
+        if (!same_bits(a, b, e, zeros)) {
             *out_first = bad++ == 0 ? e : *out_first;
         }
     }
     return bad;
+}
+
+int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first) {
+    return count_different(a, b, false, out_first);
+}
+
+int64_t tool_compare_exact(const tool_array *a, const tool_array *b, int64_t *out_first) {
+    return count_different(a, b, true, out_first);
 }

@@ -162,7 +162,7 @@ static void compare_exact(tool *t, const tool_kernel *k, const tool_kernel *orac
     for (int i = 0; i < k->n_args && passes(row); i++) {
         int64_t first, same;
         if (!tool_array_is_output(&k->args[i]) ||
-            tool_compare_bits(&k->args[i], &oracle->args[i], &first) == 0) {
+            tool_compare_exact(&k->args[i], &oracle->args[i], &first) == 0) {
             continue;
         }
         bool stale = tool_compare_bits(&k->args[i], &before->args[i], &same) == 0;

@@ -244,6 +244,8 @@ tool_verdict tool_compare(tool *t, const tool_array *a, const tgk_arg *want, con
                           const tgk_output_rule *rule);
 /* Bit for bit (any NaN equals any NaN); counts differing elements. */
 int64_t tool_compare_bits(const tool_array *a, const tool_array *b, int64_t *out_first);
+/* The same, any zero equals any zero: sums do not say which one they give. */
+int64_t tool_compare_exact(const tool_array *a, const tool_array *b, int64_t *out_first);
 
 /* ---- measurement (clock.c, limits.c) ----------------------------------------------------------
  */
